@@ -1,0 +1,102 @@
+"""The source seam: what every camera, file and folder looks like to the rest of the house.
+
+A source knows ONE connection and never retries. Iteration ends normally at the end of a file;
+everything else is a `SourceError`:
+
+    SourceError(code)
+      refused        nobody listens at that address
+      unauthorised   wrong or missing user name or password
+      not_found      no such file, folder or stream path; unknown host
+      timeout        nothing arrived within the stall time-out
+      codec          no decoder, or no video stream, or no frame at all
+      corrupt        too many undecodable packets in a row, or a truncated container
+      ended          a live stream ended (the camera closed the connection)
+
+Only `cameras.supervisor` reconnects.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+ErrorCode = Literal[
+    "refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended"
+]
+
+
+class SourceError(Exception):
+    """A connection that could not be opened, or was lost.
+
+    The message says what was got, what was wanted and where, with credentials removed.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a stream once it is open."""
+
+    size_hw: tuple[int, int]
+    """Height and width of the pictures as they arrive."""
+    codec: str
+    """Name of the codec, such as "h264"; "images" for a folder, "synthetic" for a made scene."""
+    frames_per_second: float | None
+    """Announced rate; None where the stream does not say."""
+    frame_count: int | None
+    """Number of frames where it is known beforehand; None for live streams."""
+    live: bool
+    """True where frames that are not taken in time are lost."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One decoded picture with validated stream time, before it becomes a camera's `Frame`."""
+
+    pts_seconds: float
+    """Presentation time, strictly increasing within the connection."""
+    captured_at: float
+    """Wall clock at arrival, Unix seconds UTC."""
+    pixels: npt.NDArray[np.uint8]
+    """uint8 (H, W, 3), RGB, contiguous."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One connection: open it by `with`, read `info`, iterate once."""
+
+    def __enter__(self) -> Self:
+        """Open the connection.
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection; safe to call twice."""
+        ...
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the open stream."""
+        ...
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield pictures in time order; end of file ends the iteration.
+
+        Raises:
+            SourceError: the connection was lost.
+        """
+        ...

@@ -1,0 +1,129 @@
+"""What travels between the processes: frozen dataclasses, one a message kind.
+
+`FrameMessage` and `ScoreMessage` carry raw buffers beside their header; everything in a header is
+plain JSON data. `wire.py` turns them into ZeroMQ parts and back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+SCHEMA_VERSION = 1
+
+SceneState = Literal["collecting", "fitting", "calibrating", "ready", "stale"]
+CameraState = Literal[
+    "starting", "adapting", "watching", "offline", "stale", "ended", "disabled", "error"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Ingest worker → scoring worker: here I am; repeated until credits arrive."""
+
+    camera: str
+    incarnation: int
+    """Unix milliseconds at which the ingest worker started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Scoring worker → ingest worker: the answer to `Hello`."""
+
+    incarnation: int
+    """Unix milliseconds at which the scoring worker started; a new one means that it forgot all."""
+    credits: int
+    """How many frames may be on the way and not yet done."""
+    context_seconds: float
+    """How much of the past a clip reaches back to; sent again after a restart of the scorer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMessage:
+    """Ingest worker → scoring worker: one sampled frame."""
+
+    camera: str
+    connection: int
+    index: int
+    pts_seconds: float
+    captured_at: float
+    sent_at: float
+    """Unix seconds at which the ingest worker handed it to the socket."""
+    dropped: int
+    """Frames of this connection dropped by policy before this one, in all."""
+    context: bool
+    """True: was done before, only to fill the clip of its successors; is not scored again."""
+    pixels: npt.NDArray[np.uint8]
+    """uint8 (H, W, 3), RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Scoring worker → ingest worker: the sink has this frame's score; one credit comes back."""
+
+    connection: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreMessage:
+    """Scoring worker → alert sink: the second of the three nouns, one a scored frame."""
+
+    camera: str
+    connection: int
+    index: int
+    pts_seconds: float
+    captured_at: float
+    scored_at: float
+    dropped: int
+    """As in `FrameMessage`."""
+    state: SceneState
+    """Life of the scene at this frame; "collecting" and "fitting" carry no energy."""
+    progress: str
+    """For people: "3/10" while collecting, "12/60 s" while calibrating, else empty."""
+    energy: float | None
+    """Raw energy, unbounded, low = normal."""
+    score: float | None
+    """Calibrated: 0 = the median of normal, 1 = the threshold."""
+    threshold: float | None
+    """The energy at which the score is 1."""
+    anomaly_map: npt.NDArray[np.float32] | None = field(default=None)
+    """float32 (h, w) in units of the score, coarse; None without energy."""
+    pixels: npt.NDArray[np.uint8] | None = field(default=None)
+    """uint8 (H, W, 3), RGB; only where the score is worth a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAck:
+    """Alert sink → scoring worker: this score is kept (or was kept before)."""
+
+    camera: str
+    connection: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Every worker → supervisor: I live, and these are my counters."""
+
+    worker: str
+    """Name in the process table, such as "ingest:front_door"."""
+    pid: int
+    incarnation: int
+    """Unix milliseconds at which the worker started."""
+    sent_at: float
+    cameras: dict[str, str] = field(default_factory=dict)
+    """Camera name → `CameraState`, optionally followed by ": reason"."""
+    metrics: list[list[object]] = field(default_factory=list)
+    """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Alert sink → whoever watches: newest score of a camera, and events as they change."""
+
+    camera: str
+    kind: Literal["score", "event"]
+    body: dict[str, object]
+    """The score without its buffers, or the event as stored."""
