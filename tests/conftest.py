@@ -1,0 +1,31 @@
+"""Fixtures that every test may use."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can say `from makers import …`
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of the research data sets; the test is skipped where there is none."""
+    folder = os.environ.get("VEDETTE_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("VEDETTE_DATA does not name a folder with the research data sets")
+    return Path(folder)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    """Every torch device there is; CUDA is skipped where absent unless FAIL_WITHOUT_CUDA=1."""
+    import torch
+
+    name: str = request.param
+    if name == "cuda" and not torch.cuda.is_available():
+        if os.environ.get("FAIL_WITHOUT_CUDA") == "1":
+            pytest.fail("FAIL_WITHOUT_CUDA=1 and torch sees no CUDA device")
+        pytest.skip("no CUDA device")
+    return name
