@@ -23,6 +23,7 @@ LAYERS = (
     ("alerts", "datasets"),
     ("transport",),
     ("telemetry",),
+    ("worker",),
     ("config",),
 )
 
