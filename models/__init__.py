@@ -1,0 +1,15 @@
+"""The method: frames in, energies and anomaly maps out. Knows torch and nothing of cameras."""
+
+from models.adaptation import AdaptedScene
+from models.checkpoint import CheckpointError
+from models.config import PRESETS, SceneModelConfig
+from models.scorer import SceneScorer, Scores
+
+__all__ = [
+    "PRESETS",
+    "AdaptedScene",
+    "CheckpointError",
+    "SceneModelConfig",
+    "SceneScorer",
+    "Scores",
+]

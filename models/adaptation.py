@@ -1,0 +1,122 @@
+"""Adapting to a scene: K normal clips in, everything that is particular to the scene out.
+
+No gradient step is taken. The dictionary is one forward pass (paper, section 3.2); the
+leave-one-out energies, which tell what normal looks like to a dictionary that has not seen it, are ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.dictionary import Dictionary
+from models.scene_model import EnergyTerms, Observation, SceneModel
+
+_PRIOR_WEIGHT_MEAN = 1.0
+_PRIOR_WEIGHT_SPREAD = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptedScene:
+    """One scene as the model knows it; immutable, made by `SceneScorer.adapt`."""
+
+    dictionary: Dictionary
+    term_mean: Tensor
+    """Typical value of each pooled energy term on normal frames of this scene, (terms,)."""
+    term_spread: Tensor
+    """Their standard deviation, (terms,), leaning on the model's prior when K is small."""
+    support_energies: tuple[float, ...]
+    """Energy of each support clip under the dictionary of the others; empty for K = 1."""
+    size_hw: tuple[int, int]
+    """Size in pixels of the clips that the scene was made from."""
+    shots: int
+    """Number K of support clips."""
+    model_id: str
+    """Fingerprint of the model; its scenes are of no use to another."""
+
+
+def standardised_energy(
+    terms: EnergyTerms, mean: Tensor, spread: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the standardised terms, for frames and for cells (ours).
+
+    Args:
+        terms: Of B clips in one scene.
+        mean: (terms,).
+        spread: (terms,), positive.
+        weights: (terms,).
+
+    Returns:
+        Energies (B,) and the map (B, h, w) in the same unit; a cell that moves less than is typical
+        counts as typical, so that stillness never hides what looks wrong.
+    """
+    scale = weights / spread
+    energies = ((terms.frames - mean) * scale).sum(1)
+    maps = torch.zeros_like(terms.cells[0])
+    for number, cells in enumerate(terms.cells):
+        standardised = (cells - mean[number]) * scale[number]
+        maps = maps + (standardised if number == 0 else standardised.clamp_min(0.0))
+    return energies, maps
+
+
+def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
+    """Make a scene from its support.
+
+    Args:
+        model: In evaluation mode.
+        support: uint8 (K, T, H, W, 3).
+        model_id: Kept in the scene.
+
+    Raises:
+        ValueError: no clip, or clips of another shape.
+    """
+    if support.shape[0] == 0:
+        raise ValueError("support: want at least 1 clip, got 0")
+    observation = model.observe(support)
+    shots = support.shape[0]
+    left_out = _leave_one_out(model, observation)
+    mean, spread = _term_statistics(model, left_out)
+    energies: Sequence[float] = ()
+    if left_out:
+        energies = [
+            float(standardised_energy(terms, mean, spread, model.weights())[0][0])
+            for terms in left_out
+        ]
+    return AdaptedScene(
+        dictionary=model.dictionary(observation),
+        term_mean=mean,
+        term_spread=spread,
+        support_energies=tuple(energies),
+        size_hw=(support.shape[2], support.shape[3]),
+        shots=shots,
+        model_id=model_id,
+    )
+
+
+def _leave_one_out(model: SceneModel, support: Observation) -> list[EnergyTerms]:
+    """Terms of each clip under the dictionary of all the others; none for a single clip."""
+    shots = support.features.shape[0]
+    if shots == 1:
+        return []
+    result = []
+    for held_out in range(shots):
+        others = [number for number in range(shots) if number != held_out]
+        dictionary = model.dictionary(support[others])
+        result.append(model.terms(support[[held_out]], dictionary))
+    return result
+
+
+def _term_statistics(model: SceneModel, left_out: list[EnergyTerms]) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the pooled terms: the support's own, leaning on the prior."""
+    prior_mean, prior_spread = model.prior_mean, model.prior_spread
+    if not left_out:
+        return prior_mean, prior_spread
+    frames = torch.cat([terms.frames for terms in left_out])
+    count = frames.shape[0]
+    mean = (frames.sum(0) + _PRIOR_WEIGHT_MEAN * prior_mean) / (count + _PRIOR_WEIGHT_MEAN)
+    own = frames.var(0, correction=0)
+    spread = (count * own + _PRIOR_WEIGHT_SPREAD * prior_spread.square()) / (
+        count + _PRIOR_WEIGHT_SPREAD
+    )
+    return mean, spread.sqrt()

@@ -1,0 +1,128 @@
+"""Feature extractors Ψ(x; θ): the paper's reduced ResNet-10 and our motion network.
+
+Both end in a 1×1 convolution and tanh (paper, Appendix, Table A). GroupNorm and ELU throughout:
+batch statistics would mix scenes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import SceneModelConfig
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(8, channels), channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with GroupNorm and ELU; the skip is a 1×1 convolution (Table A)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.norm1 = _norm(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.norm2 = _norm(channels_out)
+        self.skip = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+        self.skip_norm = _norm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
+        y = functional.elu(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        return functional.elu(y + self.skip_norm(self.skip(x)))
+
+
+class SpaceTimeStem(nn.Module):
+    """The first four convolutions in 3-D, then time is averaged away (paper, Appendix B.4).
+
+    They are the stem, both convolutions of the first block, and the first of the second block; the
+    paper does not say how time is reduced, we take the mean after the fourth.
+    """
+
+    def __init__(self, widths: tuple[int, int]) -> None:
+        super().__init__()
+        first, second = widths
+        self.stem = nn.Conv3d(3, first, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False)
+        self.stem_norm = _norm(first)
+        self.conv1 = nn.Conv3d(first, first, 3, 1, 1, bias=False)
+        self.norm1 = _norm(first)
+        self.conv2 = nn.Conv3d(first, first, 3, 1, 1, bias=False)
+        self.norm2 = _norm(first)
+        self.skip = nn.Conv3d(first, first, 1, bias=False)
+        self.skip_norm = _norm(first)
+        self.conv3 = nn.Conv3d(first, second, 3, (1, 2, 2), 1, bias=False)
+        self.norm3 = _norm(second)
+        self.conv4 = nn.Conv2d(second, second, 3, 1, 1, bias=False)
+        self.norm4 = _norm(second)
+        self.skip2 = nn.Conv2d(first, second, 1, 2, bias=False)
+        self.skip2_norm = _norm(second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, 3, T, H, W) to (B, widths[1], H/8, W/8)."""
+        x = functional.elu(self.stem_norm(self.stem(x)))
+        x = functional.avg_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+        y = functional.elu(self.norm1(self.conv1(x)))
+        x = functional.elu(self.norm2(self.conv2(y)) + self.skip_norm(self.skip(x)))
+        y = functional.elu(self.norm3(self.conv3(x))).mean(dim=2)
+        y = self.norm4(self.conv4(y))
+        return functional.elu(y + self.skip2_norm(self.skip2(x.mean(dim=2))))
+
+
+class ResNet10(nn.Module):
+    """The paper's network, stride 32 (Table A: 7×7, pool, blocks of 32, 64, 128, 256, 1×1).
+
+    The table prints stride 2 on layers whose output keeps its size, and one BatchNorm among
+    GroupNorms; both are read as misprints.
+    """
+
+    def __init__(self, config: SceneModelConfig) -> None:
+        super().__init__()
+        self.space_time: SpaceTimeStem | None = None
+        if config.clip_length > 1:
+            self.space_time = SpaceTimeStem((32, 64))
+        else:
+            self.stem = nn.Conv2d(3, 32, 7, 2, 3, bias=False)
+            self.stem_norm = _norm(32)
+            self.block1 = ResidualBlock(32, 32, 1)
+            self.block2 = ResidualBlock(32, 64, 2)
+        self.block3 = ResidualBlock(64, 128, 2)
+        self.block4 = ResidualBlock(128, 256, 2)
+        self.head = nn.Conv2d(256, config.feature_channels, 1, bias=False)
+        self.head_norm = _norm(config.feature_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, 3, T, H, W) in [-1, 1] to features (B, d, H/32, W/32) in (-1, 1)."""
+        if self.space_time is not None:
+            x = self.space_time(x)
+        else:
+            x = functional.elu(self.stem_norm(self.stem(x.squeeze(2))))
+            x = functional.avg_pool2d(x, 3, 2, 1)
+            x = self.block2(self.block1(x))
+        x = self.block4(self.block3(x))
+        return torch.tanh(self.head_norm(self.head(x)))
+
+
+class MotionNet(nn.Module):
+    """Our small network on grey frames and their differences, stride 8, 0.2 M parameters."""
+
+    def __init__(self, config: SceneModelConfig) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(config.clip_length, 24, 5, 2, 2, bias=False)
+        self.stem_norm = _norm(24)
+        self.block1 = ResidualBlock(24, 32, 2)
+        self.block2 = ResidualBlock(32, 48, 2)
+        self.block3 = ResidualBlock(48, 64, 1)
+        self.head = nn.Conv2d(64, config.feature_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, T, H, W), see `models.inputs.motion_input`, to (B, d, H/8, W/8) in (-1, 1)."""
+        x = functional.elu(self.stem_norm(self.stem(x)))
+        x = self.block3(self.block2(self.block1(x)))
+        return torch.tanh(self.head(x))
+
+
+def build_backbone(config: SceneModelConfig) -> nn.Module:
+    """Make the untrained network that the configuration names."""
+    return ResNet10(config) if config.backbone == "resnet10" else MotionNet(config)

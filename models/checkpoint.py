@@ -1,0 +1,193 @@
+"""Weights and scenes on disk: safetensors beside JSON, never pickle, no module paths.
+
+A checkpoint NAME is NAME.safetensors (the tensors) and NAME.json (the configuration, a
+fingerprint of the tensors, and where they come from). Scenes are kept in the same way.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from models.adaptation import AdaptedScene
+from models.config import SceneModelConfig
+from models.dictionary import Dictionary
+from models.scene_model import SceneModel
+
+FORMAT = 1
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint or a scene that cannot be used: which, why, and what is wanted."""
+
+
+def fingerprint(tensors: dict[str, Tensor]) -> str:
+    """First 16 hex digits of the SHA-256 over names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def save_checkpoint(model: SceneModel, path: Path, provenance: dict[str, object]) -> None:
+    """Write PATH.safetensors and PATH.json, each atomically.
+
+    Args:
+        model: Whose weights.
+        path: Without suffix; the folder is made.
+        provenance: Plain data for people: when, trained on what, by which command.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    head = {
+        "format": FORMAT,
+        "kind": "model",
+        "fingerprint": fingerprint(tensors),
+        "config": model.config.to_json(),
+        "provenance": provenance,
+    }
+    _write(path, tensors, head)
+
+
+def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneModel, str]:
+    """Read a model for inference.
+
+    Args:
+        weights: A name shipped in models/weights, or a path with or without suffix.
+        device: Where the model is put.
+
+    Returns:
+        The model in evaluation mode without gradients, and its fingerprint.
+
+    Raises:
+        CheckpointError: missing, damaged, of another kind or another model. There is no fallback to
+            random weights.
+    """
+    path = _locate(weights)
+    head, tensors = _read(path, "model")
+    try:
+        config = SceneModelConfig.from_json(_dictionary(head, "config", path))
+        model = SceneModel(config)
+        model.load_state_dict(tensors)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}.json does not fit its weights: {reason}") from error
+    if head.get("fingerprint") != fingerprint(tensors):
+        raise CheckpointError(f"{path}.safetensors: the weights are not those of {path}.json")
+    model.eval().requires_grad_(False).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model, str(head["fingerprint"])
+
+
+def save_scene(scene: AdaptedScene, path: Path) -> None:
+    """Write PATH.safetensors and PATH.json, each atomically."""
+    dictionary = scene.dictionary
+    tensors = {
+        "own": dictionary.own.contiguous(),
+        "shared": dictionary.shared.contiguous(),
+        "mean": dictionary.mean.contiguous(),
+        "step": dictionary.step.contiguous(),
+        "term_mean": scene.term_mean.clone(),
+        "term_spread": scene.term_spread.clone(),
+    }
+    head = {
+        "format": FORMAT,
+        "kind": "scene",
+        "model": scene.model_id,
+        "fingerprint": fingerprint(tensors),
+        "size_hw": scene.size_hw,
+        "shots": scene.shots,
+        "support_energies": scene.support_energies,
+    }
+    _write(path, tensors, head)
+
+
+def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
+    """Read a scene.
+
+    Raises:
+        CheckpointError: missing, damaged, or a scene of another model.
+    """
+    head, tensors = _read(path, "scene")
+    if head.get("model") != model_id:
+        raise CheckpointError(
+            f"{path}.json: want a scene of model {model_id}, got one of model {head.get('model')}"
+        )
+    if head.get("fingerprint") != fingerprint(tensors):
+        raise CheckpointError(f"{path}.safetensors: the tensors are not those of {path}.json")
+    try:
+        at = {name: tensor.to(device) for name, tensor in tensors.items()}
+        return AdaptedScene(
+            dictionary=Dictionary(at["own"], at["shared"], at["mean"], at["step"]),
+            term_mean=at["term_mean"],
+            term_spread=at["term_spread"],
+            support_energies=tuple(float(e) for e in head["support_energies"]),  # type: ignore[attr-defined]
+            size_hw=_size(head["size_hw"]),
+            shots=int(head["shots"]),  # type: ignore[call-overload]
+            model_id=model_id,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}.json: damaged, {error!r}") from error
+
+
+def _size(value: object) -> tuple[int, int]:
+    if not (isinstance(value, list) and len(value) == 2):
+        raise ValueError(f"size_hw: want [height, width], got {value!r}")
+    return int(value[0]), int(value[1])
+
+
+def shipped_weights() -> list[str]:
+    """Names of the weights in models/weights."""
+    return sorted(path.stem for path in WEIGHTS_FOLDER.glob("*.json"))
+
+
+def _locate(weights: str | Path) -> Path:
+    text = str(weights)
+    if "/" not in text and not text.endswith((".safetensors", ".json")):
+        path = WEIGHTS_FOLDER / text
+        if not path.with_suffix(".json").is_file():
+            raise CheckpointError(
+                f"weights {text!r}: want a shipped name ({', '.join(shipped_weights()) or 'none'}) "
+                "or a path with a slash in it"
+            )
+        return path
+    path = Path(text)
+    return path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+
+
+def _write(path: Path, tensors: dict[str, Tensor], head: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = ((".safetensors", save(tensors)), (".json", json.dumps(head, indent=1).encode()))
+    for suffix, data in parts:
+        final = path.parent / (path.name + suffix)
+        partial = path.parent / (path.name + suffix + ".tmp")
+        partial.write_bytes(data)
+        os.replace(partial, final)
+
+
+def _read(path: Path, kind: str) -> tuple[dict[str, object], dict[str, Tensor]]:
+    try:
+        head = json.loads((path.parent / (path.name + ".json")).read_bytes())
+        tensors = load((path.parent / (path.name + ".safetensors")).read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename}: no such file; want a {kind}") from error
+    except (ValueError, SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a {kind}: {error}") from error
+    if not isinstance(head, dict) or head.get("kind") != kind or head.get("format") != FORMAT:
+        found = head.get("kind"), head.get("format") if isinstance(head, dict) else head
+        raise CheckpointError(f"{path}.json: want a {kind} of format {FORMAT}, got {found}")
+    return head, tensors
+
+
+def _dictionary(head: dict[str, object], key: str, path: Path) -> dict[str, object]:
+    value = head.get(key)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}.json: want an object at {key!r}, got {value!r}")
+    return value

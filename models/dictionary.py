@@ -1,0 +1,193 @@
+"""A scene's dictionary: feature vectors of the support, in one forward pass, nothing learned.
+
+The paper's dictionary holds every feature window of the K support frames for all locations (its
+section 3.2). Ours adds to a bounded set of shared atoms each cell's own ones, taken from a small
+window around it: what is normal at a door need not be normal on the lawn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.config import SceneModelConfig
+
+_POWER_ITERATIONS = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dictionary:
+    """Unit-norm atoms of one scene, d·l² values each."""
+
+    own: Tensor
+    """Atoms that only their cell uses, (cells, A, d); A may be 0."""
+    shared: Tensor
+    """Atoms that every cell uses, (G, d); G may be 0."""
+    mean: Tensor
+    """What is subtracted before coding, (cells, d); zeros where the model does not centre."""
+    step: Tensor
+    """0.9 / L for each cell, (cells,), with L the largest eigenvalue of its DᵀD."""
+
+
+def correlate(dictionary: Dictionary, x: Tensor) -> Tensor:
+    """Dᵀx: (cells, B, d) to (cells, B, A + G), own atoms first."""
+    parts = []
+    if dictionary.own.shape[1]:
+        parts.append(torch.bmm(x, dictionary.own.transpose(1, 2)))
+    if dictionary.shared.shape[0]:
+        parts.append(x @ dictionary.shared.T)
+    return torch.cat(parts, dim=-1)
+
+
+def reconstruct(dictionary: Dictionary, code: Tensor) -> Tensor:
+    """Dα: (cells, B, A + G) to (cells, B, d)."""
+    own = dictionary.own.shape[1]
+    if not own:
+        return code @ dictionary.shared
+    out = torch.bmm(code[..., :own], dictionary.own)
+    if dictionary.shared.shape[0]:
+        out = out + code[..., own:] @ dictionary.shared
+    return out
+
+
+def feature_vectors(features: Tensor, receptive_field: int) -> Tensor:
+    """Every l×l window of a feature map as one vector (im2col).
+
+    Args:
+        features: (B, d, h, w).
+        receptive_field: Side l, odd; borders are padded with zeros.
+
+    Returns:
+        (cells, B, d·l²), cells = h·w in row order.
+    """
+    if receptive_field == 1:
+        return features.flatten(2).permute(2, 0, 1)
+    columns = functional.unfold(features, receptive_field, padding=receptive_field // 2)
+    return columns.permute(2, 0, 1)
+
+
+def prepare(vectors: Tensor, mean: Tensor, config: SceneModelConfig) -> Tensor:
+    """Centre and scale vectors to be coded, or to become atoms.
+
+    Args:
+        vectors: (cells, B, d).
+        mean: (cells, d), subtracted where `config.centre`.
+        config: Says which of the two is done.
+
+    Returns:
+        (cells, B, d), of unit length where `config.normalise`.
+    """
+    if config.centre:
+        vectors = vectors - mean.unsqueeze(1)
+    return functional.normalize(vectors, dim=-1, eps=1e-6) if config.normalise else vectors
+
+
+def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
+    """Make a scene's dictionary from its support.
+
+    Args:
+        features: Feature maps of the support, (K, d, h, w).
+        config: Which atoms are taken.
+
+    Returns:
+        A dictionary for h·w cells; gradients flow into the atoms, not into `step`.
+    """
+    height, width = features.shape[-2:]
+    vectors = feature_vectors(features, config.receptive_field)
+    mean = vectors.mean(dim=1)
+    atoms = prepare(vectors, mean, config)
+    own = atoms.new_zeros(atoms.shape[0], 0, atoms.shape[-1])
+    if config.window:
+        own = farthest_first(
+            _neighbourhood(atoms, (height, width), config.window), config.cell_atoms
+        )
+    if config.window and config.shared_atoms:
+        shared = foreground_atoms(atoms, config.shared_atoms)
+    else:
+        shared = farthest_first(atoms.flatten(0, 1).unsqueeze(0), config.shared_atoms)[0]
+    step = 0.9 / largest_eigenvalue(own.detach(), shared.detach()).clamp_min(1.0)
+    return Dictionary(own, shared, mean, step)
+
+
+def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tensor:
+    """Atoms of all support clips in a window around each cell: (cells, K, d) → (cells, K·w², d).
+
+    Beyond the border there are none: such places hold zero vectors, which no code ever uses.
+    """
+    cells, clips, channels = atoms.shape
+    grid = atoms.permute(1, 2, 0).reshape(clips, channels, *size_hw)
+    columns = functional.unfold(grid, window, padding=window // 2)
+    columns = columns.view(clips, channels, window * window, cells)
+    return columns.permute(3, 0, 2, 1).reshape(cells, clips * window * window, channels)
+
+
+def foreground_atoms(atoms: Tensor, count: int) -> Tensor:
+    """What moved through the support, for all cells to use (ours).
+
+    A person may walk where no person of the support was. Candidates are the vectors farthest from
+    their cell's mean; of three times as many as wanted a well-spread subset is kept.
+
+    Args:
+        atoms: (cells, K, d), of unit length.
+        count: How many are wanted.
+
+    Returns:
+        (at most count, d).
+    """
+    flat = atoms.flatten(0, 1)
+    distance = (atoms - atoms.mean(dim=1, keepdim=True)).square().sum(-1).flatten()
+    candidates = flat[distance.topk(min(3 * count, flat.shape[0])).indices]
+    return farthest_first(candidates.unsqueeze(0), count)[0]
+
+
+def farthest_first(atoms: Tensor, count: int) -> Tensor:
+    """Greedy k-centre subset of each row's atoms: a coreset by the largest remaining angle.
+
+    Args:
+        atoms: (rows, M, d), of unit length (or zero).
+        count: How many to keep; 0 or at least M keeps all.
+
+    Returns:
+        (rows, min(count, M), d), the first one being the row's first atom.
+    """
+    rows, available, _ = atoms.shape
+    if count == 0 or available <= count:
+        return atoms
+    with torch.no_grad():
+        everyone = torch.arange(rows, device=atoms.device)
+        chosen = torch.zeros(rows, count, dtype=torch.long, device=atoms.device)
+        # Zero vectors (beyond the border) start as taken: they are never worth an atom's place.
+        closest = torch.where(atoms.square().sum(-1) > 0, -1.0, 2.0)
+        for number in range(1, count):
+            newest = atoms[everyone, chosen[:, number - 1]]
+            similarity = torch.bmm(atoms, newest.unsqueeze(-1)).squeeze(-1)
+            closest = torch.maximum(closest, similarity)
+            chosen[:, number] = closest.argmin(dim=1)
+    return torch.gather(atoms, 1, chosen.unsqueeze(-1).expand(-1, -1, atoms.shape[-1]))
+
+
+@torch.no_grad()
+def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
+    """λ_max(DᵀD) for each cell by power iteration.
+
+    Args:
+        own: (cells, A, d).
+        shared: (G, d).
+
+    Returns:
+        (cells,), below the true value by less than the 10 % that the step leaves as margin.
+    """
+    cells, _, channels = own.shape
+    if not own.shape[1]:  # one dictionary for all cells
+        own, cells = own[:1], 1
+    probe = Dictionary(own, shared, own.new_zeros(cells, channels), own.new_ones(cells))
+    # Start from the mean atom: correlated atoms have their main direction close to it.
+    atoms = own.sum(1) + shared.sum(0)
+    x = functional.normalize(atoms + 1e-3, dim=-1).unsqueeze(1)
+    value = x.new_ones(cells)
+    for _ in range(_POWER_ITERATIONS):
+        y = reconstruct(probe, correlate(probe, x))
+        value = y.norm(dim=-1).squeeze(1)
+        x = functional.normalize(y, dim=-1)
+    return value

@@ -1,0 +1,99 @@
+"""The composed model: clip → features → sparse code → energy terms."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.backbone import build_backbone
+from models.config import SceneModelConfig
+from models.dictionary import Dictionary, build_dictionary
+from models.energy import motion_energy, pool_top, residual_energy
+from models.inputs import check_clips, colour_input, grey_clips, motion_input
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What the network sees in a batch of clips, independent of any scene."""
+
+    features: Tensor
+    """Feature maps z, (B, d, h, w)."""
+    motion: Tensor | None
+    """Log motion of every cell, (B, h, w); None where the model has no motion term."""
+
+    def __getitem__(self, places: slice | list[int]) -> "Observation":
+        motion = None if self.motion is None else self.motion[places]
+        return Observation(self.features[places], motion)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnergyTerms:
+    """Unstandardised energy terms of a batch of clips in one scene."""
+
+    cells: tuple[Tensor, ...]
+    """Residual, and motion where the model has it; each (B, h, w)."""
+    frames: Tensor
+    """The terms pooled over the frame, (B, number of terms)."""
+
+
+class SceneModel(nn.Module):
+    """Backbone and configuration; every scene-dependent thing is handed in."""
+
+    # What one standard deviation and the median of the pooled terms are in a scene not yet known,
+    # measured on normal clips of the training scenes; a support of few clips leans on them.
+    prior_mean: Tensor
+    prior_spread: Tensor
+
+    def __init__(self, config: SceneModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config)
+        terms = 2 if config.motion_weight > 0 else 1
+        self.register_buffer("prior_mean", torch.zeros(terms))
+        self.register_buffer("prior_spread", torch.ones(terms))
+
+    def observe(self, clips: Tensor) -> Observation:
+        """Look at clips.
+
+        Args:
+            clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+
+        Raises:
+            ValueError: another shape or type, or another clip length.
+        """
+        check_clips(clips)
+        if clips.shape[1] != self.config.clip_length:
+            raise ValueError(
+                f"clips: want {self.config.clip_length} frames for preset "
+                f"{self.config.preset}, got {clips.shape[1]}"
+            )
+        if self.config.backbone == "resnet10" and self.config.motion_weight == 0:
+            return Observation(self.backbone(colour_input(clips)), None)
+        return self.observe_grey(grey_clips(clips))
+
+    def observe_grey(self, grey: Tensor) -> Observation:
+        """Look at grey clips (B, T, H, W) in [0, 1]; only for the motion network."""
+        features = self.backbone(motion_input(grey).contiguous(memory_format=torch.channels_last))
+        motion = None
+        if self.config.motion_weight > 0:
+            motion = motion_energy(grey, self.config.stride)
+        return Observation(features, motion)
+
+    def dictionary(self, support: Observation) -> Dictionary:
+        """Dictionary of the scene that the K support clips show."""
+        return build_dictionary(support.features, self.config)
+
+    def terms(self, observation: Observation, dictionary: Dictionary) -> EnergyTerms:
+        """Energy terms of clips in the scene of that dictionary."""
+        residual = residual_energy(observation.features, dictionary, self.config)
+        frames = [pool_top(residual, self.config.top_cells)]
+        cells = [residual]
+        if observation.motion is not None:
+            cells.append(observation.motion)
+            frames.append(pool_top(observation.motion, 1))
+        return EnergyTerms(tuple(cells), torch.stack(frames, dim=1))
+
+    def weights(self) -> Tensor:
+        """Weight of each standardised term in the frame's energy, (terms,)."""
+        weights = [1.0, self.config.motion_weight][: self.prior_mean.numel()]
+        return torch.tensor(weights, device=self.prior_mean.device)

@@ -1,0 +1,159 @@
+"""The user's door to the method: adapt once, score many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.adaptation import AdaptedScene, adapt, standardised_energy
+from models.checkpoint import fingerprint, load_checkpoint, load_scene, save_scene
+from models.config import PRESETS, SceneModelConfig
+from models.heatmap import gradient_heatmap
+from models.scene_model import SceneModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Result of scoring a batch of clips."""
+
+    energies: Tensor
+    """Energy of each clip's newest frame, (B,), float32 on the CPU; unbounded, low = normal."""
+    maps: Tensor
+    """Where it comes from, (B, h, w), float32 on the CPU; in the unit of the energies."""
+
+
+class SceneScorer:
+    """A model ready for inference; scenes are handed in, so one scorer serves many cameras."""
+
+    def __init__(self, model: SceneModel, model_id: str, device: torch.device) -> None:
+        self.model = model
+        self.model_id = model_id
+        self.device = device
+
+    @staticmethod
+    def load(weights: str | Path = "vedette", device: str = "auto") -> "SceneScorer":
+        """Load shipped weights by name, or a checkpoint by path.
+
+        Args:
+            weights: See `models.checkpoint.load_checkpoint`.
+            device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+
+        Raises:
+            CheckpointError: the weights cannot be used.
+            ValueError: there is no such device.
+        """
+        place = resolve_device(device)
+        model, model_id = load_checkpoint(weights, place)
+        return SceneScorer(model, model_id, place)
+
+    @staticmethod
+    def untrained(preset: str, seed: int, device: str = "cpu") -> "SceneScorer":
+        """A scorer with random weights, for tests; nothing falls back to it."""
+        place = resolve_device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = SceneModel(PRESETS[preset])
+        model.eval().requires_grad_(False).to(place)
+        return SceneScorer(model, fingerprint(model.state_dict()), place)
+
+    @property
+    def config(self) -> SceneModelConfig:
+        """Architecture of the model: clip length, spacing, input size and all else."""
+        return self.model.config
+
+    @torch.inference_mode()
+    def adapt(self, support: Tensor) -> AdaptedScene:
+        """Learn a scene from K normal clips, without training.
+
+        Args:
+            support: uint8 (K, T, H, W, 3), RGB.
+
+        Raises:
+            ValueError: no clip, or another shape or type.
+        """
+        return adapt(self.model, support.to(self.device), self.model_id)
+
+    @torch.inference_mode()
+    def score(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> Scores:
+        """Score clips, each in its own scene.
+
+        Args:
+            clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            scenes: One for each clip; the same scene may stand more than once.
+
+        Raises:
+            ValueError: another shape or type, sizes that differ from the scene's, a scene of another
+                model, or not one scene a clip.
+        """
+        if len(scenes) != clips.shape[0]:
+            raise ValueError(
+                f"scenes: want one for each of {clips.shape[0]} clips, got {len(scenes)}"
+            )
+        for scene in scenes:
+            self._check(scene, (clips.shape[2], clips.shape[3]))
+        observation = self.model.observe(clips.to(self.device))
+        energies = torch.empty(len(scenes))
+        maps: Tensor | None = None
+        for scene in {id(scene): scene for scene in scenes}.values():
+            places = [number for number, other in enumerate(scenes) if other is scene]
+            terms = self.model.terms(observation[places], scene.dictionary)
+            some_energies, some_maps = standardised_energy(
+                terms, scene.term_mean, scene.term_spread, self.model.weights()
+            )
+            if maps is None:
+                maps = torch.empty(len(scenes), *some_maps.shape[1:])
+            energies[places] = some_energies.float().cpu()
+            maps[places] = some_maps.float().cpu()
+        return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps)
+
+    def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
+        """|∇ₓE| of the newest frame (paper, section 3.3).
+
+        Args:
+            clip: uint8 (T, H, W, 3).
+            scene: The clip's scene.
+
+        Returns:
+            (H, W), >= 0, float32 on the CPU.
+        """
+        self._check(scene, (clip.shape[1], clip.shape[2]))
+        return gradient_heatmap(self.model, clip.to(self.device), scene).float().cpu()
+
+    def save_scene(self, scene: AdaptedScene, path: Path) -> None:
+        """Keep a scene: PATH.safetensors and PATH.json."""
+        save_scene(scene, path)
+
+    def load_scene(self, path: Path) -> AdaptedScene:
+        """Read a scene that `save_scene` wrote.
+
+        Raises:
+            CheckpointError: missing, damaged, or a scene of another model.
+        """
+        return load_scene(path, self.model_id, self.device)
+
+    def _check(self, scene: AdaptedScene, size_hw: tuple[int, int]) -> None:
+        if scene.model_id != self.model_id:
+            raise ValueError(
+                f"scene: want one of model {self.model_id}, got one of model {scene.model_id}"
+            )
+        if scene.size_hw != size_hw:
+            raise ValueError(f"clips: want {scene.size_hw} (H, W) as their scene, got {size_hw}")
+
+
+def resolve_device(name: str) -> torch.device:
+    """ "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: an unknown name, or CUDA asked for where torch sees none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device: want auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: {name!r} wanted, but torch sees no CUDA device")
+    return device
