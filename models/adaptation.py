@@ -1,7 +1,7 @@
 """Adapting to a scene: K normal clips in, everything that is particular to the scene out.
 
-No gradient step is taken. The dictionary is one forward pass (paper, section 3.2); the
-leave-one-out energies, which tell what normal looks like to a dictionary that has not seen it, are ours.
+No gradient step is taken. The dictionary is one forward pass (paper, section 3.2). Ours are the
+leave-one-out energies: what normal looks like to a dictionary that has not seen it.
 """
 
 from collections.abc import Sequence

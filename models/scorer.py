@@ -63,7 +63,7 @@ class SceneScorer:
         """Architecture of the model: clip length, spacing, input size and all else."""
         return self.model.config
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def adapt(self, support: Tensor) -> AdaptedScene:
         """Learn a scene from K normal clips, without training.
 
@@ -75,7 +75,7 @@ class SceneScorer:
         """
         return adapt(self.model, support.to(self.device), self.model_id)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def score(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> Scores:
         """Score clips, each in its own scene.
 
@@ -84,8 +84,8 @@ class SceneScorer:
             scenes: One for each clip; the same scene may stand more than once.
 
         Raises:
-            ValueError: another shape or type, sizes that differ from the scene's, a scene of another
-                model, or not one scene a clip.
+            ValueError: another shape or type, sizes that differ from the scene's, a scene of
+                another model, or not one scene a clip.
         """
         if len(scenes) != clips.shape[0]:
             raise ValueError(
@@ -143,7 +143,7 @@ class SceneScorer:
 
 
 def resolve_device(name: str) -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU.
+    """Name to device; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
         ValueError: an unknown name, or CUDA asked for where torch sees none.

@@ -1,8 +1,8 @@
 """Unrolled sparse coding of feature vectors over a scene's dictionary (paper, section 3.2).
 
-Eq. 6 as printed, with step 1, diverges unless ‖D‖² < 2: several hundred correlated atoms have a norm
-far above that. We take step 0.9/L, with L the largest eigenvalue of DᵀD, scale the thresholds by the
-step and τ by its inverse; with L = 0.9 this is Eq. 6 to the letter.
+Eq. 6 as printed, with step 1, diverges unless ‖D‖² < 2: several hundred correlated atoms have a
+norm far above that. We take step 0.9/L, with L the largest eigenvalue of DᵀD, scale the thresholds
+by the step and τ by its inverse; with L = 0.9 this is Eq. 6 to the letter.
 """
 
 import math
