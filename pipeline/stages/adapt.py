@@ -1,0 +1,208 @@
+"""The life of one camera's scene: collecting → fitting → calibrating → ready.
+
+Pure: no model, no clock, no file. The owner asks `before` with every frame, does what the state
+wants, and tells the result. The scoring worker and `vedette replay` walk the same way:
+
+    waiting = adaptation.before(pts_seconds, clip, buffer.full)
+    if adaptation.state == "fitting":
+        adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+    judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models import AdaptedScene
+from models.calibration import Calibration, provisional, refine
+from pipeline.transport.messages import SceneState
+
+Clip = npt.NDArray[np.uint8]
+
+_ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
+_LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationSettings:
+    """How a scene is made."""
+
+    frames: int = 10
+    """Number K of support clips."""
+    interval_seconds: float = 1.0
+    """Stream time between two support clips."""
+    calibrate_seconds: float = 60.0
+    """Normal stream time after which the threshold is refined; 0 keeps the provisional one."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values.
+
+        Raises:
+            ValueError: names the setting, what was got and what is wanted.
+        """
+        if self.frames < 1:
+            raise ValueError(f"adapt.frames: want >= 1, got {self.frames}")
+        if self.interval_seconds <= 0:
+            raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
+        if self.calibrate_seconds < 0:
+            raise ValueError(f"adapt.calibrate: want >= 0 s, got {self.calibrate_seconds}")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one frame means; without numbers as long as the scene is being made."""
+
+    state: SceneState
+    progress: str
+    """For people: "3/10" while collecting, "12/60 s" while calibrating, else empty."""
+    energy: float | None = None
+    """As the model gave it."""
+    score: float | None = None
+    """0 = the median of normal, 1 = the threshold."""
+    threshold: float | None = None
+    """The energy at which the score is 1."""
+
+
+class Adaptation:
+    """Decides when a support clip is taken, when the scene is made, and what an energy means.
+
+    Time is that of the stream. While calibrating only normal time counts, that is, the time of
+    frames below the provisional threshold: an anomaly in the first minute makes the minute longer.
+    """
+
+    def __init__(
+        self,
+        settings: AdaptationSettings,
+        scene: AdaptedScene | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Begin a scene, or go on with one that was kept.
+
+        Args:
+            settings: How a scene is made.
+            scene: A kept scene; nothing is collected then.
+            calibration: What was kept with it; without one, or with one that is not final, the
+                calibration begins anew.
+        """
+        self._settings = settings
+        self._support: list[Clip] = []
+        self._last_support_seconds: float | None = None
+        self._last_judged_seconds: float | None = None
+        self._normal_seconds = 0.0
+        self._normal_energies: list[float] = []
+        self._state: SceneState = "collecting"
+        self._scene: AdaptedScene | None = None
+        self._calibration: Calibration | None = None
+        if scene is not None:
+            self._begin(scene, calibration or provisional(scene.support_energies))
+
+    @property
+    def state(self) -> SceneState:
+        """Where in its life the scene is."""
+        return self._state
+
+    @property
+    def support(self) -> npt.NDArray[np.uint8]:
+        """The support clips so far, uint8 (k, T, H, W, 3); at least one must have been taken."""
+        return np.stack(self._support)
+
+    @property
+    def scene(self) -> AdaptedScene | None:
+        """The scene, once fitted."""
+        return self._scene
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How its energies are read, once fitted."""
+        return self._calibration
+
+    def connected(self) -> None:
+        """Another connection begins, whose time has nothing to do with the last one's."""
+        self._last_support_seconds = None
+        self._last_judged_seconds = None
+
+    def before(self, pts_seconds: float, clip: Clip, full: bool) -> Judgement | None:
+        """Look at a frame before it is scored.
+
+        Args:
+            pts_seconds: Stream time of the clip's newest frame.
+            clip: uint8 (T, H, W, 3).
+            full: Whether the clip is made of T moments; others are not fit for the support.
+
+        Returns:
+            The judgement where there is no scene yet. None: the clip wants an energy, and then
+            `judge`. When the state has become "fitting", the owner makes the scene of `support` and
+            calls `fitted`.
+        """
+        if self._scene is not None:
+            return None
+        if self._state == "collecting" and full and self._due(pts_seconds):
+            self._support.append(clip)
+            self._last_support_seconds = pts_seconds
+            if len(self._support) == self._settings.frames:
+                self._state = "fitting"
+        return Judgement(self._state, self._progress())
+
+    def fitted(self, scene: AdaptedScene) -> None:
+        """Take the scene that was made of the support; the clips are let go."""
+        self._support.clear()
+        self._begin(scene, provisional(scene.support_energies))
+
+    def judge(self, pts_seconds: float, energy: float) -> Judgement:
+        """Read an energy.
+
+        Args:
+            pts_seconds: Stream time of the clip's newest frame.
+            energy: Of a clip for which `before` gave None.
+
+        Raises:
+            RuntimeError: there is no scene yet.
+        """
+        if self._calibration is None:
+            raise RuntimeError(f"judge: want a fitted scene, got one that is {self._state}")
+        calibration = self._calibration
+        judgement = Judgement(
+            state=self._state,
+            progress=self._progress(),
+            energy=energy,
+            score=calibration.score(energy),
+            threshold=calibration.threshold,
+        )
+        if self._state == "calibrating":
+            self._watch(pts_seconds, energy, calibration)
+        return judgement
+
+    def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
+        self._scene = scene
+        self._calibration = calibration
+        self._state = "ready" if calibration.final else "calibrating"
+        if self._settings.calibrate_seconds == 0:
+            self._state = "ready"
+
+    def _due(self, pts_seconds: float) -> bool:
+        last = self._last_support_seconds
+        return (
+            last is None
+            or pts_seconds - last >= self._settings.interval_seconds - _ROUNDING_SECONDS
+        )
+
+    def _watch(self, pts_seconds: float, energy: float, calibration: Calibration) -> None:
+        last = self._last_judged_seconds
+        self._last_judged_seconds = pts_seconds
+        if energy >= calibration.threshold:
+            return
+        self._normal_energies.append(energy)
+        if last is not None:
+            self._normal_seconds += min(pts_seconds - last, _LONGEST_STEP_SECONDS)
+        if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
+            self._calibration = refine(calibration, self._normal_energies)
+            self._normal_energies.clear()
+            self._state = "ready"
+
+    def _progress(self) -> str:
+        if self._state == "collecting":
+            return f"{len(self._support)}/{self._settings.frames}"
+        if self._state == "calibrating":
+            return f"{self._normal_seconds:.0f}/{self._settings.calibrate_seconds:.0f} s"
+        return ""

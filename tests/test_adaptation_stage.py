@@ -1,0 +1,182 @@
+"""The life of a scene, decided from stream time alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from models import AdaptedScene, SceneScorer
+from models.calibration import Calibration
+from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
+from pipeline.stages.clips import ClipBuffer
+
+SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrate_seconds=3.0)
+CLIP = np.zeros((5, 16, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return SceneScorer.untrained("vedette", seed=0)
+
+
+@pytest.fixture(scope="module")
+def scene(scorer: SceneScorer) -> AdaptedScene:
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 5, 48, 64, 3), dtype=np.uint8)
+    return scorer.adapt(torch.from_numpy(pixels))
+
+
+def collect(adaptation: Adaptation, times: list[float]) -> list[Judgement | None]:
+    return [adaptation.before(time, CLIP, True) for time in times]
+
+
+def test_collects_one_clip_an_interval() -> None:
+    adaptation = Adaptation(SETTINGS)
+    steps = collect(adaptation, [0.0, 0.1, 0.4, 0.5, 0.9, 1.01])
+    assert [step.progress for step in steps if step] == ["1/3", "1/3", "1/3", "2/3", "2/3", ""]
+    assert [step.state for step in steps if step] == ["collecting"] * 5 + ["fitting"]
+    assert all(step is not None and step.energy is None for step in steps)
+    assert adaptation.support.shape == (3, *CLIP.shape)
+
+
+def test_waits_for_a_full_clip() -> None:
+    adaptation = Adaptation(SETTINGS)
+    step = adaptation.before(0.0, CLIP, False)
+    assert step == Judgement("collecting", "0/3")
+    step = adaptation.before(0.1, CLIP, True)
+    assert step == Judgement("collecting", "1/3")
+
+
+def test_float_times_do_not_skip_an_interval() -> None:
+    adaptation = Adaptation(AdaptationSettings(frames=10, interval_seconds=0.1))
+    for number in range(10):
+        assert adaptation.state == "collecting"
+        adaptation.before(1000 + number / 10, CLIP, True)
+    assert adaptation.state == "fitting"
+
+
+def test_another_connection_goes_on_collecting() -> None:
+    adaptation = Adaptation(SETTINGS)
+    collect(adaptation, [100.0, 100.5])
+    adaptation.connected()
+    collect(adaptation, [0.0])
+    assert adaptation.state == "fitting"
+
+
+def test_no_more_is_taken_while_fitting() -> None:
+    adaptation = Adaptation(SETTINGS)
+    collect(adaptation, [0.0, 0.5, 1.0, 1.5, 2.0])
+    assert adaptation.support.shape[0] == 3
+
+
+def fitted(scene: AdaptedScene) -> Adaptation:
+    adaptation = Adaptation(SETTINGS)
+    collect(adaptation, [0.0, 0.5, 1.0])
+    adaptation.fitted(scene)
+    return adaptation
+
+
+def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
+    adaptation = fitted(scene)
+    calibration = adaptation.calibration
+    assert adaptation.state == "calibrating"
+    assert calibration is not None
+    assert not calibration.final
+    assert adaptation.before(1.1, CLIP, True) is None
+    judgement = adaptation.judge(1.1, calibration.threshold)
+    assert judgement.state == "calibrating"
+    assert judgement.progress == "0/3 s"
+    assert judgement.score == pytest.approx(1.0)
+    assert judgement.threshold == calibration.threshold
+
+
+def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
+    adaptation = fitted(scene)
+    first = adaptation.calibration
+    assert first is not None
+    normal = np.random.default_rng(1).normal(first.median, 0.1, 40)
+    judgements = [
+        adaptation.judge(2 + number / 10, float(energy)) for number, energy in enumerate(normal)
+    ]
+    assert [judgement.state for judgement in judgements] == ["calibrating"] * 31 + ["ready"] * 9
+    assert judgements[15].progress == "1/3 s"
+    assert judgements[-1].progress == ""
+    refined = adaptation.calibration
+    assert refined is not None
+    assert refined.final
+    assert refined.samples == 31
+    assert refined.threshold < first.threshold
+
+
+def test_anomalies_do_not_count_as_normal_time(scene: AdaptedScene) -> None:
+    adaptation = fitted(scene)
+    first = adaptation.calibration
+    assert first is not None
+    for number in range(100):
+        adaptation.judge(2 + number / 10, first.threshold + 5)
+    assert adaptation.state == "calibrating"
+    assert adaptation.calibration == first
+    for number in range(40):
+        adaptation.judge(12 + number / 10, first.median)
+    assert adaptation.state == "ready"
+
+
+def test_a_gap_in_the_stream_is_not_normal_time(scene: AdaptedScene) -> None:
+    adaptation = fitted(scene)
+    first = adaptation.calibration
+    assert first is not None
+    adaptation.judge(2.0, first.median)
+    adaptation.judge(3600.0, first.median)
+    assert adaptation.judge(3600.1, first.median).progress == "1/3 s"
+
+
+def test_no_calibration_wanted(scene: AdaptedScene) -> None:
+    settings = AdaptationSettings(frames=3, interval_seconds=0.5, calibrate_seconds=0)
+    adaptation = Adaptation(settings, scene)
+    assert adaptation.state == "ready"
+    assert adaptation.calibration is not None
+
+
+def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
+    final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
+    ready = Adaptation(SETTINGS, scene, final)
+    assert ready.before(0.0, CLIP, False) is None
+    assert ready.judge(0.0, 2.0) == Judgement("ready", "", 2.0, 0.5, 4.0)
+    unfinished = Adaptation(SETTINGS, scene)
+    assert unfinished.state == "calibrating"
+    assert unfinished.scene is scene
+
+
+def test_no_energy_is_read_without_a_scene() -> None:
+    with pytest.raises(RuntimeError, match="want a fitted scene, got one that is collecting"):
+        Adaptation(SETTINGS).judge(0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"frames": 0}, {"interval_seconds": 0.0}, {"calibrate_seconds": -1.0}]
+)
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"adapt\.\w+: want"):
+        AdaptationSettings(**wrong)
+
+
+def test_from_frames_to_ready(scorer: SceneScorer) -> None:
+    """The whole walk with a real model: what replay and the scoring worker do."""
+    rng = np.random.default_rng(2)
+    buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
+    adaptation = Adaptation(
+        AdaptationSettings(frames=3, interval_seconds=0.2, calibrate_seconds=1.0)
+    )
+    states = []
+    for number in range(30):
+        pixels = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        clip = buffer.push(number / 10, pixels)
+        judgement = adaptation.before(number / 10, clip, buffer.full)
+        if adaptation.state == "fitting":
+            adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+        if judgement is None:
+            assert adaptation.scene is not None
+            scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
+            judgement = adaptation.judge(number / 10, float(scores.energies[0]))
+        states.append(judgement.state)
+    assert states[:9] == ["collecting"] * 8 + ["fitting"]
+    assert states[9] == "calibrating"
+    assert states[-1] == "ready"
