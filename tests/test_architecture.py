@@ -21,9 +21,9 @@ LAYERS = (
     ("runtime", "evaluation"),
     ("stages",),
     ("alerts", "datasets"),
+    ("worker",),
     ("transport",),
     ("telemetry",),
-    ("worker",),
     ("config",),
 )
 

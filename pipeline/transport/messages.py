@@ -54,6 +54,9 @@ class FrameMessage:
     """Frames of this connection dropped by policy before this one, in all."""
     context: bool
     """True: was done before, only to fill the clip of its successors; is not scored again."""
+    scorer: int
+    """Incarnation of the scoring worker that granted the credit; any other one ignores the frame,
+    so that a frame still under way cannot overtake those that its predecessor took down."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
 
@@ -92,6 +95,10 @@ class ScoreMessage:
     """float32 (h, w) in units of the score, coarse; None without energy."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
     """uint8 (H, W, 3), RGB; only where the score is worth a snapshot."""
+    number: int = 0
+    """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
+    after: int = 0
+    """Set by the sending socket: number of the unacknowledged score before this one, 0 = none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,147 @@
+"""All Prometheus metrics of the house: the only place that knows their names.
+
+Labels are `camera` and small enumerations; nothing that grows with time is a label. Every worker
+makes one `Metrics` on its own registry; a series that two workers both have is summed where it is a
+counter or a histogram, and so gauges carry a label that only one worker uses (the camera), or
+belong to one worker.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_SECONDS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The metrics of one process, on one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        # Ingest workers.
+        self.camera_up = Gauge(
+            "vedette_camera_up",
+            "1 while frames arrive, 0 while the camera is offline or stale",
+            ["camera"],
+            registry=registry,
+        )
+        self.frames_received = Counter(
+            "vedette_frames_received",
+            "Frames decoded, before sampling",
+            ["camera"],
+            registry=registry,
+        )
+        self.frames_dropped = Counter(
+            "vedette_frames_dropped",
+            "Sampled frames that our policy dropped (reason: replaced by a newer one, …)",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.reconnects = Counter(
+            "vedette_reconnects",
+            "Connections lost or not made (reason: code of the source error)",
+            ["camera", "reason"],
+            registry=registry,
+        )
+        self.last_frame_timestamp_seconds = Gauge(
+            "vedette_last_frame_timestamp_seconds",
+            "Arrival of the newest frame, Unix seconds",
+            ["camera"],
+            registry=registry,
+        )
+        # Scoring worker.
+        self.frames_scored = Counter(
+            "vedette_frames_scored",
+            "Frames whose score the sink has kept",
+            ["camera"],
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "vedette_batch_size",
+            "Clips scored together",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
+        )
+        self.adaptations = Counter(
+            "vedette_adaptations",
+            "Adaptations to a scene (result: ok, failed, resumed)",
+            ["camera", "result"],
+            registry=registry,
+        )
+        self.scene_age_seconds = Gauge(
+            "vedette_scene_age_seconds",
+            "Time since the scene was adapted",
+            ["camera"],
+            registry=registry,
+        )
+        self.anomaly_score = Gauge(
+            "vedette_anomaly_score",
+            "Newest calibrated score: 0 = median of normal, 1 = threshold",
+            ["camera"],
+            registry=registry,
+        )
+        self.anomaly_threshold = Gauge(
+            "vedette_anomaly_threshold",
+            "Energy at which the score is 1",
+            ["camera"],
+            registry=registry,
+        )
+        # Several workers: the stages of a frame's way.
+        self.stage_latency_seconds = Histogram(
+            "vedette_stage_latency_seconds",
+            "Time a frame spends in a stage",
+            ["stage"],
+            buckets=LATENCY_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "vedette_queue_depth",
+            "Frames waiting before a stage",
+            ["camera", "stage"],
+            registry=registry,
+        )
+        # Alert sink.
+        self.end_to_end_latency_seconds = Histogram(
+            "vedette_end_to_end_latency_seconds",
+            "From the arrival of a frame to its score being kept",
+            ["camera"],
+            buckets=LATENCY_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self.events = Counter(
+            "vedette_events",
+            "Events begun",
+            ["camera"],
+            registry=registry,
+        )
+        self.event_active = Gauge(
+            "vedette_event_active",
+            "1 while an event goes on",
+            ["camera"],
+            registry=registry,
+        )
+        self.sink_failures = Counter(
+            "vedette_sink_failures",
+            "Failed writes and deliveries (sink: store, snapshot, …)",
+            ["sink"],
+            registry=registry,
+        )
+        self.storage_used_bytes = Gauge(
+            "vedette_storage_used_bytes",
+            "Size of the data folder",
+            registry=registry,
+        )
+        # Supervisor.
+        self.worker_restarts = Counter(
+            "vedette_worker_restarts",
+            "Restarts of a worker that died or fell silent",
+            ["worker"],
+            registry=registry,
+        )
+        self.build_info = Gauge(
+            "vedette_build_info",
+            "Always 1; the version is in the label",
+            ["version"],
+            registry=registry,
+        )

@@ -1,0 +1,152 @@
+"""What all ends of all topics have in common: opening, waiting, sending, and refusing nonsense."""
+
+import logging
+from types import TracebackType
+from typing import Protocol, Self
+
+import zmq
+
+from pipeline.telemetry.floods import FloodCounter
+from pipeline.transport.topics import Endpoints, Topic
+from pipeline.transport.wire import Message, Part, WireError, decode, encode
+
+LOG = logging.getLogger(__name__)
+
+
+class Port:
+    """One end of one topic. Open it by `with`, in the thread that uses it.
+
+    Malformed messages are counted, reported at most once a second, and otherwise ignored.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        endpoints: Endpoints,
+        *,
+        sends: bool,
+        identity: bytes = b"",
+    ) -> None:
+        self._topic = topic
+        self._address = endpoints.address(topic)
+        self._kind = topic.sender if sends else topic.receiver
+        self._binds = (topic.binds == "sender") == sends
+        self._identity = identity
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._socket: zmq.Socket[bytes] | None = None
+        self._floods = FloodCounter(LOG)
+        self.rejected = 0
+        """Malformed messages so far."""
+
+    def __enter__(self) -> Self:
+        """Open the socket; a sender may be opened before its receiver is there.
+
+        Raises:
+            zmq.ZMQError: the address is taken or cannot be made.
+        """
+        # A context of its own costs two idle threads, and lets the `with` give back everything.
+        self._context = zmq.Context()
+        try:
+            self._socket = self._open(self._context)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        return self
+
+    def _open(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+        socket = context.socket(self._kind)
+        socket.linger = 0
+        socket.set_hwm(self._topic.high_water_mark)
+        socket.setsockopt(zmq.MAXMSGSIZE, self._topic.largest_bytes)
+        if self._identity:
+            socket.setsockopt(zmq.IDENTITY, self._identity)
+        if self._kind == zmq.ROUTER:
+            # A worker that starts again takes over the name of its dead predecessor.
+            socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        if self._kind == zmq.DEALER:
+            # Nothing is queued for a receiver that is not there, nor kept for its successor.
+            socket.setsockopt(zmq.IMMEDIATE, 1)
+        if self._kind == zmq.SUB:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        if self._binds:
+            socket.bind(self._address)
+        else:
+            socket.connect(self._address)
+        return socket
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the socket; what was not sent yet is dropped."""
+        if self._context is not None:
+            self._context.destroy(linger=0)
+        self._context = self._socket = None
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """The open socket, for a poller.
+
+        Raises:
+            RuntimeError: the port is not open.
+        """
+        if self._socket is None:
+            raise RuntimeError(f"{self._topic.name}: want an open port; use it in a `with`")
+        return self._socket
+
+    def _send(self, message: Message, to: bytes | None = None) -> bool:
+        """Hand a message to the socket; False: nobody there, or no room."""
+        parts: list[bytes | memoryview] = [*([] if to is None else [to]), *encode(message)]
+        try:
+            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+    def _receive(self, timeout_seconds: float) -> list[tuple[bytes, Message]]:
+        """Wait for the first message, then take what is there: (identity of the sender, message).
+
+        The identity is empty except on a ROUTER.
+        """
+        received: list[tuple[bytes, Message]] = []
+        if not self.socket.poll(max(0, round(timeout_seconds * 1000))):
+            return received
+        # The bound keeps a busy topic from holding its reader here for ever.
+        for _ in range(self._topic.high_water_mark):
+            try:
+                parts: list[Part] = list(self.socket.recv_multipart(zmq.NOBLOCK, copy=False))
+            except zmq.Again:
+                break
+            sender = b""
+            if self._kind == zmq.ROUTER:
+                first = parts.pop(0)
+                sender = first.bytes if isinstance(first, zmq.Frame) else bytes(first)
+            try:
+                received.append((sender, decode(parts)))
+            except WireError as error:
+                self._reject(str(error))
+        return received
+
+    def _reject(self, reason: str) -> None:
+        self.rejected += 1
+        self._floods.warn(f"{self._topic.name}: malformed message ignored: {reason}")
+
+
+class HasSocket(Protocol):
+    """What `wait` can wait for."""
+
+    @property
+    def socket(self) -> zmq.Socket[bytes]:
+        """The open socket."""
+        ...
+
+
+def wait(timeout_seconds: float, *ports: HasSocket) -> list[HasSocket]:
+    """Wait until one of the ports has a message or the time is over; the ports that have one."""
+    poller = zmq.Poller()
+    for port in ports:
+        poller.register(port.socket, zmq.POLLIN)
+    ready = dict(poller.poll(max(0, round(timeout_seconds * 1000))))
+    return [port for port in ports if port.socket in ready]

@@ -1,0 +1,91 @@
+"""The scores topic: scoring worker → alert sink, acknowledged one by one, never lost."""
+
+import secrets
+import time
+from collections.abc import Callable
+
+from pipeline.transport.delivery import Inbox, Outbox
+from pipeline.transport.messages import ScoreAck, ScoreMessage
+from pipeline.transport.ports import Port
+from pipeline.transport.topics import (
+    SCORES,
+    SCORES_OUTBOX_CAPACITY,
+    SCORES_RESEND_SECONDS,
+    Endpoints,
+)
+from pipeline.transport.wire import encode
+
+
+class ScoreSender(Port):
+    """The scoring worker's end: keeps each score until the sink has it, over restarts of the sink.
+
+    Call `poll` often: it is also what sends again.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        resend_seconds: float = SCORES_RESEND_SECONDS,
+        capacity: int = SCORES_OUTBOX_CAPACITY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # A new name for each sender: the receiver must not take its numbers for a predecessor's.
+        super().__init__(SCORES, endpoints, sends=True, identity=secrets.token_hex(8).encode())
+        self._outbox = Outbox(capacity, resend_seconds)
+        self._clock = clock
+
+    @property
+    def unacknowledged(self) -> int:
+        """Number of scores that the sink has not acknowledged."""
+        return len(self._outbox)
+
+    def send(self, score: ScoreMessage) -> None:
+        """Keep a score and send it; its arrays must not change.
+
+        Raises:
+            OutboxFullError: too many are unacknowledged.
+            WireError: a number in it is not finite, or an array is of a wrong type or shape.
+        """
+        encode(score)  # what cannot be sent must not be kept, to fail again at each repetition
+        numbered = self._outbox.put(score, self._clock())
+        if numbered is not None:
+            self._send(numbered)
+
+    def poll(self, timeout_seconds: float) -> list[ScoreAck]:
+        """New acknowledgements, each once; sends again what is overdue."""
+        acks = []
+        for _, message in self._receive(timeout_seconds):
+            if not isinstance(message, ScoreAck):
+                self._reject(f"want an acknowledgement, got {type(message).__name__}")
+            elif self._outbox.acknowledge(message, self._clock()):
+                acks.append(message)
+        for score in self._outbox.due(self._clock()):
+            if not self._send(score):
+                break
+        return acks
+
+
+class ScoreReceiver(Port):
+    """The alert sink's end."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        super().__init__(SCORES, endpoints, sends=False)
+        self._inbox = Inbox()
+        self._senders: dict[str, bytes] = {}
+
+    def poll(self, timeout_seconds: float) -> list[ScoreMessage]:
+        """Scores in order for each camera, some more than once; empty after the time-out."""
+        scores = []
+        for sender, message in self._receive(timeout_seconds):
+            if not isinstance(message, ScoreMessage):
+                self._reject(f"want a score, got {type(message).__name__}")
+            elif self._inbox.accepts(sender, message):
+                self._senders[message.camera] = sender
+                scores.append(message)
+        return scores
+
+    def ack(self, ack: ScoreAck) -> None:
+        """Say that a score is kept; lost if the scorer is gone, and asked for again otherwise."""
+        sender = self._senders.get(ack.camera)
+        if sender is not None:
+            self._send(ack, to=sender)

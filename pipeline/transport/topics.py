@@ -1,0 +1,124 @@
+"""The table of topics: the only place that knows addresses, bounds and rates.
+
+All sockets of one run live in one private folder as Unix domain sockets (`ipc://`), so nobody else
+on the machine can listen in or speak.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import zmq
+
+LONGEST_SOCKET_PATH_BYTES = 107
+"""What `sockaddr_un.sun_path` holds on Linux, without the closing zero byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One way that messages go, from its senders to its receiver."""
+
+    name: str
+    """Also the file name of the Unix domain socket."""
+    sender: zmq.SocketType
+    receiver: zmq.SocketType
+    binds: Literal["sender", "receiver"]
+    """The end of which there is exactly one, and which owns the address."""
+    high_water_mark: int
+    """Messages that either end queues for one peer."""
+    largest_bytes: int
+    """Largest part of a message; whoever sends more is disconnected."""
+    rate_hz: float | None
+    """Messages a second and sender; None: as the frames of the cameras come."""
+    policy: str
+    """What bounds the flow, and what happens to a message that finds no room."""
+
+
+FRAMES = Topic(
+    name="frames",
+    sender=zmq.DEALER,
+    receiver=zmq.ROUTER,
+    binds="receiver",
+    high_water_mark=256,
+    largest_bytes=64 * 2**20,
+    rate_hz=None,
+    policy="credits granted by the scorer, kept by ingest until done; the mailbox drops, not we",
+)
+SCORES = Topic(
+    name="scores",
+    sender=zmq.DEALER,
+    receiver=zmq.ROUTER,
+    binds="receiver",
+    high_water_mark=4096,
+    largest_bytes=64 * 2**20,
+    rate_hz=None,
+    policy="kept by the scorer until acknowledged, sent again in order; never dropped",
+)
+HEARTBEATS = Topic(
+    name="heartbeats",
+    sender=zmq.PUB,
+    receiver=zmq.SUB,
+    binds="receiver",
+    high_water_mark=16,
+    largest_bytes=4 * 2**20,
+    rate_hz=2.0,
+    policy="the next one replaces a lost one",
+)
+LIVE = Topic(
+    name="live",
+    sender=zmq.PUB,
+    receiver=zmq.SUB,
+    binds="sender",
+    high_water_mark=256,
+    largest_bytes=2**20,
+    rate_hz=10.0,
+    policy="for watchers only: dropped for a watcher that is slow",
+)
+TOPICS = (FRAMES, SCORES, HEARTBEATS, LIVE)
+
+SCORES_RESEND_SECONDS = 1.0
+"""Without any acknowledgement for so long, everything unacknowledged is sent again."""
+SCORES_OUTBOX_CAPACITY = 4096
+"""Unacknowledged scores at most; credits keep the number far below, so more is a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The addresses of one run."""
+
+    folder: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        """Place the sockets of all topics in a folder.
+
+        Raises:
+            ValueError: a socket's path is longer than the operating system takes.
+        """
+        for topic in TOPICS:
+            path = folder.absolute() / topic.name
+            length = len(bytes(path))
+            if length > LONGEST_SOCKET_PATH_BYTES:
+                raise ValueError(
+                    f"socket path {path}: want at most {LONGEST_SOCKET_PATH_BYTES} bytes, "
+                    f"got {length}; set TMPDIR to a folder with a shorter name"
+                )
+        return cls(folder.absolute())
+
+    def address(self, topic: Topic) -> str:
+        """ZeroMQ address of a topic."""
+        return f"ipc://{self.folder / topic.name}"
+
+
+@contextmanager
+def private_socket_folder() -> Iterator[Path]:
+    """A fresh folder for the sockets of one run: mode 0700, short name, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="vedette-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
