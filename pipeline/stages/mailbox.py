@@ -1,0 +1,110 @@
+"""Between decoder and sender: where a live camera loses frames, counted, and a file waits."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from cameras.frame import Frame
+
+Policy = Literal["newest", "wait"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Letter:
+    """A frame on its way to the sender."""
+
+    frame: Frame
+    dropped: int
+    """Frames of this connection that the mailbox replaced before this one, in all."""
+    context: bool
+    """True: done in an earlier life of this worker; only fills the clips of its successors."""
+
+
+class Mailbox:
+    """Hands frames from one thread to another, in order.
+
+    "newest" holds one frame, and a newer one takes its place: a live camera does not wait, so an
+    old frame is worth less than a new one. "wait" holds a few and then makes the decoder wait: of a
+    file no frame may be lost.
+    """
+
+    def __init__(self, policy: Policy, capacity: int) -> None:
+        """Start empty and open.
+
+        Args:
+            policy: What happens when it is full.
+            capacity: Frames that a "wait" mailbox holds, >= 1; "newest" always holds one.
+
+        Raises:
+            ValueError: no room for a frame.
+        """
+        if capacity < 1:
+            raise ValueError(f"mailbox capacity: want >= 1 frame, got {capacity}")
+        self._policy = policy
+        self._capacity = capacity if policy == "wait" else 1
+        self._letters: deque[Letter] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._connection: int | None = None
+        self._dropped = 0
+
+    @property
+    def depth(self) -> int:
+        """Frames inside."""
+        return len(self._letters)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is inside and nothing will come."""
+        with self._changed:
+            return self._closed and not self._letters
+
+    def put(self, frame: Frame, context: bool = False) -> Frame | None:
+        """Hand over a frame; waits for room where the policy says so.
+
+        Args:
+            frame: Later than the one before.
+            context: See `Letter.context`.
+
+        Returns:
+            The frame that was lost by this: the one that was replaced, or `frame` itself where the
+            mailbox is closed. None: nothing was lost.
+        """
+        with self._changed:
+            if self._policy == "wait":
+                self._changed.wait_for(self._has_room_or_closed)
+            if self._closed:
+                return frame
+            if frame.connection != self._connection:
+                self._connection, self._dropped = frame.connection, 0
+            replaced = None
+            if len(self._letters) == self._capacity:
+                replaced = self._letters.popleft().frame
+                if replaced.connection == frame.connection:
+                    self._dropped += 1
+            self._letters.append(Letter(frame, self._dropped, context))
+            self._changed.notify_all()
+            return replaced
+
+    def take(self, timeout_seconds: float) -> Letter | None:
+        """Take the oldest frame inside; None where none comes in time, or none will come."""
+        with self._changed:
+            self._changed.wait_for(self._has_letter_or_closed, timeout_seconds)
+            if not self._letters:
+                return None
+            letter = self._letters.popleft()
+            self._changed.notify_all()
+            return letter
+
+    def close(self) -> None:
+        """Take no more frames; those inside can still be taken, and nobody waits any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room_or_closed(self) -> bool:
+        return self._closed or len(self._letters) < self._capacity
+
+    def _has_letter_or_closed(self) -> bool:
+        return self._closed or bool(self._letters)
