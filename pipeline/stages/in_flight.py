@@ -1,0 +1,137 @@
+"""What an ingest worker has sent and what has become of it: nothing is lost while this lives. Pure.
+
+A frame is *pending* from its sending until the scoring worker says `Done`, and then *context* as
+long as a clip can reach back to it. A scoring worker that was restarted has forgotten both, so it
+is sent the context and then all that is pending, in order. What it gets twice it drops.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from pipeline.transport.messages import Done, FrameMessage, Welcome
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a camera got; enough for a later ingest worker to go on with the same file."""
+
+    connection: int
+    index: int
+    """Newest frame that is done, with all before it done too."""
+    context_index: int
+    """Oldest frame that the clips of its successors reach back to; at most `index`."""
+
+
+class InFlight:
+    """Keeps every frame until it is done, and done frames as long as clips need them."""
+
+    def __init__(self) -> None:
+        self._scorer: int | None = None
+        self._granted = 0
+        self._context_seconds = float("inf")
+        self._pending: dict[tuple[int, int], FrameMessage] = {}
+        self._done: set[tuple[int, int]] = set()
+        self._context: deque[FrameMessage] = deque()
+        self._context_due = False
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether a scoring worker is known to listen."""
+        return self._scorer is not None
+
+    @property
+    def credits(self) -> int:
+        """How many more frames may be sent now; 0 unless welcomed."""
+        if self._scorer is None:
+            return 0
+        return max(0, self._granted - len(self._pending))
+
+    @property
+    def pending(self) -> int:
+        """How many frames were sent and are not done."""
+        return len(self._pending)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the camera got; None before the first done frame."""
+        if not self._context:
+            return None
+        newest = self._context[-1]
+        return Progress(newest.connection, newest.index, self._context[0].index)
+
+    def doubt(self) -> None:
+        """The scoring worker is silent or away: send nothing more before its next `Welcome`.
+
+        Then all that is pending is sent again, whoever it comes from: the frames may have been lost
+        on their way, or only the answers.
+        """
+        self._scorer = None
+
+    def welcome(self, welcome: Welcome) -> list[FrameMessage]:
+        """Take the scoring worker's greeting.
+
+        Returns:
+            What to send again, in order: nothing where it is the worker that has all of it, else
+            the context and all that is pending.
+        """
+        known = self._scorer == welcome.incarnation
+        self._scorer = welcome.incarnation
+        self._granted = welcome.credits
+        self._context_seconds = welcome.context_seconds
+        if known:
+            return []
+        self._context_due = True
+        if not self._pending:
+            return []
+        return self._addressed([*self._take_context(), *self._pending.values()])
+
+    def send(self, message: FrameMessage) -> list[FrameMessage]:
+        """Register a frame that goes out now.
+
+        Args:
+            message: Later than the one before; to whom it goes is filled in here.
+
+        Returns:
+            What to send, in order: the context first where the scoring worker has not had it yet.
+        """
+        self._pending[message.connection, message.index] = message
+        return self._addressed([*self._take_context(), message])
+
+    def remember(self, message: FrameMessage) -> None:
+        """Take a frame that was done in an earlier life of this worker: it is context only."""
+        self._keep(message)
+
+    def done(self, done: Done) -> bool:
+        """Take the scoring worker's word that a frame's score is kept.
+
+        Returns:
+            False where the frame was not pending: it was sent twice, and done before.
+        """
+        key = done.connection, done.index
+        if key not in self._pending or key in self._done:
+            return False
+        self._done.add(key)
+        # Progress never passes a frame that is not done, whatever the order of the answers.
+        while self._pending and (oldest := next(iter(self._pending))) in self._done:
+            self._done.remove(oldest)
+            self._keep(self._pending.pop(oldest))
+        return True
+
+    def _addressed(self, messages: list[FrameMessage]) -> list[FrameMessage]:
+        return [replace(message, scorer=self._scorer or 0) for message in messages]
+
+    def _take_context(self) -> list[FrameMessage]:
+        if not self._context_due:
+            return []
+        self._context_due = False
+        return list(self._context)
+
+    def _keep(self, message: FrameMessage) -> None:
+        context = self._context
+        if context and context[-1].connection != message.connection:
+            context.clear()
+        context.append(replace(message, context=True))
+        # One frame before the reach is kept too: a clip takes the newest frame at least so old.
+        reach = message.pts_seconds - self._context_seconds
+        while len(context) > 1 and context[1].pts_seconds <= reach:
+            context.popleft()
