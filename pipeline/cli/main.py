@@ -1,0 +1,177 @@
+"""The command `vedette`: what every command is called and takes.
+
+A command's own module is imported when the command is called and not before, so that help and
+completion answer at once and only the commands that score load torch.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.cli.errors import debug_wanted, report
+
+app = typer.Typer(
+    name="vedette",
+    help="Watches fixed cameras and tells when something happens that has no place in the scene.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue"]
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Weights = Annotated[str, typer.Option(help="Name of shipped weights, or path of a checkpoint.")]
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    The status is 0 when all went well, 1 for an error that the person can do something about, 2 for
+    wrong usage, 70 for a fault of the program, 130 after Ctrl-C.
+    """
+    try:
+        app()
+    except Exception as error:
+        sys.exit(report(error, debug="--debug" in sys.argv or debug_wanted()))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"vedette {version('vedette')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; so does VEDETTE_DEBUG=1.")
+    ] = False,
+) -> None:
+    """Options before the name of the command."""
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=1, help="Ends by itself after so long.")] = 120.0,
+    seed: Annotated[int, typer.Option(help="Another street for another number.")] = 0,
+) -> None:
+    """Watch a made street over real RTSP: adapt, score, alert; then end."""
+    from pipeline.cli.demo import demo as implementation
+
+    implementation(seconds, seed)
+
+
+@app.command()
+def run(config: Config = Path("vedette.yaml")) -> None:
+    """Watch the cameras of a configuration until stopped."""
+    from pipeline.cli.run import run as implementation
+
+    implementation(config)
+
+
+@app.command()
+def validate(config: Config = Path("vedette.yaml")) -> None:
+    """Check a configuration file and say what is wrong with it."""
+    from pipeline.cli.validate import validate as implementation
+
+    implementation(config)
+
+
+@app.command()
+def replay(
+    source: Annotated[Path, typer.Argument(help="Video file, or folder of images.")],
+    out: Annotated[Path | None, typer.Option(help="Annotated H.264 video to write.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Scores to write, one JSON object a frame.")
+    ] = None,
+    support: Annotated[
+        Path | None,
+        typer.Option(help="Normal video or folder to adapt on; else the first seconds of SOURCE."),
+    ] = None,
+    shots: Annotated[int, typer.Option(min=1, help="Number of support clips.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the draw of clips from --support.")] = 0,
+    fps: Annotated[float, typer.Option(min=0.1, help="Frames scored a second of video.")] = 10.0,
+    weights: Weights = "vedette",
+    device: Device = "auto",
+) -> None:
+    """Score a recording as the live pipeline would, and draw what it saw."""
+    from pipeline.cli.replay import replay as implementation
+
+    implementation(
+        source,
+        out=out,
+        scores=json,
+        support=support,
+        shots=shots,
+        seed=seed,
+        frames_per_second=fps,
+        weights=weights,
+        device=device,
+    )
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Dataset, typer.Argument(help="Which benchmark.")],
+    root: Annotated[Path, typer.Option(help="Folder of the unpacked archive.")],
+    shots: Annotated[int, typer.Option(min=1, help="Support clips of each draw.")] = 10,
+    draws: Annotated[int, typer.Option(min=1, help="How many supports are drawn.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first draw; the next has one more.")] = 0,
+    weights: Weights = "vedette",
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
+    json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for curves and heatmaps.")] = None,
+) -> None:
+    """Measure the detector on a public benchmark, beside trivial baselines."""
+    from pipeline.cli.evaluate import evaluate as implementation
+
+    implementation(
+        dataset,
+        root,
+        shots=shots,
+        draws=draws,
+        seed=seed,
+        weights=weights,
+        device=device,
+        batch_size=batch_size,
+        json_path=json,
+        plots_folder=plots,
+    )
+
+
+@app.command()
+def train(
+    scenes: Annotated[Path, typer.Argument(help="Folder with one subfolder of video a scene.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write, without suffix.")],
+    iterations: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 3000,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes a step.")] = 2,
+    learning_rate: Annotated[float, typer.Option(help="Highest rate.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
+    hold_out: Annotated[
+        list[str] | None, typer.Option(help="Scene to measure on instead; may be repeated.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
+) -> None:
+    """Meta-train the default model on normal video of many scenes."""
+    from rich.console import Console
+
+    from models.meta_training import TrainingOptions
+    from pipeline.cli.train import print_results, run_train
+
+    console = Console()
+    settings = TrainingOptions(
+        iterations=iterations, episodes=episodes, learning_rate=learning_rate, seed=seed
+    )
+    print_results(run_train(scenes, out, settings, hold_out or [], resume, console), console)
