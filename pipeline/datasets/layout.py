@@ -1,0 +1,119 @@
+"""What every benchmark looks like to the evaluation, and what its loaders share."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg"})
+
+_NAMES_SHOWN = 6
+
+
+class DatasetError(ValueError):
+    """A folder that is not the data set: what was looked for, what was found, and where."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DatasetClip:
+    """One clip of a benchmark: where it is, and what is known of its frames."""
+
+    name: str
+    """As in the data set, such as "Test001"."""
+    path: Path
+    """A folder of images or a video file, as `cameras.open_source` takes it."""
+    frame_count: int
+    """Frames that the clip must have."""
+    frames_per_second: float | None
+    """Rate of a folder of images; None for a video, which knows its own time."""
+    labels: npt.NDArray[np.bool_] | None = None
+    """(frame_count,), True = anomalous; None in the Train split, which is normal throughout."""
+    masks: Path | None = None
+    """Folder or file with the masks of anomalous pixels, where there are any."""
+
+    def __post_init__(self) -> None:
+        """Refuse labels of another number of frames.
+
+        Raises:
+            DatasetError: one label a frame is wanted.
+        """
+        if self.labels is not None and self.labels.shape != (self.frame_count,):
+            raise DatasetError(
+                f"{self.path}: want one label for each of {self.frame_count} frames, "
+                f"got {self.labels.size}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """One benchmark on disk."""
+
+    name: str
+    """As on the command line."""
+    title: str
+    """As people call it."""
+    train: tuple[DatasetClip, ...]
+    """Normal clips; supports are drawn from them."""
+    test: tuple[DatasetClip, ...]
+    """Labelled clips."""
+    test_clips_published: int
+    """Test clips of the whole data set; a result on fewer is not a result on it."""
+
+    @property
+    def coverage(self) -> str:
+        """ ", 6 of 21 clips" where the test split is not complete, else empty."""
+        if len(self.test) == self.test_clips_published:
+            return ""
+        return f", {len(self.test)} of {self.test_clips_published} clips"
+
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Labels of all test clips, one after the other."""
+        return np.concatenate([clip.labels for clip in self.test if clip.labels is not None])
+
+
+def number_in(name: str) -> int | None:
+    """The last run of digits of a name as a number: "Test012" → 12, "01.avi" → 1."""
+    digits = re.findall(r"\d+", name)
+    return int(digits[-1]) if digits else None
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder in numeric order, without the hidden files that macOS scatters."""
+    return sorted(
+        (path for path in folder.iterdir() if not path.name.startswith(".")),
+        key=lambda path: (number_in(path.stem) or 0, path.name),
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Images of a folder in numeric order."""
+    return [path for path in entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def listing(folder: Path) -> str:
+    """What is in a folder, for messages."""
+    if not folder.is_dir():
+        return "no such folder" if not folder.exists() else "a file"
+    names = [path.name for path in entries(folder)]
+    if not names:
+        return "an empty folder"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
+
+
+def first_with(places: Iterable[Path], wanted: tuple[str, ...], root: Path, title: str) -> Path:
+    """The first place that has all the wanted files and folders.
+
+    Raises:
+        DatasetError: none has.
+    """
+    for place in places:
+        if all((place / name).exists() for name in wanted):
+            return place
+    raise DatasetError(
+        f"{root}: want {title}, that is, a folder with {', '.join(wanted)}; found {listing(root)}"
+    )
