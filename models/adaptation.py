@@ -73,8 +73,14 @@ def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
     """
     if support.shape[0] == 0:
         raise ValueError("support: want at least 1 clip, got 0")
-    observation = model.observe(support)
-    shots = support.shape[0]
+    size_hw = (support.shape[2], support.shape[3])
+    return adapt_observation(model, model.observe(support), size_hw, model_id)
+
+
+def adapt_observation(
+    model: SceneModel, observation: Observation, size_hw: tuple[int, int], model_id: str
+) -> AdaptedScene:
+    """Make a scene from a support that the network has already seen."""
     left_out = _leave_one_out(model, observation)
     mean, spread = _term_statistics(model, left_out)
     energies: Sequence[float] = ()
@@ -88,8 +94,8 @@ def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
         term_mean=mean,
         term_spread=spread,
         support_energies=tuple(energies),
-        size_hw=(support.shape[2], support.shape[3]),
-        shots=shots,
+        size_hw=size_hw,
+        shots=observation.features.shape[0],
         model_id=model_id,
     )
 

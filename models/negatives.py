@@ -1,0 +1,174 @@
+"""Made anomalies for training: what has no place in a clip, planted into it.
+
+The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
+same image, blur. Ours add what moves: patches of other scenes and copies that travel with a velocity
+of their own, and places where life is played several times too fast.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_FAST_CHANGE = 0.04  # grey levels of [0, 1] by which a pixel must differ to count as played fast
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planted:
+    """A clip with something in it that does not belong, and where."""
+
+    clip: Tensor
+    """(T, H, W) in [0, 1]."""
+    mask: Tensor
+    """bool (H, W): where the anomaly is in the newest frame."""
+    touched: Tensor
+    """bool (H, W): where any frame was changed, the mask included."""
+    kind: str
+    """Which kind was planted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What anomalies are made from."""
+
+    foreign: Tensor
+    """A clip of another scene, (T, H, W) in [0, 1]."""
+    fast: Tensor
+    """The same place as the clip, ending at the same time, played several times faster."""
+
+
+def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
+    """Plant one anomaly of a random kind.
+
+    Args:
+        clip: (T, H, W) in [0, 1], oldest first; not changed.
+        material: Of the same shape.
+        random: Source of every choice.
+
+    Returns:
+        The changed clip; its mask may be empty where, say, nothing moved that could be hurried.
+    """
+    draw = float(torch.rand((), generator=random))
+    if draw < 0.25:
+        return _hurry(clip, material.fast, random)
+    kind = _pick(("foreign", "foreign", "foreign", "copy", "constant", "noise", "blur"), random)
+    return _paste(clip, material.foreign, kind, random)
+
+
+def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
+    alpha = _soft_shape(clip.shape[1:], random, smallest=0.15, largest=0.6)
+    mixed = clip + alpha * (fast - clip)
+    changed = (mixed - clip).abs().amax(0) > _FAST_CHANGE
+    # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
+    grown = functional.max_pool2d(changed[None, None].float(), 9, 1, 4)[0, 0] > 0
+    mask = grown & (alpha > 0.5)
+    return Planted(mixed, mask, mask | changed, "fast")
+
+
+def _paste(clip: Tensor, foreign: Tensor, kind: str, random: torch.Generator) -> Planted:
+    length, height, width = clip.shape
+    side = float(torch.empty(()).uniform_(0.04, 0.28, generator=random)) * height
+    aspect = float(torch.empty(()).uniform_(0.4, 2.2, generator=random))
+    patch_h = max(6, min(height - 2, round(side * aspect**0.5)))
+    patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
+    patch = _patch(clip, foreign, kind, (patch_h, patch_w), random)
+    alpha = _edge((patch_h, patch_w), random)
+    top = _integer(0, height - patch_h, random)
+    left = _integer(0, width - patch_w, random)
+    velocity = _velocity(random)
+    planted = clip.clone()
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    touched = torch.zeros(height, width, dtype=torch.bool)
+    for number in range(length):
+        age = length - 1 - number
+        y = round(top - velocity[0] * age)
+        x = round(left - velocity[1] * age)
+        y0, y1 = max(0, y), min(height, y + patch_h)
+        x0, x1 = max(0, x), min(width, x + patch_w)
+        if y0 >= y1 or x0 >= x1:
+            continue
+        inside = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+        place = planted[number, y0:y1, x0:x1]
+        place += alpha[inside] * (patch[number][inside] - place)
+        touched[y0:y1, x0:x1] |= alpha[inside] > 0
+        if number == length - 1:
+            mask[y0:y1, x0:x1] = alpha[inside] > 0.5
+    return Planted(planted, mask, touched, kind)
+
+
+def _patch(
+    clip: Tensor, foreign: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Generator
+) -> Tensor:
+    """Content of a patch, (T, h, w)."""
+    length, height, width = clip.shape
+    patch_h, patch_w = size_hw
+    if kind == "constant":
+        return torch.rand((), generator=random).expand(length, patch_h, patch_w)
+    if kind == "noise":
+        return torch.rand(patch_h, patch_w, generator=random).expand(length, -1, -1)
+    source = foreign if kind == "foreign" else clip
+    y = _integer(0, height - patch_h, random)
+    x = _integer(0, width - patch_w, random)
+    if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
+        y, x = _liveliest(foreign, size_hw)
+    patch = source[:, y : y + patch_h, x : x + patch_w]
+    if kind == "blur":
+        patch = functional.avg_pool2d(patch[None], 5, 1, 2, count_include_pad=False)[0]
+    elif kind == "foreign":
+        gain = float(torch.empty(()).uniform_(0.7, 1.3, generator=random))
+        patch = ((patch - patch.mean()) * gain + patch.mean()).clamp(0, 1)
+        if float(torch.rand((), generator=random)) < 0.5:
+            patch = patch[-1:].expand(length, -1, -1)
+    return patch
+
+
+def _liveliest(clip: Tensor, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Top left corner of the window of that size in which most changes."""
+    change = (clip[-1] - clip[0]).abs()[None, None]
+    sums = functional.avg_pool2d(change, size_hw, 1)[0, 0]
+    place = int(sums.argmax())
+    return place // sums.shape[1], place % sums.shape[1]
+
+
+def _velocity(random: torch.Generator) -> tuple[float, float]:
+    """Pixels per frame down and right; a quarter of all patches stand still."""
+    if float(torch.rand((), generator=random)) < 0.25:
+        return 0.0, 0.0
+    speed = float(torch.empty(()).uniform_(1.0, 10.0, generator=random))
+    angle = float(torch.rand((), generator=random)) * 6.2832
+    return speed * 0.5 * float(torch.tensor(angle).sin()), speed * float(torch.tensor(angle).cos())
+
+
+def _edge(size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
+    """Soft-edged ellipse or box, (h, w) in [0, 1]."""
+    y = torch.linspace(-1, 1, size_hw[0]).abs()[:, None]
+    x = torch.linspace(-1, 1, size_hw[1]).abs()[None, :]
+    if float(torch.rand((), generator=random)) < 0.6:
+        radius = (y.square() + x.square()).sqrt()
+    else:
+        radius = torch.maximum(y.expand(size_hw), x.expand(size_hw))
+    softness = float(torch.empty(()).uniform_(0.05, 0.35, generator=random))
+    return ((1.0 - radius) / softness).clamp(0, 1)
+
+
+def _soft_shape(
+    size_hw: torch.Size, random: torch.Generator, smallest: float, largest: float
+) -> Tensor:
+    """A soft shape somewhere in an otherwise empty picture, (H, W) in [0, 1]."""
+    height, width = size_hw
+    shape_h = round(height * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
+    shape_w = round(width * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
+    top, left = _integer(0, height - shape_h, random), _integer(0, width - shape_w, random)
+    out = torch.zeros(height, width)
+    out[top : top + shape_h, left : left + shape_w] = _edge((shape_h, shape_w), random)
+    return out
+
+
+def _integer(low: int, high: int, random: torch.Generator) -> int:
+    """Uniform in [low, high]."""
+    return int(torch.randint(low, high + 1, (), generator=random))
+
+
+def _pick(choices: tuple[str, ...], random: torch.Generator) -> str:
+    return choices[_integer(0, len(choices) - 1, random)]

@@ -1,0 +1,95 @@
+"""Normal video of many fixed cameras, one folder a scene: the training scenes.
+
+FOLDER/
+<scene>/01.mp4, 02.mp4 …     or any other video files, or a folder of images
+scenes.csv                   optional, for people; not read
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cameras.sampling import Sampler
+
+from cameras import SourceOptions, open_source
+from pipeline.datasets.layout import DatasetError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".ts", ".m4v"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneClip:
+    """One uncut grey clip of a scene, in memory."""
+
+    scene: str
+    frames: npt.NDArray[np.uint8]
+    """(frames, H, W), one frame a sampling interval."""
+
+
+def scene_files(folder: Path) -> dict[str, list[Path]]:
+    """Scene name → its video files, in order.
+
+    Raises:
+        DatasetError: the folder holds no scene.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: want a folder with one subfolder a scene, got no folder")
+    scenes = {}
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = sorted(path for path in place.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+        if files:
+            scenes[place.name] = files
+    if not scenes:
+        raise DatasetError(
+            f"{folder}: want one subfolder a scene with video files "
+            f"({' '.join(sorted(VIDEO_SUFFIXES))}), found none"
+        )
+    return scenes
+
+
+def load_scenes(
+    folder: Path,
+    height: int = 240,
+    frames_per_second: float = 10.0,
+    on_file: Callable[[Path], None] | None = None,
+) -> dict[str, list[SceneClip]]:
+    """Decode all scenes into memory.
+
+    Args:
+        folder: See the module.
+        height: Pixels; the width follows the picture's own shape.
+        frames_per_second: Rate that every clip is sampled at, by its time stamps.
+        on_file: Called before each file, for a progress bar.
+
+    Raises:
+        DatasetError: the folder holds no scene.
+        SourceError: a file cannot be decoded.
+    """
+    scenes: dict[str, list[SceneClip]] = {}
+    for name, files in scene_files(folder).items():
+        scenes[name] = []
+        for path in files:
+            if on_file is not None:
+                on_file(path)
+            frames = list(_grey_frames(path, height, frames_per_second))
+            if frames:
+                scenes[name].append(SceneClip(name, np.stack(frames)))
+    return scenes
+
+
+def _grey_frames(
+    path: Path, height: int, frames_per_second: float
+) -> Iterator[npt.NDArray[np.uint8]]:
+    sampler = Sampler(frames_per_second)
+    size: tuple[int, int] | None = None
+    with open_source(str(path), SourceOptions(pace="fast")) as source:
+        for picture in source:
+            if not sampler.accept(picture.pts_seconds):
+                continue
+            grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
+            if size is None:  # a clip keeps the shape of its first picture
+                size = (round(grey.shape[1] * height / grey.shape[0]), height)
+            yield np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,0 +1,88 @@
+"""How well a model tells planted anomalies from normal life in scenes it was not trained on.
+
+This is what every choice is made by; the labels of no test set take part in any.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from models.adaptation import adapt_observation, standardised_energy
+from models.scene_model import SceneModel
+from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.datasets.scenes import SceneClip
+
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SceneResult:
+    """Frame AUROC (0 … 1) of normal against planted clips in one scene."""
+
+    scene: str
+    energy: float
+    """Of the energy as a whole."""
+    terms: tuple[float, ...]
+    """Of each pooled term alone: residual, and motion where the model has it."""
+
+
+def held_out_options() -> EpisodeOptions:
+    """Whole pictures as a camera gives them, nothing augmented."""
+    return EpisodeOptions(crop_hw=(240, 320), augment=False)
+
+
+@torch.no_grad()
+def leave_scenes_out(
+    model: SceneModel,
+    scenes: dict[str, list[SceneClip]],
+    names: list[str],
+    shots: int = 10,
+    queries: int = 24,
+    seed: int = 0,
+) -> list[SceneResult]:
+    """Measure on each named scene; foreign patches come from all scenes."""
+    sampler = EpisodeSampler(scenes, held_out_options(), seed)
+    results = []
+    for name in names:
+        support, normal, planted = sampler.normal_and_planted(name, shots, queries)
+        scene = adapt_observation(model, model.observe_grey(support), (240, 320), "")
+        labels = [0] * len(normal) + [1] * len(planted)
+        energies, terms = [], []
+        for batch in torch.cat([normal, planted]).split(_BATCH):
+            seen = model.terms(model.observe_grey(batch), scene.dictionary)
+            energies.append(
+                standardised_energy(seen, scene.term_mean, scene.term_spread, model.weights())[0]
+            )
+            terms.append(seen.frames)
+        pooled = torch.cat(terms)
+        results.append(
+            SceneResult(
+                name,
+                float(roc_auc_score(labels, torch.cat(energies).numpy())),
+                tuple(float(roc_auc_score(labels, column.numpy())) for column in pooled.T),
+            )
+        )
+    return results
+
+
+@torch.no_grad()
+def measure_priors(
+    model: SceneModel, scenes: dict[str, list[SceneClip]], shots: int = 10, queries: int = 8
+) -> tuple[Tensor, Tensor]:
+    """Typical mean and spread of the pooled terms on normal clips, over all scenes.
+
+    Returns:
+        Mean over the scenes' medians and mean over their standard deviations, (terms,) each: the
+        model's `prior_mean` and `prior_spread`.
+    """
+    sampler = EpisodeSampler(scenes, held_out_options(), seed=1)
+    medians, spreads = [], []
+    for name in sampler.scenes:
+        support, normal, _ = sampler.normal_and_planted(name, shots, queries)
+        dictionary = model.dictionary(model.observe_grey(support))
+        frames = model.terms(model.observe_grey(normal), dictionary).frames
+        medians.append(frames.median(0).values)
+        spreads.append(frames.std(0))
+    return torch.stack(medians).mean(0), torch.stack(spreads).mean(0)
