@@ -1,0 +1,97 @@
+"""One camera inside the scoring worker: its frames in hand, its recent past, its scene. Pure."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.stages.adapt import Adaptation, Judgement
+from pipeline.stages.clips import ClipBuffer
+from pipeline.transport.messages import FrameMessage
+
+
+class UnusableFrameError(ValueError):
+    """A frame that cannot be scored; the others of its camera still can."""
+
+    def __init__(self, frame: FrameMessage, reason: str) -> None:
+        super().__init__(f"camera {frame.camera}, frame {frame.index}: {reason}")
+        self.frame = frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """A frame whose turn has come."""
+
+    frame: FrameMessage
+    clip: npt.NDArray[np.uint8]
+    """uint8 (T, H, W, 3), the clip that ends at the frame."""
+    waiting: Judgement | None
+    """The frame's judgement where the scene is still being made; None: it wants an energy."""
+
+
+class Lane:
+    """Takes the frames of one camera in order, each once, and makes their clips."""
+
+    def __init__(self, buffer: ClipBuffer, adaptation: Adaptation) -> None:
+        self._buffer = buffer
+        self.adaptation = adaptation
+        self._newest: tuple[int, int] | None = None
+        self._connection: int | None = None
+        self._in_hand: set[tuple[int, int]] = set()
+        self._queue: deque[FrameMessage] = deque()
+
+    @property
+    def depth(self) -> int:
+        """Frames whose turn has not come."""
+        return len(self._queue)
+
+    def take(self, frame: FrameMessage) -> bool:
+        """Take a frame, unless it came before.
+
+        An ingest worker that had no answer sends again what it has; so does its successor.
+
+        Returns:
+            True where the frame came before and is done: the answer was lost, and is to be given
+            again.
+        """
+        key = frame.connection, frame.index
+        if self._newest is not None and key <= self._newest:
+            return not frame.context and key not in self._in_hand
+        self._newest = key
+        self._queue.append(frame)
+        if not frame.context:
+            self._in_hand.add(key)
+        return False
+
+    def advance(self) -> Work | None:
+        """Go on to the next frame that is to be scored; None where there is none in hand.
+
+        Raises:
+            UnusableFrameError: it does not fit the frames before it, or the scene.
+        """
+        while self._queue:
+            frame = self._queue.popleft()
+            if frame.connection != self._connection:
+                self._connection = frame.connection
+                self._buffer.reset()
+                self.adaptation.connected()
+            try:
+                clip = self._buffer.push(frame.pts_seconds, frame.pixels)
+            except ValueError as error:
+                if frame.context:
+                    continue
+                raise UnusableFrameError(frame, str(error)) from error
+            if frame.context:
+                continue
+            scene, size_hw = self.adaptation.scene, clip.shape[1:3]
+            if scene is not None and scene.size_hw != size_hw:
+                reason = f"want {scene.size_hw} (H, W) as the scene, got {size_hw}"
+                raise UnusableFrameError(frame, reason)
+            waiting = self.adaptation.before(frame.pts_seconds, clip, self._buffer.full)
+            return Work(frame, clip, waiting)
+        return None
+
+    def finish(self, connection: int, index: int) -> None:
+        """The frame is done: the sink has its score, or it was unusable."""
+        self._in_hand.discard((connection, index))
