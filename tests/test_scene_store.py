@@ -1,0 +1,111 @@
+"""Scenes survive a restart; one that does not fit is refused with a warning, not used."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import AdaptedScene, SceneScorer
+from models.calibration import Calibration
+from pipeline.stages.scene_store import SceneStore
+
+SIZE_HW = (32, 48)
+CALIBRATION = Calibration(median=0.5, threshold=3.25, spread=0.5, samples=600, final=True)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return SceneScorer.untrained("vedette", seed=0)
+
+
+@pytest.fixture(scope="module")
+def scene(scorer: SceneScorer) -> AdaptedScene:
+    support = np.random.default_rng(0).integers(0, 255, (3, 5, *SIZE_HW, 3), dtype=np.uint8)
+    return scorer.adapt(torch.from_numpy(support))
+
+
+def test_nothing_is_kept_at_first(tmp_path: Path, scorer: SceneScorer) -> None:
+    assert SceneStore(tmp_path, scorer).load("street", SIZE_HW) is None
+
+
+def test_a_kept_scene_scores_the_same(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene)
+    store.save_calibration("street", CALIBRATION)
+    kept = SceneStore(tmp_path, scorer).load("street", SIZE_HW)
+    assert kept is not None
+    assert kept.calibration == CALIBRATION
+    clips = torch.from_numpy(
+        np.random.default_rng(1).integers(0, 255, (1, 5, *SIZE_HW, 3), dtype=np.uint8)
+    )
+    assert torch.equal(
+        scorer.score(clips, [kept.scene]).energies, scorer.score(clips, [scene]).energies
+    )
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_new_scene_takes_no_old_calibration(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene)
+    store.save_calibration("street", CALIBRATION)
+    store.save_scene("street", scene)
+    kept = store.load("street", SIZE_HW)
+    assert kept is not None
+    assert kept.calibration is None
+
+
+def test_a_scene_of_another_model_is_refused(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    SceneStore(tmp_path, scorer).save_scene("street", scene)
+    other = SceneScorer.untrained("vedette", seed=1)
+    with caplog.at_level(logging.WARNING):
+        assert SceneStore(tmp_path, other).load("street", SIZE_HW) is None
+    assert "camera street: adapting anew" in caplog.text
+    assert "want a scene of model" in caplog.text
+
+
+def test_a_scene_of_another_size_is_refused(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene)
+    with caplog.at_level(logging.WARNING):
+        assert store.load("street", (240, 320)) is None
+    assert "its kept scene is of size (32, 48) (H, W), want (240, 320)" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"median": 1}', '{"median": "x", "threshold": 2}'])
+def test_a_damaged_calibration_begins_anew(
+    tmp_path: Path,
+    scorer: SceneScorer,
+    scene: AdaptedScene,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene)
+    (tmp_path / "street" / "calibration.json").write_text(text)
+    with caplog.at_level(logging.WARNING):
+        kept = store.load("street", SIZE_HW)
+    assert kept is not None
+    assert kept.calibration is None
+    assert "camera street: calibrating anew" in caplog.text
+
+
+def test_a_damaged_scene_is_refused(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene)
+    tensors = tmp_path / "street" / "scene.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    with caplog.at_level(logging.WARNING):
+        assert store.load("street", SIZE_HW) is None
+    assert "its kept scene is unusable" in caplog.text
