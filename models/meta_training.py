@@ -1,9 +1,9 @@
 """Meta-training over episodes: learn features whose sparse code tells what is foreign to a scene.
 
-The discriminative objective (ours, not in the paper): in every episode a dictionary is made from the
-support, queries with planted anomalies are coded over it, and each cell's energy is asked to tell
-planted from normal. The normal cells with the highest energies weigh extra: they are tomorrow's false
-alarms.
+The discriminative objective (ours, not in the paper): in every episode a dictionary is made from
+the support, queries with planted anomalies are coded over it, and each cell's energy is asked to
+tell planted from normal. The normal cells with the highest energies weigh extra: they are
+tomorrow's false alarms.
 """
 
 import math

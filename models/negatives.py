@@ -1,8 +1,8 @@
 """Made anomalies for training: what has no place in a clip, planted into it.
 
 The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
-same image, blur. Ours add what moves: patches of other scenes and copies that travel with a velocity
-of their own, and places where life is played several times too fast.
+same image, blur. Ours add what moves: patches of other scenes and copies that travel with a
+velocity of their own, and places where life is played several times too fast.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,110 @@
+"""Shapes of the networks, and the energy terms against what they are defined to be."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.backbone import build_backbone
+from models.config import PAPER, PAPER_5, PRESETS, VEDETTE, SceneModelConfig
+from models.energy import motion_energy, pool_top
+from models.inputs import grey_clips, motion_input
+
+
+@pytest.mark.parametrize("config", [PAPER, PAPER_5], ids=lambda config: config.preset)
+def test_the_papers_network_has_the_papers_sizes(config: SceneModelConfig) -> None:
+    network = build_backbone(config).eval()
+    with torch.no_grad():
+        square = network(torch.zeros(1, 3, config.clip_length, 224, 224))
+        video = network(torch.zeros(1, 3, config.clip_length, 240, 320))
+    assert square.shape == (1, 256, 7, 7)
+    assert video.shape == (1, 256, 8, 10)
+
+
+def test_our_network_has_stride_eight() -> None:
+    network = build_backbone(VEDETTE).eval()
+    with torch.no_grad():
+        out = network(torch.zeros(2, 5, 240, 320))
+    assert out.shape == (2, 64, 30, 40)
+    assert out.abs().max() <= 1
+    assert sum(p.numel() for p in network.parameters()) < 250_000
+
+
+def test_clips_do_not_influence_each_other() -> None:
+    torch.manual_seed(0)
+    network = build_backbone(VEDETTE).eval()
+    clips = torch.rand(2, 5, 64, 64)
+    with torch.no_grad():
+        together = network(motion_input(clips))
+        alone = network(motion_input(clips[1:]))
+    assert torch.allclose(together[1:], alone, atol=1e-4)
+
+
+def test_grey_is_luma() -> None:
+    clips = torch.zeros(1, 1, 2, 2, 3, dtype=torch.uint8)
+    clips[0, 0, 0, 0] = torch.tensor([255, 255, 255])
+    clips[0, 0, 0, 1] = torch.tensor([255, 0, 0])
+    grey = grey_clips(clips)[0, 0]
+    assert grey[0, 0] == pytest.approx(1.0)
+    assert grey[0, 1] == pytest.approx(0.299)
+    assert grey[1, 1] == 0
+
+
+def test_motion_is_the_strongest_box_of_change_around_a_cell() -> None:
+    torch.manual_seed(0)
+    clip = torch.rand(1, 3, 64, 80)
+    found = motion_energy(clip, stride=8)[0].exp() - 0.002
+    change = (clip[0, -1] - clip[0, -2]).abs().numpy()
+    assert found.shape == (8, 10)
+    row, column = 3, 5
+    boxes = [
+        change[max(0, y - 12) : y + 12, max(0, x - 12) : x + 12].mean()
+        for y in (row * 8, row * 8 + 4)
+        for x in (column * 8, column * 8 + 4)
+    ]
+    assert float(found[row, column]) == pytest.approx(max(boxes), rel=1e-4)
+
+
+def test_a_still_clip_has_the_least_motion() -> None:
+    still = torch.full((1, 5, 48, 48), 0.5)
+    assert torch.allclose(motion_energy(still, 8), torch.tensor(0.002).log())
+
+
+def test_pooling_takes_the_highest_cells() -> None:
+    cells = torch.arange(12.0).view(1, 3, 4)
+    assert pool_top(cells, 2)[0] == 10.5
+    assert pool_top(cells, 0)[0] == pytest.approx(5.5)
+    assert pool_top(cells, 100)[0] == pytest.approx(5.5)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_configuration_survives_json(preset: str) -> None:
+    config = PRESETS[preset]
+    assert SceneModelConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"receptive_field": 2}, "receptive_field: want odd, got 2"),
+        ({"lambda_min": 0.5}, "lambda_min: want in (0, lambda_max], got 0.5"),
+        ({"clip_length": 1}, "motion_weight: want 0 for one frame"),
+    ],
+)
+def test_impossible_configurations_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 the text is what is tested
+        SceneModelConfig.from_json({**VEDETTE.to_json(), **change})
+    assert message in str(caught.value)
+
+
+def test_unknown_and_missing_keys_are_named() -> None:
+    data = VEDETTE.to_json()
+    data["depth"] = data.pop("steps")
+    with pytest.raises(ValueError, match=r"missing \['steps'\], unknown \['depth'\]"):
+        SceneModelConfig.from_json(data)
+
+
+def test_difference_channels_are_newest_first() -> None:
+    clip = torch.zeros(1, 3, 1, 1)
+    clip[0, :, 0, 0] = torch.tensor([0.1, 0.3, 0.6])
+    channels = motion_input(clip)[0, :, 0, 0]
+    np.testing.assert_allclose(channels, [0.3, 1.5, 2.5], atol=1e-6)
