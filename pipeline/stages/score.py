@@ -1,0 +1,249 @@
+"""The scoring worker: frames of all cameras in, scores out.
+
+Frames are taken in order for each camera; a batch holds at most one frame of a camera, so that what
+a frame taught its scene is known to the next. A frame is answered `Done` only when the sink has
+acknowledged its score, and so whoever dies, somebody still has it.
+"""
+
+import logging
+import math
+import time
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models import AdaptedScene, SceneScorer
+from models.calibration import Calibration
+from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
+from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.lane import Lane, UnusableFrameError, Work
+from pipeline.stages.scene_keeper import SceneKeeper
+from pipeline.stages.scene_store import SceneStore
+from pipeline.telemetry.floods import FloodCounter
+from pipeline.transport.frames import FrameReceiver
+from pipeline.transport.messages import Done, FrameMessage, Hello, ScoreMessage, Welcome
+from pipeline.transport.ports import wait
+from pipeline.transport.scores import ScoreSender
+from pipeline.worker import WorkerContext
+
+LOG = logging.getLogger(__name__)
+
+CREDITS = 4
+"""Frames of a camera on the way and not done: enough to hide the way to the sink and back, few
+enough that a live camera's frames are not old before their turn comes."""
+SNAPSHOT_SCORE = 0.8
+"""From this score on a frame's pixels travel with it, in case that an event begins."""
+
+_IDLE_SECONDS = 0.1
+_QUIET_SECONDS = 0.5
+_DRAIN_SECONDS = 8.0
+
+
+def run(context: WorkerContext) -> None:
+    """Entry of the worker: score until told to stop, then finish what is in hand.
+
+    Raises:
+        models.CheckpointError: the weights cannot be used.
+        ValueError: there is no such device.
+    """
+    scoring = context.spec.config.scoring
+    if scoring.threads is not None:
+        torch.set_num_threads(scoring.threads)
+    scorer = SceneScorer.load(scoring.weights, scoring.device)
+    LOG.info("model %s (%s) on %s", scorer.config.preset, scorer.model_id, scorer.device)
+    endpoints = context.spec.run.endpoints
+    with FrameReceiver(endpoints) as frames, ScoreSender(endpoints) as scores:
+        ScoringWorker(context, scorer, frames, scores).run()
+
+
+class ScoringWorker:
+    """Owns one lane a camera and moves frames through them."""
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        scorer: SceneScorer,
+        frames: FrameReceiver,
+        scores: ScoreSender,
+    ) -> None:
+        """Make the lanes and load the kept scenes.
+
+        Args:
+            context: Configuration, stop flag and metrics.
+            scorer: The model.
+            frames: Open.
+            scores: Open.
+        """
+        self._context = context
+        self._metrics = context.metrics
+        self._scorer = scorer
+        self._frames = frames
+        self._scores = scores
+        store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
+        self._keeper = SceneKeeper(scorer, store, context.metrics)
+        self._lanes = {name: self._open_lane(name) for name in context.spec.config.cameras}
+        self._served = dict.fromkeys(self._lanes, 0)
+        self._batches = 0
+        self._heard_at = time.monotonic()
+        self._floods = FloodCounter(LOG)
+
+    def run(self) -> None:
+        """Work until stopped and drained."""
+        stop = self._context.stop
+        while not stop.is_set():
+            self._step()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while not self._drained() and time.monotonic() < deadline:
+            self._step()
+
+    def _step(self) -> None:
+        self._listen(0.0 if any(lane.depth for lane in self._lanes.values()) else _IDLE_SECONDS)
+        self._work()
+
+    def _drained(self) -> bool:
+        busy = self._scores.unacknowledged or any(lane.depth for lane in self._lanes.values())
+        return not busy and time.monotonic() - self._heard_at > _QUIET_SECONDS
+
+    def _listen(self, timeout_seconds: float) -> None:
+        wait(timeout_seconds, self._frames, self._scores)
+        for message in self._frames.poll(0.0):
+            self._heard_at = time.monotonic()
+            if isinstance(message, Hello):
+                self._greet(message)
+            else:
+                self._take(message)
+        for ack in self._scores.poll(0.0):
+            self._metrics.frames_scored.labels(ack.camera).inc()
+            self._finish(ack.camera, ack.connection, ack.index)
+
+    def _greet(self, hello: Hello) -> None:
+        if hello.camera not in self._lanes:
+            self._floods.warn(f"camera {hello.camera!r:.80}: not in the configuration, ignored")
+            return
+        reach = self._scorer.config.clip_seconds
+        self._frames.welcome(hello.camera, Welcome(self._context.incarnation, CREDITS, reach))
+
+    def _take(self, frame: FrameMessage) -> None:
+        lane = self._lanes.get(frame.camera)
+        # Frames for a predecessor come again once their ingest worker is greeted.
+        if lane is None or frame.scorer != self._context.incarnation:
+            return
+        if lane.take(frame):
+            self._frames.done(frame.camera, Done(frame.connection, frame.index))
+        self._metrics.queue_depth.labels(frame.camera, "score").set(lane.depth)
+
+    def _finish(self, camera: str, connection: int, index: int) -> None:
+        self._lanes[camera].finish(connection, index)
+        self._frames.done(camera, Done(connection, index))
+
+    def _work(self) -> None:
+        """Serve one frame of each of the cameras that were not served for longest."""
+        waiting = [name for name, lane in self._lanes.items() if lane.depth]
+        waiting.sort(key=self._served.__getitem__)
+        self._batches += 1
+        groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
+        for camera in waiting[: self._context.spec.config.scoring.max_batch]:
+            self._served[camera] = self._batches
+            work = self._advance(camera)
+            if work is None:
+                continue
+            self._observe("queue", time.time() - work.frame.sent_at)
+            if work.waiting is None:
+                groups[work.clip.shape].append(work)
+                continue
+            self._send(work.frame, work.waiting)
+            lane = self._lanes[camera]
+            if lane.adaptation.state == "fitting" and not self._keeper.fit(camera, lane.adaptation):
+                lane.adaptation = Adaptation(self._settings(camera))
+        for group in groups.values():
+            self._score(group)
+
+    def _advance(self, camera: str) -> Work | None:
+        try:
+            return self._lanes[camera].advance()
+        except UnusableFrameError as error:
+            self._drop(error.frame, str(error))
+            return None
+
+    def _drop(self, frame: FrameMessage, reason: str) -> None:
+        self._floods.warn(f"{reason}; dropped")
+        self._metrics.frames_dropped.labels(frame.camera, "unusable").inc()
+        self._finish(frame.camera, frame.connection, frame.index)
+
+    def _score(self, group: list[Work]) -> None:
+        begin = time.monotonic()
+        clips = torch.from_numpy(np.stack([work.clip for work in group]))
+        result = self._scorer.score(clips, [self._scene(work.frame.camera) for work in group])
+        energies, maps = result.energies.tolist(), result.maps.numpy()
+        self._observe("score", time.monotonic() - begin)
+        self._metrics.batch_size.observe(len(group))
+        for work, energy, cells in zip(group, energies, maps, strict=True):
+            if not math.isfinite(energy):
+                self._drop(
+                    work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
+                )
+                continue
+            self._judge(work.frame, energy, cells)
+
+    def _judge(self, frame: FrameMessage, energy: float, cells: npt.NDArray[np.float32]) -> None:
+        adaptation = self._lanes[frame.camera].adaptation
+        calibration = adaptation.calibration
+        judgement = adaptation.judge(frame.pts_seconds, energy)
+        self._send(frame, judgement, calibration, cells)
+        if adaptation.calibration is not None and adaptation.calibration is not calibration:
+            self._keeper.calibrated(frame.camera, adaptation.calibration)
+
+    def _send(
+        self,
+        frame: FrameMessage,
+        judgement: Judgement,
+        calibration: Calibration | None = None,
+        cells: npt.NDArray[np.float32] | None = None,
+    ) -> None:
+        score, threshold = judgement.score, judgement.threshold
+        if score is not None and threshold is not None:
+            self._metrics.anomaly_score.labels(frame.camera).set(score)
+            self._metrics.anomaly_threshold.labels(frame.camera).set(threshold)
+        anomaly_map = None
+        if cells is not None and calibration is not None:
+            scale = calibration.threshold - calibration.median
+            anomaly_map = ((cells - calibration.median) / scale).astype(np.float32)
+        self._scores.send(
+            ScoreMessage(
+                camera=frame.camera,
+                connection=frame.connection,
+                index=frame.index,
+                pts_seconds=frame.pts_seconds,
+                captured_at=frame.captured_at,
+                scored_at=time.time(),
+                dropped=frame.dropped,
+                state=judgement.state,
+                progress=judgement.progress,
+                energy=judgement.energy,
+                score=score,
+                threshold=threshold,
+                anomaly_map=anomaly_map,
+                pixels=frame.pixels if score is not None and score >= SNAPSHOT_SCORE else None,
+            )
+        )
+
+    def _scene(self, camera: str) -> AdaptedScene:
+        scene = self._lanes[camera].adaptation.scene
+        assert scene is not None  # `before` gave None, and it does so only with a scene
+        return scene
+
+    def _open_lane(self, camera: str) -> Lane:
+        model = self._scorer.config
+        detect = self._context.spec.config.cameras[camera].detect
+        size_hw = detect.height, detect.width
+        adaptation = self._keeper.begin(camera, self._settings(camera), size_hw)
+        return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation)
+
+    def _settings(self, camera: str) -> AdaptationSettings:
+        adapt = self._context.spec.config.cameras[camera].adapt
+        return AdaptationSettings(adapt.frames, adapt.interval, adapt.calibrate)
+
+    def _observe(self, stage: str, seconds: float) -> None:
+        self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))
