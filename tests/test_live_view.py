@@ -1,0 +1,71 @@
+"""What a person sees of a running Vedette."""
+
+from io import StringIO
+
+from rich.console import Console
+
+from pipeline.cli.live_view import LiveView, score_bar
+
+
+def body(index: int, score: float | None = 0.5, **more: object) -> dict[str, object]:
+    return {
+        "connection": 1,
+        "index": index,
+        "captured_at": 100.0,
+        "scored_at": 100.25,
+        "dropped": 0,
+        "state": "ready",
+        "progress": "",
+        "score": score,
+        **more,
+    }
+
+
+def drawn(view: LiveView) -> str:
+    console = Console(file=StringIO(), width=160)
+    console.print(view.table())
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_row_says_all_that_matters() -> None:
+    view = LiveView(["street", "yard"])
+    view.tell_status("street", "watching")
+    for index in range(30):
+        view.tell_score("street", body(index, score=1.25), now=index / 10)
+    view.tell_score("yard", body(0, None, state="collecting", progress="3/10"), now=0.0)
+    street, yard = drawn(view).splitlines()[1:]
+    for text in ("street", "watching", "ready", "1.25", "10.0", "250 ms"):
+        assert text in street
+    for text in ("yard", "starting", "collecting 3/10"):
+        assert text in yard
+
+
+def test_dropped_frames_do_not_count_as_scored() -> None:
+    view = LiveView(["street"])
+    for number in range(20):
+        view.tell_score("street", body(number * 3, dropped=number * 2), now=number / 10)
+    assert view.rows["street"].frames_per_second == 10.0
+    assert view.rows["street"].dropped == 38
+
+
+def test_another_connection_begins_another_rate() -> None:
+    view = LiveView(["street"])
+    for index in range(100, 120):
+        view.tell_score("street", body(index), now=index / 10)
+    view.tell_score("street", body(0, connection=2), now=12.0)
+    assert view.rows["street"].frames_per_second is None
+
+
+def test_a_status_is_told_once() -> None:
+    view = LiveView(["street"])
+    assert view.tell_status("street", "offline: refused")
+    assert not view.tell_status("street", "offline: refused")
+    assert view.tell_status("street", "watching")
+
+
+def test_bar() -> None:
+    assert score_bar(None).plain == "·" * 16 + "│" + "·" * 8
+    assert score_bar(0.75).plain == "█" * 12 + "·" * 4 + "│" + "·" * 8
+    assert score_bar(99.0).plain == "█" * 16 + "│" + "█" * 8
+    assert score_bar(-3.0).plain == score_bar(None).plain
+    assert {str(span.style) for span in score_bar(1.0).spans} >= {"red"}
