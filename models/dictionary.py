@@ -193,7 +193,7 @@ def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
             power = power / power.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
         for _ in range(_POWER_ITERATIONS):
             x = functional.normalize(torch.bmm(power, x), dim=1)
-        return torch.bmm(matrix, x).norm(dim=1).squeeze(-1)
+        return torch.linalg.vector_norm(torch.bmm(matrix, x), dim=(1, 2))
     for _ in range(_POWER_ITERATIONS << _SQUARINGS):
         y = shared.T @ (shared @ x)
         value = y.norm(dim=1).squeeze(-1)

@@ -9,6 +9,7 @@ tomorrow's false alarms.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,24 +143,33 @@ class Trainer:
         for name, value in self.model.state_dict().items():
             self.averaged[name].lerp_(value.detach(), 1.0 - decay)
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """Everything needed to go on: tensors and plain data, for `torch.save`."""
         return {
             "iteration": self.iteration,
-            "options": self.options.iterations,
+            "iterations": self.options.iterations,
             "model": self.model.state_dict(),
             "averaged": self.averaged,
-            "head": [self.scale.detach(), self.offset.detach()],
+            "scale": self.scale.detach(),
+            "offset": self.offset.detach(),
             "optimiser": self.optimiser.state_dict(),
         }
 
-    def resume(self, state: dict[str, object]) -> None:
-        """Go on from `state`."""
-        self.iteration = int(state["iteration"])  # type: ignore[call-overload]
-        self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
-        self.averaged = dict(state["averaged"])  # type: ignore[call-overload]
-        scale, offset = state["head"]  # type: ignore[misc]
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from `state`.
+
+        Raises:
+            ValueError: the state is of a run of another length, whose learning rate went otherwise.
+        """
+        if state["iterations"] != self.options.iterations:
+            raise ValueError(
+                f"training state: want a run of {self.options.iterations} iterations, "
+                f"got one of {state['iterations']}"
+            )
+        self.iteration = state["iteration"]
+        self.model.load_state_dict(state["model"])
+        self.averaged = dict(state["averaged"])
         with torch.no_grad():
-            self.scale.copy_(scale)
-            self.offset.copy_(offset)
-        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
+            self.scale.copy_(state["scale"])
+            self.offset.copy_(state["offset"])
+        self.optimiser.load_state_dict(state["optimiser"])

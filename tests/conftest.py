@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+# Small tensors gain nothing from threads, and spawned workers would fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can say `from makers import …`
 
 
