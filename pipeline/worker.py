@@ -95,6 +95,6 @@ class WorkerContext:
     metrics: Metrics
     """The worker's metrics; they travel to the supervisor with the heartbeats."""
     incarnation: int
-    """Unix milliseconds at which this process started; later ones are larger."""
+    """Unix milliseconds at which this process started: another one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
     """Shown to people; an ingest worker keeps its camera's state here."""

@@ -55,7 +55,7 @@ class Port:
 
     def _open(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
         socket = context.socket(self._kind)
-        socket.linger = 0
+        socket.linger = self._topic.linger_ms
         socket.set_hwm(self._topic.high_water_mark)
         socket.setsockopt(zmq.MAXMSGSIZE, self._topic.largest_bytes)
         if self._identity:
@@ -80,9 +80,9 @@ class Port:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the socket; what was not sent yet is dropped."""
+        """Close the socket; what was not sent within the topic's linger time is dropped."""
         if self._context is not None:
-            self._context.destroy(linger=0)
+            self._context.destroy()
         self._context = self._socket = None
 
     @property

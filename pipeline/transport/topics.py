@@ -36,6 +36,8 @@ class Topic:
     """Messages a second and sender; None: as the frames of the cameras come."""
     policy: str
     """What bounds the flow, and what happens to a message that finds no room."""
+    linger_ms: int = 0
+    """How long closing a sender waits for what it was handed."""
 
 
 FRAMES = Topic(
@@ -66,7 +68,8 @@ HEARTBEATS = Topic(
     high_water_mark=16,
     largest_bytes=4 * 2**20,
     rate_hz=2.0,
-    policy="the next one replaces a lost one",
+    policy="the next one replaces a lost one; the last one carries the final counts",
+    linger_ms=200,
 )
 LIVE = Topic(
     name="live",

@@ -1,0 +1,35 @@
+"""Is everything there? Plain answers for people, load balancers and container engines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+WorkerPhase = Literal["starting", "running", "waiting", "draining", "finished", "failed"]
+"""waiting: for its next start after a death; finished: returned by itself; failed: given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """How a worker is, as the supervisor sees it."""
+
+    name: str
+    """Name in the process table."""
+    phase: WorkerPhase
+    pid: int | None
+    """Process id while there is a process."""
+    restarts: int
+    """Starts after the first one, in all."""
+    reason: str = ""
+    """Why it waits or was given up, for people."""
+    cameras: dict[str, str] = field(default_factory=dict)
+    """What the worker last told of its cameras: state, optionally followed by ": reason"."""
+
+
+def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
+    """Does every worker run, or has finished? And the same in words, one line a worker."""
+    ready = all(worker.phase in ("running", "finished") for worker in workers)
+    lines = [
+        f"{worker.name}: {worker.phase}{f' ({worker.reason})' if worker.reason else ''}"
+        for worker in workers
+    ]
+    return ready, "\n".join(lines) + "\n"

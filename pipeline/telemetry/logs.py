@@ -1,0 +1,124 @@
+"""Logs: one line a record, with time, level, process and place; never a credential.
+
+    2026-11-22T19:03:13.123Z WARNING ingest:front_door pipeline.stages.ingest: no frame for 10 s
+
+Every process writes lines to standard error, and the same with tracebacks to a small rotated file.
+Secrets are removed from the finished line, so also from exceptions and from what libraries log.
+"""
+
+import json
+import logging
+import logging.handlers
+import re
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+LOG_FILE_BYTES = 1_000_000
+"""Size at which a log file is put aside; one predecessor is kept."""
+SHORTEST_SECRET = 3
+"""Removing shorter ones would make the log unreadable, and tell what they are."""
+USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s\"'<>]*@", re.IGNORECASE)
+"""Up to the last @, since passwords with an unquoted / or @ exist; too much is better here."""
+URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:@]*:(?P<password>\S*)@", re.IGNORECASE)
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class Redactor:
+    """Removes credentials from text: user and password of any URL, and known secrets."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {
+            form
+            for secret in secrets
+            if len(secret) >= SHORTEST_SECRET
+            for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
+        }
+        # The longest first: a secret may be the beginning of another one.
+        ordered = sorted(forms, key=lambda form: (-len(form), form))
+        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def __call__(self, text: str) -> str:
+        """The text with `***` in place of credentials."""
+        text = USER_INFO.sub(r"\g<scheme>***@", text)
+        return self._known.sub("***", text) if self._known else text
+
+
+def secrets_of(document: object) -> set[str]:
+    """Passwords in the URLs of a configuration (nested dicts and lists), raw and unquoted."""
+    if isinstance(document, dict):
+        return set().union(*map(secrets_of, document.values()))
+    if isinstance(document, list | tuple):
+        return set().union(*map(secrets_of, document))
+    if isinstance(document, str) and (found := URL_PASSWORD.match(document)):
+        return {found["password"], unquote(found["password"])}
+    return set()
+
+
+class LineFormatter(logging.Formatter):
+    """One line a record; line breaks inside it are shown as ` | `."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Times are UTC, whatever the zone of the machine."""
+        return time.gmtime(seconds)
+
+    def __init__(self, process: str, redactor: Redactor, *, tracebacks: bool) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s {}%(place)s %(name)s: %(message)s".format(
+                process.replace("%", "%%")
+            )
+        )
+        self._redactor = redactor
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format, redact, and fold a record."""
+        copy = logging.makeLogRecord(record.__dict__)
+        camera = getattr(record, "camera", None)
+        copy.place = f" {camera}" if camera else ""
+        if not self._tracebacks:
+            copy.exc_info = copy.exc_text = copy.stack_info = None
+        text = self._redactor(super().format(copy)).rstrip()
+        return text if self._tracebacks else " | ".join(text.splitlines())
+
+
+def set_up_logging(
+    process: str, redactor: Redactor, *, level: str = "INFO", folder: Path | None = None
+) -> None:
+    """Log to standard error, and with tracebacks to `folder/<process>.log`.
+
+    Pass `extra={"camera": name}` with a record to say which camera it is about.
+
+    Args:
+        process: Name that stands in each line.
+        redactor: Removes credentials from every line.
+        level: Least level of a record.
+        folder: Made if missing; None: no file.
+
+    Raises:
+        ValueError: no such level.
+        OSError: the folder or the file cannot be written.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"log level: want one of {', '.join(LEVELS)}, got {level!r}")
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LineFormatter(process, redactor, tracebacks=level == "DEBUG"))
+    handlers: list[logging.Handler] = [lines]
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(
+            folder / f"{process.replace(':', '-')}.log",
+            maxBytes=LOG_FILE_BYTES,
+            backupCount=1,
+            encoding="utf-8",
+        )
+        file.setFormatter(LineFormatter(process, redactor, tracebacks=True))
+        handlers.append(file)
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    logging.captureWarnings(True)

@@ -1,0 +1,111 @@
+"""The metrics of many processes as one: snapshots travel in heartbeats, the supervisor merges them.
+
+Counters and histograms go on rising over the restart of a worker: what its dead incarnations
+counted stays the base of what the living one counts. Gauges are those of the living incarnation.
+"""
+
+import math
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from pipeline.telemetry.metrics import Metrics
+
+Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""Name of a sample, and its labels in order of their names."""
+
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def snapshot(registry: CollectorRegistry) -> list[list[object]]:
+    """All samples of a registry as JSON data: `[name, labels, value]` each; only finite values."""
+    return [
+        [sample.name, dict(sample.labels), sample.value]
+        for family in registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created") and math.isfinite(sample.value)
+    ]
+
+
+@dataclass(slots=True)
+class _Worker:
+    """What one worker, in all its incarnations, has told."""
+
+    incarnation: int
+    base: dict[Series, float] = field(default_factory=dict)
+    newest: dict[Series, float] = field(default_factory=dict)
+
+
+class MergedMetrics(Collector):
+    """The newest snapshots of all workers as one collector; safe between threads."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        Metrics(registry)
+        self._families = {family.name: family for family in registry.collect()}
+        self._family_of = {
+            family.name + suffix: family.name
+            for family in self._families.values()
+            for suffix in SUFFIXES[family.type]
+        }
+        self._workers: dict[str, _Worker] = {}
+        self._lock = threading.Lock()
+
+    def update(self, worker: str, incarnation: int, samples: Iterable[list[object]]) -> None:
+        """Take the snapshot of a worker; samples that are none of the house's are ignored."""
+        newest = dict(self._read(samples))
+        with self._lock:
+            known = self._workers.setdefault(worker, _Worker(incarnation))
+            if known.incarnation != incarnation:
+                self._bury(known)
+                known.incarnation = incarnation
+            known.newest = newest
+
+    def worker_died(self, worker: str) -> None:
+        """Keep what a worker counted, and forget its gauges; its cameras are not up."""
+        with self._lock:
+            known = self._workers.get(worker)
+            if known is not None:
+                self._bury(known)
+
+    def _bury(self, worker: _Worker) -> None:
+        for series, value in worker.newest.items():
+            if self._rises(series):
+                worker.base[series] = worker.base.get(series, 0.0) + value
+        worker.newest = {
+            series: 0.0 for series in worker.newest if series[0] == "vedette_camera_up"
+        }
+
+    def _rises(self, series: Series) -> bool:
+        return self._families[self._family_of[series[0]]].type != "gauge"
+
+    def _read(self, samples: Iterable[list[object]]) -> Iterator[tuple[Series, float]]:
+        for sample in samples:
+            match sample:
+                case [str(name), dict(labels), int(value) | float(value)] if (
+                    name in self._family_of and all(isinstance(v, str) for v in labels.values())
+                ):
+                    yield (name, tuple(sorted(labels.items()))), float(value)
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, also those without samples, as the exposition wants them."""
+        merged: dict[Series, float] = {}
+        with self._lock:
+            for worker in self._workers.values():
+                for series, value in worker.newest.items():
+                    before = merged.get(series, 0.0) if self._rises(series) else 0.0
+                    merged[series] = before + value
+                for series, value in worker.base.items():
+                    merged[series] = merged.get(series, 0.0) + value
+        families = {
+            name: Metric(name, family.documentation, family.type)
+            for name, family in self._families.items()
+        }
+        for (name, labels), value in merged.items():
+            families[self._family_of[name]].add_sample(name, dict(labels), value)
+        yield from families.values()
