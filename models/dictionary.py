@@ -184,7 +184,7 @@ def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
         own = own[:1]
     # Start from the mean atom: correlated atoms have their main direction close to it.
     x = functional.normalize(own.sum(1) + shared.sum(0) + 1e-3, dim=-1).unsqueeze(-1)
-    value = x.new_ones(own.shape[0])
+    value: Tensor = x.new_ones(own.shape[0])
     if own.shape[1]:
         matrix = shared.T @ shared + torch.bmm(own.transpose(1, 2), own)
         power = matrix
@@ -193,7 +193,8 @@ def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
             power = power / power.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
         for _ in range(_POWER_ITERATIONS):
             x = functional.normalize(torch.bmm(power, x), dim=1)
-        return torch.linalg.vector_norm(torch.bmm(matrix, x), dim=(1, 2))
+        value = torch.bmm(matrix, x).norm(dim=1).squeeze(-1)
+        return value
     for _ in range(_POWER_ITERATIONS << _SQUARINGS):
         y = shared.T @ (shared @ x)
         value = y.norm(dim=1).squeeze(-1)

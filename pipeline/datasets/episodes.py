@@ -1,4 +1,4 @@
-"""Episodes for meta-training: a scene, some normal clips of it, and queries with planted anomalies."""
+"""Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
 from dataclasses import dataclass
 
