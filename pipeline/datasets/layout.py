@@ -25,26 +25,12 @@ class DatasetClip:
     """As in the data set, such as "Test001"."""
     path: Path
     """A folder of images or a video file, as `cameras.open_source` takes it."""
-    frame_count: int
-    """Frames that the clip must have."""
     frames_per_second: float | None
     """Rate of a folder of images; None for a video, which knows its own time."""
     labels: npt.NDArray[np.bool_] | None = None
-    """(frame_count,), True = anomalous; None in the Train split, which is normal throughout."""
+    """(frames,), True = anomalous; None in the Train split, which is normal throughout."""
     masks: Path | None = None
     """Folder or file with the masks of anomalous pixels, where there are any."""
-
-    def __post_init__(self) -> None:
-        """Refuse labels of another number of frames.
-
-        Raises:
-            DatasetError: one label a frame is wanted.
-        """
-        if self.labels is not None and self.labels.shape != (self.frame_count,):
-            raise DatasetError(
-                f"{self.path}: want one label for each of {self.frame_count} frames, "
-                f"got {self.labels.size}"
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +50,7 @@ class Dataset:
 
     @property
     def coverage(self) -> str:
-        """ ", 6 of 21 clips" where the test split is not complete, else empty."""
+        """To add to the title: ", 6 of 21 clips"; empty where all test clips are there."""
         if len(self.test) == self.test_clips_published:
             return ""
         return f", {len(self.test)} of {self.test_clips_published} clips"

@@ -66,22 +66,17 @@ def load_ucsd(root: Path, subset: Subset) -> Dataset:
             raise DatasetError(
                 f"{path}: want one of the {len(ranges)} clips that {label_file} has labels for"
             )
-        frame_count = len(image_files(path))
-        labels = _frame_labels(ranges[number - 1], frame_count, f"{label_file}, entry {number}")
+        labels = _frame_labels(
+            ranges[number - 1], len(image_files(path)), f"{label_file}, entry {number}"
+        )
         masks = path.with_name(f"{path.name}_gt")
         test.append(
             DatasetClip(
-                path.name,
-                path,
-                frame_count,
-                FRAMES_PER_SECOND,
-                labels,
-                masks if masks.is_dir() else None,
+                path.name, path, FRAMES_PER_SECOND, labels, masks if masks.is_dir() else None
             )
         )
     train = [
-        DatasetClip(path.name, path, len(image_files(path)), FRAMES_PER_SECOND)
-        for path in _clip_folders(place / "Train")
+        DatasetClip(path.name, path, FRAMES_PER_SECOND) for path in _clip_folders(place / "Train")
     ]
     return Dataset(f"ucsd-{subset}", title, tuple(train), tuple(test), len(ranges))
 
@@ -92,7 +87,7 @@ def parse_labels(path: Path) -> list[list[tuple[int, int]]]:
     Raises:
         DatasetError: the file has no entry, or a range that runs backwards.
     """
-    found = []
+    found: list[list[tuple[int, int]]] = []
     for entry in _ENTRY.findall(path.read_text(encoding="latin-1")):
         ranges = [(int(first), int(last or first)) for first, last in _RANGE.findall(entry)]
         wrong = [f"{first}:{last}" for first, last in ranges if not 1 <= first <= last]
