@@ -23,9 +23,7 @@ from typing import Literal, Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-ErrorCode = Literal[
-    "refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended"
-]
+ErrorCode = Literal["refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended"]
 
 
 class SourceError(Exception):
@@ -34,9 +32,17 @@ class SourceError(Exception):
     The message says what was got, what was wanted and where, with credentials removed.
     """
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, *, permanent: bool = False) -> None:
+        """Describe a failure.
+
+        Args:
+            code: What kind it is.
+            message: What was got, what was wanted and where, without credentials.
+            permanent: Trying again would not help, as with a file that is not there.
+        """
         super().__init__(message)
         self.code: ErrorCode = code
+        self.permanent = permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Picture:
     """Wall clock at arrival, Unix seconds UTC."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, contiguous."""
+    decode_errors: int = 0
+    """Packets or images of this connection that could not be decoded before it, in all."""
 
 
 @runtime_checkable

@@ -1,0 +1,154 @@
+"""A video file as a source: every picture in order, then the end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.container
+import numpy as np
+
+from cameras.clock import StreamClock, plausible_rate
+from cameras.pacing import Pace, Pacer
+from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
+
+_MOST_FAILURES_IN_A_ROW = 100
+_COMPLETE_RATIO = 0.9
+
+
+class VideoFile:
+    """One pass through a video file; every error is permanent."""
+
+    def __init__(self, path: Path, pace: Pace) -> None:
+        """Remember what to open.
+
+        Args:
+            path: The file, in any container and codec that FFmpeg reads.
+            pace: "live" as its time stamps say, "fast" as the reader takes them.
+        """
+        self._path = path
+        self._pacer = Pacer(pace)
+        self._opened = ExitStack()
+        self._container: av.container.InputContainer | None = None
+        self._info: SourceInfo | None = None
+        self._decode_errors = 0
+
+    def __enter__(self) -> Self:
+        """Open the file and find its pictures.
+
+        Raises:
+            SourceError: not_found, codec or corrupt.
+        """
+        av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
+        if not self._path.is_file():
+            raise self._error("not_found", "want a video file or a folder, found neither")
+        try:
+            container = self._opened.enter_context(av.open(str(self._path)))
+            self._container = container
+            self._info = self._inspect(container)
+        except av.error.PermissionError:
+            raise self._error("not_found", "it may not be read") from None
+        except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError) as error:
+            self._opened.close()
+            raise self._error(
+                "corrupt", f"want a video file, got something unreadable ({error.strerror})"
+            ) from error
+        except SourceError:
+            self._opened.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._pacer.close()
+        self._opened.close()
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the file says of itself.
+
+        Raises:
+            RuntimeError: it is not open.
+        """
+        if self._info is None:
+            raise RuntimeError(f"{self._path}: not open")
+        return self._info
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield the pictures in time order; the clock starts at 0.
+
+        Raises:
+            SourceError: codec where there was no picture at all; corrupt where too many packets in
+                a row could not be decoded, or where the file ends well before its own index does.
+        """
+        expected = self.info.frame_count
+        clock = StreamClock(self.info.frames_per_second)
+        count = 0
+        for frame in self._decode():
+            pts_seconds = clock.map(frame.time)
+            pixels = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            self._pacer.wait_until(pts_seconds)
+            yield Picture(pts_seconds, time.time(), pixels, self._decode_errors)
+            count += 1
+        if count == 0:
+            raise self._error("codec", "it holds no picture that could be decoded")
+        if expected is not None and count < _COMPLETE_RATIO * expected:
+            raise self._error("corrupt", f"it ends after {count} of {expected} pictures")
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        if self._container is None:
+            raise RuntimeError(f"{self._path}: not open")
+        stream = self._container.streams.video[0]
+        failures = 0
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.InvalidDataError, av.error.OSError) as error:
+                raise self._error("corrupt", f"it breaks off ({error.strerror})") from error
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError as error:
+                failures += 1
+                self._decode_errors += 1
+                if failures == _MOST_FAILURES_IN_A_ROW:
+                    raise self._error(
+                        "corrupt", f"{failures} packets in a row could not be decoded"
+                    ) from error
+                continue
+            if frames:
+                failures = 0
+            for frame in frames:
+                if isinstance(frame, av.VideoFrame):
+                    yield frame
+
+    def _inspect(self, container: av.container.InputContainer) -> SourceInfo:
+        if not container.streams.video:
+            kinds = ", ".join(sorted({str(stream.type) for stream in container.streams}))
+            raise self._error("codec", f"want a video stream, got {kinds or 'none at all'}")
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        if context is None:
+            raise self._error("codec", "there is no decoder for its video stream")
+        context.thread_type = "SLICE"  # frame threads would hold pictures back
+        rate = stream.average_rate
+        return SourceInfo(
+            size_hw=(context.height, context.width),
+            codec=context.codec.canonical_name,
+            frames_per_second=plausible_rate(None if rate is None else float(rate)),
+            frame_count=stream.frames or None,
+            live=False,
+        )
+
+    def _error(self, code: ErrorCode, message: str) -> SourceError:
+        return SourceError(code, f"{self._path}: {message}", permanent=True)
