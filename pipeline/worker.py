@@ -27,7 +27,9 @@ class RunInfo:
     socket_folder: Path
     """Private folder with the sockets of this run."""
     data_folder: Path
-    """Where scenes, scores, events and snapshots are kept."""
+    """Where scenes, scores, events, snapshots and logs are kept."""
+    log_level: str = "INFO"
+    """Least level of what the workers log."""
 
     @property
     def endpoints(self) -> Endpoints:

@@ -11,9 +11,11 @@ import logging
 import logging.handlers
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from urllib.parse import quote, unquote
 
 LOG_FILE_BYTES = 1_000_000
@@ -122,3 +124,21 @@ def set_up_logging(
         handlers.append(file)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
+
+
+def log_uncaught() -> None:
+    """Send what kills a thread, or the process, through the log: redacted like everything else."""
+    log = logging.getLogger("uncaught")
+
+    def in_main(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        log.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
+
+    def in_thread(ended: threading.ExceptHookArgs) -> None:
+        error = ended.exc_value or ended.exc_type()
+        name = ended.thread.name if ended.thread else "unknown"
+        log.critical("thread %s: %s: %s", name, type(error).__name__, error, exc_info=error)
+
+    sys.excepthook = in_main
+    threading.excepthook = in_thread

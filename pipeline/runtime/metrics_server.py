@@ -1,0 +1,114 @@
+"""A small HTTP server beside the supervisor: `/metrics`, `/healthz` and `/readyz`."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import ClassVar, Self
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+
+
+class MetricsServer:
+    """Serves while the `with` lasts, from threads of its own."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        alive: Callable[[], bool],
+        ready: Callable[[], tuple[bool, str]],
+    ) -> None:
+        """Plan a server.
+
+        Args:
+            host: Address to listen on; loopback unless the configuration says otherwise.
+            port: 0: a free one.
+            registry: What `/metrics` shows.
+            alive: Answers `/healthz`: does the supervisor's loop go on?
+            ready: Answers `/readyz`, with one line a worker.
+        """
+        self._address = (host, port)
+        self._handler = _handler(registry, alive, ready)
+        self._server: ThreadingHTTPServer | None = None
+
+    def __enter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        host, port = self._address
+        try:
+            self._server = _Server(self._address, self._handler)
+        except OSError as error:
+            raise OSError(error.errno, f"metrics at {host}:{port}: {error.strerror}") from error
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="metrics"
+        ).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        self._server = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, also where 0 was asked for."""
+        return self._address[1] if self._server is None else self._server.server_port
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _handler(
+    registry: CollectorRegistry,
+    alive: Callable[[], bool],
+    ready: Callable[[], tuple[bool, str]],
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout: ClassVar[float] = REQUEST_TIMEOUT_SECONDS
+        server_version = "vedette"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            match self.path.partition("?")[0]:
+                case "/metrics":
+                    encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                    self._answer(200, encode(registry), content_type)
+                case "/healthz":
+                    good = alive()
+                    self._answer(200 if good else 503, b"ok\n" if good else b"stuck\n")
+                case "/readyz":
+                    good, text = ready()
+                    self._answer(200 if good else 503, text.encode())
+                case _:
+                    self._answer(404, b"want /metrics, /healthz or /readyz\n")
+
+        def _answer(
+            self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
+        ) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Requests are no news."""
+
+    return Handler

@@ -1,0 +1,205 @@
+"""When to start, kill, give up and drain workers: facts in, instructions out, no I/O, no clock.
+
+    waiting → starting → running → finished          returned by itself
+       ▲          └─────────┴──► dead ──► waiting    crashed or fell silent; later and later
+       └─────────────────────────┘  └───► failed     too often: given up
+                            running → draining → finished
+
+Workers are drained group by group in the order of the flow, so that each group still has somebody
+to hand its work to. That begins when a stop is asked for, when all workers that serve one camera
+have ended, or when a worker that serves all cameras was given up.
+"""
+
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pipeline.telemetry.health import WorkerPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How patient the supervisor is."""
+
+    start_seconds: float = 60.0
+    """Grace after a start, in which silence is not held against a worker: imports are slow."""
+    silence_seconds: float = 15.0
+    """Without a heartbeat for so long, a worker is killed."""
+    restarts: int = 5
+    """Restarts within the window, after which a worker is given up."""
+    window_seconds: float = 60.0
+    first_delay_seconds: float = 0.5
+    """Before the first restart in a window; doubled for each further one."""
+    longest_delay_seconds: float = 10.0
+    drain_seconds: float = 10.0
+    """For each group: from being asked to end, to being killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a process for this worker."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Ask the worker to drain and end."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End the worker at once."""
+
+    worker: str
+    reason: str
+
+
+Instruction: TypeAlias = Spawn | Terminate | Kill
+
+
+@dataclass(slots=True)
+class Life:
+    """What is known of one worker."""
+
+    phase: WorkerPhase = "waiting"
+    due_at: float = 0.0
+    """When to start it, while waiting."""
+    quiet_until: float = 0.0
+    """When it will have been silent for too long; in draining, when it will be killed."""
+    killed: str = ""
+    """Why its process was killed by us, until it is gone."""
+    reason: str = ""
+    """Why it waits, or how it ended, where there is something to say."""
+    restarted_at: deque[float] = field(default_factory=deque)
+    restarts: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Ended for good."""
+        return self.phase in ("finished", "failed")
+
+    @property
+    def alive(self) -> bool:
+        """Has a process."""
+        return self.phase in ("starting", "running", "draining")
+
+
+class Overseer:
+    """Decides for all workers of one run."""
+
+    def __init__(
+        self, groups: Sequence[Sequence[str]], serving_all: frozenset[str], rules: Rules
+    ) -> None:
+        """Plan a run.
+
+        Args:
+            groups: Names of the workers, in the order in which they are drained.
+            serving_all: Those that serve all cameras; the run cannot go on without them.
+            rules: How patient to be.
+        """
+        self.lives = {name: Life() for group in groups for name in group}
+        self._groups = groups
+        self._serving_all = serving_all
+        self._rules = rules
+        self._draining: int | None = None
+
+    @property
+    def over(self) -> bool:
+        """Everything has ended, and nothing will be started again."""
+        return self._draining == len(self._groups)
+
+    def spawned(self, worker: str, now: float) -> None:
+        """A process was started."""
+        life = self.lives[worker]
+        life.phase = "starting"
+        life.quiet_until = now + self._rules.start_seconds
+
+    def heard(self, worker: str, now: float) -> None:
+        """A heartbeat of the present process came."""
+        life = self.lives[worker]
+        if life.phase == "starting":
+            life.phase, life.reason = "running", ""
+        if life.phase == "running":
+            life.quiet_until = max(life.quiet_until, now + self._rules.silence_seconds)
+
+    def exited(self, worker: str, code: int, now: float) -> None:
+        """The process is gone; the code is negative for a signal."""
+        life = self.lives[worker]
+        how, life.killed = life.killed or _cause(code), ""
+        if life.phase == "draining":
+            # One that had not yet come to listen for signals ends by the signal itself.
+            clean = code in (0, -signal.SIGTERM)
+            life.phase, life.reason = ("finished", "") if clean else ("failed", how)
+        elif code == 0 and worker not in self._serving_all:
+            life.phase, life.reason = "finished", ""
+        else:
+            self._crashed(life, how, now)
+
+    def _crashed(self, life: Life, how: str, now: float) -> None:
+        rules = self._rules
+        while life.restarted_at and now - life.restarted_at[0] > rules.window_seconds:
+            life.restarted_at.popleft()
+        if len(life.restarted_at) >= rules.restarts:
+            life.phase = "failed"
+            life.reason = (
+                f"given up after {rules.restarts} restarts in {rules.window_seconds:g} s: {how}"
+            )
+            return
+        delay = rules.first_delay_seconds * 2.0 ** len(life.restarted_at)
+        life.restarted_at.append(now)
+        life.restarts += 1
+        life.phase, life.reason = "waiting", how
+        life.due_at = now + min(delay, rules.longest_delay_seconds)
+
+    def stop(self) -> None:
+        """Begin to drain; asking again changes nothing."""
+        if self._draining is None:
+            self._draining = 0
+
+    def decide(self, now: float) -> list[Instruction]:
+        """What to do now; a worker is to be spawned until `spawned` or `exited` is told."""
+        if self._nothing_to_watch():
+            self.stop()
+        return [*self._drain(now), *self._oversee(now)]
+
+    def _nothing_to_watch(self) -> bool:
+        cameras = [life for name, life in self.lives.items() if name not in self._serving_all]
+        lost = any(self.lives[name].phase == "failed" for name in self._serving_all)
+        return lost or all(life.over for life in cameras)
+
+    def _drain(self, now: float) -> Iterator[Instruction]:
+        while self._draining is not None and not self.over:
+            group = self._groups[self._draining]
+            for worker in group:
+                life = self.lives[worker]
+                if life.phase == "waiting":
+                    life.phase = "finished"
+                elif life.phase in ("starting", "running"):
+                    life.phase = "draining"
+                    life.quiet_until = now + self._rules.drain_seconds
+                    yield Terminate(worker)
+            if not all(self.lives[worker].over for worker in group):
+                return
+            self._draining += 1
+
+    def _oversee(self, now: float) -> Iterator[Instruction]:
+        for worker, life in self.lives.items():
+            if life.phase == "waiting" and now >= life.due_at:
+                yield Spawn(worker)
+            elif life.alive and not life.killed and now >= life.quiet_until:
+                life.killed = "did not end in time" if life.phase == "draining" else "silent"
+                yield Kill(worker, life.killed)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

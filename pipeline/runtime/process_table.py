@@ -1,0 +1,21 @@
+"""The table of processes: all of `vedette run` on one screen."""
+
+from pipeline.config import Config
+from pipeline.worker import RunInfo, WorkerSpec
+
+INGEST = "pipeline.stages.ingest:run"
+SCORER = "pipeline.stages.score:run"
+SINK = "pipeline.alerts.sink:run"
+
+
+def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
+    """The workers of a run, in the order of the flow, which is the order of draining.
+
+    The entries are strings, so that the parent need not import what they import.
+    """
+    cameras = [name for name, camera in config.cameras.items() if camera.enabled]
+    return [
+        *(WorkerSpec(f"ingest:{name}", INGEST, name, config, run) for name in cameras),
+        WorkerSpec("scorer", SCORER, None, config, run),
+        WorkerSpec("sink", SINK, None, config, run),
+    ]

@@ -1,0 +1,198 @@
+"""The parent process: starts the workers, hears their hearts, restarts, drains, serves metrics.
+
+It decides nothing itself (see overseer.py) and never imports torch. Whoever runs it may read
+`statuses` from another thread, and listen to the live topic.
+"""
+
+import importlib.metadata
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+
+from prometheus_client import CollectorRegistry
+
+from pipeline.runtime.child import end_all, spawn
+from pipeline.runtime.metrics_server import MetricsServer
+from pipeline.runtime.overseer import Instruction, Kill, Overseer, Rules, Spawn, Terminate
+from pipeline.telemetry.health import WorkerStatus, readiness
+from pipeline.telemetry.merging import MergedMetrics, snapshot
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.heartbeats import HeartbeatReceiver
+from pipeline.worker import RunInfo, WorkerSpec
+
+LOG = logging.getLogger(__name__)
+TICK_SECONDS = 0.1
+STUCK_SECONDS = 10.0
+"""Without a tick for so long, `/healthz` says that the supervisor is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    failed: dict[str, str]
+    """Workers that were given up or did not drain, and why; empty after a good run."""
+
+
+class Supervisor:
+    """Runs the workers of one process table."""
+
+    def __init__(
+        self,
+        table: Sequence[WorkerSpec],
+        rules: Rules | None = None,
+        metrics_address: tuple[str, int] = ("127.0.0.1", 0),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Plan a run.
+
+        Args:
+            table: At least one worker; in the order in which they are drained, those with the same
+                entry together.
+            rules: How patient to be.
+            metrics_address: Host and port of the HTTP server; port 0: a free one.
+            clock: Monotonic seconds.
+        """
+        self.run_info: RunInfo = table[0].run
+        self._specs = {spec.name: spec for spec in table}
+        self._overseer = Overseer(
+            [[spec.name for spec in group] for _, group in groupby(table, lambda s: s.entry)],
+            frozenset(spec.name for spec in table if spec.camera is None),
+            rules or Rules(),
+        )
+        self._clock = clock
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
+        self._merged = MergedMetrics()
+        self._own = Metrics(CollectorRegistry())
+        self._own.build_info.labels(_version()).set(1)
+        registry = CollectorRegistry()
+        registry.register(self._merged)
+        self._server = MetricsServer(*metrics_address, registry, self._alive, self._ready)
+        self._ticked_at = clock()
+        self._statuses: tuple[WorkerStatus, ...] = ()
+        self._publish()
+
+    @property
+    def statuses(self) -> tuple[WorkerStatus, ...]:
+        """How the workers and their cameras are; may be read from any thread."""
+        return self._statuses
+
+    @property
+    def metrics_port(self) -> int:
+        """Where the HTTP server listens; known once `run` is on its way."""
+        return self._server.port
+
+    def run(self, stop: threading.Event) -> Outcome:
+        """Work until everything has ended, or `stop` is set and everything is drained.
+
+        Raises:
+            OSError: the metrics server's address is taken.
+            zmq.ZMQError: the sockets cannot be made.
+        """
+        with ExitStack() as stack:
+            heartbeats = stack.enter_context(HeartbeatReceiver(self.run_info.endpoints))
+            stack.enter_context(self._server)
+            stack.callback(lambda: end_all([*self._children.values()]))
+            while not self._overseer.over:
+                # Those that are gone now are buried a tick later, when their last word is here.
+                gone = [name for name, child in self._children.items() if child.poll() is not None]
+                self._listen(heartbeats)
+                self._bury(gone)
+                if stop.is_set():
+                    self._overseer.stop()
+                for instruction in self._overseer.decide(self._clock()):
+                    self._carry_out(instruction)
+                self._publish()
+        lives = self._overseer.lives
+        return Outcome(
+            {name: life.reason for name, life in lives.items() if life.phase == "failed"}
+        )
+
+    def _listen(self, heartbeats: HeartbeatReceiver) -> None:
+        """Take heartbeats for one tick."""
+        until = self._clock() + TICK_SECONDS
+        while (left := until - self._clock()) > 0:
+            for beat in heartbeats.poll(left):
+                child = self._children.get(beat.worker)
+                if child is None or child.pid != beat.pid:
+                    continue  # from a predecessor, buried already
+                self._overseer.heard(beat.worker, self._clock())
+                self._merged.update(beat.worker, beat.incarnation, beat.metrics)
+                self._cameras[beat.worker] = beat.cameras
+
+    def _bury(self, gone: Sequence[str]) -> None:
+        for name in gone:
+            code = self._children.pop(name).wait()
+            self._overseer.exited(name, code, self._clock())
+            self._merged.worker_died(name)
+            life = self._overseer.lives[name]
+            if life.phase == "failed":
+                LOG.error("%s: %s", name, life.reason)
+            elif life.phase == "waiting":
+                LOG.warning("%s: died (%s), starts again", name, life.reason)
+            else:
+                LOG.info("%s: finished", name)
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        name = instruction.worker
+        match instruction:
+            case Spawn():
+                self._spawn(name)
+            case Terminate():
+                self._children[name].send_signal(signal.SIGTERM)
+            case Kill(reason=reason):
+                LOG.warning("%s: killed: %s", name, reason)
+                self._children[name].kill()
+
+    def _spawn(self, name: str) -> None:
+        if self._overseer.lives[name].restarts:
+            self._own.worker_restarts.labels(name).inc()
+        try:
+            self._children[name] = spawn(self._specs[name])
+        except OSError as error:
+            LOG.error("%s: cannot be started: %s", name, error)
+            self._overseer.exited(name, 127, self._clock())
+        else:
+            self._overseer.spawned(name, self._clock())
+
+    def _publish(self) -> None:
+        self._ticked_at = self._clock()
+        self._merged.update("supervisor", 0, snapshot(self._own.registry))
+        self._statuses = tuple(self._status(spec) for spec in self._specs.values())
+
+    def _status(self, spec: WorkerSpec) -> WorkerStatus:
+        life = self._overseer.lives[spec.name]
+        cameras = self._cameras[spec.name]
+        if spec.camera is not None and life.phase == "failed":
+            cameras = {spec.camera: f"error: {life.reason}"}
+        elif spec.camera is not None and life.phase == "waiting" and life.restarts:
+            cameras = {spec.camera: f"offline: worker died ({life.reason})"}
+        child = self._children.get(spec.name)
+        return WorkerStatus(
+            name=spec.name,
+            phase=life.phase,
+            pid=child.pid if child else None,
+            restarts=life.restarts,
+            reason=life.reason,
+            cameras=cameras,
+        )
+
+    def _alive(self) -> bool:
+        return self._clock() - self._ticked_at < STUCK_SECONDS
+
+    def _ready(self) -> tuple[bool, str]:
+        return readiness(self._statuses)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("vedette")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return "unknown"

@@ -1,0 +1,42 @@
+"""Workers for the tests of the runtime: what they do is named by their camera's name."""
+
+import os
+import signal
+import time
+
+from pipeline.worker import WorkerContext
+
+
+def count(context: WorkerContext) -> None:
+    """Count frames until asked to stop."""
+    camera = context.spec.camera or "all"
+    context.metrics.camera_up.labels(camera).set(1)
+    context.cameras.set(camera, "watching")
+    while not context.stop.wait(0.01):
+        context.metrics.frames_received.labels(camera).inc()
+
+
+def finish(context: WorkerContext) -> None:
+    """Count seven frames and return, like a file at its end."""
+    context.metrics.frames_received.labels(context.spec.camera).inc(7)
+
+
+def crash(context: WorkerContext) -> None:
+    """Raise, with a password in the message."""
+    raise ValueError("cannot open rtsp://admin:hunter2@camera/stream")
+
+
+def freeze(context: WorkerContext) -> None:
+    """Stop the whole process, heart and all."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def linger(context: WorkerContext) -> None:
+    """Pay no attention to the stop."""
+    while True:
+        time.sleep(0.05)
+
+
+def wait(context: WorkerContext) -> None:
+    """Wait for the stop, as scorer and sink do."""
+    context.stop.wait()

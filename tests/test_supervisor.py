@@ -1,0 +1,256 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pipeline.config import Config
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
+from pipeline.runtime.overseer import Rules
+from pipeline.runtime.process_table import process_table
+from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.transport.topics import private_socket_folder
+from pipeline.worker import RunInfo, WorkerSpec
+
+PASSWORD = "hunter2"
+RULES = Rules(
+    start_seconds=20.0,
+    silence_seconds=1.5,
+    restarts=2,
+    first_delay_seconds=0.05,
+    drain_seconds=8.0,
+)
+
+
+def config() -> Config:
+    url = f"rtsp://admin:{PASSWORD}@127.0.0.1:1/stream"
+    return Config.model_validate({"cameras": {"front": {"source": {"url": url}}}})
+
+
+@pytest.fixture
+def run_info(tmp_path: Path) -> Iterator[RunInfo]:
+    with private_socket_folder() as sockets:
+        yield RunInfo(started_ms=1, socket_folder=sockets, data_folder=tmp_path)
+
+
+def worker(run: RunInfo, name: str, entry: str, camera: str | None = None) -> WorkerSpec:
+    return WorkerSpec(name, f"entries:{entry}", camera, config(), run)
+
+
+class Running:
+    """A supervisor in a thread of its own."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.stop = threading.Event()
+        self.outcome: Outcome | None = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.outcome = self.supervisor.run(self.stop)
+
+    def pid(self, name: str) -> int | None:
+        return next(s.pid for s in self.supervisor.statuses if s.name == name)
+
+    def phase(self, name: str) -> str:
+        return next(s.phase for s in self.supervisor.statuses if s.name == name)
+
+    def get(self, path: str) -> str:
+        url = f"http://127.0.0.1:{self.supervisor.metrics_port}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def metric(self, name: str, **labels: str) -> float:
+        for family in text_string_to_metric_families(self.get("/metrics")):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return 0.0
+
+
+@contextmanager
+def running(*table: WorkerSpec, rules: Rules = RULES) -> Iterator[Running]:
+    run = Running(Supervisor(table, rules))
+    run.thread.start()
+    try:
+        yield run
+    finally:
+        run.stop.set()
+        run.thread.join(30)
+        assert not run.thread.is_alive()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come to be in time"
+        time.sleep(0.02)
+
+
+def children() -> set[int]:
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == os.getpid():
+            found.add(int(status.parent.name))
+    return found
+
+
+def test_killed_worker_comes_back_and_its_counters_never_go_down(run_info: RunInfo) -> None:
+    table = [worker(run_info, "ingest:front", "count", "front"), worker(run_info, "sink", "wait")]
+    seen = []
+
+    def received() -> float:
+        seen.append(run.metric("vedette_frames_received_total", camera="front"))
+        return seen[-1]
+
+    with running(*table) as run:
+        until(lambda: run.phase("ingest:front") == "running" and received() > 5)
+        first, before = run.pid("ingest:front"), seen[-1]
+        assert run.metric("vedette_camera_up", camera="front") == 1.0
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        until(lambda: received() > before + 5 and run.pid("ingest:front") not in (None, first))
+        assert seen == sorted(seen)
+        assert run.metric("vedette_worker_restarts_total", worker="ingest:front") == 1.0
+        assert run.supervisor.statuses[0].cameras == {"front": "watching"}
+    assert run.outcome == Outcome({})
+
+
+def test_silent_worker_is_killed_and_then_given_up(
+    run_info: RunInfo, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = Rules(start_seconds=1.5, silence_seconds=0.5, restarts=0)
+    with running(worker(run_info, "ingest:front", "freeze", "front"), rules=rules) as run:
+        run.thread.join(20)
+    assert run.outcome is not None
+    assert "silent" in run.outcome.failed["ingest:front"]
+    assert "ingest:front: killed: silent" in caplog.text
+
+
+def test_worker_that_crashes_is_given_up_and_the_others_go_on(
+    run_info: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = [
+        worker(run_info, "ingest:front", "crash", "front"),
+        worker(run_info, "ingest:back", "count", "back"),
+        worker(run_info, "sink", "wait"),
+    ]
+    with running(*table) as run:
+        until(lambda: run.phase("ingest:front") == "failed")
+        until(lambda: run.phase("ingest:back") == "running")
+        assert run.supervisor.statuses[0].cameras["front"].startswith("error: given up")
+        with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+            run.get("/readyz")
+        assert "ingest:front: failed" in refused.value.read().decode()
+        refused.value.close()
+        assert run.get("/healthz") == "ok\n"
+    assert run.outcome is not None
+    assert list(run.outcome.failed) == ["ingest:front"]
+    lines = [line for line in capfd.readouterr().err.splitlines() if "ended by" in line]
+    assert len(lines) == 1 + RULES.restarts
+    assert "ValueError: cannot open rtsp://***@camera/stream" in lines[0]
+    written = (run_info.data_folder / "logs" / "ingest-front.log").read_text()
+    assert "Traceback" in written
+    assert PASSWORD not in written + "".join(lines)
+
+
+def test_run_ends_by_itself_when_all_files_are_at_their_end(run_info: RunInfo) -> None:
+    table = [worker(run_info, "ingest:front", "finish", "front"), worker(run_info, "sink", "wait")]
+    with running(*table) as run:
+        run.thread.join(30)
+        assert run.outcome == Outcome({})
+        assert [status.phase for status in run.supervisor.statuses] == ["finished", "finished"]
+
+
+def test_final_counts_arrive(run_info: RunInfo) -> None:
+    table = [
+        worker(run_info, "ingest:front", "finish", "front"),
+        worker(run_info, "sink", "linger"),
+    ]
+    with running(*table, rules=Rules(drain_seconds=1.5)) as run:
+        until(lambda: run.phase("sink") == "draining")
+        assert run.metric("vedette_frames_received_total", camera="front") == 7.0
+    assert run.outcome == Outcome({"sink": "did not end in time"})
+
+
+def test_nothing_is_left_behind(run_info: RunInfo) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    table = [worker(run_info, "ingest:front", "count", "front"), worker(run_info, "sink", "wait")]
+    before, children_before = descriptors(), children()
+    with running(*table) as run:
+        until(lambda: all(s.phase == "running" for s in run.supervisor.statuses))
+        pids = {status.pid for status in run.supervisor.statuses}
+        assert children() - children_before == pids
+        # The specification has a password in it: nobody may read it from outside.
+        assert all(PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text() for pid in pids)
+        assert all(PASSWORD not in Path(f"/proc/{pid}/environ").read_text() for pid in pids)
+    assert children() == children_before
+    assert descriptors() == before
+
+
+def test_workers_die_with_their_parent(run_info: RunInfo, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(worker(run_info, "sink", "wait").to_json())
+    code = (
+        "import sys, time; from pipeline.runtime.child import spawn\n"
+        "from pipeline.worker import WorkerSpec\n"
+        "print(spawn(WorkerSpec.from_json(open(sys.argv[1]).read())).pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(spec)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        log = tmp_path / "logs" / "sink.log"
+        until(log.exists)  # it has come as far as its own code
+        parent.kill()
+    until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in state(pid))
+
+
+def state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
+def test_socket_folder_is_private_and_goes_away() -> None:
+    with private_socket_folder() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "frames").touch()
+    assert not folder.exists()
+
+
+def test_one_service_for_one_data_folder(tmp_path: Path) -> None:
+    with (
+        data_lock(tmp_path),
+        pytest.raises(DataFolderInUseError, match=f"process {os.getpid()}"),
+        data_lock(tmp_path),
+    ):
+        pass
+    with data_lock(tmp_path):
+        pass
+
+
+def test_table_names_the_workers_in_the_order_of_the_flow(run_info: RunInfo) -> None:
+    table = process_table(config(), run_info)
+    assert [spec.name for spec in table] == ["ingest:front", "scorer", "sink"]
+    assert WorkerSpec.from_json(table[0].to_json()) == table[0]
