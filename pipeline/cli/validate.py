@@ -1,0 +1,19 @@
+"""`vedette validate`: is this configuration right?"""
+
+from pathlib import Path
+
+from pipeline.config import load_config
+
+
+def validate(path: Path) -> None:
+    """Print what a configuration file sets up.
+
+    Raises:
+        ConfigError: everything that is wrong with it, one line each.
+    """
+    config = load_config(path)
+    enabled = [name for name, camera in config.cameras.items() if camera.enabled]
+    disabled = len(config.cameras) - len(enabled)
+    cameras = f"{len(enabled)} camera{'' if len(enabled) == 1 else 's'}"
+    names = f" ({', '.join(enabled)})" if enabled else ""
+    print(f"OK: {cameras}{names}" + (f", {disabled} disabled" if disabled else ""))

@@ -1,0 +1,57 @@
+"""What is wrong with a configuration, told so that a person finds the place.
+
+ConfigError
+  Problem, one a line: vedette.yaml:12: cameras.door.detect.fps: got -5, want > 0
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_USER_INFO = re.compile(r"://.*@")
+_QUERY = re.compile(r"(://[^?]*\?).*")
+_LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong at one place of a file."""
+
+    file: Path
+    line: int | None
+    """Counted from 1; None where the file as a whole is meant."""
+    key: str
+    """Path of the key, such as "cameras.door.detect.fps"; empty for the file as a whole."""
+    message: str
+    """What was got and what is wanted, without credentials."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; its text has one line a problem."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems), key=lambda problem: problem.line or 0))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message: short, and without credentials.
+
+    The values in containers are not shown at all, nor is the query of a URL: cameras take
+    passwords there.
+    """
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    text = _QUERY.sub(r"\1***", _USER_INFO.sub("://***@", value))
+    return f'"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"}"'

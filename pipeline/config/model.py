@@ -1,0 +1,253 @@
+"""Every key of the configuration, its unit, its default and what it may be.
+
+The keys are short, as people who know such files expect; the unit stands in the description. The
+settings of `detect`, `adapt` and `alert` hold for all cameras, and each camera may set its own: a
+`Config` holds them merged, so that `config.cameras[name].detect` is all that a stage needs.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+INHERITED = ("detect", "adapt", "alert")
+"""Sections that a camera may override."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LEAST_POINTS = 3
+
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for 0 or 1
+        raise ValueError("want a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_truth)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: read-only, and refuses keys that it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class Detect(Section):
+    """Which frames are scored."""
+
+    fps: Number = Field(default=10.0, gt=0, le=60)
+    """Frames scored per second; the shipped model expects 10."""
+    height: Count = Field(default=240, ge=32, le=2160)
+    """Height to which frames are scaled, in pixels."""
+    width: Count = Field(default=320, ge=32, le=3840)
+    """Width to which frames are scaled, in pixels."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.height, self.width
+
+
+class Adapt(Section):
+    """How a scene is learnt when its camera is seen for the first time."""
+
+    frames: Count = Field(default=10, ge=1, le=256)
+    """Number of clips of the normal scene to adapt to (the shots of the method)."""
+    interval: Number = Field(default=1.0, gt=0)
+    """Seconds between two of these clips."""
+    calibrate: Number = Field(default=60.0, ge=0)
+    """Seconds of normal scene after the adaptation from which the threshold is refined."""
+
+
+class Alert(Section):
+    """When a score becomes an event; 0 is the median of normal, 1 the calibrated threshold."""
+
+    enter: Number = Field(default=1.0, gt=0)
+    """Score at which an event begins."""
+    exit: Number = Field(default=0.7, gt=0)
+    """Score below which an event is over; at most `enter`."""
+    min_duration: Number = Field(default=0.5, ge=0)
+    """Seconds for which the score must stay up before anybody is told."""
+    merge_gap: Number = Field(default=5.0, ge=0)
+    """Seconds of low score that do not yet end an event."""
+    cooldown: Number = Field(default=30.0, ge=0)
+    """Seconds after an event in which further ones are kept, but nobody is told."""
+
+    @model_validator(mode="after")
+    def _exit_is_below_enter(self) -> Self:
+        if self.exit > self.enter:
+            raise ValueError(
+                f"got exit {self.exit:g} above enter {self.enter:g}, want exit ≤ enter"
+            )
+        return self
+
+
+class Scoring(Section):
+    """The scoring worker."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: CUDA where there is one."""
+    weights: str = Field(default="vedette", min_length=1)
+    """Name of shipped weights, or path of a checkpoint."""
+    threads: Count | None = Field(default=None, ge=1, le=1024)
+    """CPU threads of the model; null: as many as there are cores."""
+    max_batch: Count = Field(default=8, ge=1, le=256)
+    """Most cameras whose clips are scored together."""
+
+
+class MetricsServer(Section):
+    """The Prometheus endpoint /metrics."""
+
+    enabled: bool = True
+    """Whether it is served."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on; 0.0.0.0 for all."""
+    port: Count = Field(default=9464, ge=0, le=65535)
+    """Port to listen on; 0: any free one, told in the log."""
+
+
+class Storage(Section):
+    """What is kept on disk."""
+
+    folder: Path = Path("vedette-data")
+    """Scenes, scores, events and snapshots; made if missing, relative to the working folder."""
+
+
+class Source(Section):
+    """Where the frames of a camera come from; a plain string stands for its url."""
+
+    url: str = Field(min_length=1, repr=False)
+    """rtsp:// URL, path of a video file, path of a folder of images, or synthetic:…"""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP media travels."""
+    stall_timeout: Number = Field(default=10.0, gt=0)
+    """Seconds without a frame after which a connection counts as lost."""
+    loop: bool = False
+    """Begin files and folders again at their end."""
+    pace: Literal["live", "fast"] = "live"
+    """Files and folders: in their own time, or as fast as they can be scored."""
+    fps: Number | None = Field(default=None, gt=0, le=1000)
+    """Frames per second of a folder of images; null: 10."""
+    policy: Literal["auto", "newest", "wait"] = "auto"
+    """Keep only the newest frame when scoring is behind, or wait; auto: files wait."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_string_is_the_url(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("url")
+    @classmethod
+    def _scheme_is_known(cls, url: str) -> str:
+        scheme = _SCHEME.match(url)
+        if scheme and scheme[1].lower() not in ("rtsp", "rtsps"):
+            raise ValueError(
+                "want rtsp://…, rtsps://…, synthetic:… or the path of a file or folder"
+            )
+        return url
+
+
+class Mask(Section):
+    """A polygon that is painted over before anything looks at the frame."""
+
+    coordinates: str
+    """Corners "x,y,x,y,…", each from 0 (left, top) to 1 (right, bottom)."""
+
+    @field_validator("coordinates")
+    @classmethod
+    def _is_a_polygon(cls, coordinates: str) -> str:
+        try:
+            numbers = [float(number) for number in coordinates.split(",")]
+        except ValueError:
+            raise ValueError('want numbers "x,y,x,y,…"') from None
+        if len(numbers) % 2 or len(numbers) < 2 * _LEAST_POINTS:
+            raise ValueError(
+                f"has {len(numbers)} numbers, want two for each of at least {_LEAST_POINTS} corners"
+            )
+        if not all(0 <= number <= 1 for number in numbers):
+            raise ValueError("want every number from 0 to 1")
+        return coordinates
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """Corners (x, y), each from 0 to 1."""
+        numbers = [float(number) for number in self.coordinates.split(",")]
+        return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+class Camera(Section):
+    """One named view."""
+
+    source: Source
+    """Where its frames come from."""
+    enabled: bool = True
+    """Whether it is watched."""
+    detect: Detect = Detect()
+    """Own settings; what is not set here is as for all cameras."""
+    adapt: Adapt = Adapt()
+    """Own settings; what is not set here is as for all cameras."""
+    alert: Alert = Alert()
+    """Own settings; what is not set here is as for all cameras."""
+    masks: dict[Name, Mask] = Field(default_factory=dict)
+    """Parts of the picture that nobody shall look at, such as a clock."""
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    detect: Detect = Detect()
+    """Which frames are scored."""
+    adapt: Adapt = Adapt()
+    """How a new scene is learnt."""
+    alert: Alert = Alert()
+    """When a score becomes an event."""
+    scoring: Scoring = Scoring()
+    """The scoring worker."""
+    metrics: MetricsServer = MetricsServer()
+    """The Prometheus endpoint."""
+    storage: Storage = Storage()
+    """What is kept on disk."""
+    cameras: dict[Name, Camera] = Field(min_length=1)
+    """The cameras by name; names are of letters, digits, "_" and "-"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cameras_inherit(cls, value: object) -> object:
+        """Put the settings for all cameras under those of each camera."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("cameras"), Mapping):
+            return value
+        common = {
+            section: settings
+            for section in INHERITED
+            if isinstance(settings := value.get(section), Mapping)
+        }
+        cameras = {name: _inherit(common, camera) for name, camera in value["cameras"].items()}
+        return {**value, "cameras": cameras}
+
+
+def _inherit(common: Mapping[str, Mapping[str, object]], camera: object) -> object:
+    if not isinstance(camera, Mapping):
+        return camera
+    merged = dict(camera)
+    for section, settings in common.items():
+        own = camera.get(section, {})
+        if isinstance(own, Mapping):
+            merged[section] = {**settings, **own}
+    return merged

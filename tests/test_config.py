@@ -1,0 +1,242 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.config import Config, ConfigError, config_schema, load_config
+from pipeline.config.substitution import SubstitutionError, substitute
+
+REPOSITORY = Path(__file__).parents[1]
+PASSWORD = "planted-pass"
+
+
+def load(folder: Path, text: str) -> Config:
+    file = folder / "vedette.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_config(file)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    prefix = f"{folder / 'vedette.yaml'}"
+    return [line.removeprefix(prefix) for line in str(caught.value).splitlines()]
+
+
+def test_defaults_and_shorthand(tmp_path: Path) -> None:
+    config = load(tmp_path, "cameras: {door: {source: clip.mp4}}")
+    camera = config.cameras["door"]
+    assert camera.source.url == "clip.mp4"
+    assert camera.detect.size_hw == (240, 320)
+    assert (camera.adapt.frames, camera.adapt.interval, camera.adapt.calibrate) == (10, 1.0, 60.0)
+    assert (config.metrics.host, config.metrics.port) == ("127.0.0.1", 9464)
+
+
+def test_camera_settings_lie_over_those_for_all(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        detect: {fps: 5, height: 120}
+        cameras:
+          a: {source: a.mp4, detect: {fps: 2}}
+          b: {source: b.mp4}
+        """,
+    )
+    assert (config.cameras["a"].detect.fps, config.cameras["a"].detect.height) == (2.0, 120)
+    assert (config.cameras["b"].detect.fps, config.cameras["b"].detect.height) == (5.0, 120)
+
+
+def test_keys_are_text_whatever_yaml_thinks(tmp_path: Path) -> None:
+    config = load(tmp_path, "cameras: {on: {source: a.mp4}, 7: {source: b.mp4}}")
+    assert list(config.cameras) == ["on", "7"]
+
+
+def test_anchors_and_merge_keys(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        cameras:
+          a: &a {source: a.mp4, detect: {fps: 2}}
+          b: {<<: *a, source: b.mp4}
+        """,
+    )
+    assert config.cameras["b"].source.url == "b.mp4"
+    assert config.cameras["b"].detect.fps == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("detect: {fps: -5}", ":1: detect.fps: got -5, want > 0"),
+        ("detect: {fps: yes}", ":1: detect.fps: got true, want a number"),
+        ("alert: {cooldown: .inf}", ":1: alert.cooldown: got inf, want a finite number"),
+        ("detect: {width: 1.5}", ":1: detect.width: got 1.5, want a whole number"),
+        ("detekt: {}", ':1: detekt: unknown key; did you mean "detect"?'),
+        ("detect: 3", ":1: detect: got 3, want a mapping"),
+        ("alert: {exit: 2}", ":1: alert: got exit 2 above enter 1, want exit ≤ enter"),
+        ("metrics: {port: 70000}", ":1: metrics.port: got 70000, want ≤ 65535"),
+        ("scoring: {device: tpu}", ":1: scoring.device: got \"tpu\", want 'auto', 'cpu' or 'cuda'"),
+        ("mqtt: {}", ":1: mqtt: unknown key; want one of detect, adapt, alert, scoring"),
+        ("{detect: {fps: 1}, detect: {fps: 2}}", ":1: detect: stands twice; first on line 1"),
+    ],
+)
+def test_each_mistake_names_line_key_got_and_wanted(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    if text.startswith("{"):
+        text = f"{text[:-1]}, cameras: {{a: {{source: a.mp4}}}}}}"
+    else:
+        text += "\ncameras: {a: {source: a.mp4}}"
+    (line,) = problems(tmp_path, text)
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("camera", "message"),
+    [
+        ("{}", "cameras.a.source: missing"),
+        ("", "cameras.a: got nothing, want a mapping"),
+        ("{source: ''}", 'cameras.a.source: got "", want text that is not empty'),
+        ("{source: ftp://host/x}", 'cameras.a.source: got "ftp://host/x", want rtsp://…'),
+        ("{source: x, zones: {}}", "cameras.a.zones: unknown key"),
+        ("{source: x, masks: {m: {coordinates: '0,0,1'}}}", "cameras.a.masks.m.coordinates: has 3"),
+        ("{source: x, masks: {m: {coordinates: '0,0,1,1,2,0'}}}", "want every number from 0 to 1"),
+        ("{source: x, alert: {cooldown: -1}}", "cameras.a.alert.cooldown: got -1, want ≥ 0"),
+    ],
+)
+def test_mistakes_of_a_camera(tmp_path: Path, camera: str, message: str) -> None:
+    (line,) = problems(tmp_path, f"cameras:\n  a: {camera}")
+    assert line.startswith(":2: cameras.a")
+    assert message in line
+
+
+def test_all_mistakes_at_once_and_inherited_ones_once(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path,
+        """detect: {fps: 0}
+cameras:
+  a: {source: a.mp4}
+  b: {source: b.mp4, enabled: maybe}
+  c d: {source: c.mp4}
+""",
+    )
+    assert lines == [
+        ":1: detect.fps: got 0, want > 0",
+        ':4: cameras.b.enabled: got "maybe", want true or false',
+        ':5: cameras.c d: got "c d", want a name of 1 to 64 letters, digits, "_" or "-"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ": the file is empty; want a configuration"),
+        (b"# only a comment\n", ": the file is empty; want a configuration"),
+        (b"cameras: [1, 2\nx: y", ":2: not valid YAML: "),
+        (b"a: 1\nb: \xff", ": not UTF-8 text at line 2; want a YAML file in UTF-8"),
+        (b"a: \x00", ": not valid YAML: a character that is not allowed"),
+        (b"- 1", ":1: got a list, want a mapping"),
+        (b"cameras: {}", ":1: cameras: got a mapping, want at least one"),
+        (b"cameras: &c {a: *c}", ":1: cameras.a: an alias of what it stands in"),
+    ],
+)
+def test_file_that_is_no_configuration(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "vedette.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert str(caught.value).startswith(f"{file}{message}")
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="is a folder; want a YAML file"):
+        load_config(tmp_path)
+
+
+def test_substitution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEDETTE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("VEDETTE_FPS", "4")
+    config = load(
+        tmp_path,
+        'detect: {fps: "{VEDETTE_FPS}"}\n'
+        'cameras: {a: {source: "rtsp://u:{VEDETTE_PASSWORD}@host/{x}"}}',
+    )
+    assert config.detect.fps == 4.0
+    assert config.cameras["a"].source.url == f"rtsp://u:{PASSWORD}@host/{{x}}"
+
+
+def test_secret_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "VEDETTE_TOKEN").write_text("from a file\n")
+    assert substitute("<{VEDETTE_TOKEN}>", tmp_path) == "<from a file>"
+    with pytest.raises(SubstitutionError, match="VEDETTE_OTHER} has no value"):
+        substitute("{VEDETTE_OTHER}", tmp_path)
+
+
+def test_placeholder_without_value_or_with_another_name(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path, 'cameras:\n  a: {source: "{VEDETTE_NOWHERE}"}\n  b: {source: "{HOME}"}'
+    )
+    assert len(lines) == 2
+    assert "want an environment variable VEDETTE_NOWHERE or a file" in lines[0]
+    assert lines[1] == ":3: cameras.b.source: got {HOME}, want a name that starts with VEDETTE_"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'"http://user:{PASSWORD}@host/x"',
+        '"http://user:{VEDETTE_PASSWORD}@host/x"',
+        f'"http://host/x?user=u&password={PASSWORD}"',
+        f'["rtsp://user:{PASSWORD}@host"]',
+        f'{{url: "rtsp://u:{PASSWORD}@h", transport: "{{VEDETTE_PASSWORD}}"}}',
+        f'"rtsp://user:{PASSWORD}@host" x',
+        f'"rtsp://user:{PASSWORD}@host',
+    ],
+)
+def test_errors_never_show_a_password(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VEDETTE_PASSWORD", PASSWORD)
+    assert PASSWORD not in "\n".join(problems(tmp_path, f"cameras: {{a: {{source: {source}}}}}"))
+
+
+def test_url_is_not_in_the_repr_but_travels_as_json(tmp_path: Path) -> None:
+    config = load(tmp_path, f'cameras: {{a: {{source: "rtsp://u:{PASSWORD}@host"}}}}')
+    assert PASSWORD not in repr(config)
+    adapter = TypeAdapter(Config)
+    assert adapter.validate_json(adapter.dump_json(config)) == config
+
+
+def test_committed_schema_is_current() -> None:
+    committed = (REPOSITORY / "docs" / "config.schema.json").read_text(encoding="utf-8")
+    assert committed == config_schema()
+    assert json.loads(committed)["required"] == ["cameras"]
+
+
+def test_example_loads_and_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VEDETTE_CAMERA_USER", "user")
+    monkeypatch.setenv("VEDETTE_CAMERA_PASSWORD", "pass")
+    config = load_config(REPOSITORY / "deploy" / "vedette.example.yaml")
+    defaults = Config.model_validate({"cameras": {"any": {"source": "x"}}})
+    shown = config.model_dump(exclude={"cameras"})
+    assert shown == defaults.model_dump(exclude={"cameras"})
+    assert config.cameras["front_door"].alert.cooldown == 120
+
+
+def test_validate_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from typer.testing import CliRunner
+
+    from pipeline.cli.main import app
+
+    good = tmp_path / "vedette.yaml"
+    good.write_text("cameras: {a: {source: x}, b: {source: y, enabled: false}}")
+    result = CliRunner().invoke(app, ["validate", "-c", str(good)])
+    assert result.exit_code == 0
+    assert result.output == "OK: 1 camera (a), 1 disabled\n"
+    good.write_text("cameras: {a: {sauce: x}}")
+    result = CliRunner().invoke(app, ["validate", "-c", str(good)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ConfigError)
