@@ -1,0 +1,213 @@
+"""The scoring worker between real sockets: every frame once, whoever sends twice or dies."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stage_parts import (
+    CollectingSink,
+    noise_frames,
+    run_info,
+    scoring,
+    send_all,
+    small_config,
+    worker_context,
+)
+
+from models import SceneScorer
+from models.calibration import Calibration
+from pipeline.stages.in_flight import InFlight
+from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.score import CREDITS
+from pipeline.transport.frames import FrameSender
+from pipeline.transport.messages import Done, Hello, ScoreMessage, Welcome
+from pipeline.transport.topics import private_socket_folder
+from pipeline.worker import RunInfo, WorkerContext
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return SceneScorer.untrained("vedette", seed=0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunInfo]:
+    with private_socket_folder() as folder:
+        yield run_info(folder, tmp_path)
+
+
+def context_for(run: RunInfo, *cameras: str, incarnation: int = 1) -> WorkerContext:
+    return worker_context("score", small_config(cameras), run, incarnation=incarnation)
+
+
+def counter(context: WorkerContext, name: str, **labels: str) -> float:
+    return context.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def indexes(scores: list[ScoreMessage]) -> list[int]:
+    return [score.index for score in scores]
+
+
+def test_a_camera_from_its_first_frame_to_ready(run: RunInfo, scorer: SceneScorer) -> None:
+    context = context_for(run, "street")
+    with scoring(context, scorer), CollectingSink(run) as sink:
+        send_all(run, noise_frames("street", 60, seed=0))
+    assert indexes(sink.scores) == list(range(60))
+    states = [score.state for score in sink.scores]
+    assert sorted(set(states), key=states.index) == [
+        "collecting",
+        "fitting",
+        "calibrating",
+        "ready",
+    ]
+    judged = sink.scores[states.index("calibrating") :]
+    assert all(score.energy is not None and score.score is not None for score in judged)
+    assert all(
+        score.anomaly_map is not None and score.anomaly_map.dtype == np.float32 for score in judged
+    )
+    assert all(score.energy is None for score in sink.scores[: states.index("calibrating")])
+    assert counter(context, "vedette_frames_scored_total", camera="street") == 60
+    assert counter(context, "vedette_adaptations_total", camera="street", result="ok") == 1
+    assert counter(context, "vedette_anomaly_threshold", camera="street") == judged[-1].threshold
+
+
+def test_pixels_travel_only_where_a_snapshot_may_be_wanted(
+    run: RunInfo, scorer: SceneScorer
+) -> None:
+    frames = noise_frames("street", 60, seed=0)
+    in_flight = InFlight()
+    with CollectingSink(run) as sink:
+        with scoring(context_for(run, "street", incarnation=1), scorer):
+            send_all(run, frames[:40], in_flight)
+        energies = sorted(score.energy for score in sink.scores if score.energy is not None)
+        middle = energies[len(energies) // 2]
+        narrow = Calibration(middle - 0.8e-3, middle + 0.2e-3, 1e-3, 40, final=True)
+        SceneStore(run.data_folder / "scenes", scorer).save_calibration("street", narrow)
+        in_flight.doubt()
+        with scoring(context_for(run, "street", incarnation=2), scorer):
+            send_all(run, frames[40:], in_flight)
+    with_pixels = [score for score in sink.scores[40:] if score.pixels is not None]
+    assert 0 < len(with_pixels) < 20
+    for score in sink.scores[40:]:
+        assert score.score is not None
+        assert (score.pixels is not None) == (score.score >= 0.8)
+    assert np.array_equal(with_pixels[0].pixels, frames[with_pixels[0].index].pixels)
+
+
+def test_nothing_is_done_before_the_sink_has_it(run: RunInfo, scorer: SceneScorer) -> None:
+    frames = noise_frames("street", CREDITS, seed=0)
+    in_flight = InFlight()
+    with scoring(context_for(run, "street"), scorer), FrameSender(run.endpoints, "street") as port:
+        welcome = greeted(port, "street")
+        assert welcome.credits == CREDITS
+        assert welcome.context_seconds == pytest.approx(0.4)
+        in_flight.welcome(welcome)
+        for frame in frames:
+            for message in in_flight.send(frame):
+                assert port.send(message)
+        assert port.poll(0.5) == []
+        with CollectingSink(run) as sink:
+            answers: list[Welcome | Done] = []
+            deadline = time.monotonic() + 10
+            while len(answers) < CREDITS and time.monotonic() < deadline:
+                answers += port.poll(0.1)
+    assert answers == [Done(1, index) for index in range(CREDITS)]
+    assert indexes(sink.scores) == list(range(CREDITS))
+
+
+def greeted(port: FrameSender, camera: str) -> Welcome:
+    for _ in range(100):
+        port.hello(Hello(camera, 1))
+        for answer in port.poll(0.1):
+            if isinstance(answer, Welcome):
+                return answer
+    raise AssertionError("no welcome in 10 s")
+
+
+def test_what_is_sent_twice_is_scored_once_and_answered(run: RunInfo, scorer: SceneScorer) -> None:
+    frames = noise_frames("street", 3, seed=0)
+    context = context_for(run, "street")
+    with (
+        scoring(context, scorer),
+        CollectingSink(run) as sink,
+        FrameSender(run.endpoints, "street") as port,
+    ):
+        scorer_now = greeted(port, "street").incarnation
+        for _ in range(3):
+            for frame in frames:
+                assert port.send(replace(frame, scorer=scorer_now))
+            answered = set()
+            while len(answered) < 3:
+                answered |= {one for one in port.poll(5.0) if isinstance(one, Done)}
+            assert answered == {Done(1, 0), Done(1, 1), Done(1, 2)}
+    assert indexes(sink.scores) == [0, 1, 2]
+    assert counter(context, "vedette_frames_scored_total", camera="street") == 3
+
+
+def test_frames_for_a_predecessor_are_ignored(run: RunInfo, scorer: SceneScorer) -> None:
+    frames = noise_frames("street", 4, seed=0)
+    with (
+        scoring(context_for(run, "street", incarnation=2), scorer),
+        CollectingSink(run) as sink,
+        FrameSender(run.endpoints, "street") as port,
+    ):
+        greeted(port, "street")
+        assert port.send(replace(frames[3], scorer=1))
+        assert port.send(replace(frames[0], scorer=2))
+        assert Done(1, 0) in port.poll(5.0)
+    assert indexes(sink.scores) == [0]
+
+
+def test_a_frame_of_odd_size_stops_nobody(run: RunInfo, scorer: SceneScorer) -> None:
+    frames = noise_frames("street", 60, seed=0)
+    frames[40] = replace(frames[40], pixels=np.zeros((10, 10, 3), dtype=np.uint8))
+    context = context_for(run, "street", "yard")
+    with scoring(context, scorer), CollectingSink(run) as sink:
+        send_all(run, frames)
+        send_all(run, noise_frames("yard", 20, seed=1))
+    assert indexes(sink.of("street")) == [index for index in range(60) if index != 40]
+    assert indexes(sink.of("yard")) == list(range(20))
+    name = "vedette_frames_dropped_total"
+    assert counter(context, name, camera="street", reason="unusable") == 1
+
+
+def test_an_unknown_camera_is_not_welcomed(
+    run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        scoring(context_for(run, "street"), scorer),
+        FrameSender(run.endpoints, "cellar") as port,
+    ):
+        deadline = time.monotonic() + 10
+        while "'cellar': not in the configuration" not in caplog.text:
+            assert time.monotonic() < deadline
+            port.hello(Hello("cellar", 1))
+            assert port.poll(0.1) == []
+
+
+def test_a_restarted_scorer_gives_the_same_energies(
+    run: RunInfo, scorer: SceneScorer, tmp_path: Path
+) -> None:
+    """The scene from disk, the clips from the context: as if nothing had happened."""
+    frames = noise_frames("street", 80, seed=0)
+    with private_socket_folder() as folder:
+        elsewhere = run_info(folder, tmp_path / "undisturbed")
+        with scoring(context_for(elsewhere, "street"), scorer), CollectingSink(elsewhere) as calm:
+            send_all(elsewhere, frames)
+    in_flight = InFlight()
+    with CollectingSink(run) as sink:
+        with scoring(context_for(run, "street", incarnation=1), scorer):
+            send_all(run, frames[:60], in_flight)
+        in_flight.doubt()
+        again = context_for(run, "street", incarnation=2)
+        with scoring(again, scorer):
+            send_all(run, frames[60:], in_flight)
+    assert indexes(sink.scores) == list(range(80))
+    assert counter(again, "vedette_adaptations_total", camera="street", result="resumed") == 1
+    for score, expected in zip(sink.scores, calm.scores, strict=True):
+        assert score.state == expected.state
+        assert score.energy == pytest.approx(expected.energy, abs=1e-5)
+        assert score.score == pytest.approx(expected.score, abs=1e-5)

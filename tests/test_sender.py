@@ -1,0 +1,162 @@
+"""From the mailbox through the sender and a real scoring worker: nothing lost, nothing twice."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from stage_parts import (
+    CollectingSink,
+    noise_frames,
+    run_info,
+    scoring,
+    small_config,
+    worker_context,
+)
+
+from cameras.frame import Frame
+from models import SceneScorer
+from pipeline.stages.in_flight import Progress
+from pipeline.stages.mailbox import Mailbox
+from pipeline.stages.progress import ProgressFile
+from pipeline.stages.sender import Sender
+from pipeline.transport.frames import FrameSender
+from pipeline.transport.topics import private_socket_folder
+from pipeline.worker import RunInfo, WorkerContext
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return SceneScorer.untrained("vedette", seed=0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunInfo]:
+    with private_socket_folder() as folder:
+        yield run_info(folder, tmp_path)
+
+
+def frames_of(camera: str, count: int, seed: int = 0) -> list[Frame]:
+    return [
+        Frame(camera, one.connection, one.index, one.pts_seconds, one.captured_at, one.pixels)
+        for one in noise_frames(camera, count, seed)
+    ]
+
+
+def scorer_context(run: RunInfo, incarnation: int = 1) -> WorkerContext:
+    return worker_context("score", small_config(["street"]), run, incarnation=incarnation)
+
+
+@contextmanager
+def sending(run: RunInfo, mailbox: Mailbox) -> Iterator[tuple[WorkerContext, threading.Thread]]:
+    """A sender in a thread; stopped at the end if it has not come to its end."""
+    context = worker_context("ingest:street", small_config(["street"]), run, "street")
+    progress = ProgressFile(run.data_folder / "state" / "street.json", run.started_ms)
+
+    def send() -> None:
+        with FrameSender(run.endpoints, "street") as port:
+            Sender(context, "street", mailbox, port, progress).run()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield context, thread
+    finally:
+        context.stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def progress_of(run: RunInfo) -> Progress | None:
+    return ProgressFile(run.data_folder / "state" / "street.json", run.started_ms).load()
+
+
+def test_a_file_to_its_end(run: RunInfo, scorer: SceneScorer) -> None:
+    mailbox = Mailbox("wait", 4)
+    with (
+        scoring(scorer_context(run), scorer),
+        CollectingSink(run) as sink,
+        sending(run, mailbox) as (_, thread),
+    ):
+        feed(mailbox, frames_of("street", 40))
+        mailbox.close()
+        thread.join(20)
+        assert not thread.is_alive(), "it ends by itself once all is done"
+    assert [score.index for score in sink.scores] == list(range(40))
+    assert progress_of(run) == Progress(connection=1, index=39, context_index=35)
+
+
+def test_the_scorer_comes_late_and_is_replaced(run: RunInfo, scorer: SceneScorer) -> None:
+    mailbox = Mailbox("wait", 4)
+    frames = frames_of("street", 60)
+    with CollectingSink(run) as sink, sending(run, mailbox) as (_, sender):
+        for frame in frames[:4]:
+            mailbox.put(frame)
+        with scoring(scorer_context(run, incarnation=1), scorer):
+            feed(mailbox, frames[4:30])
+        feeder = threading.Thread(target=feed, args=(mailbox, frames[30:]))
+        feeder.start()
+        with scoring(scorer_context(run, incarnation=2), scorer):
+            feeder.join(20)
+            mailbox.close()
+            sender.join(20)
+            assert not sender.is_alive()
+    assert [score.index for score in sink.scores] == list(range(60))
+
+
+def test_a_live_camera_counts_what_it_loses(run: RunInfo, scorer: SceneScorer) -> None:
+    mailbox = Mailbox("newest", 1)
+    frames = frames_of("street", 400)
+    with CollectingSink(run) as sink, sending(run, mailbox) as (_, sender):
+        with scoring(scorer_context(run, incarnation=1), scorer):
+            feed(mailbox, frames[:100], pause_seconds=0.002)
+        feed(mailbox, frames[100:200], pause_seconds=0.002)
+        with scoring(scorer_context(run, incarnation=2), scorer):
+            feed(mailbox, frames[200:], pause_seconds=0.002)
+            mailbox.close()
+            sender.join(20)
+    assert len(sink.scores) < 400
+    for number, score in enumerate(sink.scores):
+        assert score.index - score.dropped == number
+    assert sink.scores[-1].index == 399
+
+
+def test_an_earlier_life_is_gone_on_with(run: RunInfo, scorer: SceneScorer) -> None:
+    frames = frames_of("street", 60)
+    with scoring(scorer_context(run), scorer), CollectingSink(run) as sink:
+        first = Mailbox("wait", 99)
+        with sending(run, first) as (_, thread):
+            feed(first, frames[:30])
+            first.close()
+            thread.join(20)
+        done = progress_of(run)
+        assert done == Progress(connection=1, index=29, context_index=25)
+        second = Mailbox("wait", 99)
+        with sending(run, second) as (_, thread):
+            for frame in frames[done.context_index :]:
+                second.put(frame, context=frame.index <= done.index)
+            second.close()
+            thread.join(20)
+    assert [score.index for score in sink.scores] == list(range(60))
+
+
+def test_stopped_with_nobody_there_it_gives_up_in_time(
+    run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.sender._DRAIN_SECONDS", 0.3)
+    mailbox = Mailbox("wait", 4)
+    mailbox.put(frames_of("street", 1)[0])
+    with sending(run, mailbox) as (context, thread):
+        context.stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert "camera street: stopped with 1 frames not done" in caplog.text
+
+
+def feed(mailbox: Mailbox, frames: list[Frame], pause_seconds: float = 0.0) -> None:
+    for frame in frames:
+        mailbox.put(frame)
+        if pause_seconds:
+            time.sleep(pause_seconds)
