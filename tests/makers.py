@@ -1,1 +1,62 @@
 """Small data that tests make for themselves: clips, folders of images, made data sets."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+if TYPE_CHECKING:
+    from models import SceneScorer
+
+
+def walking_box(frames: int, size_hw: tuple[int, int] = (48, 64)) -> Iterator[np.ndarray]:
+    """RGB pictures of a bright box that walks to the right over a still, textured ground."""
+    height, width = size_hw
+    ground = np.random.default_rng(0).integers(60, 100, (height, width, 1), dtype=np.uint8)
+    side = height // 4
+    for number in range(frames):
+        picture = np.repeat(ground, 3, axis=2)
+        left = 2 * number % (width - side)
+        picture[side : 2 * side, left : left + side] = (220, 200, 180)
+        yield picture
+
+
+def write_video(
+    path: Path,
+    frames: int = 12,
+    frames_per_second: int = 25,
+    pictures: Iterable[np.ndarray] | None = None,
+    codec: str = "mpeg4",
+) -> None:
+    """Encode pictures, by default a walking box, into a container named by the suffix."""
+    shown = list(walking_box(frames) if pictures is None else pictures)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=frames_per_second)
+        stream.height, stream.width = shown[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, frames_per_second)
+        for number, picture in enumerate(shown):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneScorer":
+    """The default architecture with random weights, for pictures so small that it is quick."""
+    from dataclasses import replace
+
+    import torch
+
+    from models import PRESETS, SceneScorer
+    from models.checkpoint import fingerprint
+    from models.scene_model import SceneModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SceneModel(replace(PRESETS["vedette"], size_hw=size_hw))
+    model.eval().requires_grad_(False)
+    return SceneScorer(model, fingerprint(model.state_dict()), torch.device("cpu"))

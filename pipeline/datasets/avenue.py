@@ -63,10 +63,10 @@ def read_labels(path: Path) -> npt.NDArray[np.bool_]:
     Raises:
         DatasetError: no such file, or not a label file.
     """
+    if not path.is_file():
+        raise DatasetError(f"{path}: want the labels of a test clip, got no such file")
     try:
         content = loadmat(path, variable_names=["volLabel"])
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path}: want the labels of a test clip, got no such file") from error
     except (MatReadError, ValueError, NotImplementedError, TypeError, OSError) as error:
         raise DatasetError(f"{path}: cannot be read as a MATLAB file: {error}") from error
     volume = content.get("volLabel")
