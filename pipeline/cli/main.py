@@ -136,19 +136,10 @@ def evaluate(
 ) -> None:
     """Measure the detector on a public benchmark, beside trivial baselines."""
     from pipeline.cli.evaluate import evaluate as implementation
+    from pipeline.evaluation.runner import EvaluationOptions
 
-    implementation(
-        dataset,
-        root,
-        shots=shots,
-        draws=draws,
-        seed=seed,
-        weights=weights,
-        device=device,
-        batch_size=batch_size,
-        json_path=json,
-        plots_folder=plots,
-    )
+    settings = EvaluationOptions(shots, draws, seed, batch_size)
+    implementation(dataset, root, settings, weights, device, json, plots)
 
 
 @app.command()

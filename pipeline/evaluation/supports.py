@@ -1,0 +1,88 @@
+"""Drawing support clips at random from normal video, in one pass and without knowing its length."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cameras import Picture
+from cameras.sampling import fit
+from models import SceneModelConfig
+from pipeline.stages.clips import ClipBuffer
+
+Clip = npt.NDArray[np.uint8]
+
+
+class SupportError(ValueError):
+    """There are fewer clips to draw from than shots wanted."""
+
+
+@dataclass(slots=True)
+class _Draw:
+    """Reservoir sampling (Vitter's algorithm R): uniform, without replacement."""
+
+    random: np.random.Generator
+    shots: int
+    clips: list[Clip]
+
+    def place(self, seen: int) -> int | None:
+        """Where to keep the clip that comes after `seen` others; None: nowhere."""
+        if seen < self.shots:
+            return seen
+        place = int(self.random.integers(seen + 1))
+        return place if place < self.shots else None
+
+    def keep(self, clip: Clip, place: int) -> None:
+        if place == len(self.clips):
+            self.clips.append(clip)
+        else:
+            self.clips[place] = clip
+
+
+def draw_supports(
+    videos: Iterable[Iterable[Picture]],
+    config: SceneModelConfig,
+    shots: int,
+    seeds: Sequence[int],
+    where: str,
+) -> list[Clip]:
+    """Draw K clips at random for each seed; a clip may end at any frame that has enough past.
+
+    Args:
+        videos: Normal videos, each an iterable of its pictures, read once.
+        config: Of the model: length, spacing and size of a clip.
+        shots: K.
+        seeds: One draw each; the same seed gives the same clips.
+        where: What the videos are, for the message.
+
+    Returns:
+        For each seed uint8 (K, T, H, W, 3), in random order.
+
+    Raises:
+        SupportError: the videos have fewer than K such frames.
+    """
+    draws = [_Draw(np.random.default_rng(seed), shots, []) for seed in seeds]
+    seen = 0
+    for frames in videos:
+        for clip in whole_clips(frames, config):
+            for draw in draws:
+                place = draw.place(seen)
+                if place is not None:
+                    draw.keep(clip, place)
+            seen += 1
+    if seen < shots:
+        raise SupportError(
+            f"{where}: want {shots} support clips, that is, frames with {config.clip_seconds:g} s "
+            f"of video before them; got {seen}"
+        )
+    return [np.stack(draw.clips) for draw in draws]
+
+
+def whole_clips(frames: Iterable[Picture], config: SceneModelConfig) -> Iterator[Clip]:
+    """The clip that ends at each frame, at the model's size; none that repeats the first frame."""
+    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
+    for frame in frames:
+        clip = buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw))
+        if buffer.full:
+            yield clip
