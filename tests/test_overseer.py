@@ -1,0 +1,131 @@
+import pytest
+
+from pipeline.runtime.overseer import Kill, Overseer, Rules, Spawn, Terminate
+
+RULES = Rules(
+    start_seconds=30.0,
+    silence_seconds=5.0,
+    restarts=3,
+    window_seconds=60.0,
+    first_delay_seconds=1.0,
+    longest_delay_seconds=3.0,
+    drain_seconds=10.0,
+)
+GROUPS = [["ingest:a", "ingest:b"], ["scorer"], ["sink"]]
+ALL = ["ingest:a", "ingest:b", "scorer", "sink"]
+
+
+@pytest.fixture
+def overseer() -> Overseer:
+    """Everybody runs since second 0."""
+    overseer = Overseer(GROUPS, frozenset({"scorer", "sink"}), RULES)
+    assert overseer.decide(0.0) == [Spawn(name) for name in ALL]
+    for name in ALL:
+        overseer.spawned(name, 0.0)
+        overseer.heard(name, 0.0)
+    assert overseer.decide(0.0) == []
+    return overseer
+
+
+def hear(overseer: Overseer, now: float, *names: str) -> None:
+    for name in names or ALL:
+        overseer.heard(name, now)
+
+
+def test_silence_is_forgiven_at_the_start_and_not_later(overseer: Overseer) -> None:
+    assert overseer.decide(29.9) == []
+    hear(overseer, 29.9)
+    assert overseer.decide(34.8) == []
+    hear(overseer, 34.8, "ingest:a", "ingest:b", "sink")
+    assert overseer.decide(34.9) == [Kill("scorer", "silent")]
+    assert overseer.decide(35.0) == [], "an instruction is given once"
+    overseer.exited("scorer", -9, 35.0)
+    assert overseer.lives["scorer"].reason == "silent"
+    assert overseer.decide(36.0) == [Spawn("scorer")]
+
+
+def test_restarts_wait_longer_and_longer_and_come_to_an_end(overseer: Overseer) -> None:
+    now = 0.0
+    for delay in (1.0, 2.0, 3.0):
+        overseer.exited("ingest:a", 1, now)
+        assert overseer.decide(now + delay - 0.1) == []
+        now += delay
+        assert overseer.decide(now) == [Spawn("ingest:a")]
+        overseer.spawned("ingest:a", now)
+    overseer.exited("ingest:a", -11, now)
+    assert overseer.lives["ingest:a"].phase == "failed"
+    assert overseer.lives["ingest:a"].reason == "given up after 3 restarts in 60 s: SIGSEGV"
+    hear(overseer, now, "ingest:b", "scorer", "sink")
+    assert overseer.decide(now) == [], "the others go on"
+
+
+def test_old_restarts_do_not_count(overseer: Overseer) -> None:
+    for now in (0.0, 61.0, 122.0, 183.0, 244.0):
+        overseer.exited("ingest:a", 1, now)
+        assert overseer.lives["ingest:a"].due_at == now + 1.0
+        overseer.spawned("ingest:a", now + 1.0)
+    assert overseer.lives["ingest:a"].restarts == 5
+
+
+def test_drain_follows_the_flow(overseer: Overseer) -> None:
+    overseer.stop()
+    assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]
+    overseer.exited("ingest:a", 0, 2.0)
+    assert overseer.decide(2.0) == []
+    overseer.exited("ingest:b", 0, 3.0)
+    assert overseer.decide(3.0) == [Terminate("scorer")]
+    overseer.exited("scorer", 0, 4.0)
+    assert overseer.decide(4.0) == [Terminate("sink")]
+    assert not overseer.over
+    overseer.exited("sink", 0, 5.0)
+    assert overseer.decide(5.0) == []
+    assert overseer.over
+    assert {life.phase for life in overseer.lives.values()} == {"finished"}
+
+
+def test_drain_has_a_deadline_for_each_group(overseer: Overseer) -> None:
+    overseer.stop()
+    overseer.decide(1.0)
+    hear(overseer, 10.9)
+    overseer.exited("ingest:a", 0, 10.9)
+    assert overseer.decide(10.9) == []
+    assert overseer.decide(11.0) == [Kill("ingest:b", "did not end in time")]
+    overseer.exited("ingest:b", -9, 11.0)
+    assert overseer.lives["ingest:b"].phase == "failed"
+    assert overseer.decide(11.0) == [Terminate("scorer")]
+
+
+def test_who_is_still_needed_is_restarted_during_the_drain(overseer: Overseer) -> None:
+    overseer.stop()
+    overseer.decide(1.0)
+    overseer.exited("scorer", -9, 1.0)
+    assert overseer.decide(2.0) == [Spawn("scorer")]
+    overseer.exited("ingest:a", 1, 2.0)
+    assert overseer.lives["ingest:a"].phase == "failed", "who drains is not started again"
+
+
+def test_drain_forgets_who_waits_for_a_restart(overseer: Overseer) -> None:
+    overseer.exited("ingest:a", 1, 1.0)
+    overseer.stop()
+    assert overseer.decide(5.0) == [Terminate("ingest:b")]
+    assert overseer.lives["ingest:a"].phase == "finished"
+
+
+def test_end_of_all_files_drains_the_rest(overseer: Overseer) -> None:
+    overseer.exited("ingest:a", 0, 1.0)
+    assert overseer.decide(1.0) == []
+    overseer.exited("ingest:b", 0, 2.0)
+    assert overseer.decide(2.0) == [Terminate("scorer")]
+
+
+def test_worker_for_all_cameras_may_not_end_unasked(overseer: Overseer) -> None:
+    overseer.exited("scorer", 0, 1.0)
+    assert overseer.lives["scorer"].reason == "exit code 0"
+    assert overseer.decide(2.0) == [Spawn("scorer")]
+
+
+def test_nobody_watches_without_a_scorer(overseer: Overseer) -> None:
+    for _ in range(4):
+        overseer.exited("scorer", 1, 1.0)
+        overseer.spawned("scorer", 1.0) if overseer.lives["scorer"].phase == "waiting" else None
+    assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]
