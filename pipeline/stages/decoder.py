@@ -1,0 +1,93 @@
+"""The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
+
+import time
+from collections.abc import Iterable
+
+from cameras.frame import Frame
+from cameras.pacing import Pace, Pacer
+from cameras.sampling import Sampler, fit, paint_masks
+from cameras.source import Picture
+from pipeline.config import Camera
+from pipeline.stages.in_flight import Progress
+from pipeline.stages.mailbox import Mailbox
+from pipeline.stages.numbering import Numbered, number
+from pipeline.telemetry.metrics import Metrics
+
+
+class Decoder:
+    """Fills the mailbox of one camera, and closes it when there is nothing more to come."""
+
+    def __init__(
+        self,
+        camera: str,
+        settings: Camera,
+        mailbox: Mailbox,
+        metrics: Metrics,
+        pace: Pace,
+        done: Progress | None,
+    ) -> None:
+        """Prepare to decode.
+
+        Args:
+            camera: Name of the camera.
+            settings: Its part of the configuration.
+            mailbox: Where the frames go.
+            metrics: Where latencies and losses are counted.
+            pace: "live" holds frames of a recording back until their time.
+            done: Where an earlier worker got to.
+        """
+        self._camera = camera
+        self._settings = settings
+        self._mailbox = mailbox
+        self._metrics = metrics
+        self._pace = pace
+        self._pacer = Pacer(pace)
+        self._paced_connection: int | None = None
+        self._done = done
+        self._polygons = [mask.points for mask in settings.masks.values()]
+
+    def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
+        """Move pictures until they end or the mailbox is closed.
+
+        Args:
+            pictures: Connection and picture, in order.
+        """
+        rate = self._settings.detect.fps
+        try:
+            for numbered in number(pictures, lambda: Sampler(rate), self._done):
+                if not self._put(numbered):
+                    return
+        finally:
+            self._mailbox.close()
+
+    def _put(self, numbered: Numbered) -> bool:
+        if not numbered.context:
+            self._wait_for_its_time(numbered)
+        begin = time.monotonic()
+        pixels = paint_masks(numbered.picture.pixels, self._polygons)
+        frame = Frame(
+            camera=self._camera,
+            connection=numbered.connection,
+            index=numbered.index,
+            pts_seconds=numbered.picture.pts_seconds,
+            captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
+            pixels=fit(pixels, self._settings.detect.size_hw),
+        )
+        self._observe("prepare", time.monotonic() - begin)
+        lost = self._mailbox.put(frame, numbered.context)
+        if lost is frame:
+            return False
+        if lost is not None:
+            self._metrics.frames_dropped.labels(self._camera, "replaced").inc()
+        self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
+        return True
+
+    def _wait_for_its_time(self, numbered: Numbered) -> None:
+        # Not the source paces a recording but we: what is skipped after a restart takes no time.
+        if numbered.connection != self._paced_connection:
+            self._paced_connection = numbered.connection
+            self._pacer = Pacer(self._pace)
+        self._pacer.wait_until(numbered.picture.pts_seconds)
+
+    def _observe(self, stage: str, seconds: float) -> None:
+        self._metrics.stage_latency_seconds.labels(stage).observe(seconds)
