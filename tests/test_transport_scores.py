@@ -136,17 +136,18 @@ def test_every_score_arrives_in_order_though_the_sink_is_killed(
     sink = subprocess.Popen(command, env=environment)
     kills = 0
     try:
-        with ScoreSender(endpoints, resend_seconds=0.2) as scorer:
+        with ScoreSender(endpoints, resend_seconds=1.0) as scorer:
             acks: list[ScoreAck] = []
             following = 0
             while len(acks) < 2 * number:
                 assert time.monotonic() < deadline
-                if following < number and scorer.unacknowledged < 40:
+                if following < number and scorer.unacknowledged < 400:
+                    # More than a sink's absence uses up: new ones come to it before the lost ones.
                     for camera in cameras:
                         scorer.send(score(following, camera))
                     following += 1
-                acks += scorer.poll(0.002)
-                if kills < 2 and len(acks) > 150 * (kills + 1):
+                acks += scorer.poll(0.005)
+                if kills < 2 and len(acks) > 60 * (kills + 1):
                     # In the middle of the stream: some scores are in its buffers.
                     sink.send_signal(signal.SIGKILL)
                     sink.wait()

@@ -18,18 +18,18 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, unquote
 
+from cameras.address import redact
+
 LOG_FILE_BYTES = 1_000_000
 """Size at which a log file is put aside; one predecessor is kept."""
 SHORTEST_SECRET = 3
 """Removing shorter ones would make the log unreadable, and tell what they are."""
-USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s\"'<>]*@", re.IGNORECASE)
-"""Up to the last @, since passwords with an unquoted / or @ exist; too much is better here."""
 URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:@]*:(?P<password>\S*)@", re.IGNORECASE)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Redactor:
-    """Removes credentials from text: user and password of any URL, and known secrets."""
+    """Removes credentials from text: what looks like some in any address, and known secrets."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {
@@ -44,7 +44,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text with `***` in place of credentials."""
-        text = USER_INFO.sub(r"\g<scheme>***@", text)
+        text = redact(text)
         return self._known.sub("***", text) if self._known else text
 
 
@@ -54,7 +54,7 @@ def secrets_of(document: object) -> set[str]:
         return set().union(*map(secrets_of, document.values()))
     if isinstance(document, list | tuple):
         return set().union(*map(secrets_of, document))
-    if isinstance(document, str) and (found := URL_PASSWORD.match(document)):
+    if isinstance(document, str) and (found := URL_PASSWORD.search(document)):
         return {found["password"], unquote(found["password"])}
     return set()
 
