@@ -6,6 +6,7 @@ has nothing more to do, such as at the end of a file. Any exception is a crash, 
 """
 
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +31,8 @@ class RunInfo:
     """Where scenes, scores, events, snapshots and logs are kept."""
     log_level: str = "INFO"
     """Least level of what the workers log."""
+    stuck_seconds: float = 60.0
+    """A worker whose loop does not turn for so long is taken for stuck; see `Pulse`."""
 
     @property
     def endpoints(self) -> Endpoints:
@@ -87,6 +90,25 @@ class CameraStates:
             return dict(self._states)
 
 
+class Pulse:
+    """Does the worker's loop still turn? A worker that hangs in it has a heart that goes on.
+
+    A worker that calls `beat` once must go on calling it; one that never does is not watched.
+    """
+
+    def __init__(self) -> None:
+        self._beaten_at: float | None = None
+
+    def beat(self) -> None:
+        """Say that the loop turns: once a turn, at least every few seconds."""
+        self._beaten_at = time.monotonic()
+
+    def quiet_seconds(self) -> float:
+        """Time since the last beat; 0 before the first one."""
+        beaten_at = self._beaten_at
+        return 0.0 if beaten_at is None else time.monotonic() - beaten_at
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """What the runtime hands to `run`."""
@@ -100,3 +122,5 @@ class WorkerContext:
     """Unix milliseconds at which this process started: another one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
     """Shown to people; an ingest worker keeps its camera's state here."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 from pipeline.worker import WorkerContext
@@ -29,6 +30,12 @@ def crash(context: WorkerContext) -> None:
 def freeze(context: WorkerContext) -> None:
     """Stop the whole process, heart and all."""
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def hang(context: WorkerContext) -> None:
+    """Turn once, and then hang; the heart goes on."""
+    context.pulse.beat()
+    threading.Event().wait()
 
 
 def linger(context: WorkerContext) -> None:

@@ -9,12 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.config import Config
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.config import Config
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
 from pipeline.runtime.overseer import Rules
 from pipeline.runtime.process_table import process_table
@@ -140,6 +141,20 @@ def test_silent_worker_is_killed_and_then_given_up(
     assert run.outcome is not None
     assert "silent" in run.outcome.failed["ingest:front"]
     assert "ingest:front: killed: silent" in caplog.text
+
+
+def test_stuck_worker_says_where_and_is_killed(
+    run_info: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rules = Rules(start_seconds=1.5, silence_seconds=1.0, restarts=0)
+    impatient = replace(run_info, stuck_seconds=0.2)
+    with running(worker(impatient, "ingest:front", "hang", "front"), rules=rules) as run:
+        run.thread.join(20)
+    assert run.outcome is not None
+    assert "silent" in run.outcome.failed["ingest:front"]
+    errors = capfd.readouterr().err
+    assert "ERROR ingest:front pipeline.runtime.worker: stuck for" in errors
+    assert "in hang" in errors
 
 
 def test_worker_that_crashes_is_given_up_and_the_others_go_on(

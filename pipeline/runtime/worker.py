@@ -30,12 +30,15 @@ from pipeline.transport.messages import Heartbeat
 from pipeline.transport.topics import HEARTBEATS
 from pipeline.worker import WorkerContext, WorkerSpec
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("pipeline.runtime.worker")  # `__name__` is "__main__" here
 PR_SET_PDEATHSIG = 1
 
 
 class Heart:
-    """Sends heartbeats from a thread of its own, and one more at the end."""
+    """Sends heartbeats from a thread of its own, and one more at the end.
+
+    It falls silent when the worker's loop is stuck, having said where, and so the supervisor kills.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -61,6 +64,11 @@ class Heart:
         assert HEARTBEATS.rate_hz is not None
         with HeartbeatSender(self._context.spec.run.endpoints) as sender:
             while not self._stop.is_set():
+                quiet_seconds = self._context.pulse.quiet_seconds()
+                if quiet_seconds > self._context.spec.run.stuck_seconds:
+                    LOG.error("stuck for %.0f s; where is in the lines below", quiet_seconds)
+                    faulthandler.dump_traceback()
+                    return
                 sender.send(self._beat())
                 self._stop.wait(1.0 / HEARTBEATS.rate_hz)
             sender.send(self._beat())
