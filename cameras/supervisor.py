@@ -1,0 +1,168 @@
+"""Keeps one camera coming: the only place that reconnects."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cameras.source import ErrorCode, Picture, Source, SourceError
+
+State = Literal["starting", "watching", "offline", "ended", "error"]
+
+_SHORTEST_SECONDS = 1.0
+_LONGEST_SECONDS = 60.0
+_JITTER_RATIO = 0.2
+_FOR_A_PERSON_TO_MEND: frozenset[ErrorCode] = frozenset({"unauthorised", "not_found", "codec"})
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """How a camera is, for people."""
+
+    state: State
+    """Pictures arrive in "watching"; "offline" and "error" are tried again, "ended" is not."""
+    reason: str = ""
+    """Code of the last `SourceError`; empty where all is well."""
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.reason}" if self.reason else self.state
+
+
+def backoff_seconds(failures: int, chance: float) -> float:
+    """How long to wait before the next attempt.
+
+    It doubles from 1 s to 60 s, give or take a fifth, so that cameras which were lost together do
+    not come back together.
+
+    Args:
+        failures: Attempts that failed in a row, >= 1.
+        chance: Random number 0 … 1 for the jitter.
+    """
+    doublings = min(failures - 1, 10)  # far beyond the longest wait already
+    seconds = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2.0**doublings)
+    jittered = seconds * (1 + _JITTER_RATIO * (2 * chance - 1))
+    return min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, jittered))
+
+
+class CameraSupervisor:
+    """Opens a camera's source again and again, and hands on what it gives.
+
+    A file is opened anew at its end where it loops; each pass is a connection. A live source is
+    opened anew after every loss, however often that fails, until stopped. `status` and the counters
+    may be read from other threads.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        open: Callable[[], Source],
+        loop: bool,
+        first_connection: int,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+        on_error: Callable[[SourceError], None] | None = None,
+    ) -> None:
+        """Remember what to open.
+
+        Args:
+            camera: Name in the configuration.
+            open: Gives a new source, not yet opened.
+            loop: Begin a file anew at its end.
+            first_connection: Number of a file's first pass; no connection is numbered below it.
+            clock: Unix seconds; numbers the connections of a live source.
+            chance: Random numbers 0 … 1 for the jitter of the waits.
+            on_error: Told of every failure, in the iterating thread.
+        """
+        self.camera = camera
+        self._open = open
+        self._loop = loop
+        self._next_connection = first_connection
+        self._clock = clock
+        self._chance = chance
+        self._on_error = on_error
+        self._failures = 0
+        self._received = 0
+        self._decode_errors = 0
+        self._reconnects: Counter[ErrorCode] = Counter()
+        self._status = CameraStatus("starting")
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is now."""
+        return self._status
+
+    @property
+    def received(self) -> int:
+        """Pictures handed on, over all connections."""
+        return self._received
+
+    @property
+    def decode_errors(self) -> int:
+        """Packets or images that could not be decoded, over all connections."""
+        return self._decode_errors
+
+    @property
+    def reconnects(self) -> dict[ErrorCode, int]:
+        """Attempts to connect anew after a failure, by what had failed."""
+        return dict(self._reconnects)
+
+    def frames(self, stop: threading.Event) -> Iterator[tuple[int, Picture]]:
+        """Yield pictures with the number of their connection, until stopped or at the last end.
+
+        Ends by itself only after a file: at its end where it does not loop, or after an error that
+        trying again cannot mend. A set `stop` is seen at the next picture, and at once while
+        waiting to connect.
+
+        Args:
+            stop: Ends the iteration.
+        """
+        while not stop.is_set():
+            try:
+                yield from self._connection(stop)
+            except SourceError as error:
+                failure = error
+            else:
+                if self._loop and not stop.is_set():
+                    continue
+                self._status = CameraStatus("ended")
+                return
+            if not self._goes_on_after(failure, stop):
+                return
+
+    def _connection(self, stop: threading.Event) -> Iterator[tuple[int, Picture]]:
+        before = self._decode_errors
+        with self._open() as source:
+            connection = self._number(source.info.live)
+            for picture in source:
+                if stop.is_set():
+                    return
+                self._failures = 0
+                self._received += 1
+                self._decode_errors = before + picture.decode_errors
+                self._status = CameraStatus("watching")
+                yield connection, picture
+
+    def _number(self, live: bool) -> int:
+        connection = self._next_connection
+        if live:
+            connection = max(connection, int(self._clock() * 1000))
+        self._next_connection = connection + 1
+        return connection
+
+    def _goes_on_after(self, failure: SourceError, stop: threading.Event) -> bool:
+        """Record a failure and wait; False where there is nothing to wait for."""
+        mendable_by_time = not failure.permanent and failure.code not in _FOR_A_PERSON_TO_MEND
+        self._status = CameraStatus("offline" if mendable_by_time else "error", failure.code)
+        if self._on_error is not None:
+            self._on_error(failure)
+        if failure.permanent:
+            return False
+        self._failures += 1
+        if stop.wait(backoff_seconds(self._failures, self._chance())):
+            return False
+        self._reconnects[failure.code] += 1
+        return True
