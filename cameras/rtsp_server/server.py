@@ -1,7 +1,6 @@
 """The RTSP server itself: one thread for all clients, one encoder thread a mount."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -188,11 +187,8 @@ class _Running:
     async def _hang_up(self) -> None:
         assert self._server is not None
         self._server.close()
-        tasks = list(self.sessions)
-        for task, session in self.sessions.items():
+        self.answering.set()  # nobody must be left waiting to answer
+        for session in self.sessions.values():
             session.abort()
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self.sessions)
         await self._server.wait_closed()
