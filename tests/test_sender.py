@@ -57,7 +57,7 @@ def sending(run: RunInfo, mailbox: Mailbox) -> Iterator[tuple[WorkerContext, thr
 
     def send() -> None:
         with FrameSender(run.endpoints, "street") as port:
-            Sender(context, "street", mailbox, port, progress).run()
+            Sender(context, "street", mailbox, port, progress, lambda: None).run()
 
     thread = threading.Thread(target=send)
     thread.start()

@@ -23,7 +23,14 @@ from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.frames import FrameReceiver
-from pipeline.transport.messages import Done, FrameMessage, Hello, ScoreMessage, Welcome
+from pipeline.transport.messages import (
+    CameraState,
+    Done,
+    FrameMessage,
+    Hello,
+    ScoreMessage,
+    Welcome,
+)
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import WorkerContext
@@ -33,11 +40,11 @@ LOG = logging.getLogger(__name__)
 CREDITS = 4
 """Frames of a camera on the way and not done: enough to hide the way to the sink and back, few
 enough that a live camera's frames are not old before their turn comes."""
-SNAPSHOT_SCORE = 0.8
-"""From this score on a frame's pixels travel with it, in case that an event begins."""
+SNAPSHOT_RATIO = 0.8
+"""From this part of the score that begins an event on, a frame's pixels travel with it."""
 
 _IDLE_SECONDS = 0.1
-_QUIET_SECONDS = 0.5
+_QUIET_SECONDS = 0.2
 _DRAIN_SECONDS = 8.0
 
 
@@ -101,6 +108,7 @@ class ScoringWorker:
     def _step(self) -> None:
         self._listen(0.0 if any(lane.depth for lane in self._lanes.values()) else _IDLE_SECONDS)
         self._work()
+        self._keeper.tell_ages()
 
     def _drained(self) -> bool:
         busy = self._scores.unacknowledged or any(lane.depth for lane in self._lanes.values())
@@ -202,6 +210,7 @@ class ScoringWorker:
         calibration: Calibration | None = None,
         cells: npt.NDArray[np.float32] | None = None,
     ) -> None:
+        self._tell_state(frame.camera, judgement)
         score, threshold = judgement.score, judgement.threshold
         if score is not None and threshold is not None:
             self._metrics.anomaly_score.labels(frame.camera).set(score)
@@ -225,9 +234,18 @@ class ScoringWorker:
                 score=score,
                 threshold=threshold,
                 anomaly_map=anomaly_map,
-                pixels=frame.pixels if score is not None and score >= SNAPSHOT_SCORE else None,
+                pixels=frame.pixels if self._worth_a_snapshot(frame.camera, score) else None,
             )
         )
+
+    def _worth_a_snapshot(self, camera: str, score: float | None) -> bool:
+        enter = self._context.spec.config.cameras[camera].alert.enter
+        return score is not None and score >= SNAPSHOT_RATIO * enter
+
+    def _tell_state(self, camera: str, judgement: Judgement) -> None:
+        adapting = judgement.state in ("collecting", "fitting")
+        state: CameraState = "adapting" if adapting else "watching"
+        self._context.cameras.set(camera, state, judgement.progress)
 
     def _scene(self, camera: str) -> AdaptedScene:
         scene = self._lanes[camera].adaptation.scene
@@ -237,8 +255,7 @@ class ScoringWorker:
     def _open_lane(self, camera: str) -> Lane:
         model = self._scorer.config
         detect = self._context.spec.config.cameras[camera].detect
-        size_hw = detect.height, detect.width
-        adaptation = self._keeper.begin(camera, self._settings(camera), size_hw)
+        adaptation = self._keeper.begin(camera, self._settings(camera), detect.size_hw)
         return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation)
 
     def _settings(self, camera: str) -> AdaptationSettings:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.mailbox import Letter, Mailbox
@@ -29,6 +30,7 @@ class Sender:
         mailbox: Mailbox,
         port: FrameSender,
         progress: ProgressFile | None,
+        tell: Callable[[], None],
     ) -> None:
         """Prepare to send.
 
@@ -38,12 +40,14 @@ class Sender:
             mailbox: Where its frames come from; closed by whoever fills it at the end.
             port: Open.
             progress: Where it is written how far the camera got; None: a live camera.
+            tell: Called at every turn, some ten times a second and more.
         """
         self._context = context
         self._camera = camera
         self._mailbox = mailbox
         self._port = port
         self._progress = progress
+        self._tell = tell
         self._in_flight = InFlight()
         self._heard_at = time.monotonic()
         self._hello_at = 0.0
@@ -65,6 +69,7 @@ class Sender:
                     )
                     break
             self._turn(now)
+            self._tell()
         self._save()
 
     def _turn(self, now: float) -> None:

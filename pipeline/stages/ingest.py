@@ -1,0 +1,151 @@
+"""The ingest worker of one camera: pictures in, numbered frames out to the scoring worker.
+
+Two threads. The decoder takes pictures as they come and puts frames into the mailbox; the sender
+owns the socket and keeps every frame until it is done. A recording goes on where the last worker
+of the same run got to; a live camera cannot.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+
+from cameras.address import kind_of
+from cameras.opening import SourceOptions, open_source
+from cameras.source import SourceError
+from cameras.supervisor import CameraStatus, CameraSupervisor
+from pipeline.config import Source
+from pipeline.stages.decoder import Decoder
+from pipeline.stages.mailbox import Mailbox, Policy
+from pipeline.stages.progress import ProgressFile
+from pipeline.stages.sender import Sender
+from pipeline.transport.frames import FrameSender
+from pipeline.worker import WorkerContext
+
+LOG = logging.getLogger(__name__)
+
+MAILBOX_CAPACITY = 4
+"""Frames of a recording that are decoded ahead."""
+STALE_SECONDS = 3.0
+"""A live camera without a picture for so long is called stale, though its connection stands."""
+
+_JOIN_SECONDS = 1.0
+
+
+def run(context: WorkerContext) -> None:
+    """Entry of the worker: watch one camera until its recording ends, or until told to stop.
+
+    Raises:
+        ValueError: the worker is for no camera, or the source's address is malformed.
+    """
+    camera = context.spec.camera
+    if camera is None:
+        raise ValueError(f"worker {context.spec.name}: want the name of a camera, got none")
+    settings = context.spec.config.cameras[camera]
+    run_info = context.spec.run
+    live = kind_of(settings.source.url) == "rtsp"
+    progress = None
+    if not live:
+        path = run_info.data_folder / "state" / f"{camera}.json"
+        progress = ProgressFile(path, run_info.started_ms)
+    done = progress.load() if progress else None
+    if done is not None:
+        LOG.info("camera %s: goes on after frame %d", camera, done.index)
+    supervisor = camera_supervisor(
+        camera, settings.source, done.connection if done else run_info.started_ms
+    )
+    mailbox = Mailbox(mailbox_policy(settings.source, live), MAILBOX_CAPACITY)
+    pace = "fast" if live else settings.source.pace
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
+    reporter = Reporter(context, supervisor, live)
+    failures: list[Exception] = []
+
+    def decode() -> None:
+        try:
+            decoder.run(supervisor.frames(context.stop))
+        except Exception as error:
+            failures.append(error)
+
+    # A daemon: a source that waits for its camera does not hold up the end of the process.
+    thread = threading.Thread(target=decode, name="decoder", daemon=True)
+    with FrameSender(run_info.endpoints, camera) as port:
+        thread.start()
+        Sender(context, camera, mailbox, port, progress, reporter.tell).run()
+    thread.join(_JOIN_SECONDS)
+    reporter.tell()
+    if failures:
+        raise failures[0]
+
+
+def mailbox_policy(source: Source, live: bool) -> Policy:
+    """What happens to frames for which scoring has no time: by default, recordings wait."""
+    if source.policy == "auto":
+        return "newest" if live else "wait"
+    return source.policy
+
+
+def camera_supervisor(camera: str, source: Source, first_connection: int) -> CameraSupervisor:
+    """What keeps the camera's source open; recordings come unpaced, the decoder paces them."""
+    options = SourceOptions(
+        transport=source.transport,
+        stall_timeout_seconds=source.stall_timeout,
+        pace="fast",
+        frames_per_second=source.fps,
+    )
+
+    def tell_failure(error: SourceError) -> None:
+        LOG.warning("camera %s: %s: %s", camera, error.code, error)
+
+    return CameraSupervisor(
+        camera,
+        lambda: open_source(source.url, options),
+        source.loop,
+        first_connection,
+        on_error=tell_failure,
+    )
+
+
+class Reporter:
+    """Carries what the camera supervisor knows into metrics, heartbeats and the log."""
+
+    def __init__(self, context: WorkerContext, supervisor: CameraSupervisor, live: bool) -> None:
+        """Start before the first picture.
+
+        Args:
+            context: Where to tell.
+            supervisor: Of whom to tell.
+            live: Whether silence means that the camera is stale.
+        """
+        self._context = context
+        self._supervisor = supervisor
+        self._live = live
+        self._told: CameraStatus | None = None
+        self._stale = False
+        self._received = 0
+        self._received_at = time.monotonic()
+        self._reconnects: Counter[str] = Counter()
+
+    def tell(self) -> None:
+        """Tell what is new; cheap, to be called often."""
+        self._count()
+        status = self._supervisor.status
+        quiet = time.monotonic() - self._received_at > STALE_SECONDS
+        stale = self._live and status.state == "watching" and quiet
+        if (status, stale) == (self._told, self._stale):
+            return
+        self._told, self._stale = status, stale
+        camera, state = self._supervisor.camera, "stale" if stale else status.state
+        LOG.info("camera %s: %s", camera, "stale" if stale else status)
+        self._context.cameras.set(camera, state, "" if stale else status.reason)
+        self._context.metrics.camera_up.labels(camera).set(state == "watching")
+
+    def _count(self) -> None:
+        camera, metrics = self._supervisor.camera, self._context.metrics
+        received = self._supervisor.received
+        if received > self._received:
+            metrics.frames_received.labels(camera).inc(received - self._received)
+            metrics.last_frame_timestamp_seconds.labels(camera).set(time.time())
+            self._received, self._received_at = received, time.monotonic()
+        for code, count in self._supervisor.reconnects.items():
+            metrics.reconnects.labels(camera, code).inc(count - self._reconnects[code])
+            self._reconnects[code] = count
