@@ -1,0 +1,103 @@
+"""What an anomaly looks like to a person: a heatmap over the frame, the score over time. Pure."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+_FAINT_SCORE = 0.5
+_GLARING_SCORE = 2.0
+_MOST_OPAQUE = 0.75
+_DARKEST_LEVEL = 80  # of 255
+_INVISIBLE = 0.01
+_STRIP_SHARE = 5  # the strip is one fifth of the frame's height
+_STRIP_LEAST_PIXELS = 40
+_STRIP_TOP_SCORE = 2.0
+_BACKGROUND = (24, 24, 28)
+_QUIET = (150, 190, 220)
+_ALARM = (255, 96, 64)
+_LINE = (110, 110, 118)
+_TEXT = (235, 235, 235)
+
+
+def draw_heatmap(
+    pixels: Pixels, anomaly_map: npt.NDArray[np.float32], score: float | None = None
+) -> Pixels:
+    """Lay an anomaly map over a frame; what is normal stays as it is.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB; not changed.
+        anomaly_map: (h, w) in units of the score, coarse; 1 is the threshold.
+        score: Written into the corner; None: nothing is.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
+    height, width = pixels.shape[:2]
+    finite = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=_GLARING_SCORE)
+    # Clipped before it is scaled up, so that one extreme cell does not bleed into its neighbours.
+    strength = np.clip((finite - _FAINT_SCORE) / (_GLARING_SCORE - _FAINT_SCORE), 0.0, 1.0)
+    strength = _smooth(strength, (height, width))[..., None]
+    # Not from inferno's black end on: half an alarm would look like a shadow in the scene.
+    levels = np.rint(_DARKEST_LEVEL + strength * (255 - _DARKEST_LEVEL)).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    opacity = _MOST_OPAQUE * strength
+    drawn = np.rint(pixels * (1.0 - opacity) + colours * opacity).astype(np.uint8)
+    return drawn if score is None else _label(drawn, score)
+
+
+def draw_score_strip(
+    pixels: Pixels, scores: Sequence[float | None], capacity: int | None = None
+) -> Pixels:
+    """Put a strip with the course of the score under a frame.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB; not changed.
+        scores: Oldest first, the newest belongs to this frame; None where there was no score.
+        capacity: Number of scores that the whole width shows; None: one a pixel. Of more scores
+            the newest are shown.
+
+    Returns:
+        uint8 (H + h, W, 3), RGB, with h even: about a fifth of H. The line across is the threshold.
+    """
+    height, width = pixels.shape[:2]
+    strip_height = max(_STRIP_LEAST_PIXELS, height // _STRIP_SHARE) // 2 * 2
+    capacity = max(2, capacity or width)
+    strip = np.full((strip_height, width, 3), _BACKGROUND, dtype=np.uint8)
+
+    def row(score: float) -> int:
+        share = min(max(score, 0.0), _STRIP_TOP_SCORE) / _STRIP_TOP_SCORE
+        return 1 + int((strip_height - 3) * (1.0 - share))
+
+    cv2.line(strip, (0, row(1.0)), (width - 1, row(1.0)), _LINE, 1)
+    shown = list(scores[-capacity:])
+    places = [round(n * (width - 1) / (capacity - 1)) for n in range(len(shown))]
+    for n, score in enumerate(shown):
+        if score is None:
+            continue
+        before = shown[n - 1] if n else None
+        begin = (places[n], row(score)) if before is None else (places[n - 1], row(before))
+        colour = _ALARM if score >= 1.0 else _QUIET
+        cv2.line(strip, begin, (places[n], row(score)), colour, 1, cv2.LINE_AA)
+    return np.concatenate([pixels, strip])
+
+
+def _smooth(cells: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+    height, width = size_hw
+    scaled = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    # Blurred by a third of a cell: without the diamonds of linear interpolation, and unlike cubic
+    # interpolation without rings around a bright cell.
+    blurred = cv2.GaussianBlur(scaled, (0, 0), max(1.0, height / cells.shape[0] / 3))
+    return np.where(blurred > _INVISIBLE, blurred, 0.0).astype(np.float32)
+
+
+def _label(pixels: Pixels, score: float) -> Pixels:
+    text, font, scale = f"{score:.2f}", cv2.FONT_HERSHEY_SIMPLEX, max(0.4, pixels.shape[0] / 600)
+    (width, height), base = cv2.getTextSize(text, font, scale, 1)
+    cv2.rectangle(pixels, (0, 0), (width + 8, height + base + 6), _BACKGROUND, cv2.FILLED)
+    colour = _ALARM if score >= 1.0 else _TEXT
+    cv2.putText(pixels, text, (4, height + 4), font, scale, colour, 1, cv2.LINE_AA)
+    return pixels

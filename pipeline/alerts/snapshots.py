@@ -1,0 +1,78 @@
+"""Pictures of an event: the frame at its peak, and the same with the heatmap."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.alerts.drawing import Pixels, draw_heatmap
+
+SNAPSHOT_NAME = "snapshot.jpg"
+HEATMAP_NAME = "heatmap.jpg"
+_JPEG_QUALITY = 90
+
+
+class Snapshots:
+    """Pictures of events on disk: `<folder>/<camera>/<event id>/{snapshot,heatmap}.jpg`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def snapshot_path(self, camera: str, event_id: str) -> Path:
+        """Where the frame at the peak is, or would be."""
+        return self._folder / camera / event_id / SNAPSHOT_NAME
+
+    def heatmap_path(self, camera: str, event_id: str) -> Path:
+        """Where the frame with its heatmap is, or would be."""
+        return self._folder / camera / event_id / HEATMAP_NAME
+
+    def save(
+        self,
+        camera: str,
+        event_id: str,
+        pixels: Pixels,
+        anomaly_map: npt.NDArray[np.float32] | None,
+        score: float,
+    ) -> int:
+        """Write both pictures over those of an earlier peak; each is whole at any time.
+
+        Args:
+            camera: Name in the configuration.
+            event_id: Of the event.
+            pixels: uint8 (H, W, 3), RGB.
+            anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
+            score: Of this frame, written into the heatmap.
+
+        Returns:
+            Bytes by which the folder grew.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        grown = write_jpeg(self.snapshot_path(camera, event_id), pixels)
+        if anomaly_map is not None:
+            drawn = draw_heatmap(pixels, anomaly_map, score)
+            grown += write_jpeg(self.heatmap_path(camera, event_id), drawn)
+        return grown
+
+
+def write_jpeg(path: Path, pixels: Pixels) -> int:
+    """Write a picture under another name first, so that no reader ever sees a part of it.
+
+    Returns:
+        Bytes by which the folder grew.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )[1].tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.stat().st_size if path.exists() else 0
+    unfinished = path.with_suffix(".part")
+    unfinished.write_bytes(encoded)
+    os.replace(unfinished, path)
+    return len(encoded) - before

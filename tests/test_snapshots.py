@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.alerts.drawing import draw_heatmap, draw_score_strip
+from pipeline.alerts.snapshots import Snapshots
+
+
+def street() -> np.ndarray:
+    """A grey scene with a gradient, uint8 (240, 320, 3)."""
+    grey = np.linspace(60, 180, 320, dtype=np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(grey[None, :, None], (240, 320, 3)))
+
+
+def hot_corner() -> np.ndarray:
+    cells = np.zeros((15, 20), np.float32)
+    cells[10:13, 4:7] = 3.0
+    return cells
+
+
+def test_heatmap_is_transparent_where_normal_and_glows_where_not() -> None:
+    pixels = street()
+    drawn = draw_heatmap(pixels, hot_corner())
+    assert drawn.shape == pixels.shape
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn[:120], pixels[:120])
+    np.testing.assert_array_equal(drawn[:, 180:], pixels[:, 180:])
+    red, _, blue = drawn[184, 88].astype(int)
+    assert red - blue > 50  # inferno's bright end is yellow
+    np.testing.assert_array_equal(pixels, street())
+
+
+def test_heatmap_of_bad_numbers_stays_a_picture() -> None:
+    cells = np.full((15, 20), np.nan, np.float32)
+    np.testing.assert_array_equal(draw_heatmap(street(), cells), street())
+    cells[:] = np.inf
+    assert (draw_heatmap(street(), cells) != street()).any()
+
+
+def test_score_label_is_in_the_corner_only() -> None:
+    pixels = street()
+    drawn = draw_heatmap(pixels, np.zeros((15, 20), np.float32), score=1.25)
+    assert (drawn[:20, :40] != pixels[:20, :40]).any()
+    np.testing.assert_array_equal(drawn[30:], pixels[30:])
+
+
+def test_score_strip_shows_height_and_alarm() -> None:
+    quiet = draw_score_strip(street(), [0.1] * 50, capacity=100)
+    loud = draw_score_strip(street(), [0.1] * 49 + [1.9], capacity=100)
+    assert quiet.shape == (288, 320, 3)
+    np.testing.assert_array_equal(quiet[:240], street())
+    red = (loud[240:].astype(int)[..., 0] - loud[240:].astype(int)[..., 2]) > 100
+    rows, columns = np.nonzero(red)
+    assert rows.min() < 10
+    assert abs(columns.max() - 158) < 4  # half of the width holds the 50 of 100 scores
+    assert (quiet[240:].max(axis=-1) < 230).all()
+
+
+def test_score_strip_without_scores() -> None:
+    assert draw_score_strip(street(), []).shape == (288, 320, 3)
+    assert draw_score_strip(street(), [None, None]).shape == (288, 320, 3)
+
+
+def test_pictures_are_written_whole_and_over_earlier_ones(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path / "events")
+    first = snapshots.save("door", "e1", street(), hot_corner(), 1.2)
+    path = snapshots.snapshot_path("door", "e1")
+    size = path.stat().st_size + snapshots.heatmap_path("door", "e1").stat().st_size
+    assert first == size
+    assert snapshots.save("door", "e1", street(), hot_corner(), 1.2) == 0
+    assert sorted(file.name for file in path.parent.iterdir()) == ["heatmap.jpg", "snapshot.jpg"]
+    back = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    assert np.abs(back.astype(int) - street().astype(int)).mean() < 3
+
+
+def test_unwritable_folder_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "events").write_text("a file where a folder should be")
+    with pytest.raises(OSError, match="events"):
+        Snapshots(tmp_path / "events").save("door", "e1", street(), None, 1.0)
