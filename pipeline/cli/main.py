@@ -106,19 +106,11 @@ def replay(
     device: Device = "auto",
 ) -> None:
     """Score a recording as the live pipeline would, and draw what it saw."""
+    from pipeline.cli.replay import ReplayOptions
     from pipeline.cli.replay import replay as implementation
 
-    implementation(
-        source,
-        out=out,
-        scores=json,
-        support=support,
-        shots=shots,
-        seed=seed,
-        frames_per_second=fps,
-        weights=weights,
-        device=device,
-    )
+    settings = ReplayOptions(support, shots, seed, fps, weights, device)
+    implementation(source, settings, video_path=out, scores_path=json)
 
 
 @app.command()

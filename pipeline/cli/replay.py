@@ -1,0 +1,177 @@
+"""`vedette replay`: judge a recording as a live camera would be, and write down what was seen."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from cameras import Picture, SourceOptions, open_source
+from cameras.sampling import Sampler
+from models import SceneScorer
+from pipeline.evaluation.annotate import AnnotatedVideo
+from pipeline.evaluation.replay import ReplayedFrame, score_record
+from pipeline.evaluation.replay import replay as replay_pictures
+from pipeline.evaluation.supports import SupportError, draw_supports
+from pipeline.stages.adapt import Adaptation, AdaptationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How a recording is judged."""
+
+    support: Path | None = None
+    """Normal recording to draw the support from; None: the first seconds of the recording."""
+    shots: int = 10
+    """Number K of support clips."""
+    seed: int = 0
+    """Of the draw from `support`."""
+    frames_per_second: float = 10.0
+    """Rate of the sampling, and of folders of images."""
+    weights: str = "vedette"
+    device: str = "auto"
+
+
+def replay(
+    recording: Path, options: ReplayOptions, video_path: Path | None, scores_path: Path | None
+) -> None:
+    """Judge a recording, show how far it is, and sum up in one line.
+
+    Args:
+        recording: Video file, or folder of images.
+        options: How it is judged.
+        video_path: Annotated video to write; like the scores, it is there only once it is complete.
+        scores_path: Scores to write, one JSON object a frame.
+
+    Raises:
+        SourceError: the recording or the support cannot be opened or decoded.
+        CheckpointError: the weights cannot be used.
+        SupportError: there is less video than the support needs.
+        ValueError: there is no such device.
+    """
+    console = Console()
+    scorer = SceneScorer.load(options.weights, options.device)
+    summary = Summary()
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(console))
+        adaptation = _adaptation(scorer, options, progress)
+        source = stack.enter_context(open_source(str(recording), _source_options(options)))
+        takers: list[Callable[[ReplayedFrame], None]] = [summary.take]
+        if scores_path is not None:
+            takers.append(stack.enter_context(scores_file(scores_path, recording.stem)))
+        if video_path is not None:
+            partial = stack.enter_context(whole_file(video_path))
+            video = AnnotatedVideo(partial, options.frames_per_second)
+            takers.append(stack.enter_context(video).write)
+        task = progress.add_task("replaying", total=source.info.frame_count)
+        pictures = _counted(source, progress, task)
+        for frame in replay_pictures(pictures, scorer, adaptation, options.frames_per_second):
+            for take in takers:
+                take(frame)
+        if adaptation.scene is None:
+            raise SupportError(
+                f"{recording}: want {options.shots} support clips, one a second, "
+                f"got {summary.frames} frames of {summary.seconds:.1f} s; "
+                "want fewer --shots, or --support with normal video of the scene"
+            )
+    console.print(summary.line(), highlight=False)
+    for path in (video_path, scores_path):
+        if path is not None:
+            console.print(f"wrote {path}", highlight=False)
+
+
+class Summary:
+    """What a replay comes to."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self.frames = 0
+        self.seconds = 0.0
+
+    def take(self, frame: ReplayedFrame) -> None:
+        """Take the next frame."""
+        self.frames += 1
+        self.seconds = frame.pts_seconds
+
+    def line(self) -> str:
+        """For people, when it is over."""
+        took = time.monotonic() - self._started
+        return f"{self.frames} frames in {took:.1f} s, {self.frames / took:.1f} frames/s"
+
+
+@contextmanager
+def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], None]]:
+    """A writer of one JSON object a frame.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        yield lambda frame: print(json.dumps(score_record(camera, frame)), file=file)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to; the file takes its name only when all went well.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress) -> Adaptation:
+    """As of a new camera, or with a scene made of the support that was named."""
+    settings = AdaptationSettings(frames=options.shots)
+    if options.support is None:
+        return Adaptation(settings)
+    sampler = Sampler(options.frames_per_second)
+    with open_source(str(options.support), _source_options(options)) as source:
+        task = progress.add_task("drawing the support", total=source.info.frame_count)
+        pictures = (
+            picture
+            for picture in _counted(source, progress, task)
+            if sampler.accept(picture.pts_seconds)
+        )
+        (support,) = draw_supports(
+            [pictures], scorer.config, options.shots, [options.seed], str(options.support)
+        )
+    return Adaptation(settings, scene=scorer.adapt(torch.from_numpy(support)))
+
+
+def _counted(pictures: Iterable[Picture], progress: Progress, task: TaskID) -> Iterator[Picture]:
+    for picture in pictures:
+        yield picture
+        progress.advance(task)
+
+
+def _source_options(options: ReplayOptions) -> SourceOptions:
+    return SourceOptions(pace="fast", frames_per_second=options.frames_per_second)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=console,
+    )

@@ -1,0 +1,119 @@
+"""A recording judged as a live camera is: same clips, same adaptation, same model, one process."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cameras import Picture
+from cameras.sampling import Sampler, fit
+from models import SceneScorer
+from pipeline.stages.adapt import Adaptation, Judgement
+from pipeline.stages.clips import ClipBuffer
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplayedFrame:
+    """One sampled frame and what it means."""
+
+    index: int
+    """Position among the sampled frames, from 0."""
+    pts_seconds: float
+    pixels: Pixels
+    """uint8 (H, W, 3), RGB, as large as it was decoded."""
+    judgement: Judgement
+    anomaly_map: npt.NDArray[np.float32] | None
+    """(h, w) in units of the score; None as long as there is no scene."""
+
+
+def replay(
+    pictures: Iterable[Picture],
+    scorer: SceneScorer,
+    adaptation: Adaptation,
+    frames_per_second: float,
+    batch_size: int = 8,
+) -> Iterator[ReplayedFrame]:
+    """Judge every sampled frame of a recording, in order.
+
+    Args:
+        pictures: The recording.
+        scorer: The model.
+        adaptation: The scene; collects its support from the recording unless it was given one.
+        frames_per_second: Rate of the sampling.
+        batch_size: Frames scored at once; the scores do not depend on it.
+
+    Raises:
+        SourceError: the recording cannot be decoded.
+    """
+    config = scorer.config
+    sampler = Sampler(frames_per_second)
+    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
+    pending: list[_Pending] = []
+    sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
+    for index, picture in enumerate(sampled):
+        clip = buffer.push(picture.pts_seconds, fit(picture.pixels, config.size_hw))
+        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full)
+        if waiting is not None:
+            yield ReplayedFrame(index, picture.pts_seconds, picture.pixels, waiting, None)
+            if adaptation.state == "fitting":
+                adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+            continue
+        pending.append(_Pending(index, picture, clip))
+        if len(pending) == batch_size:
+            yield from _judge(pending, scorer, adaptation)
+            pending.clear()
+    if pending:
+        yield from _judge(pending, scorer, adaptation)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pending:
+    """A frame that waits for its batch."""
+
+    index: int
+    picture: Picture
+    clip: Pixels
+
+
+def _judge(
+    pending: list[_Pending], scorer: SceneScorer, adaptation: Adaptation
+) -> Iterator[ReplayedFrame]:
+    clips = torch.from_numpy(np.stack([frame.clip for frame in pending]))
+    assert adaptation.scene is not None  # `before` gave None, and it does so only with a scene
+    scores = scorer.score(clips, [adaptation.scene] * len(pending))
+    for frame, energy, cells in zip(
+        pending, scores.energies.tolist(), scores.maps.numpy(), strict=True
+    ):
+        calibration = adaptation.calibration
+        assert calibration is not None  # comes with the scene
+        unit = calibration.threshold - calibration.median
+        yield ReplayedFrame(
+            frame.index,
+            frame.picture.pts_seconds,
+            frame.picture.pixels,
+            adaptation.judge(frame.picture.pts_seconds, energy),
+            ((cells - calibration.median) / unit).astype(np.float32),
+        )
+
+
+def score_record(camera: str, frame: ReplayedFrame) -> dict[str, object]:
+    """One frame as plain data: an object of scores.jsonl.
+
+    Args:
+        camera: Name that the recording goes by.
+        frame: Its numbers are null as long as there is no scene.
+    """
+    judgement = frame.judgement
+    return {
+        "camera": camera,
+        "index": frame.index,
+        "pts_seconds": round(frame.pts_seconds, 6),
+        "energy": judgement.energy,
+        "score": judgement.score,
+        "threshold": judgement.threshold,
+        "state": judgement.state,
+    }
