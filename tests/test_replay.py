@@ -17,6 +17,7 @@ from models.checkpoint import save_checkpoint
 from pipeline.cli.main import app
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, replay, score_record
+from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
@@ -101,6 +102,26 @@ def test_record_of_a_frame() -> None:
         "threshold": None,
         "state": "collecting",
     }
+
+
+def test_summary_counts_what_lasts_above_the_threshold() -> None:
+    summary = ReplaySummary("yard")
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    for number in range(200):
+        up = 20 <= number <= 30 or 90 <= number <= 91 or number >= 120
+        judgement = Judgement("ready", "", 1.0, 1.5 if up else 0.2, 1.0)
+        summary.take(ReplayedFrame(number, number / 10, pixels, judgement, None))
+    assert summary.line(took_seconds=4.0) == (
+        "200 frames in 4.0 s, 50.0 frames/s; 2 events above the threshold: "
+        "2.0 to 3.0 s, 12.0 to 19.9 s"
+    )
+
+
+def test_summary_of_a_quiet_recording() -> None:
+    summary = ReplaySummary("yard")
+    judgement = Judgement("ready", "", 1.0, 0.2, 1.0)
+    summary.take(ReplayedFrame(0, 0.0, np.zeros((2, 2, 3), np.uint8), judgement, None))
+    assert summary.line(took_seconds=0.1).endswith("; no event above the threshold")
 
 
 @pytest.fixture(scope="module")

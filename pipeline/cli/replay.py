@@ -24,6 +24,7 @@ from models import SceneScorer
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
+from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError, draw_supports
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 
@@ -63,7 +64,8 @@ def replay(
     """
     console = Console()
     scorer = SceneScorer.load(options.weights, options.device)
-    summary = Summary()
+    summary = ReplaySummary(recording.stem)
+    started = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         adaptation = _adaptation(scorer, options, progress)
@@ -86,29 +88,10 @@ def replay(
                 f"got {summary.frames} frames of {summary.seconds:.1f} s; "
                 "want fewer --shots, or --support with normal video of the scene"
             )
-    console.print(summary.line(), highlight=False)
+    console.print(summary.line(time.monotonic() - started), highlight=False)
     for path in (video_path, scores_path):
         if path is not None:
             console.print(f"wrote {path}", highlight=False)
-
-
-class Summary:
-    """What a replay comes to."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self.frames = 0
-        self.seconds = 0.0
-
-    def take(self, frame: ReplayedFrame) -> None:
-        """Take the next frame."""
-        self.frames += 1
-        self.seconds = frame.pts_seconds
-
-    def line(self) -> str:
-        """For people, when it is over."""
-        took = time.monotonic() - self._started
-        return f"{self.frames} frames in {took:.1f} s, {self.frames / took:.1f} frames/s"
 
 
 @contextmanager
