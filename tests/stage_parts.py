@@ -2,15 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from pipeline.config import Config
 from prometheus_client import CollectorRegistry
 
 from models import SceneScorer
+from pipeline.config import Config
+from pipeline.stages import ingest
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.score import ScoringWorker
 from pipeline.telemetry.metrics import Metrics
@@ -22,13 +23,21 @@ from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 SIZE_HW = (48, 64)
 
 
-def small_config(cameras: Sequence[str], **more: object) -> Config:
-    """A configuration for small pictures and a fast adaptation: ready after some two seconds."""
+def small_config(cameras: Sequence[str] | Mapping[str, object], **more: object) -> Config:
+    """A configuration for small pictures and a fast adaptation: ready after some two seconds.
+
+    Args:
+        cameras: Names of cameras that nobody opens, or names with the sources of real ones.
+        more: Further sections.
+    """
+    if not isinstance(cameras, Mapping):
+        cameras = {name: f"/videos/{name}.mp4" for name in cameras}
     return Config.model_validate(
         {
             "detect": {"fps": 10, "height": SIZE_HW[0], "width": SIZE_HW[1]},
             "adapt": {"frames": 3, "interval": 0.2, "calibrate": 1.0},
-            "cameras": {name: {"source": {"url": f"/videos/{name}.mp4"}} for name in cameras},
+            "metrics": {"port": 0},
+            "cameras": {name: {"source": source} for name, source in cameras.items()},
             **more,
         }
     )
@@ -103,12 +112,13 @@ def scoring(context: WorkerContext, scorer: SceneScorer) -> Iterator[ScoringWork
 
 
 class CollectingSink:
-    """Keeps every score that comes and acknowledges it."""
+    """Keeps every score that comes after the last one kept, and acknowledges all."""
 
     def __init__(self, run: RunInfo) -> None:
         self._run = run
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._collect)
+        self._last: dict[str, tuple[int, int]] = {}
         self.scores: list[ScoreMessage] = []
 
     def __enter__(self) -> "CollectingSink":
@@ -123,7 +133,10 @@ class CollectingSink:
         with ScoreReceiver(self._run.endpoints) as receiver:
             while not self._stop.is_set():
                 for score in receiver.poll(0.05):
-                    self.scores.append(score)
+                    place = score.connection, score.index
+                    if place > self._last.get(score.camera, (-1, -1)):
+                        self._last[score.camera] = place
+                        self.scores.append(score)
                     receiver.ack(ScoreAck(score.camera, score.connection, score.index))
 
     def of(self, camera: str) -> list[ScoreMessage]:
@@ -158,6 +171,28 @@ def send_all(
                     in_flight.done(answer)
             for message in messages:
                 assert port.send(message)
+
+
+@contextmanager
+def ingesting(context: WorkerContext) -> Iterator[threading.Thread]:
+    """An ingest worker in a thread; stopped at the end if it has not come to its end."""
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            ingest.run(context)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        context.stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+    assert not errors, errors
 
 
 def run_info(socket_folder: Path, data_folder: Path, started_ms: int = 1000) -> RunInfo:

@@ -44,7 +44,6 @@ SNAPSHOT_RATIO = 0.8
 """From this part of the score that begins an event on, a frame's pixels travel with it."""
 
 _IDLE_SECONDS = 0.1
-_QUIET_SECONDS = 0.2
 _DRAIN_SECONDS = 8.0
 
 
@@ -93,31 +92,39 @@ class ScoringWorker:
         self._lanes = {name: self._open_lane(name) for name in context.spec.config.cameras}
         self._served = dict.fromkeys(self._lanes, 0)
         self._batches = 0
-        self._heard_at = time.monotonic()
         self._floods = FloodCounter(LOG)
 
     def run(self) -> None:
-        """Work until stopped and drained."""
-        stop = self._context.stop
-        while not stop.is_set():
+        """Work until stopped; then finish what is in hand, and leave the rest to a successor."""
+        while not self._stopping:
             self._step()
         deadline = time.monotonic() + _DRAIN_SECONDS
-        while not self._drained() and time.monotonic() < deadline:
+        while self._busy and time.monotonic() < deadline:
             self._step()
 
     def _step(self) -> None:
-        self._listen(0.0 if any(lane.depth for lane in self._lanes.values()) else _IDLE_SECONDS)
+        self._context.pulse.beat()
+        self._listen(0.0 if self._has_waiting else _IDLE_SECONDS)
         self._work()
         self._keeper.tell_ages()
 
-    def _drained(self) -> bool:
-        busy = self._scores.unacknowledged or any(lane.depth for lane in self._lanes.values())
-        return not busy and time.monotonic() - self._heard_at > _QUIET_SECONDS
+    @property
+    def _stopping(self) -> bool:
+        return self._context.stop.is_set()
+
+    @property
+    def _busy(self) -> bool:
+        return self._scores.unacknowledged > 0 or self._has_waiting
+
+    @property
+    def _has_waiting(self) -> bool:
+        return any(lane.depth for lane in self._lanes.values())
 
     def _listen(self, timeout_seconds: float) -> None:
         wait(timeout_seconds, self._frames, self._scores)
         for message in self._frames.poll(0.0):
-            self._heard_at = time.monotonic()
+            if self._stopping:
+                continue  # nobody is promised anything any more
             if isinstance(message, Hello):
                 self._greet(message)
             else:

@@ -73,6 +73,7 @@ class Sender:
         self._save()
 
     def _turn(self, now: float) -> None:
+        self._context.pulse.beat()
         if self._in_flight.pending and now - self._heard_at > _SILENCE_SECONDS:
             self._in_flight.doubt()
         if not self._in_flight.welcomed and now - self._hello_at > _HELLO_SECONDS:
