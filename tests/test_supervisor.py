@@ -125,10 +125,12 @@ def test_killed_worker_comes_back_and_its_counters_never_go_down(run_info: RunIn
         assert run.metric("vedette_camera_up", camera="front") == 1.0
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        until(lambda: received() > before + 5 and run.pid("ingest:front") not in (None, first))
+        until(lambda: run.pid("ingest:front") not in (None, first) and received() >= before)
+        until(lambda: run.supervisor.statuses[0].cameras == {"front": "watching"})
+        before = received()
+        until(lambda: received() > before + 5)
         assert seen == sorted(seen)
         assert run.metric("vedette_worker_restarts_total", worker="ingest:front") == 1.0
-        assert run.supervisor.statuses[0].cameras == {"front": "watching"}
     assert run.outcome == Outcome({})
 
 

@@ -33,7 +33,8 @@ def local_service(
             data_folder=data_folder.absolute(),
             log_level=log_level,
         )
+        metrics = config.metrics
         yield Supervisor(
             process_table(config, run),
-            metrics_address=(config.metrics.host, config.metrics.port),
+            metrics_address=(metrics.host, metrics.port) if metrics.enabled else None,
         )

@@ -47,7 +47,7 @@ class Supervisor:
         self,
         table: Sequence[WorkerSpec],
         rules: Rules | None = None,
-        metrics_address: tuple[str, int] = ("127.0.0.1", 0),
+        metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Plan a run.
@@ -56,7 +56,7 @@ class Supervisor:
             table: At least one worker; in the order in which they are drained, those with the same
                 entry together.
             rules: How patient to be.
-            metrics_address: Host and port of the HTTP server; port 0: a free one.
+            metrics_address: Host and port of the HTTP server; port 0: a free one; None: no server.
             clock: Monotonic seconds.
         """
         self.run_info: RunInfo = table[0].run
@@ -74,7 +74,11 @@ class Supervisor:
         self._own.build_info.labels(_version()).set(1)
         registry = CollectorRegistry()
         registry.register(self._merged)
-        self._server = MetricsServer(*metrics_address, registry, self._alive, self._ready)
+        self._server = (
+            MetricsServer(*metrics_address, registry, self._alive, self._ready)
+            if metrics_address
+            else None
+        )
         self._ticked_at = clock()
         self._statuses: tuple[WorkerStatus, ...] = ()
         self._publish()
@@ -85,9 +89,9 @@ class Supervisor:
         return self._statuses
 
     @property
-    def metrics_port(self) -> int:
-        """Where the HTTP server listens; known once `run` is on its way."""
-        return self._server.port
+    def metrics_port(self) -> int | None:
+        """Where the HTTP server listens, once `run` is on its way; None without one."""
+        return self._server.port if self._server else None
 
     def run(self, stop: threading.Event) -> Outcome:
         """Work until everything has ended, or `stop` is set and everything is drained.
@@ -98,7 +102,9 @@ class Supervisor:
         """
         with ExitStack() as stack:
             heartbeats = stack.enter_context(HeartbeatReceiver(self.run_info.endpoints))
-            stack.enter_context(self._server)
+            if self._server:
+                stack.enter_context(self._server)
+                LOG.info("metrics on port %d", self._server.port)
             stack.callback(lambda: end_all([*self._children.values()]))
             while not self._overseer.over:
                 # Those that are gone now are buried a tick later, when their last word is here.
@@ -172,8 +178,10 @@ class Supervisor:
         cameras = self._cameras[spec.name]
         if spec.camera is not None and life.phase == "failed":
             cameras = {spec.camera: f"error: {life.reason}"}
-        elif spec.camera is not None and life.phase == "waiting" and life.restarts:
-            cameras = {spec.camera: f"offline: worker died ({life.reason})"}
+        elif spec.camera is not None and life.phase in ("waiting", "starting"):
+            # What the predecessor told last is no longer so.
+            died = f"offline: worker died ({life.reason})"
+            cameras = {spec.camera: died if life.restarts else "starting"}
         child = self._children.get(spec.name)
         return WorkerStatus(
             name=spec.name,

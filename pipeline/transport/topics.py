@@ -62,14 +62,16 @@ SCORES = Topic(
 )
 HEARTBEATS = Topic(
     name="heartbeats",
-    sender=zmq.PUB,
-    receiver=zmq.SUB,
+    # Not PUB: that drops what is sent before the receiver has subscribed, which for a worker
+    # that has little to do is everything.
+    sender=zmq.PUSH,
+    receiver=zmq.PULL,
     binds="receiver",
     high_water_mark=16,
     largest_bytes=4 * 2**20,
     rate_hz=2.0,
     policy="the next one replaces a lost one; the last one carries the final counts",
-    linger_ms=200,
+    linger_ms=1000,
 )
 LIVE = Topic(
     name="live",
