@@ -47,3 +47,10 @@ def linger(context: WorkerContext) -> None:
 def wait(context: WorkerContext) -> None:
     """Wait for the stop, as scorer and sink do."""
     context.stop.wait()
+
+
+def say_end(context: WorkerContext) -> None:
+    """Say on standard output when it begins, and when it ends."""
+    print(context.spec.name, "begins", flush=True)
+    context.stop.wait()
+    print(context.spec.name, "ends", flush=True)

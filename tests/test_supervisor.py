@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.config import Config
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
+from pipeline.runtime.local import local_service
 from pipeline.runtime.overseer import Rules
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Outcome, Supervisor
@@ -247,6 +248,61 @@ def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "Z"
+
+
+SERVICE = """
+import sys
+from pathlib import Path
+from pipeline.runtime.signals import stop_on_signals
+from pipeline.runtime.supervisor import Supervisor
+from pipeline.worker import WorkerSpec
+
+stop = stop_on_signals()
+table = [WorkerSpec.from_json(Path(path).read_text()) for path in sys.argv[1:]]
+print("started", flush=True)
+outcome = Supervisor(table).run(stop)
+sys.exit(len(outcome.failed))
+"""
+
+
+def test_interrupt_at_the_terminal_drains_in_order(run_info: RunInfo, tmp_path: Path) -> None:
+    paths = []
+    for name, camera in (("ingest:front", "front"), ("sink", None)):
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(worker(run_info, name, "say_end", camera).to_json())
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVICE, *map(str, paths)],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == "started\n"
+        assert {service.stdout.readline(), service.stdout.readline()} == {
+            "ingest:front begins\n",
+            "sink begins\n",
+        }
+        os.killpg(service.pid, signal.SIGINT)  # what a terminal does at Ctrl-C
+        assert service.stdout.readline() == "ingest:front ends\n"
+        assert service.stdout.readline() == "sink ends\n"
+    assert service.returncode == 0
+
+
+def test_local_service_gives_everything_back(tmp_path: Path) -> None:
+    with local_service(config(), tmp_path / "data") as supervisor:
+        sockets = supervisor.run_info.socket_folder
+        assert sockets.is_dir()
+        assert [status.phase for status in supervisor.statuses] == ["waiting"] * 3
+        with (
+            pytest.raises(DataFolderInUseError, match="want one service at a time"),
+            local_service(config(), tmp_path / "data"),
+        ):
+            pass
+    assert not sockets.exists()
+    with data_lock(tmp_path / "data"):
+        pass
 
 
 def test_socket_folder_is_private_and_goes_away() -> None:
