@@ -9,7 +9,7 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 Polygon = Sequence[tuple[float, float]]
 
-_EARLY_RATIO = 0.25
+_EARLY_RATIO = 0.3
 
 
 class Sampler:
@@ -33,7 +33,7 @@ class Sampler:
         """Decide on the next picture.
 
         Pictures are due on a grid, so that the rate holds on average although 25 a second do not
-        divide into 10. One may come a quarter of an interval early: at equal rates, jitter must
+        divide into 10. One may come 0.3 of an interval early: at equal rates, jitter must
         not cost every other picture.
 
         Args:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ def write_video(
     frames_per_second: int = 25,
     pictures: Iterable[np.ndarray] | None = None,
     codec: str = "mpeg4",
+    container_options: dict[str, str] | None = None,
 ) -> None:
     """Encode pictures, by default a walking box, into a container named by the suffix."""
     shown = list(walking_box(frames) if pictures is None else pictures)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=frames_per_second)
         stream.height, stream.width = shown[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.time_base = Fraction(1, frames_per_second)
         for number, picture in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -60,3 +62,11 @@ def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneSc
         model = SceneModel(replace(PRESETS["vedette"], size_hw=size_hw))
     model.eval().requires_grad_(False)
     return SceneScorer(model, fingerprint(model.state_dict()), torch.device("cpu"))
+
+
+def write_images(folder: Path, pictures: Iterable[np.ndarray], suffix: str = "png") -> None:
+    """Write RGB pictures as 001.png, 002.png …"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures, start=1):
+        path = folder / f"{number:03}.{suffix}"
+        assert cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -1,0 +1,218 @@
+"""One suite over every kind of source, then what files and folders do with damage."""
+
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from makers import walking_box, write_images, write_video
+
+from cameras import Source, SourceError, SourceOptions, open_source
+from cameras.rtsp_server import Mount, RtspServer
+from cameras.video_file import VideoFile
+
+FAST = SourceOptions(pace="fast")
+FRAMES = 12
+INDEX_FIRST = {"movflags": "faststart"}
+SIZE_HW = (48, 64)
+
+
+@pytest.fixture(
+    params=["video file", "folder of images", "synthetic", "rtsp over tcp", "rtsp over udp"]
+)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Source]]:
+    """Opens a source of each kind, as often as wanted; a live one never ends."""
+    kind: str = request.param
+    clip = tmp_path / "clip.mp4"
+    if kind == "video file":
+        write_video(clip, FRAMES)
+        yield lambda: open_source(str(clip), FAST)
+    elif kind == "folder of images":
+        write_images(tmp_path, walking_box(FRAMES))
+        yield lambda: open_source(str(tmp_path), FAST)
+    elif kind == "synthetic":
+        yield lambda: open_source("synthetic:street?seed=3", FAST)
+    else:
+        write_video(clip, FRAMES)
+        options = SourceOptions(transport="udp" if kind.endswith("udp") else "tcp")
+        with RtspServer({"clip": Mount(lambda: VideoFile(clip, "live"))}) as server:
+            yield lambda: open_source(server.address("clip"), options)
+
+
+def test_contract(opened: Callable[[], Source]) -> None:
+    source = opened()
+    with source, closing(iter(source)) as pictures:
+        assert isinstance(source, Source)
+        info = source.info
+        first_at = time.time()
+        taken = [next(pictures) for _ in range(8)]
+        assert info.codec
+        assert info.frames_per_second is None or 0 < info.frames_per_second < 1000
+        assert not (info.live and info.frame_count is not None)
+        for picture in taken:
+            assert picture.pixels.dtype == np.uint8
+            assert picture.pixels.shape == (*info.size_hw, 3)
+            assert picture.pixels.flags.c_contiguous
+            assert abs(picture.captured_at - first_at) < 10
+        times = [picture.pts_seconds for picture in taken]
+        assert times[0] == 0.0
+        assert all(early < late for early, late in pairwise(times))
+        assert not np.array_equal(taken[0].pixels, taken[-1].pixels)
+        if not info.live and info.frame_count is not None:
+            assert len(taken) + sum(1 for _ in pictures) == info.frame_count
+    source.__exit__(None, None, None)  # twice does no harm
+
+
+def test_each_opening_is_a_new_connection(opened: Callable[[], Source]) -> None:
+    for _ in range(2):
+        with opened() as source, closing(iter(source)) as pictures:
+            assert next(pictures).pts_seconds == 0.0
+
+
+def failure(path: Path) -> tuple[SourceError, int]:
+    """Read a source to its error; how many pictures came before it."""
+    pictures = []
+    with pytest.raises(SourceError) as caught, open_source(str(path), FAST) as source:
+        pictures.extend(source)
+    assert caught.value.permanent
+    assert path.name in str(caught.value)
+    return caught.value, len(pictures)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    error, _ = failure(tmp_path / "nothing.mp4")
+    assert error.code == "not_found"
+
+
+@pytest.mark.parametrize("content", [b"", b"this is not a video" * 100])
+def test_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_bytes(content)
+    assert failure(path)[0].code == "corrupt"
+
+
+def test_file_without_a_video_stream(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(1600))
+    error, _ = failure(path)
+    assert error.code == "codec"
+    assert "got audio" in str(error)
+
+
+def test_video_without_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "empty.avi"
+    write_video(path, FRAMES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"movi") + 4])
+    assert failure(path)[0].code == "codec"
+
+
+def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    write_video(path, pictures=noisy(40), codec="libx264", container_options=INDEX_FIRST)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    error, count = failure(path)
+    assert error.code == "corrupt"
+    assert 10 < count < 30
+    assert f"after {count} of 40 pictures" in str(error)
+
+
+def test_damage_is_counted_and_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "scratched.mp4"
+    write_video(path, pictures=noisy(40), codec="libx264", container_options=INDEX_FIRST)
+    spoil(path, 0.6, 0.64)
+    with open_source(str(path), FAST) as source:
+        pictures = list(source)
+    assert 36 <= len(pictures) < 40
+    assert pictures[0].decode_errors == 0
+    assert 1 <= pictures[-1].decode_errors <= 3
+
+
+def test_endless_damage_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "ruined.mp4"
+    write_video(path, pictures=noisy(200), codec="libx264", container_options=INDEX_FIRST)
+    spoil(path, 0.3, 1.0)
+    error, count = failure(path)
+    assert error.code == "corrupt"
+    assert count < 100
+    assert "100 packets in a row" in str(error)
+
+
+def test_size_may_change_within_a_folder(tmp_path: Path) -> None:
+    write_images(tmp_path, [*walking_box(2), *walking_box(2, (24, 32))])
+    with open_source(str(tmp_path), FAST) as source:
+        assert [picture.pixels.shape[:2] for picture in source] == [SIZE_HW] * 2 + [(24, 32)] * 2
+
+
+def test_folder_in_natural_order_with_grey_and_hidden_files(tmp_path: Path) -> None:
+    for number, suffix in [(10, "png"), (9, "bmp"), (2, "tif"), (1, "jpg")]:
+        cv2.imwrite(
+            str(tmp_path / f"frame{number}.{suffix}"), np.full((8, 8), 20 * number, np.uint8)
+        )
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "._frame3.png").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("x")
+    options = SourceOptions(pace="fast", frames_per_second=5.0)
+    with open_source(str(tmp_path), options) as source:
+        pictures = list(source)
+        assert source.info.frame_count == 4
+    assert [int(picture.pixels[0, 0, 0]) for picture in pictures] == [20, 40, 180, 200]
+    assert [picture.pts_seconds for picture in pictures] == pytest.approx([0.0, 0.2, 0.4, 0.6])
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, 3000])
+def test_unreadable_image_repeats_the_one_before(tmp_path: Path, kept_bytes: int) -> None:
+    write_images(tmp_path, walking_box(4), "tif")
+    damaged = sorted(tmp_path.iterdir())[2]
+    damaged.write_bytes(damaged.read_bytes()[:kept_bytes])
+    with open_source(str(tmp_path), FAST) as source:
+        pictures = list(source)
+    assert np.array_equal(pictures[2].pixels, pictures[1].pixels)
+    assert not np.array_equal(pictures[3].pixels, pictures[2].pixels)
+    assert [picture.decode_errors for picture in pictures] == [0, 0, 1, 1]
+
+
+def test_unreadable_first_image(tmp_path: Path) -> None:
+    write_images(tmp_path, walking_box(2))
+    min(tmp_path.iterdir()).write_bytes(b"")
+    assert failure(tmp_path)[0].code == "corrupt"
+
+
+def test_folder_without_images_says_what_it_saw(tmp_path: Path) -> None:
+    (tmp_path / "readme.md").write_text("x")
+    error, _ = failure(tmp_path)
+    assert error.code == "not_found"
+    assert "got readme.md" in str(error)
+
+
+def test_live_pace_follows_the_time_stamps(tmp_path: Path) -> None:
+    write_images(tmp_path, walking_box(6))
+    began = time.monotonic()
+    with open_source(str(tmp_path), SourceOptions(pace="live", frames_per_second=20.0)) as source:
+        assert sum(1 for _ in source) == 6
+    assert 0.25 <= time.monotonic() - began < 2.0
+
+
+def noisy(count: int) -> Iterator[np.ndarray]:
+    """Pictures that do not compress, so that a cut in the file is a cut in the pictures."""
+    rng = np.random.default_rng(0)
+    for picture in walking_box(count):
+        yield np.clip(picture + rng.integers(0, 60, picture.shape), 0, 255).astype(np.uint8)
+
+
+def spoil(path: Path, begin_ratio: float, end_ratio: float) -> None:
+    """Overwrite a part of a file with chance."""
+    data = bytearray(path.read_bytes())
+    part = slice(int(begin_ratio * len(data)), int(end_ratio * len(data)))
+    data[part] = np.random.default_rng(1).bytes(len(data[part]))
+    path.write_bytes(data)
