@@ -80,6 +80,7 @@ class Inbox:
     """Which scores the receiver may take, for each sender."""
 
     def __init__(self) -> None:
+        # One number for each scorer that ever spoke: it grows by one at each restart of the scorer.
         self._last: dict[bytes, int] = {}
 
     def accepts(self, sender: bytes, score: ScoreMessage) -> bool:

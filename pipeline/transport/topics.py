@@ -16,6 +16,9 @@ import zmq
 
 LONGEST_SOCKET_PATH_BYTES = 107
 """What `sockaddr_un.sun_path` holds on Linux, without the closing zero byte."""
+LARGEST_HEADER_BYTES = 4 * 2**20
+LARGEST_BUFFER_BYTES = 64 * 2**20
+"""A picture of 4K takes 24 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ FRAMES = Topic(
     receiver=zmq.ROUTER,
     binds="receiver",
     high_water_mark=256,
-    largest_bytes=64 * 2**20,
+    largest_bytes=LARGEST_BUFFER_BYTES,
     rate_hz=None,
     policy="credits granted by the scorer, kept by ingest until done; the mailbox drops, not we",
 )
@@ -56,7 +59,7 @@ SCORES = Topic(
     receiver=zmq.ROUTER,
     binds="receiver",
     high_water_mark=4096,
-    largest_bytes=64 * 2**20,
+    largest_bytes=LARGEST_BUFFER_BYTES,
     rate_hz=None,
     policy="kept by the scorer until acknowledged, sent again in order; never dropped",
 )
@@ -68,7 +71,7 @@ HEARTBEATS = Topic(
     receiver=zmq.PULL,
     binds="receiver",
     high_water_mark=16,
-    largest_bytes=4 * 2**20,
+    largest_bytes=LARGEST_HEADER_BYTES,
     rate_hz=2.0,
     policy="the next one replaces a lost one; the last one carries the final counts",
     linger_ms=1000,

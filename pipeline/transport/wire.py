@@ -27,14 +27,12 @@ from pipeline.transport.messages import (
     ScoreMessage,
     Welcome,
 )
+from pipeline.transport.topics import LARGEST_BUFFER_BYTES, LARGEST_HEADER_BYTES
 
 Message: TypeAlias = (
     Hello | Welcome | FrameMessage | Done | ScoreMessage | ScoreAck | Heartbeat | Live
 )
 Part: TypeAlias = bytes | memoryview | zmq.Frame
-
-LARGEST_HEADER_BYTES = 4 * 2**20
-LARGEST_BUFFER_BYTES = 64 * 2**20
 
 KINDS: dict[bytes, type[Message]] = {
     b"hello": Hello,
@@ -162,18 +160,18 @@ def _array(
 ) -> tuple[str, npt.NDArray[Any]]:
     if description.keys() != {"field", "dtype", "shape"}:
         raise WireError(f"{kind.decode()}: want field, dtype and shape of an array")
-    name, dtype, shape = description["field"], description["dtype"], description["shape"]
-    if not isinstance(name, str) or not isinstance(dtype, str) or not _fits(shape, list[int]):
+    name, dtype, sizes = description["field"], description["dtype"], description["shape"]
+    if not isinstance(name, str) or not isinstance(dtype, str) or not _fits(sizes, list[int]):
         raise WireError(f"{kind.decode()}: malformed description of an array")
-    size_hw = tuple(typing.cast(list[int], shape))
-    _check_array(kind, name, dtype, size_hw)
-    wanted_bytes = math.prod(size_hw) * np.dtype(dtype).itemsize
+    shape = tuple(typing.cast(list[int], sizes))
+    _check_array(kind, name, dtype, shape)
+    wanted_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     if wanted_bytes != data.nbytes:
         raise WireError(
-            f"{kind.decode()}.{name}: want {wanted_bytes} bytes for {dtype} {size_hw}, "
+            f"{kind.decode()}.{name}: want {wanted_bytes} bytes for {dtype} {shape}, "
             f"got {data.nbytes}"
         )
-    array = np.frombuffer(data, dtype).reshape(size_hw)
+    array = np.frombuffer(data, dtype).reshape(shape)
     array.flags.writeable = False  # the memory belongs to ZeroMQ
     return name, array
 
