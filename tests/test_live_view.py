@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from pipeline.cli.live_view import LiveView, score_bar
+from pipeline.cli.live_view import LiveView, event_line, score_bar
 
 
 def body(index: int, score: float | None = 0.5, **more: object) -> dict[str, object]:
@@ -60,7 +60,11 @@ def test_a_status_is_told_once() -> None:
     view = LiveView(["street"])
     assert view.tell_status("street", "offline: refused")
     assert not view.tell_status("street", "offline: refused")
-    assert view.tell_status("street", "watching")
+    assert view.tell_status("street", "adapting: 1/10")
+    assert not view.tell_status("street", "adapting: 2/10")
+    assert view.tell_status("street", "watching: 1/60 s")
+    assert not view.tell_status("street", "watching")
+    assert view.tell_status("street", "offline: timeout")
 
 
 def test_bar() -> None:
@@ -69,3 +73,23 @@ def test_bar() -> None:
     assert score_bar(99.0).plain == "█" * 16 + "│" + "█" * 8
     assert score_bar(-3.0).plain == score_bar(None).plain
     assert {str(span.style) for span in score_bar(1.0).spans} >= {"red"}
+
+
+def event(change: str, **more: object) -> dict[str, object]:
+    return {
+        "camera": "street",
+        "change": change,
+        "peak_score": 2.345,
+        "duration_seconds": 4.0,
+        "snapshot": None,
+        "heatmap": None,
+        **more,
+    }
+
+
+def test_events_in_words_with_their_pictures() -> None:
+    line = event_line(event("new", heatmap="/data/events/street/1/heatmap.jpg"))
+    assert line == "street: event began, score 2.35\n    /data/events/street/1/heatmap.jpg"
+    assert event_line(event("end")) == "street: event ended after 4.0 s, highest score 2.35"
+    assert "nobody is told" in (event_line(event("suppressed")) or "")
+    assert event_line(event("update")) is None

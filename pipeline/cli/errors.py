@@ -11,7 +11,9 @@ import traceback
 DEBUG_VARIABLE = "VEDETTE_DEBUG"
 
 # By name: to catch them by class, their rooms (one of them torch) would have to be imported.
-_OUR_ERRORS = frozenset({"SourceError", "ConfigError", "CheckpointError", "DatasetError"})
+_OUR_ERRORS = frozenset(
+    {"SourceError", "ConfigError", "CheckpointError", "DatasetError", "DataFolderInUseError"}
+)
 
 
 def report(error: Exception, debug: bool) -> int:

@@ -42,11 +42,10 @@ class LiveView:
         self.rows = {camera: CameraRow() for camera in cameras}
 
     def tell_status(self, camera: str, status: str) -> bool:
-        """Take a camera's status; True where it is another one than before."""
+        """Take a camera's status; True where it is worth a line, and not only some progress."""
         row = self.rows.setdefault(camera, CameraRow())
-        changed = row.status != status
-        row.status = status
-        return changed
+        before, row.status = row.status, status
+        return _without_progress(status) != _without_progress(before)
 
     def tell_score(self, camera: str, body: dict[str, object], now: float) -> None:
         """Take a score as the live feed carries it.
@@ -93,6 +92,27 @@ class LiveView:
         return table
 
 
+def event_line(body: dict[str, object]) -> str | None:
+    """A change of an event for people; None where it is worth no line, as a higher peak is.
+
+    Args:
+        body: The event as the live feed carries it: its fields, the kind of change, and the paths
+            of its pictures as far as there are any.
+    """
+    peak, seconds = _number(body["peak_score"]) or 0.0, _number(body["duration_seconds"]) or 0.0
+    match body["change"]:
+        case "new":
+            what = f"event began, score {peak:.2f}"
+        case "suppressed":
+            what = f"event began, score {peak:.2f}, so soon after another one that nobody is told"
+        case "end":
+            what = f"event ended after {seconds:.1f} s, highest score {peak:.2f}"
+        case _:
+            return None
+    pictures = [str(path) for name in ("snapshot", "heatmap") if (path := body[name]) is not None]
+    return "\n    ".join([f"{body['camera']}: {what}", *pictures])
+
+
 def score_bar(score: float | None) -> Text:
     """A score as a bar of fixed width, with the threshold marked."""
     filled = 0 if score is None else round(min(max(score / _BAR_SCORE, 0.0), 1.0) * _BAR_CELLS)
@@ -108,6 +128,11 @@ def score_bar(score: float | None) -> Text:
                 "█" if position < filled else "·", style=colour if position < filled else "dim"
             )
     return text
+
+
+def _without_progress(status: str) -> str:
+    state, _, _ = status.partition(":")
+    return state if state in ("adapting", "watching") else status
 
 
 def _number(value: object) -> float | None:

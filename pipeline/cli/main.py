@@ -73,11 +73,30 @@ def demo(
 
 
 @app.command()
-def run(config: Config = Path("vedette.yaml")) -> None:
-    """Watch the cameras of a configuration until stopped."""
+def run(
+    config: Config = Path("vedette.yaml"),
+    data_folder: Annotated[
+        Path | None,
+        typer.Option(help="Where scenes, scores and events are kept; else storage.folder."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Ends by itself after so long.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings.")] = False,
+) -> None:
+    """Watch the cameras of a configuration until stopped.
+
+    Each camera first collects clips of its normal scene and adapts to it, then watches the score
+    against the threshold: 0 is normal, 1 raises an event. A kept scene is used again, so that only
+    the first start adapts. On a terminal a table shows every camera; changes of a camera and events
+    with the paths of their pictures are printed above it.
+
+    Ctrl-C or SIGTERM finishes what was seen, then ends. Scores are kept in DATA/scores/CAMERA.jsonl
+    and logs in DATA/logs; metrics for Prometheus are served where the configuration says.
+    """
     from pipeline.cli.run import run as implementation
 
-    implementation(config)
+    implementation(config, data_folder, seconds, quiet)
 
 
 @app.command()

@@ -1,0 +1,171 @@
+"""`vedette run`: watch the cameras of a configuration, and say what happens."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live as LiveDisplay
+
+from pipeline.cli.live_view import LiveView, event_line
+from pipeline.config import Config, load_config
+from pipeline.runtime.local import local_service
+from pipeline.runtime.signals import stop_on_signals
+from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.telemetry.health import WorkerStatus
+from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
+from pipeline.transport.live import LiveSubscriber
+from pipeline.transport.messages import Live
+
+_TURN_SECONDS = 0.2
+_REDRAWS_PER_SECOND = 5
+
+
+def run(
+    config_path: Path,
+    data_folder: Path | None = None,
+    seconds: float | None = None,
+    quiet: bool = False,
+) -> None:
+    """Watch until stopped, until every recording has ended, or for so many seconds.
+
+    Args:
+        config_path: The configuration file.
+        data_folder: Where everything is kept; None: as the configuration says.
+        seconds: Ends by itself after so long; None: does not.
+        quiet: Print nothing but warnings.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        DataFolderInUseError: another service works on the data folder.
+        OSError: the data folder cannot be written, or the metrics' address is taken.
+        SystemExit: with 1, a worker was given up or a camera ended in an error.
+    """
+    stop = stop_on_signals()
+    config = load_config(config_path)
+    folder = data_folder or config.storage.folder
+    console = Console()
+    drawn = console.is_terminal and not quiet
+    level = "WARNING" if drawn or quiet else "INFO"
+    redactor = Redactor(secrets_of(config.model_dump(mode="json")))
+    set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
+    with local_service(config, folder, level) as supervisor:
+        outcome = watch(supervisor, config, stop, None if quiet else console, seconds)
+    failed = [f"{name}: {why}" for name, why in outcome.failed.items()]
+    failed += errors_of(supervisor.statuses)
+    for line in failed:
+        print(f"vedette: {line}", file=sys.stderr)
+    if failed:
+        raise SystemExit(1)
+
+
+def watch(
+    supervisor: Supervisor,
+    config: Config,
+    stop: threading.Event,
+    console: Console | None,
+    seconds: float | None = None,
+) -> Outcome:
+    """Run a supervisor and show what it does.
+
+    Args:
+        supervisor: Ready to run.
+        config: What it runs.
+        stop: Ends it.
+        console: Where to show; None: nowhere.
+        seconds: Sets `stop` after so long; None: does not.
+    """
+    over = threading.Event()
+    with ExitStack() as stack:
+        if seconds is not None:
+            timer = threading.Timer(seconds, stop.set)
+            timer.start()
+            stack.callback(timer.cancel)
+        if console is not None:
+            show = Show(supervisor, config, console)
+            thread = threading.Thread(target=show.run, args=(over,), name="show")
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(over.set)
+        # In this thread: the workers die with the thread that started them.
+        return supervisor.run(stop)
+
+
+class Show:
+    """Prints what changes and, on a terminal, keeps a table of all cameras below it."""
+
+    def __init__(self, supervisor: Supervisor, config: Config, console: Console) -> None:
+        """Prepare to show.
+
+        Args:
+            supervisor: Whose workers are shown.
+            config: Names the cameras.
+            console: Where to show.
+        """
+        self._supervisor = supervisor
+        self._console = console
+        cameras = [name for name, camera in config.cameras.items() if camera.enabled]
+        self._view = LiveView(cameras)
+
+    def run(self, over: threading.Event) -> None:
+        """Show until it is over."""
+        with ExitStack() as stack:
+            news = stack.enter_context(LiveSubscriber(self._supervisor.run_info.endpoints))
+            display: LiveDisplay | None = None
+            if self._console.is_terminal:
+                display = stack.enter_context(
+                    LiveDisplay(
+                        self._view.table(),
+                        console=self._console,
+                        refresh_per_second=_REDRAWS_PER_SECOND,
+                    )
+                )
+            while not over.is_set():
+                self._take(news.poll(_TURN_SECONDS))
+                if display is not None:
+                    display.update(self._view.table())
+            self._take(news.poll(0.0))
+
+    def _take(self, news: Iterable[Live]) -> None:
+        for live in news:
+            if live.kind == "score":
+                self._view.tell_score(live.camera, live.body, time.monotonic())
+            elif (line := event_line(live.body)) is not None:
+                self._say(line)
+        for camera, status in camera_statuses(self._supervisor.statuses).items():
+            if self._view.tell_status(camera, status):
+                self._say(f"{camera}: {status}")
+
+    def _say(self, line: str) -> None:
+        # Soft: a path that is broken over lines cannot be clicked or copied.
+        clock = time.strftime("%H:%M:%S")
+        self._console.print(f"{clock} {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
+    """One status a camera: of its ingest worker and, where frames arrive, of its scene.
+
+    Args:
+        workers: As the supervisor tells them.
+    """
+    told = list(workers)
+    arriving: dict[str, str] = {}
+    scenes: dict[str, str] = {}
+    for worker in told:
+        (arriving if worker.name.startswith("ingest:") else scenes).update(worker.cameras)
+    return {
+        camera: scenes.get(camera, "starting") if status == "watching" else status
+        for camera, status in arriving.items()
+    }
+
+
+def errors_of(workers: Iterable[WorkerStatus]) -> list[str]:
+    """Cameras that ended in an error, such as a file that is not there; one line each."""
+    return [
+        f"camera {camera}: {status}"
+        for camera, status in camera_statuses(workers).items()
+        if status.startswith("error")
+    ]
