@@ -35,7 +35,7 @@ class Snapshots:
         pixels: Pixels,
         anomaly_map: npt.NDArray[np.float32] | None,
         score: float,
-    ) -> int:
+    ) -> None:
         """Write both pictures over those of an earlier peak; each is whole at any time.
 
         Args:
@@ -45,24 +45,17 @@ class Snapshots:
             anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
             score: Of this frame, written into the heatmap.
 
-        Returns:
-            Bytes by which the folder grew.
-
         Raises:
             OSError: they cannot be written.
         """
-        grown = write_jpeg(self.snapshot_path(camera, event_id), pixels)
+        write_jpeg(self.snapshot_path(camera, event_id), pixels)
         if anomaly_map is not None:
             drawn = draw_heatmap(pixels, anomaly_map, score)
-            grown += write_jpeg(self.heatmap_path(camera, event_id), drawn)
-        return grown
+            write_jpeg(self.heatmap_path(camera, event_id), drawn)
 
 
-def write_jpeg(path: Path, pixels: Pixels) -> int:
+def write_jpeg(path: Path, pixels: Pixels) -> None:
     """Write a picture under another name first, so that no reader ever sees a part of it.
-
-    Returns:
-        Bytes by which the folder grew.
 
     Raises:
         OSError: it cannot be written.
@@ -71,8 +64,6 @@ def write_jpeg(path: Path, pixels: Pixels) -> int:
         ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )[1].tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.stat().st_size if path.exists() else 0
     unfinished = path.with_suffix(".part")
     unfinished.write_bytes(encoded)
     os.replace(unfinished, path)
-    return len(encoded) - before

@@ -1,0 +1,119 @@
+"""A file that only grows, one JSON object a line, and that survives a death in mid-line."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+_BLOCK_BYTES = 65_536
+
+
+class JsonLinesFile:
+    """Open it by `with`; only one process may have it open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._size_bytes = 0
+
+    def __enter__(self) -> Self:
+        """Open or make the file, and cut a last line that is not whole.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Unbuffered: what `append` has returned from outlives the process.
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        self._size_bytes = _end_of_last_line(self._file)
+        self._file.truncate(self._size_bytes)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all whole lines."""
+        return self._size_bytes
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Write one line; after an error the file is as before.
+
+        Raises:
+            OSError: it cannot be written, such as on a full disk.
+            ValueError: a number is not finite.
+        """
+        assert self._file is not None
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        line = text.encode() + b"\n"
+        try:
+            self._file.seek(self._size_bytes)
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(f"{self._path}: wrote {written} of {len(line)} bytes")
+        except OSError:
+            self._file.truncate(self._size_bytes)
+            raise
+        self._size_bytes += len(line)
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file in order; lines that are none (a torn last one) are passed over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            if record := _parse(line):
+                yield record
+
+
+def read_last_lines(path: Path, most_bytes: int = _BLOCK_BYTES) -> list[dict[str, Any]]:
+    """The objects of the last whole lines, as many as stand in so many bytes, oldest first.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = max(0, size - most_bytes)
+        file.seek(begin)
+        lines = file.read().splitlines(keepends=True)
+    if begin:
+        lines = lines[1:]  # its beginning may be missing
+    return [record for line in lines if (record := _parse(line))]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _end_of_last_line(file: BinaryIO) -> int:
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(0, end - _BLOCK_BYTES)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0

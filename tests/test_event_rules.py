@@ -1,0 +1,184 @@
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.alerts.events import (
+    Event,
+    EventChange,
+    EventSettings,
+    EventTracker,
+    Sample,
+    TrackerState,
+)
+
+SETTINGS = EventSettings(
+    enter=1.0, exit=0.7, min_duration_seconds=0.5, merge_gap_seconds=2.0, cooldown_seconds=10.0
+)
+RATE = 10.0
+
+
+def samples(scores: list[float | None], connection: int = 1, wall: float = 1000.0) -> list[Sample]:
+    return [
+        Sample("door", connection, n, n / RATE, wall + n / RATE, score, "ready")
+        for n, score in enumerate(scores)
+    ]
+
+
+def play(tracker: EventTracker, stream: list[Sample]) -> list[EventChange]:
+    return [change for sample in stream for change in tracker.update(sample)]
+
+
+def run(scores: list[float | None], settings: EventSettings = SETTINGS) -> list[EventChange]:
+    tracker = EventTracker(settings)
+    return [*play(tracker, samples(scores)), *tracker.finish()]
+
+
+def kinds(changes: list[EventChange]) -> list[str]:
+    return [change.kind for change in changes]
+
+
+def test_one_event_from_first_to_last_high_frame() -> None:
+    changes = run([0.0] * 10 + [1.2, 1.5, 1.9, 1.1, 0.8, 0.8, 0.8, 0.8] + [0.0] * 40)
+    assert kinds(changes) == ["new", "end"]
+    event = changes[-1].event
+    assert event.id == "door-1-10"
+    assert (event.started_at, event.ended_at) == (1001.0, 1001.7)
+    assert event.duration_seconds == pytest.approx(0.7)
+    assert (event.peak_score, event.peak_index, event.frames) == (1.9, 12, 8)
+    assert changes[0].event.ended_at is None
+
+
+def test_it_is_told_when_it_has_lasted_and_again_at_each_new_peak() -> None:
+    tracker = EventTracker(SETTINGS)
+    told = [kinds(list(tracker.update(sample))) for sample in samples([1.1] * 7 + [1.3, 1.2, 1.4])]
+    assert told == [[]] * 5 + [["new"], [], ["update"], [], ["update"]]
+
+
+def test_a_flash_is_no_event() -> None:
+    assert run([0.0, 2.0, 2.0, 2.0, 2.0, 0.0] * 5) == []
+
+
+def test_scores_between_exit_and_enter_start_nothing() -> None:
+    assert run([0.9] * 100) == []
+
+
+def test_a_rise_within_the_merge_gap_goes_on_with_the_same_event() -> None:
+    changes = run([1.2] * 8 + [0.0] * 15 + [1.2] * 8 + [0.0] * 40)
+    assert kinds(changes) == ["new", "end"]
+    assert changes[-1].event.duration_seconds == pytest.approx(3.0)
+    assert changes[-1].event.frames == 16
+
+
+def test_noise_around_exit_does_not_keep_a_faded_event_alive() -> None:
+    changes = run([1.2] * 8 + [0.0] + [0.8] * 100)
+    assert changes[-1].event.duration_seconds == pytest.approx(0.7)
+
+
+def test_after_the_gap_it_is_another_event_suppressed_in_the_cooldown() -> None:
+    high, low = [1.2] * 8, [0.0] * 30
+    changes = run([*high, *low, *high, *low, *[0.0] * 60, *high, *low])
+    assert kinds(changes) == ["new", "end", "suppressed", "end", "new", "end"]
+    assert [c.event.suppressed for c in changes if c.kind == "end"] == [False, True, False]
+
+
+@pytest.mark.parametrize("state", ["collecting", "fitting", "stale"])
+def test_scenes_that_are_not_judged_raise_nothing(state: str) -> None:
+    stream = [replace(sample, state=state) for sample in samples([5.0] * 50)]
+    assert play(EventTracker(SETTINGS), stream) == []
+
+
+def test_a_calibrating_scene_counts() -> None:
+    stream = [replace(sample, state="calibrating") for sample in samples([5.0] * 50)]
+    (change,) = play(EventTracker(SETTINGS), stream)
+    assert change.event.state == "calibrating"
+
+
+def test_frames_without_score_are_low() -> None:
+    assert kinds(run([1.2] * 8 + [None] * 30)) == ["new", "end"]
+
+
+def test_a_file_read_fast_makes_the_same_events() -> None:
+    scores: list[float | None] = [0.0] * 5 + [1.2] * 20 + [0.0] * 40
+    fast = [replace(s, captured_at=1000.0 + s.index / 5000) for s in samples(scores)]
+    slow_end = play(EventTracker(SETTINGS), samples(scores))[-1].event
+    fast_end = play(EventTracker(SETTINGS), fast)[-1].event
+    assert fast_end.id == slow_end.id
+    assert fast_end.duration_seconds == slow_end.duration_seconds
+    assert fast_end.peak_index == slow_end.peak_index
+
+
+def test_time_without_connection_ends_an_event_at_its_last_frame() -> None:
+    tracker = EventTracker(SETTINGS)
+    assert kinds(play(tracker, samples([1.2] * 8))) == ["new"]
+    (end,) = tracker.update(samples([1.2], connection=2, wall=1060.0)[0])
+    assert end.kind == "end"
+    assert end.event.ended_at == 1000.7
+    assert tracker.candidate is not None
+    assert tracker.candidate.id == "door-2-0"
+
+
+def test_a_short_reconnection_does_not_split_an_event() -> None:
+    tracker = EventTracker(SETTINGS)
+    play(tracker, samples([1.2] * 8))
+    assert play(tracker, samples([1.2] * 8, connection=2, wall=1001.0)) == []
+    (end,) = tracker.finish()
+    assert end.event.id == "door-1-0"
+    assert end.event.duration_seconds == pytest.approx(1.7)
+
+
+def test_without_minimum_duration_the_first_frame_tells() -> None:
+    settings = replace(SETTINGS, min_duration_seconds=0.0)
+    assert kinds(run([1.2] + [0.0] * 40, settings)) == ["new", "end"]
+
+
+def random_scores(seed: int, count: int = 600) -> list[float | None]:
+    rng, scores, level = random.Random(seed), [], 0.3
+    for _ in range(count):
+        if rng.random() < 0.06:
+            level = rng.choice([0.2, 0.6, 0.8, 1.1, 1.6])
+        scores.append(None if rng.random() < 0.02 else max(0.0, rng.gauss(level, 0.12)))
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_laws_hold_for_any_scores(seed: int) -> None:
+    scores = random_scores(seed)
+    changes = run(scores)
+    events = [change.event for change in changes if change.kind == "end"]
+    begun = [change.event.id for change in changes if change.kind in ("new", "suppressed")]
+    assert begun == [event.id for event in events]
+    assert len(set(begun)) == len(begun)
+    assert events
+    for event in events:
+        assert event.ended_at is not None
+        assert event.duration_seconds >= SETTINGS.min_duration_seconds
+        assert event.ended_at - event.started_at == pytest.approx(event.duration_seconds)
+        assert event.peak_score == scores[event.peak_index]
+        inside = scores[event.first_index : event.first_index + round(event.duration_seconds * 10)]
+        assert event.peak_score >= max(score or 0.0 for score in inside)
+        assert event.started_at <= event.peak_at <= event.ended_at
+    told_end = None
+    for before, after in pairwise(events):
+        assert before.ended_at is not None
+        assert after.started_at - before.ended_at > SETTINGS.merge_gap_seconds
+        told_end = told_end if before.suppressed else before.ended_at
+        assert told_end is not None
+        left = SETTINGS.cooldown_seconds - (after.started_at - told_end)
+        assert after.suppressed == (left > 1e-6)
+
+
+@pytest.mark.parametrize("cut", [3, 52, 111, 305, 599])
+def test_a_tracker_goes_on_from_its_json_as_if_nothing_had_happened(cut: int) -> None:
+    stream = samples(random_scores(3))
+    whole = play(EventTracker(SETTINGS), stream)
+    first = EventTracker(SETTINGS)
+    changes = play(first, stream[:cut])
+    adapter = TypeAdapter(TrackerState)
+    state = adapter.validate_json(adapter.dump_json(first.state))
+    assert state == first.state
+    changes += play(EventTracker(SETTINGS, state), stream[cut:])
+    assert changes == whole
+    assert all(isinstance(change.event, Event) for change in changes)

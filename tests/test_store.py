@@ -1,0 +1,111 @@
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.alerts import store as store_module
+from pipeline.alerts.events import Event, Sample, TrackerState
+from pipeline.alerts.store import EventStore, StoreError
+
+EVENT = Event(
+    "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7
+)
+
+
+def test_events_and_trackers_come_back_as_they_were(tmp_path: Path) -> None:
+    sample = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
+    state = TrackerState("active", EVENT, 1.5, 1000.9, 1.0, None, 2.0, sample)
+    with EventStore(tmp_path / "deep" / "events.sqlite") as store:
+        store.save([EVENT], {"door": state})
+    with EventStore(tmp_path / "deep" / "events.sqlite") as store:
+        assert store.events() == [EVENT]
+        assert store.tracker("door") == state
+        assert store.tracker("yard") is None
+
+
+def test_saving_again_replaces(tmp_path: Path) -> None:
+    ended = replace(EVENT, ended_at=1003.0, peak_score=2.0)
+    other = replace(EVENT, id="yard-1-0", camera="yard", started_at=999.0)
+    with EventStore(tmp_path / "events.sqlite") as store:
+        store.save([EVENT, other], {"door": TrackerState()})
+        store.save([ended], {"door": TrackerState(phase="pending")})
+        assert store.events() == [other, ended]
+        assert store.events("door") == [ended]
+        assert store.tracker("door") == TrackerState(phase="pending")
+
+
+def test_all_or_nothing(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "events.sqlite") as store:
+        broken = replace(EVENT, id="door-1-6", started_at=None)  # type: ignore[arg-type]
+        with pytest.raises(StoreError, match="cannot be written"):
+            store.save([EVENT, broken], {"door": TrackerState()})
+        assert store.events() == []
+        assert store.tracker("door") is None
+
+
+def test_readers_see_it_while_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with EventStore(path) as writer, EventStore(path) as reader:
+        writer.save([EVENT], {})
+        assert reader.events() == [EVENT]
+
+
+def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.sqlite"
+    with EventStore(path) as store:
+        store.save([EVENT], {})
+    later = (*store_module.MIGRATIONS, ("CREATE TABLE added (n INTEGER)",))
+    monkeypatch.setattr(store_module, "MIGRATIONS", later)
+    for _ in range(2):
+        with EventStore(path) as store:
+            assert store.events() == [EVENT]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_failing_migration_leaves_the_old_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.sqlite"
+    with EventStore(path):
+        pass
+    bad = ("CREATE TABLE added (n INTEGER)", "CREATE TABLE events (n INTEGER)")
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, bad))
+    with pytest.raises(StoreError, match="already exists"), EventStore(path):
+        pass
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'added'").fetchall()
+    connection.close()
+
+
+def test_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="got 99; it was written by a newer"), EventStore(path):
+        pass
+
+
+def test_not_a_database_and_not_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    path.write_bytes(b"this is no database, and long enough to be taken for one" * 20)
+    with pytest.raises(StoreError, match=r"events\.sqlite: cannot be opened"), EventStore(path):
+        pass
+    with pytest.raises(StoreError, match="cannot be opened"), EventStore(path / "below.sqlite"):
+        pass
+
+
+def test_tracker_state_of_another_version_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with EventStore(path) as store:
+        store.save([], {"door": TrackerState()})
+        connection = sqlite3.connect(path)
+        connection.execute('UPDATE trackers SET state = \'{"phase": "flying"}\'')
+        connection.commit()
+        connection.close()
+        assert store.tracker("door") is None
