@@ -1,0 +1,170 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+from makers import walking_box, write_images, write_video
+
+from cameras import Picture, Source, SourceError, SourceInfo, SourceOptions, open_source
+from cameras.rtsp_server import Mount, RtspServer
+from cameras.source import ErrorCode
+from cameras.supervisor import CameraSupervisor, backoff_seconds
+from cameras.video_file import VideoFile
+
+FAST = SourceOptions(pace="fast", frames_per_second=10.0)
+
+
+class NoWaiting(threading.Event):
+    """A stop event whose waits end at once; it notes how long each would have been."""
+
+    def __init__(self, most_waits: int) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+        self._most_waits = most_waits
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) == self._most_waits:
+            self.set()
+        return self.is_set()
+
+
+class Script:
+    """Live connections that follow a script: pictures to give, then an error."""
+
+    def __init__(self, pictures: int, code: ErrorCode) -> None:
+        self._pictures = pictures
+        self._code = code
+        self.info = SourceInfo((2, 2), "h264", None, None, True)
+
+    def __enter__(self) -> Self:
+        if not self._pictures:
+            raise SourceError(self._code, "told to")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __iter__(self) -> Iterator[Picture]:
+        for number in range(self._pictures):
+            yield Picture(number / 10, 0.0, np.zeros((2, 2, 3), np.uint8), decode_errors=1)
+        raise SourceError(self._code, "told to")
+
+
+def scripted(*script: tuple[int, ErrorCode]) -> Callable[[], Source]:
+    lives = iter(script)
+    return lambda: Script(*next(lives))
+
+
+def supervise(open: Callable[[], Source], **more: object) -> CameraSupervisor:
+    settings = {"loop": False, "first_connection": 100, "chance": lambda: 0.5, **more}
+    return CameraSupervisor("front", open, **settings)  # type: ignore[arg-type]
+
+
+def test_backoff_doubles_from_one_second_to_sixty() -> None:
+    middle = [backoff_seconds(failures, 0.5) for failures in range(1, 9)]
+    assert middle == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert backoff_seconds(10_000, 1.0) == 60
+    assert backoff_seconds(3, 0.0) == pytest.approx(3.2)
+    assert backoff_seconds(3, 1.0) == pytest.approx(4.8)
+    assert backoff_seconds(1, 0.0) == 1
+
+
+def test_waits_grow_and_start_again_at_the_first_good_picture() -> None:
+    stop = NoWaiting(most_waits=5)
+    supervisor = supervise(
+        scripted((0, "refused"), (0, "timeout"), (0, "refused"), (1, "ended"), (0, "refused"))
+    )
+    assert len(list(supervisor.frames(stop))) == 1
+    assert stop.waits == [1, 2, 4, 1, 2]
+    assert supervisor.reconnects == {"refused": 2, "timeout": 1, "ended": 1}
+    assert supervisor.received == 1
+    assert supervisor.decode_errors == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("refused", "offline: refused"),
+        ("timeout", "offline: timeout"),
+        ("unauthorised", "error: unauthorised"),
+        ("not_found", "error: not_found"),
+        ("codec", "error: codec"),
+    ],
+)
+def test_status_of_a_live_camera_that_is_tried_again(code: ErrorCode, shown: str) -> None:
+    stop = NoWaiting(most_waits=2)
+    told: list[SourceError] = []
+    supervisor = supervise(scripted((0, code), (0, code)), on_error=told.append)
+    assert str(supervisor.status) == "starting"
+    assert not list(supervisor.frames(stop))
+    assert str(supervisor.status) == shown
+    assert [error.code for error in told] == [code, code]
+
+
+def test_live_connections_are_numbered_by_the_clock_and_always_rise() -> None:
+    times = iter([5.0, 4.0, 0.01])
+    supervisor = supervise(
+        scripted((1, "ended"), (1, "ended"), (1, "ended")), clock=lambda: next(times)
+    )
+    connections = [connection for connection, _ in supervisor.frames(NoWaiting(most_waits=3))]
+    assert connections == [5000, 5001, 5002]
+
+
+def test_file_ends(tmp_path: Path) -> None:
+    write_images(tmp_path, walking_box(3))
+    supervisor = supervise(partial(open_source, str(tmp_path), FAST))
+    frames = list(supervisor.frames(threading.Event()))
+    assert [connection for connection, _ in frames] == [100, 100, 100]
+    assert str(supervisor.status) == "ended"
+    assert supervisor.reconnects == {}
+
+
+def test_looping_file_is_a_new_connection_every_pass(tmp_path: Path) -> None:
+    write_images(tmp_path, walking_box(3))
+    supervisor = supervise(partial(open_source, str(tmp_path), FAST), loop=True)
+    with closing(supervisor.frames(threading.Event())) as frames:
+        taken = [next(frames) for _ in range(7)]
+    assert [connection for connection, _ in taken] == [100] * 3 + [101] * 3 + [102]
+    assert [picture.pts_seconds for _, picture in taken][3:6] == pytest.approx([0.0, 0.1, 0.2])
+    assert str(supervisor.status) == "watching"
+
+
+def test_missing_file_is_not_tried_again(tmp_path: Path) -> None:
+    supervisor = supervise(partial(open_source, str(tmp_path / "no.mp4"), FAST), loop=True)
+    assert not list(supervisor.frames(threading.Event()))
+    assert str(supervisor.status) == "error: not_found"
+
+
+def test_stop_ends_the_wait_at_once() -> None:
+    stop = threading.Event()
+    supervisor = supervise(scripted((0, "refused")), on_error=lambda _: stop.set())
+    began = time.monotonic()
+    assert not list(supervisor.frames(stop))
+    assert time.monotonic() - began < 0.5
+
+
+def test_camera_comes_back_on_the_same_port(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_video(clip, 50)
+    with RtspServer({"x": Mount(lambda: VideoFile(clip, "live"), keyframe_seconds=0.2)}) as server:
+        address = server.address("x")
+        states: list[str] = []
+        supervisor = supervise(
+            partial(open_source, address, SourceOptions(stall_timeout_seconds=5.0)),
+            on_error=lambda error: (states.append(str(supervisor.status)), server.start()),
+        )
+        with closing(supervisor.frames(threading.Event())) as frames:
+            first, _ = next(frames)
+            server.stop()
+            second = next(number for number, _ in frames if number != first)
+        assert first < second
+        assert abs(second / 1000 - time.time()) < 10
+        assert states == ["offline: ended"]
+        assert supervisor.reconnects == {"ended": 1}
+        assert str(supervisor.status) == "watching"
