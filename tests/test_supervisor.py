@@ -149,7 +149,7 @@ def test_silent_worker_is_killed_and_then_given_up(
 def test_stuck_worker_says_where_and_is_killed(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    rules = Rules(start_seconds=1.5, silence_seconds=1.0, restarts=0)
+    rules = Rules(start_seconds=4.0, silence_seconds=1.0, restarts=0)
     impatient = replace(run_info, stuck_seconds=0.2)
     with running(worker(impatient, "ingest:front", "hang", "front"), rules=rules) as run:
         run.thread.join(20)
@@ -200,7 +200,7 @@ def test_final_counts_arrive(run_info: RunInfo) -> None:
         worker(run_info, "ingest:front", "finish", "front"),
         worker(run_info, "sink", "linger"),
     ]
-    with running(*table, rules=Rules(drain_seconds=1.5)) as run:
+    with running(*table, rules=Rules(drain_seconds=3.0)) as run:
         until(lambda: run.phase("sink") == "draining")
         assert run.metric("vedette_frames_received_total", camera="front") == 7.0
     assert run.outcome == Outcome({"sink": "did not end in time"})
@@ -220,7 +220,7 @@ def test_nothing_is_left_behind(run_info: RunInfo) -> None:
         assert all(PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text() for pid in pids)
         assert all(PASSWORD not in Path(f"/proc/{pid}/environ").read_text() for pid in pids)
     assert children() == children_before
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_workers_die_with_their_parent(run_info: RunInfo, tmp_path: Path) -> None:
