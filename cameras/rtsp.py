@@ -132,6 +132,7 @@ class RtspStream:
         options = {
             "rtsp_transport": self._transport,
             "allowed_media_types": "video",
+            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
             "timeout": str(max(1, int(half * 1e6))),
             "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
         }

@@ -1,25 +1,33 @@
 """Our RTSP source against our RTSP server, over real sockets."""
 
+import contextlib
+import itertools
 import os
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal, Self, get_args
 
 import numpy as np
 import pytest
 from makers import walking_box, write_video
 
+from cameras.pacing import Pacer
 from cameras.rtsp import RtspStream
 from cameras.rtsp_server import Guard, Mount, RtspServer
-from cameras.source import Picture, Source, SourceError, SourceInfo
+from cameras.rtsp_server.requests import Codec
+from cameras.source import Picture, SourceError, SourceInfo
 from cameras.video_file import VideoFile
 
 PASSWORD = "s3cr@t"
 STALL_SECONDS = 1.0
+
+Transport = Literal["tcp", "udp"]
 
 
 @pytest.fixture(scope="session")
@@ -30,23 +38,23 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(clip: Path) -> Iterator[RtspServer]:
-    """A camera with a password, in three codecs."""
+def mount(clip: Path) -> Mount:
+    return Mount(lambda: VideoFile(clip, "live"), keyframe_seconds=0.2)
 
-    def show() -> Source:
-        return VideoFile(clip, "live")
 
-    mounts = {"h264": Mount(show), "h265": Mount(show, "h265"), "mjpeg": Mount(show, "mjpeg")}
-    with RtspServer(mounts, guard=Guard("cam", PASSWORD)) as server:
+@pytest.fixture
+def server(mount: Mount) -> Iterator[RtspServer]:
+    """A camera with a password."""
+    with RtspServer({"door": mount}, guard=Guard("cam", PASSWORD)) as server:
         yield server
 
 
 def loss(
-    address: str, transport: str = "tcp", then: Callable[[], None] = lambda: None
+    address: str, transport: Transport = "tcp", then: Callable[[], None] = lambda: None
 ) -> SourceError:
     """Read until the connection is lost; `then` happens after the fifth picture."""
     with pytest.raises(SourceError) as caught:
-        watch(RtspStream(address, transport, STALL_SECONDS), then)  # type: ignore[arg-type]
+        watch(RtspStream(address, transport, STALL_SECONDS), then)
     shown = "".join(traceback.format_exception(caught.value)) + repr(chain(caught.value))
     assert PASSWORD not in shown
     assert "s3cr" not in shown
@@ -71,12 +79,15 @@ def chain(error: BaseException | None) -> list[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
-def test_pictures_arrive(server: RtspServer, codec: str, transport: str) -> None:
-    stream = RtspStream(server.address(codec), transport, 5.0)  # type: ignore[arg-type]
-    with stream, closing(iter(stream)) as pictures:
-        taken = [next(pictures) for _ in range(12)]
-        assert stream.info == SourceInfo((48, 64), codec.replace("h265", "hevc"), 25.0, None, True)
+@pytest.mark.parametrize(
+    ("codec", "name"), [("h264", "h264"), ("h265", "hevc"), ("mjpeg", "mjpeg")]
+)
+def test_pictures_arrive(mount: Mount, codec: Codec, name: str, transport: Transport) -> None:
+    with RtspServer({"door": replace(mount, codec=codec)}) as server:
+        stream = RtspStream(server.address("door"), transport, 5.0)
+        with stream, closing(iter(stream)) as pictures:
+            taken = [next(pictures) for _ in range(12)]
+            assert stream.info == SourceInfo((48, 64), name, 25.0, None, True)
     steps = np.diff([picture.pts_seconds for picture in taken])
     assert steps == pytest.approx(0.04, abs=0.002)
     shown = list(walking_box(50))
@@ -85,9 +96,9 @@ def test_pictures_arrive(server: RtspServer, codec: str, transport: str) -> None
 
 
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
-def test_password(clip: Path, scheme: str) -> None:
-    guard = Guard("cam", PASSWORD, scheme)  # type: ignore[arg-type]
-    with RtspServer({"x": Mount(lambda: VideoFile(clip, "live"))}, guard=guard) as server:
+def test_password(mount: Mount, scheme: Literal["digest", "basic"]) -> None:
+    guard = Guard("cam", PASSWORD, scheme)
+    with RtspServer({"x": mount}, guard=guard) as server:
         address = server.address("x")
         with RtspStream(address, "tcp", 5.0) as stream:
             assert stream.info.live
@@ -106,7 +117,7 @@ def test_unknown_host() -> None:
 
 def test_closed_port(server: RtspServer) -> None:
     server.stop()
-    assert loss(server.address("h264")).code == "refused"
+    assert loss(server.address("door")).code == "refused"
 
 
 def test_not_an_rtsp_server() -> None:
@@ -118,51 +129,55 @@ def test_not_an_rtsp_server() -> None:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_stall_is_noticed_within_the_time_out(server: RtspServer, transport: str) -> None:
+def test_stall_is_noticed_within_the_time_out(server: RtspServer, transport: Transport) -> None:
     stalled_at = []
 
     def stall() -> None:
         stalled_at.append(time.monotonic())
         server.stall()
 
-    error = loss(server.address("h264"), transport, stall)
+    error = loss(server.address("door"), transport, stall)
     assert error.code == "timeout"
     assert 0.3 * STALL_SECONDS < time.monotonic() - stalled_at[0] < STALL_SECONDS + 1.0
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_camera_that_goes_down_has_ended(server: RtspServer, transport: str) -> None:
-    assert loss(server.address("h264"), transport, server.reset_clients).code == "ended"
-    assert loss(server.address("h264"), transport, server.stop).code == "ended"
+def test_camera_that_goes_down_has_ended(server: RtspServer, transport: Transport) -> None:
+    assert loss(server.address("door"), transport, server.reset_clients).code == "ended"
+    assert loss(server.address("door"), transport, server.stop).code == "ended"
 
 
-class Resized:
-    """A source whose pictures change their size half-way, as cameras do when set up anew."""
+class Made:
+    """A source of pictures that a test makes, 25 a second."""
 
     info = SourceInfo((48, 64), "made", 25.0, None, False)
 
-    def __init__(self, changed: threading.Event) -> None:
-        self._changed = changed
+    def __init__(self, pictures: Iterable[np.ndarray]) -> None:
+        self._pictures = pictures
 
-    def __enter__(self) -> "Resized":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         return
 
     def __iter__(self) -> Iterator[Picture]:
-        pace = threading.Event()
-        for number in range(10_000):
-            size_hw = (96, 128) if self._changed.is_set() else (48, 64)
-            pixels = np.full((*size_hw, 3), number % 200, np.uint8)
+        pacer = Pacer("live")
+        for number, pixels in enumerate(self._pictures):
+            pacer.wait_until(number / 25)
             yield Picture(number / 25, time.time(), pixels)
-            pace.wait(0.04)
 
 
 def test_size_may_change_while_watching() -> None:
     changed = threading.Event()
+
+    def pictures() -> Iterator[np.ndarray]:
+        for number in itertools.count():
+            size_hw = (96, 128) if changed.is_set() else (48, 64)
+            yield np.full((*size_hw, 3), number % 200, np.uint8)
+
     with (
-        RtspServer({"x": Mount(lambda: Resized(changed))}) as server,
+        RtspServer({"x": Mount(lambda: Made(pictures()))}) as server,
         RtspStream(server.address("x"), "tcp", 5.0) as stream,
     ):
         sizes, last = set(), -1.0
@@ -176,23 +191,63 @@ def test_size_may_change_while_watching() -> None:
     assert sizes == {(48, 64), (96, 128)}
 
 
-def test_several_clients_and_one_that_does_not_read(server: RtspServer) -> None:
-    streams = [RtspStream(server.address("mjpeg"), "tcp", 5.0) for _ in range(2)]
-    with streams[0] as first, streams[1] as second:
-        pairs = zip(iter(first), iter(second), strict=False)
-        assert [next(pairs) for _ in range(5)]
-        assert server.clients == 2
+def test_client_that_does_not_read_is_dropped_and_others_go_on() -> None:
+    heavy = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    mount = Mount(lambda: Made(itertools.repeat(heavy)), "mjpeg")
+    with RtspServer({"x": mount}) as server, socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect(("127.0.0.1", server.port))
+        uri = server.address("x")
+        setup = f"SETUP {uri}/track0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast\r\n\r\n"
+        lazy.sendall(setup.encode())
+        session = lazy.recv(1000).decode().partition("Session: ")[2].partition(";")[0]
+        lazy.sendall(f"PLAY {uri} RTSP/1.0\r\nCSeq: 2\r\nSession: {session}\r\n\r\n".encode())
+        with RtspStream(uri, "tcp", 5.0) as stream, closing(iter(stream)) as pictures:
+            assert server.clients == 2
+            for number, _ in enumerate(pictures):
+                if server.clients == 1:
+                    break
+                assert number < 250
+            assert next(pictures).pts_seconds > 0
 
 
-def test_stopped_server_leaves_nothing_behind(server: RtspServer) -> None:
+def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     threads = set(threading.enumerate())
-    other = RtspServer(server._mounts, guard=server._guard)
-    for transport in ("tcp", "udp"):
-        with other:
-            stream = RtspStream(other.address("h264"), transport, 5.0)  # type: ignore[arg-type]
+    server = RtspServer({"x": mount}, guard=Guard("cam", PASSWORD))
+    for transport in get_args(Transport):
+        with server:
+            stream = RtspStream(server.address("x"), transport, 5.0)
             with stream, closing(iter(stream)) as pictures:
                 next(pictures)
-                other.stop()
+                server.stop()
     assert set(threading.enumerate()) == threads
     assert set(os.listdir("/proc/self/fd")) == descriptors
+
+
+@pytest.mark.parametrize(
+    ("request_text", "answer"),
+    [
+        ("OPTIONS rtsp://h/x RTSP/1.0", "200 OK"),
+        ("RECORD rtsp://h/x RTSP/1.0", "405 Method Not Allowed"),
+        ("SETUP rtsp://h/y/track0 RTSP/1.0", "404 Not Found"),
+        ("SETUP rtsp://h/x/track0 RTSP/1.0\r\nTransport: RTP/SAVP", "461 Unsupported Transport"),
+        ("PLAY rtsp://h/x RTSP/1.0\r\nSession: 1", "454 Session Not Found"),
+    ],
+)
+def test_server_answers(mount: Mount, request_text: str, answer: str) -> None:
+    with (
+        RtspServer({"x": mount}) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as control,
+    ):
+        control.sendall(b"$\0\0\2ab" + f"{request_text}\r\nCSeq: 7\r\n\r\n".encode())
+        assert control.recv(1000).decode().startswith(f"RTSP/1.0 {answer}\r\nCSeq: 7\r\n")
+
+
+def test_server_hangs_up_on_nonsense(mount: Mount) -> None:
+    with RtspServer({"x": mount}) as server:
+        for nonsense in (b"GET /\r\n\r\n", b"x" * 100_000, b"A b C\r\nContent-Length: -1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as control:
+                control.sendall(nonsense)
+                with contextlib.suppress(ConnectionResetError):
+                    assert control.recv(100) == b""

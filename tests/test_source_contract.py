@@ -40,7 +40,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
     else:
         write_video(clip, FRAMES)
         options = SourceOptions(transport="udp" if kind.endswith("udp") else "tcp")
-        with RtspServer({"clip": Mount(lambda: VideoFile(clip, "live"))}) as server:
+        with RtspServer(
+            {"clip": Mount(lambda: VideoFile(clip, "live"), keyframe_seconds=0.2)}
+        ) as server:
             yield lambda: open_source(server.address("clip"), options)
 
 

@@ -42,7 +42,9 @@ class Mount:
     """Opens the pictures; again at their end, so that a recording goes round. They set the pace."""
     codec: Codec = "h264"
     frames_per_second: int = 25
-    """About their rate: a key frame comes once in so many pictures, so about every second."""
+    """About their rate."""
+    keyframe_seconds: float = 1.0
+    """Time between key frames: so long may somebody wait for the first picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def _encode(
         stream.height, stream.width = height, width
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
-        stream.codec_context.gop_size = mount.frames_per_second
+        keyframe_interval = round(mount.frames_per_second * mount.keyframe_seconds)
+        stream.codec_context.gop_size = max(1, keyframe_interval)
         stream.codec_context.max_b_frames = 0
         stream.codec_context.thread_count = 1
         for picture in pictures:
