@@ -54,3 +54,8 @@ def say_end(context: WorkerContext) -> None:
     print(context.spec.name, "begins", flush=True)
     context.stop.wait()
     print(context.spec.name, "ends", flush=True)
+
+
+def say_end_too(context: WorkerContext) -> None:
+    """Do the same under another name: workers with the same entry are drained together."""
+    say_end(context)

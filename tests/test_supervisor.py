@@ -267,9 +267,12 @@ sys.exit(len(outcome.failed))
 
 def test_interrupt_at_the_terminal_drains_in_order(run_info: RunInfo, tmp_path: Path) -> None:
     paths = []
-    for name, camera in (("ingest:front", "front"), ("sink", None)):
-        paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(worker(run_info, name, "say_end", camera).to_json())
+    for spec in (
+        worker(run_info, "ingest:front", "say_end", "front"),
+        worker(run_info, "sink", "say_end_too"),
+    ):
+        paths.append(tmp_path / f"{spec.name}.json")
+        paths[-1].write_text(spec.to_json())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-c", SERVICE, *map(str, paths)],
