@@ -193,7 +193,7 @@ def test_command_takes_folders_at_the_rate_it_is_told(
 
 def test_more_shots_than_the_recording_has(recording: Path, weights: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.jsonl"
-    with pytest.raises(SupportError, match=r"yard.mp4: want 10 support clips.* 5.9 s"):
+    with pytest.raises(SupportError, match=r"yard\.mp4: want 10 support clips.* 5.9 s"):
         run(recording, "--weights", weights, "--shots", 10, "--json", scores)
     assert list(tmp_path.iterdir()) == []  # nothing half-written stays
 
@@ -203,8 +203,16 @@ def test_more_shots_than_the_support_has(recording: Path, normal: Path, weights:
         run(recording, "--weights", weights, "--shots", 40, "--support", normal)
 
 
+def test_place_that_cannot_be_written(recording: Path, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        run(recording, "--weights", weights, "--shots", 3, "--out", tmp_path / "file" / "x.mp4")
+    with pytest.raises(OSError, match=r"/proc/\.x\.mp4"):
+        run(recording, "--weights", weights, "--shots", 3, "--out", "/proc/x.mp4")
+
+
 def test_recording_that_is_not_there(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"nowhere.mp4"):
+    with pytest.raises(SourceError, match=r"nowhere\.mp4"):
         run(tmp_path / "nowhere.mp4", "--weights", weights)
 
 

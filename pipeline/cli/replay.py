@@ -114,6 +114,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
+    partial.touch()  # so that a place that cannot be written is known before the work
     try:
         yield partial
         partial.replace(path)
