@@ -54,7 +54,12 @@ def run(context: WorkerContext) -> None:
     supervisor = camera_supervisor(
         camera, settings.source, done.connection if done else run_info.started_ms
     )
-    mailbox = Mailbox(mailbox_policy(settings.source, live), MAILBOX_CAPACITY)
+    mailbox = Mailbox(
+        mailbox_policy(settings.source, live),
+        MAILBOX_CAPACITY,
+        done.connection if done else None,
+        done.dropped if done else 0,
+    )
     pace = "fast" if live else settings.source.pace
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
     reporter = Reporter(context, supervisor, live)
