@@ -46,7 +46,6 @@ class RtspStream:
         self._transport = transport
         self._stall_timeout_seconds = stall_timeout_seconds
         self._opened = ExitStack()
-        self._container: av.container.InputContainer | None = None
         self._info: SourceInfo | None = None
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
@@ -64,7 +63,6 @@ class RtspStream:
         if isinstance(container, SourceError):
             raise container
         self._opened.callback(container.close)
-        self._container = container
         try:
             self._frames = self._decode(container)
             self._first = next(self._frames)
@@ -80,8 +78,9 @@ class RtspStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Hang up."""
+        """Hang up, and let go of the decoder without waiting for the garbage collector."""
         self._opened.close()
+        self._first, self._frames = None, iter(())
 
     @property
     def info(self) -> SourceInfo:

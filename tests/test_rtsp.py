@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -223,6 +224,16 @@ def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
                 server.stop()
     assert set(threading.enumerate()) == threads
     assert set(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_closed_stream_is_freed_at_once(server: RtspServer) -> None:
+    """A cycle would keep decoders of lost connections until the garbage collector comes."""
+    stream = RtspStream(server.address("door"), "tcp", 5.0)
+    with stream, closing(iter(stream)) as pictures:
+        next(pictures)
+    reference = weakref.ref(stream)
+    del stream, pictures
+    assert reference() is None
 
 
 @pytest.mark.parametrize(
