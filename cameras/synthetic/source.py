@@ -1,5 +1,6 @@
 """The synthetic street as a source: "synthetic:street?seed=3&seconds=60&plan=demo"."""
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ class SyntheticSource:
         self._pace: Pace = pace
         self._pacer = Pacer(pace)
         self._street: SyntheticStreet | None = None
+        self.started_at: float | None = None
+        """Wall clock at its time 0, Unix seconds UTC; None before the first picture."""
+        self.started = threading.Event()
+        """Set with the first picture."""
 
     def __enter__(self) -> Self:
         """Build the street, which takes a second or two."""
@@ -116,6 +121,9 @@ class SyntheticSource:
             pixels = street.render(index).pixels
             pts_seconds = index / self._wanted.frames_per_second
             self._pacer.wait_until(pts_seconds)
+            if self.started_at is None:
+                self.started_at = time.time()
+                self.started.set()
             yield Picture(pts_seconds, time.time(), pixels)
 
     def _frame_count(self) -> int | None:

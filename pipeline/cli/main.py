@@ -64,12 +64,15 @@ def options(
 @app.command()
 def demo(
     seconds: Annotated[float, typer.Option(min=1, help="Ends by itself after so long.")] = 120.0,
-    seed: Annotated[int, typer.Option(help="Another street for another number.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another street for another number.")] = 0,
+    data_folder: Annotated[
+        Path, typer.Option(help="Gets a folder of its own for every demo.")
+    ] = Path("vedette-data/demo"),
 ) -> None:
     """Watch a made street over real RTSP: adapt, score, alert; then end."""
     from pipeline.cli.demo import demo as implementation
 
-    implementation(seconds, seed)
+    implementation(seconds, seed, data_folder)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -62,12 +62,17 @@ def run(
         raise SystemExit(1)
 
 
+def _no_remark(_news: Live) -> str:
+    return ""
+
+
 def watch(
     supervisor: Supervisor,
     config: Config,
     stop: threading.Event,
     console: Console | None,
     seconds: float | None = None,
+    remark: Callable[[Live], str] = _no_remark,
 ) -> Outcome:
     """Run a supervisor and show what it does.
 
@@ -77,6 +82,7 @@ def watch(
         stop: Ends it.
         console: Where to show; None: nowhere.
         seconds: Sets `stop` after so long; None: does not.
+        remark: Hears all news, in another thread; what it answers to an event is shown with it.
     """
     over = threading.Event()
     with ExitStack() as stack:
@@ -85,7 +91,7 @@ def watch(
             timer.start()
             stack.callback(timer.cancel)
         if console is not None:
-            show = Show(supervisor, config, console)
+            show = Show(supervisor, config, console, remark)
             thread = threading.Thread(target=show.run, args=(over,), name="show")
             thread.start()
             stack.callback(thread.join)
@@ -97,16 +103,24 @@ def watch(
 class Show:
     """Prints what changes and, on a terminal, keeps a table of all cameras below it."""
 
-    def __init__(self, supervisor: Supervisor, config: Config, console: Console) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        config: Config,
+        console: Console,
+        remark: Callable[[Live], str],
+    ) -> None:
         """Prepare to show.
 
         Args:
             supervisor: Whose workers are shown.
             config: Names the cameras.
             console: Where to show.
+            remark: Hears all news; what it answers to an event is shown with it.
         """
         self._supervisor = supervisor
         self._console = console
+        self._remark = remark
         cameras = [name for name, camera in config.cameras.items() if camera.enabled]
         self._view = LiveView(cameras)
 
@@ -131,10 +145,11 @@ class Show:
 
     def _take(self, news: Iterable[Live]) -> None:
         for live in news:
+            remark = self._remark(live)
             if live.kind == "score":
                 self._view.tell_score(live.camera, live.body, time.monotonic())
             elif (line := event_line(live.body)) is not None:
-                self._say(line)
+                self._say(f"{line}{remark}")
         for camera, status in camera_statuses(self._supervisor.statuses).items():
             if self._view.tell_status(camera, status):
                 self._say(f"{camera}: {status}")

@@ -1,0 +1,114 @@
+"""`vedette demo`: the whole pipeline on a made street, over real RTSP, against the known truth."""
+
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from cameras.address import redact
+from cameras.opening import SourceOptions
+from cameras.rtsp_server import Guard, Mount, RtspServer
+from cameras.synthetic import open_synthetic, planned_demo
+from pipeline.cli.demo_verdict import verdict_table
+from pipeline.cli.demo_witness import Witness
+from pipeline.cli.run import watch
+from pipeline.config import load_config
+from pipeline.runtime.local import local_service
+from pipeline.runtime.signals import stop_on_signals
+from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
+
+CAMERA = "street"
+FRAMES_PER_SECOND = 15
+_TURN_SECONDS = 0.2
+
+_CONFIGURATION = """\
+# Written by `vedette demo`. The camera, its user and its password lived as long as the demo.
+cameras:
+  {camera}:
+    source: {{url: "{address}"}}
+detect: {{fps: 10}}
+# Ten clips in six seconds, so that there is something to see soon.
+adapt: {{frames: 10, interval: 0.6, calibrate: 45}}
+# Things happen five seconds apart here, and each shall be told.
+alert: {{min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
+metrics: {{port: 0}}
+"""
+
+
+def demo(seconds: float, seed: int, data_folder: Path) -> None:
+    """Watch a made street for a while, and tell how well it went.
+
+    Args:
+        seconds: Ends by itself after so long.
+        seed: Which street, 0 or more.
+        data_folder: Gets a folder of its own for every demo.
+
+    Raises:
+        ValueError: the seed is negative.
+        OSError: the data folder cannot be written.
+        SystemExit: with 1, a worker was given up.
+    """
+    street = open_synthetic(
+        f"synthetic:street?seed={seed}&plan=demo&fps={FRAMES_PER_SECOND}", SourceOptions()
+    )
+    stop = stop_on_signals()
+    console = Console()
+    folder = data_folder / time.strftime("%Y-%m-%d_%H-%M-%S")
+    folder.mkdir(parents=True)
+    guard = Guard("demo", secrets.token_urlsafe(9))
+    mounts = {CAMERA: Mount(lambda: street, frames_per_second=FRAMES_PER_SECOND)}
+    with RtspServer(mounts, guard=guard) as server:
+        _say(console, "Drawing a street …")
+        while not street.started.wait(_TURN_SECONDS) and not stop.is_set():
+            pass
+        address = server.address(CAMERA)
+        config_path = folder / "vedette.yaml"
+        config_path.write_text(_CONFIGURATION.format(camera=CAMERA, address=address))
+        config = load_config(config_path)
+        level = "WARNING"
+        redactor = Redactor(secrets_of(config.model_dump(mode="json")))
+        set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
+        planned = planned_demo(seconds)
+        _say(console, f"A made street is on the air: {redact(address)}")
+        _say(console, f"Configuration, events and pictures: {folder}")
+        if planned:
+            _say(
+                console,
+                f"Nothing out of place happens in the first {planned[0].start_seconds:.0f} s; "
+                "Ctrl-C ends the demo.",
+            )
+        witness = Witness(planned, street.started_at or time.time())
+        with local_service(config, folder, level) as supervisor:
+            outcome = watch(supervisor, config, stop, console, seconds, witness.hear)
+    _sum_up(console, witness)
+    for name, why in outcome.failed.items():
+        print(f"vedette: {name}: {why}", file=sys.stderr)
+    if outcome.failed:
+        raise SystemExit(1)
+
+
+def _sum_up(console: Console, witness: Witness) -> None:
+    """Tell how it went, the bad news too."""
+    verdict = witness.verdict()
+    console.print()
+    if verdict.judged:
+        console.print(verdict_table(verdict))
+        console.print()
+        _say(console, f"caught: {verdict.caught} of {len(verdict.judged)} planned anomalies")
+    when = ", ".join(f"at {event.began_seconds:.1f} s" for event in verdict.false_alarms)
+    _say(console, f"false alarms: {len(verdict.false_alarms)}{f' ({when})' if when else ''}")
+    first, latency = witness.seconds_to_first_score, witness.latency_seconds
+    _say(console, f"first score: {'none' if first is None else f'after {first:.1f} s'}")
+    if latency is not None:
+        _say(
+            console,
+            f"frames: {witness.frames_scored} scored, {witness.frames_dropped} dropped, "
+            f"{latency * 1000:.0f} ms from a frame's arrival to its score (median)",
+        )
+
+
+def _say(console: Console, line: str) -> None:
+    # Soft: a path that is broken over lines cannot be clicked or copied.
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

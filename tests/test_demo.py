@@ -1,0 +1,144 @@
+"""The demo: what it says of itself is true, and nobody learns the password."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cameras.synthetic import PlannedAnomaly
+from pipeline.cli.demo_verdict import ToldEvent, judge, planned_at, verdict_table
+from pipeline.cli.demo_witness import Witness
+from pipeline.transport.messages import Live
+
+CYCLIST = PlannedAnomaly("cyclist", 70.0, 6.0)
+RUNNER = PlannedAnomaly("runner", 80.0, 6.0)
+PLAN = (CYCLIST, RUNNER)
+
+
+def told(began: float, ended: float | None, after: float = 0.6) -> ToldEvent:
+    return ToldEvent(f"e{began}", began, began + after, ended)
+
+
+def test_an_event_during_an_anomaly_catches_it() -> None:
+    verdict = judge(PLAN, [told(71.0, 75.0)], until=120.0)
+    first, second = verdict.judged
+    assert first.seconds_to_detect == pytest.approx(1.6)
+    assert second.event is None
+    assert second.seconds_to_detect is None
+    assert verdict.caught == 1
+    assert verdict.false_alarms == ()
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "caught"),
+    [
+        (60.0, 69.9, None),
+        (60.0, 70.5, CYCLIST),
+        (77.4, 78.0, CYCLIST),
+        (77.6, 79.0, None),
+        (86.0, None, RUNNER),
+        (90.0, None, None),
+    ],
+)
+def test_what_an_event_belongs_to(
+    began: float, ended: float | None, caught: PlannedAnomaly | None
+) -> None:
+    verdict = judge(PLAN, [told(began, ended)], until=120.0)
+    assert [one.planned for one in verdict.judged if one.event] == ([caught] if caught else [])
+    assert len(verdict.false_alarms) == (caught is None)
+
+
+def test_an_event_that_never_ends_catches_no_more_than_was_watched() -> None:
+    verdict = judge(PLAN, [told(71.0, None)], until=79.0)
+    assert [one.planned for one in verdict.judged] == [CYCLIST]
+    assert verdict.caught == 1
+
+
+def test_an_event_over_two_anomalies_catches_both_the_second_at_once() -> None:
+    verdict = judge(PLAN, [told(71.0, 85.0)], until=120.0)
+    assert verdict.caught == 2
+    assert verdict.judged[1].seconds_to_detect == 0.0
+
+
+def test_while_an_event_goes_on_what_comes_later_is_no_reason_for_it() -> None:
+    assert planned_at(PLAN, 60.0, None) == ()
+    assert planned_at(PLAN, 75.0, None) == (CYCLIST,)
+
+
+def test_the_table_says_what_was_missed() -> None:
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(verdict_table(judge(PLAN, [told(71.0, 75.0)], until=120.0)))
+    console.file.close()
+    rows = [re.split(r"\s{2,}", line.strip()) for line in console.export_text().splitlines()]
+    assert ["cyclist", "70.0 s", "76.0 s", "yes", "1.6 s"] in rows
+    assert ["runner", "80.0 s", "86.0 s", "missed"] in rows
+
+
+def score(captured_at: float, value: float | None, dropped: int = 0) -> Live:
+    body = {"scored_at": captured_at + 0.05, "captured_at": captured_at, "dropped": dropped}
+    return Live("street", "score", {**body, "score": value})
+
+
+def event(started_at: float, ended_at: float | None = None) -> Live:
+    body = {"id": f"street-{started_at}", "started_at": started_at, "ended_at": ended_at}
+    return Live("street", "event", body)
+
+
+def test_the_witness_counts_from_the_start_of_the_scene() -> None:
+    now = 1000.0
+    witness = Witness(PLAN, scene_started_at=990.0, clock=lambda: now)
+    assert witness.hear(score(1004.0, None)) == ""
+    assert witness.seconds_to_first_score is None
+    assert witness.latency_seconds is None
+    for captured_at in (1008.0, 1020.0, 1090.0):
+        witness.hear(score(captured_at, 0.2, dropped=3))
+    assert witness.seconds_to_first_score == pytest.approx(8.05)
+    assert witness.latency_seconds == pytest.approx(0.05)
+    assert (witness.frames_scored, witness.frames_dropped) == (3, 3)
+
+    now = 1062.5
+    assert witness.hear(event(1062.0)) == "\n    planned now: cyclist"
+    now = 1066.0
+    assert witness.hear(event(1062.0, 1065.0)) == ""
+    now = 1091.0
+    assert witness.hear(event(1090.5)) == "\n    nothing is planned now"
+
+    verdict = witness.verdict()
+    assert [one.seconds_to_detect for one in verdict.judged] == [pytest.approx(2.5), None]
+    assert [alarm.began_seconds for alarm in verdict.false_alarms] == [pytest.approx(100.5)]
+
+
+def test_a_demo_until_it_is_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "demo", "--data-folder", str(tmp_path)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "street: adapting" in line:  # frames have come over RTSP, past its guard
+                process.send_signal(signal.SIGINT)
+                break
+        rest, errors = process.communicate(timeout=60)
+    output = "".join(lines) + rest
+    assert process.returncode == 0, output + errors
+
+    (folder,) = tmp_path.iterdir()
+    configuration = (folder / "vedette.yaml").read_text()
+    found = re.search(r"rtsp://demo:([^@]+)@127\.0\.0\.1:\d+/street", configuration)
+    assert found is not None
+    assert "rtsp://***@127.0.0.1" in output
+    assert str(folder) in output
+    assert "false alarms: 0" in output
+    logs = "".join(path.read_text() for path in folder.rglob("*.log"))
+    assert found[1] not in output + errors + logs
