@@ -48,7 +48,7 @@ def test_score_label_is_in_the_corner_only() -> None:
 
 def test_score_strip_shows_height_and_alarm() -> None:
     quiet = draw_score_strip(street(), [0.1] * 50, capacity=100)
-    loud = draw_score_strip(street(), [0.1] * 49 + [1.9], capacity=100)
+    loud = draw_score_strip(street(), [0.1] * 49 + [2.9], capacity=100)
     assert quiet.shape == (288, 320, 3)
     np.testing.assert_array_equal(quiet[:240], street())
     red = (loud[240:].astype(int)[..., 0] - loud[240:].astype(int)[..., 2]) > 100

@@ -15,7 +15,7 @@ _DARKEST_LEVEL = 80  # of 255
 _INVISIBLE = 0.01
 _STRIP_SHARE = 5  # the strip is one fifth of the frame's height
 _STRIP_LEAST_PIXELS = 40
-_STRIP_TOP_SCORE = 2.0
+_STRIP_TOP_SCORE = 3.0
 _BACKGROUND = (24, 24, 28)
 _QUIET = (150, 190, 220)
 _ALARM = (255, 96, 64)
@@ -61,7 +61,8 @@ def draw_score_strip(
             the newest are shown.
 
     Returns:
-        uint8 (H + h, W, 3), RGB, with h even: about a fifth of H. The line across is the threshold.
+        uint8 (H + h, W, 3), RGB, with h even: about a fifth of H. The line across is
+        the threshold, the upper edge three times that.
     """
     height, width = pixels.shape[:2]
     strip_height = max(_STRIP_LEAST_PIXELS, height // _STRIP_SHARE) // 2 * 2

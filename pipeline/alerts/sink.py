@@ -93,10 +93,11 @@ class AlertSink:
         self._clock = clock
         self._floods = FloodCounter(LOG)
         self._cameras = context.spec.config.cameras
-        self._known = {name for name in logs if store.tracker(name) is not None}
+        states = {name: store.tracker(name) for name in logs}
+        self._known = {name for name, state in states.items() if state is not None}
         self._watches = {
             name: CameraWatch(
-                log, EventTracker(event_settings(self._cameras[name].alert), store.tracker(name))
+                log, EventTracker(event_settings(self._cameras[name].alert), states[name])
             )
             for name, log in logs.items()
         }

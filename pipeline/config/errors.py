@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-_USER_INFO = re.compile(r"://.*@")
+from cameras.address import redact
+
 _QUERY = re.compile(r"(://[^?]*\?).*")
 _LONGEST_SHOWN = 60
 
@@ -53,5 +54,5 @@ def shown(value: object) -> str:
         return "nothing"
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    text = _QUERY.sub(r"\1***", _USER_INFO.sub("://***@", value))
+    text = _QUERY.sub(r"\1***", redact(value))
     return f'"{text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"}"'

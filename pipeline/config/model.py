@@ -5,7 +5,6 @@ settings of `detect`, `adapt` and `alert` hold for all cameras, and each camera 
 `Config` holds them merged, so that `config.cameras[name].detect` is all that a stage needs.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,9 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from cameras.address import kind_of
+
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LEAST_POINTS = 3
 
 
@@ -133,7 +133,7 @@ class Storage(Section):
 class Source(Section):
     """Where the frames of a camera come from; a plain string stands for its url."""
 
-    url: str = Field(min_length=1, repr=False)
+    url: str = Field(repr=False)
     """rtsp:// URL, path of a video file, path of a folder of images, or synthetic:…"""
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP media travels."""
@@ -155,12 +155,8 @@ class Source(Section):
 
     @field_validator("url")
     @classmethod
-    def _scheme_is_known(cls, url: str) -> str:
-        scheme = _SCHEME.match(url)
-        if scheme and scheme[1].lower() not in ("rtsp", "rtsps"):
-            raise ValueError(
-                "want rtsp://…, rtsps://…, synthetic:… or the path of a file or folder"
-            )
+    def _is_well_formed(cls, url: str) -> str:
+        kind_of(url)
         return url
 
 

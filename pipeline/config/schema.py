@@ -10,7 +10,7 @@ def config_schema() -> str:
     schema = Config.model_json_schema()
     source = schema["$defs"]["Source"]
     # A validator takes a plain string for the url; the schema cannot know that by itself.
-    schema["$defs"]["Source"] = {"anyOf": [{"type": "string", "minLength": 1}, source]}
+    schema["$defs"]["Source"] = {"anyOf": [{"type": "string"}, source]}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Vedette configuration"
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
