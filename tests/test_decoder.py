@@ -54,7 +54,7 @@ def test_each_connection_is_counted_from_0() -> None:
 
 def test_the_numbers_of_a_later_life_are_those_of_the_first() -> None:
     whole = list(number(pictures(100, rate=25.0), lambda: Sampler(10.0)))
-    later = list(number(pictures(100, rate=25.0), lambda: Sampler(10.0), Progress(1, 20, 16, 0)))
+    later = list(number(pictures(100, rate=25.0), lambda: Sampler(10.0), Progress(1, 20, 16)))
     assert [frame.index for frame in later] == list(range(16, 40))
     assert [frame.context for frame in later] == [True] * 5 + [False] * 19
     for frame in later:
@@ -66,7 +66,7 @@ def test_earlier_connections_are_not_done_again() -> None:
         for connection in (1, 2, 3):
             yield from pictures(3, connection=connection)
 
-    assert numbered(passes(), Progress(2, 1, 1, 0)) == [
+    assert numbered(passes(), Progress(2, 1, 1)) == [
         (2, 1, True),
         (2, 2, False),
         (3, 0, False),
@@ -123,7 +123,7 @@ def test_what_a_live_camera_loses_is_counted() -> None:
 def test_a_paced_recording_takes_its_time_but_not_for_what_is_skipped() -> None:
     mailbox = Mailbox("wait", 99)
     begin = time.monotonic()
-    decoded(pictures(60), mailbox, pace="live", done=Progress(1, 57, 53, 0))
+    decoded(pictures(60), mailbox, pace="live", done=Progress(1, 57, 53))
     seconds = time.monotonic() - begin
     letters = emptied(mailbox)
     assert [letter.frame.index for letter in letters] == list(range(53, 60))

@@ -123,9 +123,9 @@ def test_progress_never_passes_a_frame_that_is_not_done() -> None:
     assert in_flight.done(Done(1, 12))
     assert in_flight.done(Done(1, 11))
     assert not in_flight.done(Done(1, 11))
-    assert in_flight.progress == Progress(connection=1, index=9, context_index=5, dropped=0)
+    assert in_flight.progress == Progress(connection=1, index=9, context_index=5)
     assert in_flight.done(Done(1, 10))
-    assert in_flight.progress == Progress(connection=1, index=12, context_index=8, dropped=0)
+    assert in_flight.progress == Progress(connection=1, index=12, context_index=8)
 
 
 def test_progress_before_the_first_done() -> None:
@@ -139,14 +139,14 @@ def test_another_connection_has_its_own_context() -> None:
     in_flight = finished(10)
     in_flight.send(message(0, connection=2))
     in_flight.done(Done(2, 0))
-    assert in_flight.progress == Progress(connection=2, index=0, context_index=0, dropped=0)
+    assert in_flight.progress == Progress(connection=2, index=0, context_index=0)
 
 
 def test_a_later_worker_goes_on_with_what_it_remembers() -> None:
     in_flight = InFlight()
     for index in (5, 6, 7, 8, 9):
         in_flight.remember(message(index))
-    assert in_flight.progress == Progress(connection=1, index=9, context_index=5, dropped=0)
+    assert in_flight.progress == Progress(connection=1, index=9, context_index=5)
     in_flight.welcome(greeting())
     assert keys(in_flight.send(message(10))) == [(n, True) for n in range(5, 10)] + [(10, False)]
 

@@ -57,15 +57,6 @@ def test_the_count_begins_anew_with_a_connection() -> None:
     assert taken(mailbox) == [(2, 0, 0)]
 
 
-def test_the_count_goes_on_where_an_earlier_worker_was() -> None:
-    mailbox = Mailbox("newest", 1, connection=1, dropped=5)
-    mailbox.put(frame(20))
-    mailbox.put(frame(21))
-    assert taken(mailbox) == [(1, 21, 6)]
-    mailbox.put(frame(0, connection=2))
-    assert taken(mailbox) == [(2, 0, 0)]
-
-
 def test_wait_loses_nothing() -> None:
     mailbox = Mailbox("wait", capacity=2)
     most = 0

@@ -8,7 +8,7 @@ import pytest
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.progress import ProgressFile
 
-PROGRESS = Progress(connection=1000, index=41, context_index=37, dropped=0)
+PROGRESS = Progress(connection=1000, index=41, context_index=37)
 
 
 def test_nothing_at_first(tmp_path: Path) -> None:

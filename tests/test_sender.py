@@ -85,7 +85,7 @@ def test_a_file_to_its_end(run: RunInfo, scorer: SceneScorer) -> None:
         thread.join(20)
         assert not thread.is_alive(), "it ends by itself once all is done"
     assert [score.index for score in sink.scores] == list(range(40))
-    assert progress_of(run) == Progress(connection=1, index=39, context_index=35, dropped=0)
+    assert progress_of(run) == Progress(connection=1, index=39, context_index=35)
 
 
 def test_the_scorer_comes_late_and_is_replaced(run: RunInfo, scorer: SceneScorer) -> None:
@@ -132,7 +132,7 @@ def test_an_earlier_life_is_gone_on_with(run: RunInfo, scorer: SceneScorer) -> N
             first.close()
             thread.join(20)
         done = progress_of(run)
-        assert done == Progress(connection=1, index=29, context_index=25, dropped=0)
+        assert done == Progress(connection=1, index=29, context_index=25)
         second = Mailbox("wait", 99)
         with sending(run, second) as (_, thread):
             for frame in frames[done.context_index :]:

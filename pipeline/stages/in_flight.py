@@ -20,8 +20,6 @@ class Progress:
     """Newest frame that is done, with all before it done too."""
     context_index: int
     """Oldest frame that the clips of its successors reach back to; at most `index`."""
-    dropped: int
-    """Frames of the connection that were dropped before the newest, in all."""
 
 
 class InFlight:
@@ -59,7 +57,7 @@ class InFlight:
         if not self._context:
             return None
         newest = self._context[-1]
-        return Progress(newest.connection, newest.index, self._context[0].index, newest.dropped)
+        return Progress(newest.connection, newest.index, self._context[0].index)
 
     def doubt(self) -> None:
         """The scoring worker is silent or away: send nothing more before its next `Welcome`.

@@ -1,8 +1,8 @@
 """The ingest worker of one camera: pictures in, numbered frames out to the scoring worker.
 
 Two threads. The decoder takes pictures as they come and puts frames into the mailbox; the sender
-owns the socket and keeps every frame until it is done. A recording goes on where the last worker
-of the same run got to; a live camera cannot.
+owns the socket and keeps every frame until it is done. A recording of which no frame may be lost
+goes on where the last worker of the same run got to; a live camera cannot.
 """
 
 import logging
@@ -44,22 +44,17 @@ def run(context: WorkerContext) -> None:
     settings = context.spec.config.cameras[camera]
     run_info = context.spec.run
     live = kind_of(settings.source.url) == "rtsp"
-    progress = None
-    if not live:
+    policy = mailbox_policy(settings.source, live)
+    progress, done, connection = None, None, context.incarnation
+    if policy == "wait" and not live:
         path = run_info.data_folder / "state" / f"{camera}.json"
         progress = ProgressFile(path, run_info.started_ms)
-    done = progress.load() if progress else None
+        done = progress.load()
+        connection = done.connection if done else run_info.started_ms
     if done is not None:
         LOG.info("camera %s: goes on after frame %d", camera, done.index)
-    supervisor = camera_supervisor(
-        camera, settings.source, done.connection if done else run_info.started_ms
-    )
-    mailbox = Mailbox(
-        mailbox_policy(settings.source, live),
-        MAILBOX_CAPACITY,
-        done.connection if done else None,
-        done.dropped if done else 0,
-    )
+    supervisor = camera_supervisor(camera, settings.source, connection)
+    mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
     reporter = Reporter(context, supervisor, live)

@@ -29,16 +29,12 @@ class Mailbox:
     file no frame may be lost.
     """
 
-    def __init__(
-        self, policy: Policy, capacity: int, connection: int | None = None, dropped: int = 0
-    ) -> None:
+    def __init__(self, policy: Policy, capacity: int) -> None:
         """Start empty and open.
 
         Args:
             policy: What happens when it is full.
             capacity: Frames that a "wait" mailbox holds, >= 1; "newest" always holds one.
-            connection: One that an earlier worker began; None: there was none.
-            dropped: Frames that it dropped of that connection.
 
         Raises:
             ValueError: no room for a frame.
@@ -50,8 +46,8 @@ class Mailbox:
         self._letters: deque[Letter] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._connection = connection
-        self._dropped = dropped
+        self._connection: int | None = None
+        self._dropped = 0
 
     @property
     def depth(self) -> int:
