@@ -11,7 +11,7 @@ from models.adaptation import AdaptedScene, adapt, standardised_energy
 from models.checkpoint import fingerprint, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
-from models.scene_model import SceneModel
+from models.scene_model import Observation, SceneModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,15 +98,31 @@ class SceneScorer:
         maps: Tensor | None = None
         for scene in {id(scene): scene for scene in scenes}.values():
             places = [number for number, other in enumerate(scenes) if other is scene]
-            terms = self.model.terms(observation[places], scene.dictionary)
-            some_energies, some_maps = standardised_energy(
-                terms, scene.term_mean, scene.term_spread, self.model.weights()
-            )
+            some = self._score_observed(observation[places], scene)
             if maps is None:
-                maps = torch.empty(len(scenes), *some_maps.shape[1:])
-            energies[places] = some_energies.float().cpu()
-            maps[places] = some_maps.float().cpu()
+                maps = torch.empty(len(scenes), *some.maps.shape[1:])
+            energies[places] = some.energies
+            maps[places] = some.maps
         return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps)
+
+    @torch.no_grad()
+    def score_in_each(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Scores]:
+        """Score the same clips in every one of several scenes; the network looks only once.
+
+        Args:
+            clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            scenes: Any number.
+
+        Returns:
+            For each scene what `score` would give.
+
+        Raises:
+            ValueError: as `score`.
+        """
+        for scene in scenes:
+            self._check(scene, (clips.shape[2], clips.shape[3]))
+        observation = self.model.observe(clips.to(self.device))
+        return [self._score_observed(observation, scene) for scene in scenes]
 
     def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
         """|∇ₓE| of the newest frame (paper, section 3.3).
@@ -132,6 +148,13 @@ class SceneScorer:
             CheckpointError: missing, damaged, or a scene of another model.
         """
         return load_scene(path, self.model_id, self.device)
+
+    def _score_observed(self, observation: Observation, scene: AdaptedScene) -> Scores:
+        terms = self.model.terms(observation, scene.dictionary)
+        energies, maps = standardised_energy(
+            terms, scene.term_mean, scene.term_spread, self.model.weights()
+        )
+        return Scores(energies.float().cpu(), maps.float().cpu())
 
     def _check(self, scene: AdaptedScene, size_hw: tuple[int, int]) -> None:
         if scene.model_id != self.model_id:

@@ -66,6 +66,16 @@ def test_a_batch_over_scenes_gives_what_each_clip_gives_alone(scorer: SceneScore
         assert torch.allclose(together.maps[number], alone.maps[0], atol=1e-3)
 
 
+def test_one_look_gives_the_scores_of_every_scene(scorer: SceneScorer) -> None:
+    length = length_of(scorer)
+    scenes = [scorer.adapt(make_clips(3, length, seed=seed)) for seed in (1, 4)]
+    clips = make_clips(2, length, seed=2, intruder=True)
+    for scene, scores in zip(scenes, scorer.score_in_each(clips, scenes), strict=True):
+        expected = scorer.score(clips, [scene] * 2)
+        torch.testing.assert_close(scores.energies, expected.energies, rtol=0, atol=1e-5)
+        torch.testing.assert_close(scores.maps, expected.maps, rtol=0, atol=1e-5)
+
+
 def test_adaptation_is_deterministic(scorer: SceneScorer) -> None:
     support = make_clips(3, length_of(scorer), seed=1)
     first, second = scorer.adapt(support), scorer.adapt(support)

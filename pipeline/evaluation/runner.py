@@ -200,8 +200,7 @@ def score_clip(
         clips = np.stack(
             [buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)) for frame in frames]
         )
-        for number, scene in enumerate(scenes):
-            scores = scorer.score(torch.from_numpy(clips), [scene] * len(frames))
+        for number, scores in enumerate(scorer.score_in_each(torch.from_numpy(clips), scenes)):
             energies[number].append(scores.energies.numpy().astype(np.float64))
             highest = int(scores.energies.argmax())
             energy = float(scores.energies[highest])
