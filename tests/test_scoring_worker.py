@@ -1,12 +1,14 @@
 """The scoring worker between real sockets: every frame once, whoever sends twice or dies."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from stage_parts import (
     CollectingSink,
     noise_frames,
@@ -17,7 +19,7 @@ from stage_parts import (
     worker_context,
 )
 
-from models import SceneScorer
+from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.scene_store import SceneStore
@@ -212,3 +214,59 @@ def test_a_restarted_scorer_gives_the_same_energies(
         assert score.state == expected.state
         assert score.energy == pytest.approx(expected.energy, abs=1e-5)
         assert score.score == pytest.approx(expected.score, abs=1e-5)
+
+
+class PatientScorer(SceneScorer):
+    """Begins to adapt only when it may."""
+
+    def __init__(self, scorer: SceneScorer) -> None:
+        super().__init__(scorer.model, scorer.model_id, scorer.device)
+        self.may = threading.Event()
+        self.failures = 0
+
+    def adapt(self, support: torch.Tensor) -> AdaptedScene:
+        assert self.may.wait(20)
+        if self.failures > 0:
+            self.failures -= 1
+            raise ValueError("a support of nothing")
+        return super().adapt(support)
+
+
+def test_nobody_waits_for_the_scene_of_another_camera(run: RunInfo, scorer: SceneScorer) -> None:
+    patient = PatientScorer(scorer)
+    street = noise_frames("street", 30, seed=0)
+    sender = threading.Thread(target=send_all, args=(run, street))
+    with scoring(context_for(run, "street", "yard"), patient), CollectingSink(run) as sink:
+        sender.start()
+        send_all(run, noise_frames("yard", 5, seed=1))
+        wait_for(lambda: len(sink.of("street")) == 9)
+        send_all(run, noise_frames("yard", 5, seed=1, connection=2))
+        assert len(sink.of("yard")) == 10
+        assert [score.state for score in sink.of("street")] == ["collecting"] * 8 + ["fitting"]
+        patient.may.set()
+        sender.join(20)
+    assert indexes(sink.of("street")) == list(range(30))
+    assert {score.state for score in sink.of("street")[9:]} == {"calibrating", "ready"}
+
+
+def test_a_support_that_cannot_be_used_is_collected_anew(
+    run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    patient = PatientScorer(scorer)
+    patient.failures = 1
+    patient.may.set()
+    context = context_for(run, "street")
+    with scoring(context, patient), CollectingSink(run) as sink:
+        send_all(run, noise_frames("street", 30, seed=0))
+    states = [score.state for score in sink.scores]
+    assert states[:10] == ["collecting"] * 8 + ["fitting", "collecting"]
+    assert states[-1] in ("calibrating", "ready")
+    assert counter(context, "vedette_adaptations_total", camera="street", result="failed") == 1
+    assert "camera street: adapting anew, as it failed: a support of nothing" in caplog.text
+
+
+def wait_for(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.01)

@@ -46,6 +46,11 @@ class Lane:
         """Frames whose turn has not come."""
         return len(self._queue)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a frame can be served; while the scene is made, all wait for it."""
+        return bool(self._queue) and self.adaptation.state != "fitting"
+
     def take(self, frame: FrameMessage) -> bool:
         """Take a frame, unless it came before.
 

@@ -1,11 +1,14 @@
 """Makes the scenes of all cameras, keeps them on disk, and counts what becomes of them."""
 
 import logging
+import threading
 import time
+from dataclasses import dataclass
+from queue import SimpleQueue
 
 import torch
 
-from models import SceneScorer
+from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.scene_store import SceneStore
@@ -14,14 +17,32 @@ from pipeline.telemetry.metrics import Metrics
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class _Fit:
+    """A scene on its way."""
+
+    camera: str
+    adaptation: Adaptation
+    scene: AdaptedScene | None = None
+    failure: Exception | None = None
+    seconds: float = 0.0
+
+
 class SceneKeeper:
-    """Between the adaptations, the model and the disk. A full disk loses no more than a restart."""
+    """Between the adaptations, the model and the disk. A full disk loses no more than a restart.
+
+    Scenes are made in a thread, one after the other, so that no camera waits for another one's.
+    """
 
     def __init__(self, scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> None:
         self._scorer = scorer
         self._store = store
         self._metrics = metrics
         self._adapted_at: dict[str, float] = {}
+        self._asked: SimpleQueue[_Fit] = SimpleQueue()
+        self._made: SimpleQueue[_Fit] = SimpleQueue()
+        # A daemon: a scene that is not wanted any more does not hold up the end of the process.
+        threading.Thread(target=self._work, name="adaptation", daemon=True).start()
 
     def begin(
         self, camera: str, settings: AdaptationSettings, size_hw: tuple[int, int]
@@ -35,21 +56,33 @@ class SceneKeeper:
         LOG.info("camera %s: goes on with its kept scene", camera)
         return Adaptation(settings, kept.scene, kept.calibration)
 
-    def fit(self, camera: str, adaptation: Adaptation) -> bool:
-        """Make the scene of an adaptation that is fitting.
+    def fit(self, camera: str, adaptation: Adaptation) -> None:
+        """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
+        self._asked.put(_Fit(camera, adaptation))
+
+    def fitted(self) -> list[str]:
+        """Hand the scenes that are made meanwhile to their adaptations.
 
         Returns:
-            False where the support cannot be used, and is to be collected anew.
+            The cameras whose support cannot be used, and is to be collected anew.
         """
-        begin = time.monotonic()
-        try:
-            scene = self._scorer.adapt(torch.from_numpy(adaptation.support))
-            adaptation.fitted(scene)
-        except ValueError as error:
-            LOG.warning("camera %s: adapting anew, as it failed: %s", camera, error)
-            self._metrics.adaptations.labels(camera, "failed").inc()
-            return False
-        seconds = time.monotonic() - begin
+        failed = []
+        while not self._made.empty():
+            fit = self._made.get()
+            try:
+                if fit.failure is not None:
+                    raise fit.failure
+                assert fit.scene is not None  # there is one or the other
+                fit.adaptation.fitted(fit.scene)
+            except ValueError as error:
+                LOG.warning("camera %s: adapting anew, as it failed: %s", fit.camera, error)
+                self._metrics.adaptations.labels(fit.camera, "failed").inc()
+                failed.append(fit.camera)
+            else:
+                self._keep(fit.camera, fit.scene, fit.seconds)
+        return failed
+
+    def _keep(self, camera: str, scene: AdaptedScene, seconds: float) -> None:
         LOG.info("camera %s: adapted to %d clips in %.2f s", camera, scene.shots, seconds)
         self._metrics.stage_latency_seconds.labels("adapt").observe(seconds)
         self._metrics.adaptations.labels(camera, "ok").inc()
@@ -58,7 +91,17 @@ class SceneKeeper:
             self._store.save_scene(camera, scene)
         except OSError as error:
             LOG.warning("camera %s: the scene could not be kept: %s", camera, error)
-        return True
+
+    def _work(self) -> None:
+        while True:
+            fit = self._asked.get()
+            begin = time.monotonic()
+            try:
+                fit.scene = self._scorer.adapt(torch.from_numpy(fit.adaptation.support))
+            except Exception as error:
+                fit.failure = error
+            fit.seconds = time.monotonic() - begin
+            self._made.put(fit)
 
     def calibrated(self, camera: str, calibration: Calibration) -> None:
         """Keep a calibration that has just become final."""

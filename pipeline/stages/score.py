@@ -104,7 +104,10 @@ class ScoringWorker:
 
     def _step(self) -> None:
         self._context.pulse.beat()
-        self._listen(0.0 if self._has_waiting else _IDLE_SECONDS)
+        ready = any(lane.ready for lane in self._lanes.values())
+        self._listen(0.0 if ready else _IDLE_SECONDS)
+        for camera in self._keeper.fitted():
+            self._lanes[camera].adaptation = Adaptation(self._settings(camera))
         self._work()
         self._keeper.tell_ages()
 
@@ -114,11 +117,7 @@ class ScoringWorker:
 
     @property
     def _busy(self) -> bool:
-        return self._scores.unacknowledged > 0 or self._has_waiting
-
-    @property
-    def _has_waiting(self) -> bool:
-        return any(lane.depth for lane in self._lanes.values())
+        return self._scores.unacknowledged > 0 or any(lane.depth for lane in self._lanes.values())
 
     def _listen(self, timeout_seconds: float) -> None:
         wait(timeout_seconds, self._frames, self._scores)
@@ -155,7 +154,7 @@ class ScoringWorker:
 
     def _work(self) -> None:
         """Serve one frame of each of the cameras that were not served for longest."""
-        waiting = [name for name, lane in self._lanes.items() if lane.depth]
+        waiting = [name for name, lane in self._lanes.items() if lane.ready]
         waiting.sort(key=self._served.__getitem__)
         self._batches += 1
         groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
@@ -169,9 +168,8 @@ class ScoringWorker:
                 groups[work.clip.shape].append(work)
                 continue
             self._send(work.frame, work.waiting)
-            lane = self._lanes[camera]
-            if lane.adaptation.state == "fitting" and not self._keeper.fit(camera, lane.adaptation):
-                lane.adaptation = Adaptation(self._settings(camera))
+            if self._lanes[camera].adaptation.state == "fitting":
+                self._keeper.fit(camera, self._lanes[camera].adaptation)
         for group in groups.values():
             self._score(group)
 
