@@ -60,7 +60,7 @@ class PipelineRun:
             text: str = answer.read().decode()
         return text
 
-    def wait_for(self, condition: Callable[[], bool], timeout_seconds: float = 40.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_seconds: float = 90.0) -> None:
         """Wait until something holds; fails in time where it never does, or the run ends."""
         deadline = time.monotonic() + timeout_seconds
         while not condition():
@@ -104,7 +104,7 @@ def pipeline_run(folder: Path, sources: Mapping[str, object]) -> Iterator[Pipeli
             yield run
         finally:
             run.stop.set()
-            run.wait(40)
+            run.wait(60)
 
 
 def leftovers() -> tuple[set[str], int, set[str]]:

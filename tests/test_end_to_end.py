@@ -11,7 +11,7 @@ from pipeline_run import leftovers, pipeline_run
 FRAMES = 40
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_three_kinds_of_recordings(tmp_path: Path) -> None:
     clip, images = tmp_path / "street.mp4", tmp_path / "images"
     write_video(clip, pictures=walking_box(FRAMES), frames_per_second=10)
@@ -33,7 +33,7 @@ def test_three_kinds_of_recordings(tmp_path: Path) -> None:
             run.wait_for(lambda line=line: line in run.metrics())
         sockets = run.supervisor.run_info.socket_folder
         run.stop.set()
-        assert run.wait(40).failed == {}
+        assert run.wait(60).failed == {}
     assert leftovers() == before
     assert not sockets.exists()
 
@@ -52,13 +52,13 @@ def test_three_kinds_of_recordings(tmp_path: Path) -> None:
         assert (run.data_folder / "scenes" / camera / "scene.json").is_file()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_second_run_goes_on_with_the_kept_scene(tmp_path: Path) -> None:
     clip = tmp_path / "street.mp4"
     write_video(clip, pictures=walking_box(FRAMES), frames_per_second=10)
     sources = {"file": {"url": str(clip), "pace": "fast"}}
     with pipeline_run(tmp_path, sources) as first:
-        assert first.wait(60).failed == {}, "a run of recordings ends by itself"
+        assert first.wait(90).failed == {}, "a run of recordings ends by itself"
     with pipeline_run(tmp_path, sources) as second:
         assert second.wait(60).failed == {}
     scores = second.scores("file")
