@@ -108,9 +108,16 @@ def test_the_witness_counts_from_the_start_of_the_scene() -> None:
     now = 1091.0
     assert witness.hear(event(1090.5)) == "\n    nothing is planned now"
 
-    verdict = witness.verdict()
+    verdict = witness.verdict(watched_seconds=120.0)
     assert [one.seconds_to_detect for one in verdict.judged] == [pytest.approx(2.5), None]
     assert [alarm.began_seconds for alarm in verdict.false_alarms] == [pytest.approx(100.5)]
+
+
+def test_what_a_silent_pipeline_did_not_tell_is_missed() -> None:
+    times = iter((1000.0, 1090.0, 1090.0))
+    witness = Witness(PLAN, scene_started_at=1000.0, clock=lambda: next(times))
+    assert [one.event for one in witness.verdict(120.0).judged] == [None, None]
+    assert [one.planned for one in witness.verdict(75.0).judged] == [CYCLIST]
 
 
 def test_a_demo_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 AnomalyKind = Literal["cyclist", "vehicle", "runner", "left_object", "trespasser"]
-"""Rides on the promenade; drives there; runs; a suitcase left behind; walks on the lawn."""
+"""Rides on the promenade; drives there; runs; luggage left behind; walks on the lawn."""
 
 ANOMALY_KINDS: tuple[AnomalyKind, ...] = get_args(AnomalyKind)
 

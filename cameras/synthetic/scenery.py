@@ -26,7 +26,7 @@ class Scenery:
     cover: Floats
     """How much of a pixel trees and street furniture hide, 0..1, (H, W)."""
     cover_depth: Floats
-    """How far away they are, metres, (H, W); only what is farther is hidden."""
+    """How far away they are, metres, (H, W), infinite where nothing is; they hide the rest."""
     shade: Floats
     """How much of the sunlight does not reach the ground there, 0..1, (H, W)."""
 
@@ -51,7 +51,7 @@ def make_scenery(street: Street) -> Scenery:
     colours[~ground] = np.where(solid[:, None], walls, colours[~ground])
 
     cover = np.zeros(rays.shape[:2], np.float32)
-    cover_depth = np.zeros(rays.shape[:2], np.float32)
+    cover_depth = np.full(rays.shape[:2], np.inf, np.float32)
     for tree in street.trees:  # far to near
         box = _outline(tree, view)
         opacity = _draw_tree(colours[box], tree, street, rays[box], noise)

@@ -1,4 +1,4 @@
-"""Things: bicycle and rider, van, parked car, suitcase, street lamp."""
+"""Things: bicycle and rider, van, parked car, luggage, street lamp."""
 
 from math import cos, pi, sin
 
@@ -16,6 +16,8 @@ from cameras.synthetic.shapes import (
     extrude,
 )
 from cameras.synthetic.surfaces import Colour
+
+Corner = tuple[float, float]
 
 GLASS: Colour = (74, 90, 102)
 TYRE: Colour = (38, 38, 42)
@@ -102,7 +104,7 @@ def _wheels(places: tuple[float, ...], half_width: float, radius: float) -> tupl
 
 
 def _panes(
-    outlines: tuple[tuple[tuple[float, float], ...], ...], half_width: float, colour: Colour
+    outlines: tuple[tuple[Corner, ...], ...], half_width: float, colour: Colour
 ) -> tuple[Plate, ...]:
     """Flat pieces (forward, up) on both sides of a body."""
     return tuple(
@@ -159,37 +161,25 @@ def parked_car(number: int) -> Figure:
     return Figure((), (*lower, *cabin, *panes, *_wheels((-1.25, 1.25), 0.86, 0.31)), ())
 
 
-def suitcase(beside: float = 0.0) -> Figure:
-    """A large suitcase, standing `beside` metres to the left."""
+def luggage(aside: float) -> Figure:
+    """A large suitcase with a bag on top, standing `aside` metres to the right."""
     colour: Colour = (190, 52, 60)
-    body = box((-0.28, 0.28), (beside - 0.16, beside + 0.16), (0.07, 0.8), colour)
+    left = -aside
+    body = box((-0.32, 0.32), (left - 0.19, left + 0.19), (0.07, 0.86), colour)
     bands = tuple(
-        plate
-        for place in (-0.14, 0.14)
-        for plate in _panes(
-            (
-                (
-                    (place - 0.025, 0.07),
-                    (place + 0.025, 0.07),
-                    (place + 0.025, 0.8),
-                    (place - 0.025, 0.8),
-                ),
-            ),
-            0.16,
-            (226, 214, 190),
-        )
+        Plate(tuple((a, b + left, c) for a, b, c in band.points), band.normal, (226, 214, 190))
+        for place in (-0.16, 0.16)
+        for band in _panes((_upright(place, 0.05, 0.07, 0.86),), 0.19, colour)
     )
-    bands = tuple(
-        Plate(tuple((a, b + beside, c) for a, b, c in band.points), band.normal, band.colour)
-        for band in bands
-    )
-    handle = Wire(
-        ((-0.12, beside, 0.8), (-0.12, beside, 1.0), (0.12, beside, 1.0), (0.12, beside, 0.8)),
-        0.018,
-        (60, 60, 64),
-    )
-    feet = tuple(ball((place, beside, 0.05), 0.05, TYRE) for place in (-0.22, 0.22))
-    return Figure((*feet, handle, *body, *bands), (), ())
+    bag = Limb((-0.24, left, 1.02), (0.24, left, 1.02), (0.17, 0.17), (214, 168, 66))
+    feet = tuple(ball((place, left, 0.05), 0.05, TYRE) for place in (-0.24, 0.24))
+    return Figure((), (), (*feet, *body, *bands, bag))
+
+
+def _upright(middle: float, width: float, bottom: float, top: float) -> tuple[Corner, ...]:
+    """Corners (forward, up) of an upright rectangle."""
+    low, high = middle - width / 2, middle + width / 2
+    return ((low, bottom), (high, bottom), (high, top), (low, top))
 
 
 def street_lamp() -> Figure:

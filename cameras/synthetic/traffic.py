@@ -9,7 +9,7 @@ from cameras.synthetic.people import RUN, WALK, Looks, person
 from cameras.synthetic.plan import AnomalyKind, PlannedAnomaly
 from cameras.synthetic.shapes import Figure
 from cameras.synthetic.street import Street
-from cameras.synthetic.things import cyclist, suitcase, van
+from cameras.synthetic.things import cyclist, luggage, van
 
 WALKERS_AT_ONCE = 4.7
 """How many people are on the way on average, not counting those who keep them company."""
@@ -20,6 +20,7 @@ RIDING_SPEED = 4.4
 DRIVING_SPEED = 3.6
 _MARGIN = 0.8
 """How far outside the picture people set out, metres; their shadows are seen before them."""
+_TRESPASSING_SPEED = 1.75
 _FIRST = 1 << 20  # walkers are numbered from long before the scene begins; seeds are positive
 
 
@@ -173,20 +174,20 @@ class Incidents:
         y = (near + far) / 2
         left, right = self._street.viewpoint.visible_range(y)
         elapsed = seconds - planned.start_seconds
-        way = 1.5 * min(elapsed, planned.duration_seconds - elapsed)
+        way = _TRESPASSING_SPEED * min(elapsed, planned.duration_seconds - elapsed)
         out = 1 if elapsed < planned.duration_seconds / 2 else -1
         from_left = random.random() < 0.5
         x = left - 0.4 + way if from_left else right + 0.4 - way
         placement = Placement(x, y, (float(out if from_left else -out), 0.0))
         looks = Looks.drawn(random)
-        return Actor(person(looks, WALK, 1.5 * elapsed), placement, "trespasser")
+        return Actor(person(looks, WALK, _TRESPASSING_SPEED * elapsed), placement, "trespasser")
 
     def _left_object(
         self, planned: PlannedAnomaly, seconds: float, random: np.random.Generator
     ) -> list[Actor]:
-        """A suitcase: one walker sets it down in passing, another takes it along at the end."""
-        _, far = self._street.walkable("promenade")
-        y, beside = far - 1.15, 0.45
+        """Luggage: one walker sets it down in passing, another takes it along at the end."""
+        near, _ = self._street.walkable("promenade")
+        y, aside = near + 1.0, 0.5
         left, right = self._street.viewpoint.visible_range(y)
         spot = left + (right - left) * float(random.uniform(0.35, 0.65))
         speed = 1.35
@@ -199,8 +200,8 @@ class Incidents:
             figure = person(looks, WALK, speed * (seconds - moment) + 100)
             before = moment == planned.start_seconds
             if seconds < moment if before else seconds > moment:
-                figure = suitcase(beside) + figure
+                figure = figure + luggage(aside)
             found.append(Actor(figure, Placement(x, y), None))
         if planned.start_seconds <= seconds <= planned.end_seconds:
-            found.append(Actor(suitcase(beside), Placement(spot, y), "left_object"))
+            found.append(Actor(luggage(aside), Placement(spot, y), "left_object"))
         return found

@@ -11,7 +11,7 @@ from cameras.address import redact
 from cameras.opening import SourceOptions
 from cameras.rtsp_server import Guard, Mount, RtspServer
 from cameras.synthetic import open_synthetic, planned_demo
-from pipeline.cli.demo_verdict import verdict_table
+from pipeline.cli.demo_verdict import Verdict, verdict_table
 from pipeline.cli.demo_witness import Witness
 from pipeline.cli.run import watch
 from pipeline.config import load_config
@@ -29,10 +29,10 @@ cameras:
   {camera}:
     source: {{url: "{address}"}}
 detect: {{fps: 10}}
-# Ten clips in six seconds, so that there is something to see soon.
-adapt: {{frames: 10, interval: 0.6, calibrate: 45}}
-# Things happen five seconds apart here, and each shall be told.
-alert: {{min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
+# Sixteen clips in eight seconds, so that there is something to see soon.
+adapt: {{frames: 16, interval: 0.5, calibrate: 45}}
+# Short things happen five seconds apart here, and each shall be told.
+alert: {{enter: 0.85, exit: 0.6, min_duration: 0.3, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
 """
 
@@ -82,16 +82,15 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
         witness = Witness(planned, street.started_at or time.time())
         with local_service(config, folder, level) as supervisor:
             outcome = watch(supervisor, config, stop, console, seconds, witness.hear)
-    _sum_up(console, witness)
+    _sum_up(console, witness, witness.verdict(seconds))
     for name, why in outcome.failed.items():
         print(f"vedette: {name}: {why}", file=sys.stderr)
     if outcome.failed:
         raise SystemExit(1)
 
 
-def _sum_up(console: Console, witness: Witness) -> None:
+def _sum_up(console: Console, witness: Witness, verdict: Verdict) -> None:
     """Tell how it went, the bad news too."""
-    verdict = witness.verdict()
     console.print()
     if verdict.judged:
         console.print(verdict_table(verdict))

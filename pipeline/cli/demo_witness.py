@@ -35,7 +35,6 @@ class Witness:
         self._began_at = clock()
         self._events: dict[str, ToldEvent] = {}
         self._latencies: list[float] = []
-        self._watched_seconds = 0.0
         self.seconds_to_first_score: float | None = None
         """From the start of the pipeline; None: there was none."""
         self.frames_dropped = 0
@@ -58,10 +57,16 @@ class Witness:
             return ""
         return self._hear_event(news.body)
 
-    def verdict(self) -> Verdict:
-        """Everything until now against the plan."""
+    def verdict(self, watched_seconds: float) -> Verdict:
+        """Everything that was told against the plan.
+
+        Args:
+            watched_seconds: For how long the pipeline was meant to watch. What began later is left
+                out; what began earlier and was not told is missed, whatever the reason.
+        """
         events = sorted(self._events.values(), key=lambda event: event.began_seconds)
-        return judge(self._planned, events, until=self._watched_seconds)
+        until = min(self._clock(), self._began_at + watched_seconds)
+        return judge(self._planned, events, self._in_scene(until))
 
     def _hear_score(self, body: dict[str, object]) -> None:
         scored_at, captured_at = body["scored_at"], body["captured_at"]
@@ -75,7 +80,6 @@ class Witness:
         if self.seconds_to_first_score is None:
             self.seconds_to_first_score = scored_at - self._began_at
         self._latencies.append(scored_at - captured_at)
-        self._watched_seconds = self._in_scene(captured_at)
 
     def _hear_event(self, body: dict[str, object]) -> str:
         name, started_at, ended_at = str(body["id"]), body["started_at"], body["ended_at"]
