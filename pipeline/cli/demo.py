@@ -29,8 +29,8 @@ cameras:
   {camera}:
     source: {{url: "{address}"}}
 detect: {{fps: 10}}
-# Sixteen clips in eight seconds, so that there is something to see soon.
-adapt: {{frames: 16, interval: 0.5, calibrate: 45}}
+# Twelve clips in six seconds, so that there is something to see soon.
+adapt: {{frames: 12, interval: 0.5, calibrate: 45}}
 # Short things happen five seconds apart here, and each shall be told.
 alert: {{enter: 0.85, exit: 0.6, min_duration: 0.3, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
