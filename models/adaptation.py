@@ -81,7 +81,8 @@ def adapt_observation(
     model: SceneModel, observation: Observation, size_hw: tuple[int, int], model_id: str
 ) -> AdaptedScene:
     """Make a scene from a support that the network has already seen."""
-    left_out = _leave_one_out(model, observation)
+    dictionary = model.dictionary(observation)
+    left_out = _leave_one_out(model, observation, dictionary)
     mean, spread = _term_statistics(model, left_out)
     energies: Sequence[float] = ()
     if left_out:
@@ -90,7 +91,7 @@ def adapt_observation(
             for terms in left_out
         ]
     return AdaptedScene(
-        dictionary=model.dictionary(observation),
+        dictionary=dictionary,
         term_mean=mean,
         term_spread=spread,
         support_energies=tuple(energies),
@@ -100,17 +101,14 @@ def adapt_observation(
     )
 
 
-def _leave_one_out(model: SceneModel, support: Observation) -> list[EnergyTerms]:
-    """Terms of each clip under the dictionary of all the others; none for a single clip."""
+def _leave_one_out(
+    model: SceneModel, support: Observation, dictionary: Dictionary
+) -> list[EnergyTerms]:
+    """Terms of each clip under the atoms of all the others; none for a single clip."""
     shots = support.features.shape[0]
     if shots == 1:
         return []
-    result = []
-    for held_out in range(shots):
-        others = [number for number in range(shots) if number != held_out]
-        dictionary = model.dictionary(support[others])
-        result.append(model.terms(support[[held_out]], dictionary))
-    return result
+    return [model.terms(support[[clip]], dictionary.without(clip)) for clip in range(shots)]
 
 
 def _term_statistics(model: SceneModel, left_out: list[EnergyTerms]) -> tuple[Tensor, Tensor]:

@@ -94,6 +94,8 @@ def save_scene(scene: AdaptedScene, path: Path) -> None:
         "shared": dictionary.shared.contiguous(),
         "mean": dictionary.mean.contiguous(),
         "step": dictionary.step.contiguous(),
+        "own_clip": dictionary.own_clip.contiguous(),
+        "shared_clip": dictionary.shared_clip.contiguous(),
         "term_mean": scene.term_mean.clone(),
         "term_spread": scene.term_spread.clone(),
     }
@@ -125,7 +127,14 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
     try:
         at = {name: tensor.to(device) for name, tensor in tensors.items()}
         return AdaptedScene(
-            dictionary=Dictionary(at["own"], at["shared"], at["mean"], at["step"]),
+            dictionary=Dictionary(
+                at["own"],
+                at["shared"],
+                at["mean"],
+                at["step"],
+                at["own_clip"],
+                at["shared_clip"],
+            ),
             term_mean=at["term_mean"],
             term_spread=at["term_spread"],
             support_energies=tuple(float(e) for e in head["support_energies"]),  # type: ignore[attr-defined]

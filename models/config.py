@@ -42,6 +42,8 @@ class SceneModelConfig:
     """Soft is Eq. 7, SigShrink Eq. 9, "nonnegative" the upper half of Eq. 7 (ours)."""
     steps: int
     """Iterations N."""
+    warm_start: bool
+    """Start from the best single atom instead of α₀ = 0 (ours): a few steps then suffice."""
     lambda_max: float
     """First shrinkage threshold, relative to unit-norm correlations, in (0, 1)."""
     lambda_min: float
@@ -126,6 +128,7 @@ PAPER = SceneModelConfig(
     coder="istc",
     shrinkage="soft",
     steps=8,
+    warm_start=False,
     lambda_max=0.3,
     lambda_min=0.05,
     sigshrink_tau=10.0,
@@ -153,6 +156,7 @@ VEDETTE = SceneModelConfig(
     coder="fista",
     shrinkage="nonnegative",
     steps=6,
+    warm_start=True,
     lambda_max=0.3,
     lambda_min=0.1,
     sigshrink_tau=10.0,

@@ -5,7 +5,7 @@ section 3.2). Ours adds to a bounded set of shared atoms each cell's own ones, t
 window around it: what is normal at a door need not be normal on the lawn.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,22 @@ class Dictionary:
     """What is subtracted before coding, (cells, d); zeros where the model does not centre."""
     step: Tensor
     """0.9 / L for each cell, (cells,), with L the largest eigenvalue of its DᵀD."""
+    own_clip: Tensor
+    """Number of the support clip that an own atom was taken from, int (cells, A)."""
+    shared_clip: Tensor
+    """Number of the support clip that a shared atom was taken from, int (G,)."""
+
+    def without(self, clip: int) -> "Dictionary":
+        """The dictionary as if one support clip had not been there (nearly).
+
+        Its atoms become zero vectors, which no code uses. Atoms of other clips that had been left
+        out for being close to them stay out, so what is explained is never more than without it.
+        """
+        return replace(
+            self,
+            own=self.own * (self.own_clip != clip).unsqueeze(-1),
+            shared=self.shared * (self.shared_clip != clip).unsqueeze(-1),
+        )
 
 
 def correlate(dictionary: Dictionary, x: Tensor) -> Tensor:
@@ -98,17 +114,22 @@ def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
     vectors = feature_vectors(features, config.receptive_field)
     mean = vectors.mean(dim=1)
     atoms = prepare(vectors, mean, config)
-    own = atoms.new_zeros(atoms.shape[0], 0, atoms.shape[-1])
+    cells, clips, channels = atoms.shape
+    own = atoms.new_zeros(cells, 0, channels)
+    own_clip = torch.zeros(cells, 0, dtype=torch.long, device=atoms.device)
     if config.window:
-        own = farthest_first(
-            _neighbourhood(atoms, (height, width), config.window), config.cell_atoms
-        )
+        around = _neighbourhood(atoms, (height, width), config.window)
+        chosen = farthest_first(around, config.cell_atoms)
+        own = torch.gather(around, 1, chosen.unsqueeze(-1).expand(-1, -1, channels))
+        own_clip = chosen // config.window**2
+    flat = atoms.flatten(0, 1)
     if config.window and config.shared_atoms:
-        shared = foreground_atoms(atoms, config.shared_atoms)
+        places = foreground(atoms, config.shared_atoms)
     else:
-        shared = farthest_first(atoms.flatten(0, 1).unsqueeze(0), config.shared_atoms)[0]
+        places = farthest_first(flat.unsqueeze(0), config.shared_atoms)[0]
+    shared = flat[places]
     step = 0.9 / largest_eigenvalue(own.detach(), shared.detach()).clamp_min(1.0)
-    return Dictionary(own, shared, mean, step)
+    return Dictionary(own, shared, mean, step, own_clip, places % clips)
 
 
 def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tensor:
@@ -123,7 +144,8 @@ def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tens
     return columns.permute(3, 0, 2, 1).reshape(cells, clips * window * window, channels)
 
 
-def foreground_atoms(atoms: Tensor, count: int) -> Tensor:
+@torch.no_grad()
+def foreground(atoms: Tensor, count: int) -> Tensor:
     """What moved through the support, for all cells to use (ours).
 
     A person may walk where no person of the support was. Candidates are the vectors farthest from
@@ -134,14 +156,15 @@ def foreground_atoms(atoms: Tensor, count: int) -> Tensor:
         count: How many are wanted.
 
     Returns:
-        (at most count, d).
+        Places in atoms.flatten(0, 1), at most count.
     """
     flat = atoms.flatten(0, 1)
     distance = (atoms - atoms.mean(dim=1, keepdim=True)).square().sum(-1).flatten()
-    candidates = flat[distance.topk(min(3 * count, flat.shape[0])).indices]
-    return farthest_first(candidates.unsqueeze(0), count)[0]
+    candidates = distance.topk(min(3 * count, flat.shape[0])).indices
+    return candidates[farthest_first(flat[candidates].unsqueeze(0), count)[0]]
 
 
+@torch.no_grad()
 def farthest_first(atoms: Tensor, count: int) -> Tensor:
     """Greedy k-centre subset of each row's atoms: a coreset by the largest remaining angle.
 
@@ -150,22 +173,21 @@ def farthest_first(atoms: Tensor, count: int) -> Tensor:
         count: How many to keep; 0 or at least M keeps all.
 
     Returns:
-        (rows, min(count, M), d), the first one being the row's first atom.
+        Places in the rows, (rows, min(count, M)), beginning with each row's first atom.
     """
     rows, available, _ = atoms.shape
+    everyone = torch.arange(rows, device=atoms.device)
     if count == 0 or available <= count:
-        return atoms
-    with torch.no_grad():
-        everyone = torch.arange(rows, device=atoms.device)
-        chosen = torch.zeros(rows, count, dtype=torch.long, device=atoms.device)
-        # Zero vectors (beyond the border) start as taken: they are never worth an atom's place.
-        closest = torch.where(atoms.square().sum(-1) > 0, -1.0, 2.0)
-        for number in range(1, count):
-            newest = atoms[everyone, chosen[:, number - 1]]
-            similarity = torch.bmm(atoms, newest.unsqueeze(-1)).squeeze(-1)
-            closest = torch.maximum(closest, similarity)
-            chosen[:, number] = closest.argmin(dim=1)
-    return torch.gather(atoms, 1, chosen.unsqueeze(-1).expand(-1, -1, atoms.shape[-1]))
+        return torch.arange(available, device=atoms.device).expand(rows, -1)
+    chosen = torch.zeros(rows, count, dtype=torch.long, device=atoms.device)
+    # Zero vectors (beyond the border) start as taken: they are never worth an atom's place.
+    closest = torch.where(atoms.square().sum(-1) > 0, -1.0, 2.0)
+    for number in range(1, count):
+        newest = atoms[everyone, chosen[:, number - 1]]
+        similarity = torch.bmm(atoms, newest.unsqueeze(-1)).squeeze(-1)
+        closest = torch.maximum(closest, similarity)
+        chosen[:, number] = closest.argmin(dim=1)
+    return chosen
 
 
 @torch.no_grad()

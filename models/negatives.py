@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_KINDS = ("foreign",) * 5 + ("copy", "constant", "noise", "blur")
 _FAST_CHANGE = 0.04  # grey levels of [0, 1] by which a pixel must differ to count as played fast
 
 
@@ -50,9 +51,9 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
         The changed clip; its mask may be empty where, say, nothing moved that could be hurried.
     """
     draw = float(torch.rand((), generator=random))
-    if draw < 0.25:
+    if draw < 0.3:
         return _hurry(clip, material.fast, random)
-    kind = _pick(("foreign", "foreign", "foreign", "copy", "constant", "noise", "blur"), random)
+    kind = _pick(_KINDS, random)
     return _paste(clip, material.foreign, kind, random)
 
 

@@ -43,7 +43,7 @@ def shrink(x: Tensor, threshold: Tensor, kind: Shrinkage, tau: Tensor | float) -
 
 
 def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> Tensor:
-    """Code z over the dictionary, N unrolled steps from α₀ = 0 (Eq. 6).
+    """Code z over the dictionary, N unrolled steps (Eq. 6) from α₀ = 0, or from the best atom.
 
     Args:
         z: Vectors to code, (cells, B, d).
@@ -58,10 +58,10 @@ def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> 
         return _nearest(correlation)
     step = dictionary.step.view(-1, 1, 1)
     tau = config.sigshrink_tau / step
-    code = point = torch.zeros_like(correlation)
+    code = point = _nearest(correlation) if config.warm_start else torch.zeros_like(correlation)
     momentum = 1.0
     for number, threshold in enumerate(thresholds(config)):
-        if number == 0:  # the first residual is z itself
+        if number == 0 and not config.warm_start:  # the first residual is z itself
             gradient = correlation
         else:
             gradient = correlate(dictionary, z - reconstruct(dictionary, point))
@@ -77,6 +77,6 @@ def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> 
 
 
 def _nearest(correlation: Tensor) -> Tensor:
-    """The best single atom, as an ablation: α is its correlation, all others are 0."""
+    """The best single atom: α is its correlation, all others are 0."""
     best, place = correlation.max(dim=-1, keepdim=True)
     return torch.zeros_like(correlation).scatter(-1, place, best)

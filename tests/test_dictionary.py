@@ -11,7 +11,7 @@ from models.dictionary import (
     build_dictionary,
     farthest_first,
     feature_vectors,
-    foreground_atoms,
+    foreground,
     prepare,
 )
 
@@ -42,22 +42,23 @@ def test_beyond_the_border_there_are_only_zeros() -> None:
 def test_the_bound_keeps_what_differs_most() -> None:
     axis = torch.eye(4)
     crowd = functional.normalize(axis[0] + 0.05 * torch.randn(20, 4), dim=-1)
-    chosen = farthest_first(torch.cat([crowd, axis[1:]])[None], 4)[0]
+    atoms = torch.cat([crowd, axis[1:]])
+    chosen = atoms[farthest_first(atoms[None], 4)[0]]
     for number in range(1, 4):
         assert (chosen @ axis[number]).max() == pytest.approx(1.0)
 
 
 def test_no_bound_or_few_atoms_keeps_all() -> None:
     atoms = torch.randn(2, 5, 3)
-    assert farthest_first(atoms, 0) is atoms
-    assert farthest_first(atoms, 5) is atoms
+    for count in (0, 5, 9):
+        assert farthest_first(atoms, count).tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
 def test_foreground_atoms_are_what_is_unlike_its_cell() -> None:
     background = functional.normalize(torch.randn(1, 1, 8), dim=-1).expand(40, 6, 8).clone()
     intruder = functional.normalize(torch.randn(8), dim=-1)
     background[17, 4] = intruder
-    assert torch.equal(foreground_atoms(background, 1)[0], intruder)
+    assert foreground(background, 1).tolist() == [17 * 6 + 4]
 
 
 def test_the_papers_dictionary_holds_every_window_of_every_frame() -> None:
@@ -74,6 +75,18 @@ def test_receptive_field_takes_the_neighbours() -> None:
     vectors = feature_vectors(maps, 3)
     window = maps[0, :, 1:4, 2:5].reshape(-1)
     assert torch.equal(vectors[2 * 6 + 3, 0], window)
+
+
+def test_without_a_clip_none_of_its_atoms_is_left() -> None:
+    maps = functional.normalize(features(), dim=1)
+    dictionary = build_dictionary(maps, replace(VEDETTE, cell_atoms=9, shared_atoms=12))
+    of_clip = maps[1].flatten(1).T
+    for atoms in (dictionary.own.flatten(0, 1), dictionary.shared):
+        assert (atoms @ of_clip.T).max() > 0.999
+    left = dictionary.without(1)
+    for atoms in (left.own.flatten(0, 1), left.shared):
+        assert (atoms @ of_clip.T).max() < 0.999
+    assert (left.own.norm(dim=-1) > 0).any()
 
 
 def test_centring_takes_the_support_mean_away() -> None:

@@ -18,6 +18,7 @@ CODERS = [
     pytest.param(replace(PAPER, shrinkage="sigshrink"), id="istc-sigshrink"),
     pytest.param(VEDETTE, id="fista-nonnegative"),
     pytest.param(replace(VEDETTE, shrinkage="soft"), id="fista-soft"),
+    pytest.param(replace(VEDETTE, warm_start=False), id="fista-cold"),
 ]
 
 
@@ -37,7 +38,14 @@ def make_dictionary(
         unit(shared, channels, dtype=dtype),
     )
     step = 0.9 / largest_eigenvalue(own_atoms, shared_atoms)
-    return Dictionary(own_atoms, shared_atoms, torch.zeros(cells, channels, dtype=dtype), step)
+    return Dictionary(
+        own_atoms,
+        shared_atoms,
+        torch.zeros(cells, channels, dtype=dtype),
+        step,
+        own_clip=torch.zeros(cells, own, dtype=torch.long),
+        shared_clip=torch.zeros(shared, dtype=torch.long),
+    )
 
 
 def reference(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> np.ndarray:
@@ -47,7 +55,11 @@ def reference(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> np
         matrix = torch.cat([dictionary.own[cell], dictionary.shared]).double().numpy().T
         step = float(dictionary.step[cell])
         for vector in z[cell].double().numpy():
-            code = point = np.zeros(matrix.shape[1])
+            code = np.zeros(matrix.shape[1])
+            if config.warm_start:
+                best = int(np.argmax(matrix.T @ vector))
+                code[best] = matrix[:, best] @ vector
+            point = code
             momentum = 1.0
             ratio = config.lambda_min / config.lambda_max
             for n in range(config.steps):
@@ -89,7 +101,7 @@ def test_converges_to_lasso(coder: str, nonnegative: bool) -> None:
         VEDETTE,
         coder=coder,
         shrinkage="nonnegative" if nonnegative else "soft",
-        steps=4000,
+        steps=20_000,
         lambda_max=level,
         lambda_min=level,
     )
@@ -122,7 +134,10 @@ def test_stays_bounded_where_the_literal_equation_diverges() -> None:
     atoms = functional.normalize(unit(490, 64) + 0.65 * direction, dim=-1)  # mean cosine 0.3
     one = torch.ones(1)
     z = functional.normalize(unit(1, 8, 64) + 0.65 * direction, dim=-1)
-    literal = Dictionary(atoms.new_zeros(1, 0, 64), atoms, torch.zeros(1, 64), one)
+    nobody = torch.zeros(1, 0, dtype=torch.long)
+    literal = Dictionary(
+        atoms.new_zeros(1, 0, 64), atoms, torch.zeros(1, 64), one, nobody, torch.zeros(490)
+    )
     stable = replace(literal, step=0.9 / largest_eigenvalue(literal.own, atoms))
     config = replace(PAPER, feature_channels=64)
     exploded = (z - reconstruct(literal, sparse_code(z, literal, config))).norm(dim=-1)
