@@ -1,7 +1,7 @@
-"""Time adaptation and scoring on this machine: `make bench`, or `python benchmarks/bench_scoring.py`.
+"""Time adaptation and scoring on this machine: `make bench`.
 
-Every row is the median over several runs, taken in turn with the other rows, so that a machine whose
-speed drifts slows all rows alike. Random pixels: the cost does not depend on the content.
+Every row is the median over several runs, taken in turn with the other rows, so that a machine
+whose speed drifts slows all rows alike. Random pixels: the cost does not depend on the content.
 """
 
 import argparse

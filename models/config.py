@@ -52,6 +52,8 @@ class SceneModelConfig:
     """Steepness τ of Eq. 9."""
     top_cells: int
     """The frame's residual term is the mean of this many highest cells (ours); 0: of all cells."""
+    motion_cells: int
+    """The frame's motion term is the mean of this many highest cells (ours); 0: of all cells."""
     motion_weight: float
     """Weight of the standardised motion term beside the residual term (ours); 0: none."""
 
@@ -73,6 +75,7 @@ class SceneModelConfig:
             ("lambda_min", 0 < self.lambda_min <= self.lambda_max, "in (0, lambda_max]"),
             ("lambda_max", self.lambda_max < 1, "< 1"),
             ("top_cells", self.top_cells >= 0, ">= 0"),
+            ("motion_cells", self.motion_cells >= 0, ">= 0"),
             ("motion_weight", self.motion_weight == 0 or self.clip_length > 1, "0 for one frame"),
         )
         for name, holds, wanted in checks:
@@ -133,6 +136,7 @@ PAPER = SceneModelConfig(
     lambda_min=0.05,
     sigshrink_tau=10.0,
     top_cells=0,
+    motion_cells=0,
     motion_weight=0.0,
 )
 """The paper's model with stable numerics: unit-norm vectors, step 0.9/L, support mean removed."""
@@ -160,7 +164,8 @@ VEDETTE = SceneModelConfig(
     lambda_max=0.3,
     lambda_min=0.1,
     sigshrink_tau=10.0,
-    top_cells=8,
+    top_cells=20,
+    motion_cells=8,
     motion_weight=1.0,
 )
 """The default model (ours): five grey frames, stride 8, local and shared atoms, a motion term."""

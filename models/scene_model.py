@@ -90,7 +90,7 @@ class SceneModel(nn.Module):
         cells = [residual]
         if observation.motion is not None:
             cells.append(observation.motion)
-            frames.append(pool_top(observation.motion, 1))
+            frames.append(pool_top(observation.motion, self.config.motion_cells))
         return EnergyTerms(tuple(cells), torch.stack(frames, dim=1))
 
     def weights(self) -> Tensor:

@@ -1,6 +1,6 @@
 """Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,8 +28,8 @@ class EpisodeOptions:
     shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
-    scale: tuple[float, float] = (0.7, 1.5)
-    """Random zoom."""
+    scale: tuple[float, float] = (0.5, 1.4)
+    """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness and half speed; else the whole picture as it is."""
 
@@ -42,6 +42,8 @@ class _View:
     left: int
     height: int
     width: int
+    out_hw: tuple[int, int]
+    """Size that the part is scaled to."""
     mirrored: bool
     gain: float
     step: int
@@ -85,7 +87,8 @@ class EpisodeSampler:
         queries, targets = [], []
         for _ in range(options.queries):
             clip, fast = self._clip(clips, view)
-            planted = plant(clip, Material(self._foreign(name), fast), self._torch_random)
+            material = Material(self._foreign(name, view.out_hw), fast)
+            planted = plant(clip, material, self._torch_random)
             queries.append(planted.clip)
             targets.append(_cells(planted, options.stride))
         return Episode(torch.stack(support), torch.stack(queries), torch.stack(targets))
@@ -105,7 +108,7 @@ class EpisodeSampler:
         normal, planted = [], []
         for _ in range(queries):
             clip, fast = self._clip(clips, view)
-            material = Material(self._foreign(scene), fast)
+            material = Material(self._foreign(scene, view.out_hw), fast)
             normal.append(clip)
             planted.append(plant(clip, material, self._torch_random).clip)
         return support, torch.stack(normal), torch.stack(planted)
@@ -113,8 +116,9 @@ class EpisodeSampler:
     def _view(self, size_hw: tuple[int, ...]) -> _View:
         height, width = size_hw
         if not self._options.augment:
-            return _View(0, 0, height, width, False, 1.0, 1)
+            return _View(0, 0, height, width, self._options.crop_hw, False, 1.0, 1)
         random = self._random
+        stride = self._options.stride
         zoom = float(np.exp(random.uniform(*np.log(self._options.scale))))
         crop_h = min(height, round(self._options.crop_hw[0] / zoom))
         crop_w = min(width, round(self._options.crop_hw[1] / zoom))
@@ -123,6 +127,7 @@ class EpisodeSampler:
             left=int(random.integers(0, width - crop_w + 1)),
             height=crop_h,
             width=crop_w,
+            out_hw=(_whole(crop_h * zoom, stride), _whole(crop_w * zoom, stride)),
             mirrored=bool(random.random() < 0.5),
             gain=float(random.uniform(0.75, 1.25)),
             step=2 if random.random() < 0.25 else 1,
@@ -142,17 +147,18 @@ class EpisodeSampler:
         fast = np.maximum(newest - ages * view.step * _FAST, 0)
         return self._look(frames, plain, view), self._look(frames, fast, view)
 
-    def _foreign(self, scene: str) -> Tensor:
-        """A clip of another scene, seen in its own way."""
+    def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
+        """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
         others = [name for name in self._scenes if name != scene]
         clips = self._scenes[str(self._random.choice(others))]
-        return self._clip(clips, self._view(clips[0].frames.shape[1:]))[0]
+        view = self._view(clips[0].frames.shape[1:])
+        return self._clip(clips, replace(view, out_hw=out_hw))[0]
 
     def _look(
         self, frames: npt.NDArray[np.uint8], places: npt.NDArray[np.int64], view: _View
     ) -> Tensor:
         """Chosen frames, cropped and scaled: (T, H, W) in [0, 1]."""
-        height, width = self._options.crop_hw
+        height, width = view.out_hw
         part = frames[places, view.top : view.top + view.height, view.left : view.left + view.width]
         grown = view.height < height
         way = cv2.INTER_LINEAR if grown else cv2.INTER_AREA
@@ -161,6 +167,11 @@ class EpisodeSampler:
             out = out[:, :, ::-1]
         clip = torch.from_numpy(np.ascontiguousarray(out)).float() / 255.0
         return ((clip - 0.5) * view.gain + 0.5).clamp(0, 1)
+
+
+def _whole(pixels: float, stride: int) -> int:
+    """The nearest size that holds whole cells."""
+    return max(1, round(pixels / stride)) * stride
 
 
 def _cells(planted: Planted, stride: int) -> Tensor:

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cameras.sampling import Sampler
 
 from cameras import SourceOptions, open_source
+from cameras.sampling import Sampler
 from pipeline.datasets.layout import DatasetError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".ts", ".m4v"})

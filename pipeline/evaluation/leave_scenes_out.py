@@ -50,7 +50,7 @@ def leave_scenes_out(
         scene = adapt_observation(model, model.observe_grey(support), (240, 320), "")
         labels = [0] * len(normal) + [1] * len(planted)
         energies, terms = [], []
-        for batch in torch.cat([normal, planted]).split(_BATCH):
+        for batch in torch.split(torch.cat([normal, planted]), _BATCH):
             seen = model.terms(model.observe_grey(batch), scene.dictionary)
             energies.append(
                 standardised_energy(seen, scene.term_mean, scene.term_spread, model.weights())[0]

@@ -30,7 +30,13 @@ def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
             stdin=file,
             close_fds=True,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(absolute(sys.path))},
+            env={
+                # Threads that spin while they wait take the cores from the other workers: on two
+                # cores an adaptation beside a busy decoder then takes many times as long.
+                "OMP_WAIT_POLICY": "PASSIVE",
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(absolute(sys.path)),
+            },
         )
 
 

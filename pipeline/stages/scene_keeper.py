@@ -39,10 +39,15 @@ class SceneKeeper:
         self._store = store
         self._metrics = metrics
         self._adapted_at: dict[str, float] = {}
-        self._asked: SimpleQueue[_Fit] = SimpleQueue()
+        self._asked: SimpleQueue[_Fit | None] = SimpleQueue()
         self._made: SimpleQueue[_Fit] = SimpleQueue()
-        # A daemon: a scene that is not wanted any more does not hold up the end of the process.
-        threading.Thread(target=self._work, name="adaptation", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="adaptation", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the scene on its way: the interpreter must not end while torch is at work."""
+        self._asked.put(None)
+        self._thread.join()
 
     def begin(
         self, camera: str, settings: AdaptationSettings, size_hw: tuple[int, int]
@@ -93,8 +98,7 @@ class SceneKeeper:
             LOG.warning("camera %s: the scene could not be kept: %s", camera, error)
 
     def _work(self) -> None:
-        while True:
-            fit = self._asked.get()
+        while (fit := self._asked.get()) is not None:
             begin = time.monotonic()
             try:
                 fit.scene = self._scorer.adapt(torch.from_numpy(fit.adaptation.support))

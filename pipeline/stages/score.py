@@ -96,11 +96,14 @@ class ScoringWorker:
 
     def run(self) -> None:
         """Work until stopped; then finish what is in hand, and leave the rest to a successor."""
-        while not self._stopping:
-            self._step()
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while self._busy and time.monotonic() < deadline:
-            self._step()
+        try:
+            while not self._stopping:
+                self._step()
+            deadline = time.monotonic() + _DRAIN_SECONDS
+            while self._busy and time.monotonic() < deadline:
+                self._step()
+        finally:
+            self._keeper.close()
 
     def _step(self) -> None:
         self._context.pulse.beat()
