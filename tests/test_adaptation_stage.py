@@ -138,8 +138,9 @@ def test_no_calibration_wanted(scene: AdaptedScene) -> None:
 def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
     final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     ready = Adaptation(SETTINGS, scene, final)
-    assert ready.before(0.0, CLIP, False) is None
-    assert ready.judge(0.0, 2.0) == Judgement("ready", "", 2.0, 0.5, 4.0)
+    assert ready.before(0.0, CLIP, False) == Judgement("ready", "")  # half a clip says nothing
+    assert ready.before(0.4, CLIP, True) is None
+    assert ready.judge(0.4, 2.0) == Judgement("ready", "", 2.0, 0.5, 4.0)
     unfinished = Adaptation(SETTINGS, scene)
     assert unfinished.state == "calibrating"
     assert unfinished.scene is scene

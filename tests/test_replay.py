@@ -160,7 +160,8 @@ def test_command_writes_scores_and_video(
     assert len(records) == 60
     assert {record["camera"] for record in records} == {"yard"}
     assert {record["state"] for record in records} == {"calibrating"}  # a scene from the start
-    assert all(isinstance(record["score"], float) for record in records)
+    assert [record["score"] for record in records[:4]] == [None] * 4  # no whole clip yet
+    assert all(isinstance(record["score"], float) for record in records[4:])
     assert {path.name for path in tmp_path.iterdir()} == {"new", "annotated.mp4"}
     with av.open(str(video)) as container:
         stream = container.streams.video[0]

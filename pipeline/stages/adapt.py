@@ -128,15 +128,18 @@ class Adaptation:
         Args:
             pts_seconds: Stream time of the clip's newest frame.
             clip: uint8 (T, H, W, 3).
-            full: Whether the clip is made of T moments; others are not fit for the support.
+            full: Whether the clip is made of T moments; others are fit neither for the support nor
+                for an energy.
 
         Returns:
-            The judgement where there is no scene yet. None: the clip wants an energy, and then
+            The judgement where there is no energy to be had. None: the clip wants one, and then
             `judge`. When the state has become "fitting", the owner makes the scene of `support` and
             calls `fitted`.
         """
         if self._scene is not None:
-            return None
+            # A clip that repeats its first frame shows a jump that never was: after a reconnection
+            # or at the start of another pass it would be a false alarm.
+            return None if full else Judgement(self._state, self._progress())
         if self._state == "collecting" and full and self._due(pts_seconds):
             self._support.append(clip)
             self._last_support_seconds = pts_seconds

@@ -27,7 +27,7 @@ class Work:
     clip: npt.NDArray[np.uint8]
     """uint8 (T, H, W, 3), the clip that ends at the frame."""
     waiting: Judgement | None
-    """The frame's judgement where the scene is still being made; None: it wants an energy."""
+    """The frame's judgement where there is no energy to be had; None: it wants one."""
 
 
 class Lane:
