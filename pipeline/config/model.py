@@ -34,6 +34,9 @@ def _no_truth(value: object) -> object:
 
 Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_no_truth)]
+# Bounds of what may also be null stand inside, or the JSON schema would not have them.
+ThreadCount = Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)]
+ImageRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), BeforeValidator(_no_truth)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -106,7 +109,7 @@ class Scoring(Section):
     """Where to compute; auto: CUDA where there is one."""
     weights: str = Field(default="vedette", min_length=1)
     """Name of shipped weights, or path of a checkpoint."""
-    threads: Count | None = Field(default=None, ge=1, le=1024)
+    threads: ThreadCount | None = None
     """CPU threads of the model; null: as many as there are cores."""
     max_batch: Count = Field(default=8, ge=1, le=256)
     """Most cameras whose clips are scored together."""
@@ -143,7 +146,7 @@ class Source(Section):
     """Begin files and folders again at their end."""
     pace: Literal["live", "fast"] = "live"
     """Files and folders: in their own time, or as fast as they can be scored."""
-    fps: Number | None = Field(default=None, gt=0, le=1000)
+    fps: ImageRate | None = None
     """Frames per second of a folder of images; null: 10."""
     policy: Literal["auto", "newest", "wait"] = "auto"
     """Keep only the newest frame when scoring is behind, or wait; auto: files wait."""
