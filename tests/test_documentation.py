@@ -1,0 +1,97 @@
+"""The reference pages say what the code says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pipeline.alerts.events import Event
+from pipeline.alerts.score_log import ScoreRecord
+from pipeline.telemetry.metrics import Metrics
+
+DOCS = Path(__file__).parents[1] / "docs"
+SCHEMA = json.loads((DOCS / "config.schema.json").read_text(encoding="utf-8"))
+SECTIONS = {
+    "detect": "Detect",
+    "adapt": "Adapt",
+    "alert": "Alert",
+    "scoring": "Scoring",
+    "metrics": "MetricsServer",
+    "storage": "Storage",
+    "cameras.NAME": "Camera",
+    "cameras.NAME.source": "Source",
+    "cameras.NAME.masks.NAME": "Mask",
+}
+TYPES = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
+BOUNDS = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "maximum": "≤ {:g}"}
+
+
+def section(page: str, title: str) -> str:
+    """Text below a heading, to the next one."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    pattern = rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)"
+    (found,) = re.findall(pattern, text, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def rows(text: str) -> list[str]:
+    """Lines of the tables in a text that begin with a name in code style."""
+    return [line for line in text.splitlines() if line.startswith("| `")]
+
+
+def wanted(key: dict[str, Any]) -> str:
+    """What the schema says that a value may be."""
+    kinds = [key, *key.get("anyOf", ())]
+    choices = [f"`{choice}`" for kind in kinds for choice in kind.get("enum", ())]
+    if choices:
+        return ", ".join(choices)
+    names = [kind["type"] for kind in kinds if kind.get("type") not in (None, "null", "object")]
+    bounds = [BOUNDS[name].format(kind[name]) for kind in kinds for name in BOUNDS if name in kind]
+    names = [TYPES.get(name, name) for name in names]
+    return ", ".join([*names, *bounds]) or "mapping"
+
+
+def configuration_rows(definition: str) -> list[str]:
+    """The table of one section, as the schema has it."""
+    schema = SCHEMA["$defs"][definition]
+    schema = next((one for one in schema.get("anyOf", ()) if "properties" in one), schema)
+    found = []
+    for name, key in schema["properties"].items():
+        if name in schema.get("required", ()):
+            default = "required"
+        elif isinstance(key.get("default", {}), dict):
+            default = "–"
+        else:
+            default = f"`{json.dumps(key['default'])}`"
+        found.append(f"| `{name}` | {default} | {wanted(key)} | {key['description']} |")
+    return found
+
+
+@pytest.mark.parametrize(("title", "definition"), SECTIONS.items())
+def test_every_key_of_the_configuration(title: str, definition: str) -> None:
+    assert rows(section("configuration.md", f"`{title}`")) == configuration_rows(definition)
+
+
+def test_every_section_of_the_configuration() -> None:
+    assert SECTIONS.keys() >= SCHEMA["properties"].keys() - {"cameras"}
+    assert set(SECTIONS.values()) == SCHEMA["$defs"].keys()
+
+
+def test_every_metric() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in registry.collect()
+    }
+    told = [re.match(r"\| `(\w+)", row) for row in rows(section("operations.md", "Metrics"))]
+    assert sorted(match[1] for match in told if match) == sorted(names)
+
+
+@pytest.mark.parametrize(("title", "kind"), [("Score log", ScoreRecord), ("Events", Event)])
+def test_every_field_of_what_is_kept(title: str, kind: type) -> None:
+    told = [re.match(r"\| `(\w+)`", row) for row in rows(section("operations.md", title))]
+    assert [match[1] for match in told if match] == [*kind.__dataclass_fields__]
