@@ -7,6 +7,7 @@ fingerprint of the tensors, and where they come from). Scenes are kept in the sa
 import hashlib
 import json
 import os
+import textwrap
 from pathlib import Path
 
 import torch
@@ -75,9 +76,13 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
     try:
         config = SceneModelConfig.from_json(_dictionary(head, "config", path))
         model = SceneModel(config)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}.json: no configuration of a model: {error}") from error
+    try:
         model.load_state_dict(tensors)
-    except (ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except RuntimeError as error:
+        # The first line says only whose method failed, the second what the first difference is.
+        reason = textwrap.shorten("".join(str(error).splitlines()[1:2]), 160)
         raise CheckpointError(f"{path}.json does not fit its weights: {reason}") from error
     if head.get("fingerprint") != fingerprint(tensors):
         raise CheckpointError(f"{path}.safetensors: the weights are not those of {path}.json")
@@ -190,7 +195,9 @@ def _read(path: Path, kind: str) -> tuple[dict[str, object], dict[str, Tensor]]:
     except (ValueError, SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read as a {kind}: {error}") from error
     if not isinstance(head, dict) or head.get("kind") != kind or head.get("format") != FORMAT:
-        found = head.get("kind"), head.get("format") if isinstance(head, dict) else head
+        found = "something else"
+        if isinstance(head, dict) and "kind" in head:
+            found = f"a {head['kind']} of format {head.get('format')}"
         raise CheckpointError(f"{path}.json: want a {kind} of format {FORMAT}, got {found}")
     return head, tensors
 

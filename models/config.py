@@ -106,8 +106,9 @@ class SceneModelConfig:
         known = {field.name for field in fields(SceneModelConfig)}
         if set(data) != known:
             raise ValueError(
-                f"model configuration: want the keys {sorted(known)}, "
-                f"missing {sorted(known - set(data))}, unknown {sorted(set(data) - known)}"
+                "want the keys of this version, "
+                f"missing {', '.join(sorted(known - set(data))) or 'none'}, "
+                f"unknown {', '.join(sorted(set(data) - known)) or 'none'}"
             )
         size = data["size_hw"]
         if not (isinstance(size, (list, tuple)) and len(size) == 2):

@@ -209,8 +209,25 @@ def test_a_checkpoint_whose_configuration_is_another_models_is_refused(tmp_path:
         model = SceneScorer.untrained(preset, seed=0).model
         save_checkpoint(model, tmp_path / preset, {})
     (tmp_path / "vedette.safetensors").write_bytes((tmp_path / "paper.safetensors").read_bytes())
-    with pytest.raises(CheckpointError, match="does not fit its weights"):
+    with pytest.raises(CheckpointError, match=r"does not fit its weights: .*key"):
         load_checkpoint(tmp_path / "vedette", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ([1, 2], "want a model of format 1, got something else"),
+        ({"kind": "model", "format": 7}, "got a model of format 7"),
+        ({"kind": "scene", "format": 1}, "got a scene of format 1"),
+        ({"kind": "model", "format": 1}, "want an object at 'config'"),
+        ({"kind": "model", "format": 1, "config": {"depth": 3}}, "unknown depth"),
+    ],
+)
+def test_heads_of_other_things_are_told_apart(tmp_path: Path, head: object, message: str) -> None:
+    save_checkpoint(SceneScorer.untrained("vedette", seed=0).model, tmp_path / "weights", {})
+    (tmp_path / "weights.json").write_text(json.dumps(head))
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(tmp_path / "weights", torch.device("cpu"))
 
 
 def test_a_scene_is_no_checkpoint(tmp_path: Path) -> None:
@@ -224,6 +241,12 @@ def test_nothing_falls_back_to_random_weights() -> None:
         SceneScorer.load("no-such-weights")
 
 
-def test_unknown_devices_are_named() -> None:
+@pytest.mark.parametrize("device", ["gpu", "mps", "meta", "cpu:1", "cuda:x", ""])
+def test_unknown_devices_are_named(device: str) -> None:
     with pytest.raises(ValueError, match="want auto, cpu, cuda"):
-        SceneScorer.untrained("vedette", seed=0, device="gpu")
+        SceneScorer.untrained("vedette", seed=0, device=device)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'cuda:99' wanted, but torch sees"):
+        SceneScorer.untrained("vedette", seed=0, device="cuda:99")
