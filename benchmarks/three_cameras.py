@@ -2,8 +2,9 @@
 
 An RTSP camera with a password, a video file and a folder of images, the last two round and round,
 with the shipped weights. Says how soon and how fast each is scored, how soon it goes on after the
-death of a worker, and whether the score logs hold every frame once. The exit status is 1 where a
-frame is lost or double without being counted, or where anything is left behind.
+death of a worker, and whether the score logs hold every frame once. A recording that had to wait is
+scored faster than wanted until it has caught up; a live camera drops frames and counts them. The
+exit status is 1 where a frame is double, or lost without being counted, or where anything is left.
 """
 
 import argparse
@@ -90,9 +91,12 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
     ]
     left += [f"socket folder {sockets}"] if sockets.exists() else []
     found = {name: continuity(run.records(name), pass_frames.get(name)) for name in sources}
+    console.print(f"rates over {options.seconds:g} s, of {FRAMES_PER_SECOND} wanted\n")
     console.print(cameras_table(first, rates, found))
+    console.print()
     if kills:
         console.print(kills_table(kills))
+        console.print()
     console.print(f"left behind: {', '.join(left) or 'nothing'}")
     for name, why in run.outcome.failed.items():
         console.print(f"failed: {name}: {why}", markup=False)
@@ -213,24 +217,24 @@ def cameras_table(
     rows = [
         (
             name,
-            f"{first[name]:.1f}",
-            f"{rates[name]:.2f} of {FRAMES_PER_SECOND}",
+            f"{first[name]:.1f} s",
+            f"{rates[name]:.2f}",
             *map(str, (one.frames, one.dropped, one.duplicates, one.holes, one.connections)),
         )
         for name, one in found.items()
     ]
-    heads = "camera", "first score, s", "scores/s", "scored", "dropped", "duplicates", "holes"
+    heads = "camera", "first score", "scores/s", "scored", "dropped", "double", "holes"
     return table((*heads, "connections"), rows)
 
 
 def kills_table(kills: Mapping[str, float]) -> Table:
     """One row a killed worker."""
-    return table(("killed", "back after, s"), [(name, f"{s:.1f}") for name, s in kills.items()])
+    return table(("killed", "back after"), [(name, f"{s:.1f} s") for name, s in kills.items()])
 
 
 def table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
     """Names to the left, numbers to the right."""
-    drawn = Table()
+    drawn = Table(box=None, pad_edge=False)
     for number, head in enumerate(heads):
         drawn.add_column(head, justify="right" if number else "left")
     for row in rows:
