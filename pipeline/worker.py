@@ -2,7 +2,8 @@
 
 A worker is a function `run(context)`, named by a string such as "pipeline.stages.ingest:run". It
 works until `context.stop` is set and everything is drained, then returns; it also returns when it
-has nothing more to do, such as at the end of a file. Any exception is a crash, and it is restarted.
+has nothing more to do, such as at the end of a file. Any exception is a crash, and it is restarted;
+but for `UnmendableError`, after which it is given up at once.
 """
 
 import threading
@@ -17,6 +18,13 @@ from pipeline.config import Config
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import CameraState
 from pipeline.transport.topics import Endpoints
+
+
+class UnmendableError(Exception):
+    """A worker cannot begin as it is configured, and starting it again would not help.
+
+    The message says what was got and what is wanted, without credentials.
+    """
 
 
 @dataclass(frozen=True, slots=True)

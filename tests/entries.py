@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from pipeline.worker import WorkerContext
+from pipeline.worker import UnmendableError, WorkerContext
 
 
 def count(context: WorkerContext) -> None:
@@ -25,6 +25,11 @@ def finish(context: WorkerContext) -> None:
 def crash(context: WorkerContext) -> None:
     """Raise, with a password in the message."""
     raise ValueError("cannot open rtsp://admin:hunter2@camera/stream")
+
+
+def despair(context: WorkerContext) -> None:
+    """Find the configuration impossible."""
+    raise UnmendableError("weights: want a model, got a scene")
 
 
 def freeze(context: WorkerContext) -> None:

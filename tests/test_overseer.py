@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pipeline.runtime.overseer import Kill, Overseer, Rules, Spawn, Terminate
@@ -128,4 +130,12 @@ def test_nobody_watches_without_a_scorer(overseer: Overseer) -> None:
     for _ in range(4):
         overseer.exited("scorer", 1, 1.0)
         overseer.spawned("scorer", 1.0) if overseer.lives["scorer"].phase == "waiting" else None
+    assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]
+
+
+def test_a_worker_that_cannot_work_is_not_started_again(overseer: Overseer) -> None:
+    overseer.exited("scorer", os.EX_CONFIG, 1.0)
+    assert overseer.lives["scorer"].phase == "failed"
+    assert overseer.lives["scorer"].restarts == 0
+    assert overseer.lives["scorer"].reason == "cannot work as configured; its log says why"
     assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]

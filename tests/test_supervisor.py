@@ -187,6 +187,21 @@ def test_worker_that_crashes_is_given_up_and_the_others_go_on(
     assert PASSWORD not in written + "".join(lines)
 
 
+def test_worker_that_cannot_work_says_why_once_and_ends_the_run(
+    run_info: RunInfo, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = [
+        worker(run_info, "ingest:front", "count", "front"),
+        worker(run_info, "scorer", "despair"),
+    ]
+    with running(*table) as run:
+        run.thread.join(30)
+        assert run.outcome == Outcome({"scorer": "cannot work as configured; its log says why"})
+    errors = capfd.readouterr().err
+    assert errors.count("weights: want a model, got a scene") == 1
+    assert "Traceback" not in errors
+
+
 def test_run_ends_by_itself_when_all_files_are_at_their_end(run_info: RunInfo) -> None:
     table = [worker(run_info, "ingest:front", "finish", "front"), worker(run_info, "sink", "wait")]
     with running(*table) as run:

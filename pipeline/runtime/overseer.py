@@ -2,7 +2,7 @@
 
     waiting → starting → running → finished          returned by itself
        ▲          └─────────┴──► dead ──► waiting    crashed or fell silent; later and later
-       └─────────────────────────┘  └───► failed     too often: given up
+       └─────────────────────────┘  └───► failed     too often, or in vain: given up
                             running → draining → finished
 
 Workers are drained group by group in the order of the flow, so that each group still has somebody
@@ -10,6 +10,7 @@ to hand its work to. That begins when a stop is asked for, when all workers that
 have ended, or when a worker that serves all cameras was given up.
 """
 
+import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -137,6 +138,8 @@ class Overseer:
             life.phase, life.reason = ("finished", "") if clean else ("failed", how)
         elif code == 0 and worker not in self._serving_all:
             life.phase, life.reason = "finished", ""
+        elif code == os.EX_CONFIG:
+            life.phase, life.reason = "failed", "cannot work as configured; its log says why"
         else:
             self._crashed(life, how, now)
 

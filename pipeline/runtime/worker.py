@@ -2,7 +2,7 @@
 
 Reads the worker's specification as JSON from standard input. Lines of log go to standard error,
 and with tracebacks to `logs/<worker>.log` in the data folder. Exit code 0: the worker returned;
-1: it raised; 2: it could not even begin.
+1: it raised; 2: it could not even begin; 78: as it is configured it never will.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.heartbeats import HeartbeatSender
 from pipeline.transport.messages import Heartbeat
 from pipeline.transport.topics import HEARTBEATS
-from pipeline.worker import WorkerContext, WorkerSpec
+from pipeline.worker import UnmendableError, WorkerContext, WorkerSpec
 
 LOG = logging.getLogger("pipeline.runtime.worker")  # `__name__` is "__main__" here
 PR_SET_PDEATHSIG = 1
@@ -119,6 +119,9 @@ def work(spec: WorkerSpec, stop: threading.Event) -> int:
     with Heart(context):
         try:
             resolve(spec.entry)(context)
+        except UnmendableError as error:
+            LOG.error("%s", error)
+            return os.EX_CONFIG
         except Exception as error:
             LOG.error("ended by %s: %s", type(error).__name__, error, exc_info=True)
             return 1

@@ -33,7 +33,7 @@ from pipeline.transport.messages import (
 )
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreSender
-from pipeline.worker import WorkerContext
+from pipeline.worker import UnmendableError, WorkerContext
 
 LOG = logging.getLogger(__name__)
 
@@ -51,13 +51,15 @@ def run(context: WorkerContext) -> None:
     """Entry of the worker: score until told to stop, then finish what is in hand.
 
     Raises:
-        models.CheckpointError: the weights cannot be used.
-        ValueError: there is no such device.
+        UnmendableError: the weights cannot be used, or there is no such device.
     """
     scoring = context.spec.config.scoring
     if scoring.threads is not None:
         torch.set_num_threads(scoring.threads)
-    scorer = SceneScorer.load(scoring.weights, scoring.device)
+    try:
+        scorer = SceneScorer.load(scoring.weights, scoring.device)
+    except ValueError as error:
+        raise UnmendableError(str(error)) from error
     LOG.info("model %s (%s) on %s", scorer.config.preset, scorer.model_id, scorer.device)
     endpoints = context.spec.run.endpoints
     with FrameReceiver(endpoints) as frames, ScoreSender(endpoints) as scores:
