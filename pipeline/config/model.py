@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from cameras.address import kind_of
+from cameras.opening import SourceOptions, open_source
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
@@ -159,7 +160,8 @@ class Source(Section):
     @field_validator("url")
     @classmethod
     def _is_well_formed(cls, url: str) -> str:
-        kind_of(url)
+        if kind_of(url) == "synthetic":
+            open_source(url, SourceOptions())  # opens nothing yet, but reads the parameters
         return url
 
 
