@@ -9,6 +9,7 @@ import pytest
 from makers import write_video
 
 from pipeline.cli.errors import report
+from pipeline.cli.whole_file import whole_file
 
 COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train")
 
@@ -84,6 +85,20 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     assert result.stderr.startswith("vedette: ")
     assert "none.json: no such file" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http"])
+def test_a_camera_is_no_recording_and_its_password_stays_unsaid(scheme: str) -> None:
+    result = vedette("replay", f"{scheme}://admin:hunter2@camera/stream", "--weights", "no/where")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "want" in result.stderr
+    assert "hunter2" not in result.stdout + result.stderr
+
+
+def test_a_folder_is_no_place_for_a_result(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)), whole_file(tmp_path):
+        pytest.fail("the work has begun")
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`vedette evaluate`: measure the detector on a public benchmark."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import (
 )
 
 from models import SceneScorer
+from pipeline.cli.whole_file import whole_file
 from pipeline.datasets.avenue import load_avenue
 from pipeline.datasets.layout import Dataset
 from pipeline.datasets.ucsd import load_ucsd
@@ -38,12 +40,19 @@ def evaluate(
         CheckpointError: the weights cannot be used.
         ValueError: there is no such device, or more shots than the Train split has.
         SourceError: a clip cannot be decoded.
+        OSError: what was asked for cannot be written; known before the work begins.
     """
     console = Console()
     dataset = load_dataset(name, root)
     scorer = SceneScorer.load(weights, device)
-    with _progress(console) as progress:
-        evaluation = run_evaluation(dataset, scorer, options, progress)
+    with ExitStack() as stack:
+        result = None if json_path is None else stack.enter_context(whole_file(json_path))
+        if plots_folder is not None:
+            plots_folder.mkdir(parents=True, exist_ok=True)
+        with _progress(console) as progress:
+            evaluation = run_evaluation(dataset, scorer, options, progress)
+        if result is not None:
+            result.write_text(json.dumps(to_json(evaluation), indent=1) + "\n")
     console.print(table(evaluation))
     console.print(protocol(evaluation), highlight=False)
     console.print(
@@ -53,8 +62,6 @@ def evaluate(
         highlight=False,
     )
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(to_json(evaluation), indent=1) + "\n")
         console.print(f"wrote {json_path}", highlight=False)
     if plots_folder is not None:
         # Only here: matplotlib takes a second to load.

@@ -112,13 +112,13 @@ def validate(config: Config = Path("vedette.yaml")) -> None:
 
 @app.command()
 def replay(
-    source: Annotated[Path, typer.Argument(help="Video file, or folder of images.")],
+    source: Annotated[str, typer.Argument(help="Video file, or folder of images.")],
     out: Annotated[Path | None, typer.Option(help="Annotated H.264 video to write.")] = None,
     json: Annotated[
         Path | None, typer.Option(help="Scores to write, one JSON object a frame.")
     ] = None,
     support: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Normal video or folder to adapt on; else the first seconds of SOURCE."),
     ] = None,
     shots: Annotated[int, typer.Option(min=1, help="Number of support clips.")] = 10,

@@ -19,8 +19,10 @@ from rich.progress import (
 )
 
 from cameras import Picture, SourceOptions, open_source
+from cameras.address import kind_of
 from cameras.sampling import Sampler
 from models import SceneScorer
+from pipeline.cli.whole_file import whole_file
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
@@ -33,7 +35,7 @@ from pipeline.stages.adapt import Adaptation, AdaptationSettings
 class ReplayOptions:
     """How a recording is judged."""
 
-    support: Path | None = None
+    support: str | None = None
     """Normal recording to draw the support from; None: the first seconds of the recording."""
     shots: int = 10
     """Number K of support clips."""
@@ -46,12 +48,12 @@ class ReplayOptions:
 
 
 def replay(
-    recording: Path, options: ReplayOptions, video_path: Path | None, scores_path: Path | None
+    recording: str, options: ReplayOptions, video_path: Path | None, scores_path: Path | None
 ) -> None:
     """Judge a recording, show how far it is, and sum up in one line.
 
     Args:
-        recording: Video file, or folder of images.
+        recording: Path of a video file or of a folder of images, or "synthetic:…".
         options: How it is judged.
         video_path: Annotated video to write; like the scores, it is there only once it is complete.
         scores_path: Scores to write, one JSON object a frame.
@@ -60,19 +62,23 @@ def replay(
         SourceError: the recording or the support cannot be opened or decoded.
         CheckpointError: the weights cannot be used.
         SupportError: there is less video than the support needs.
-        ValueError: there is no such device.
+        ValueError: an address of no recording, or there is no such device.
     """
+    name = Path(recording).stem
+    for address in (recording, options.support):
+        if address is not None and kind_of(address) == "rtsp":
+            raise ValueError("replay: want a recording, got a camera; `vedette run` watches those")
     console = Console()
     scorer = SceneScorer.load(options.weights, options.device)
-    summary = ReplaySummary(recording.stem)
+    summary = ReplaySummary(name)
     started = time.monotonic()
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         adaptation = _adaptation(scorer, options, progress)
-        source = stack.enter_context(open_source(str(recording), _source_options(options)))
+        source = stack.enter_context(open_source(recording, _source_options(options)))
         takers: list[Callable[[ReplayedFrame], None]] = [summary.take]
         if scores_path is not None:
-            takers.append(stack.enter_context(scores_file(scores_path, recording.stem)))
+            takers.append(stack.enter_context(scores_file(scores_path, name)))
         if video_path is not None:
             partial = stack.enter_context(whole_file(video_path))
             video = AnnotatedVideo(partial, options.frames_per_second)
@@ -105,30 +111,13 @@ def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], N
         yield lambda frame: print(json.dumps(score_record(camera, frame)), file=file)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to; the file takes its name only when all went well.
-
-    Raises:
-        OSError: the folder cannot be made or written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.touch()  # so that a place that cannot be written is known before the work
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress) -> Adaptation:
     """As of a new camera, or with a scene made of the support that was named."""
     settings = AdaptationSettings(frames=options.shots)
     if options.support is None:
         return Adaptation(settings)
     sampler = Sampler(options.frames_per_second)
-    with open_source(str(options.support), _source_options(options)) as source:
+    with open_source(options.support, _source_options(options)) as source:
         task = progress.add_task("drawing the support", total=source.info.frame_count)
         pictures = (
             picture
@@ -136,7 +125,7 @@ def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress)
             if sampler.accept(picture.pts_seconds)
         )
         (support,) = draw_supports(
-            [pictures], scorer.config, options.shots, [options.seed], str(options.support)
+            [pictures], scorer.config, options.shots, [options.seed], options.support
         )
     return Adaptation(settings, scene=scorer.adapt(torch.from_numpy(support)))
 

@@ -62,6 +62,7 @@ def run_train(
         if not state_path.is_file():
             raise ValueError(f"--resume: want {state_path}, which is not there")
         trainer.resume(torch.load(state_path, weights_only=True))
+    out.parent.mkdir(parents=True, exist_ok=True)
     scenes = _load(scenes_folder, console)
     unknown = sorted(set(hold_out) - set(scenes))
     if unknown:
@@ -99,7 +100,6 @@ def _train(
     episodes = EpisodeOptions(clip_length=config.clip_length, stride=config.stride)
     # A resumed run must not see the first episodes again, hence the iteration in the seed.
     sampler = EpisodeSampler(scenes, episodes, options.seed * 1_000_003 + trainer.iteration)
-    out.parent.mkdir(parents=True, exist_ok=True)
     bar = Progress(
         TextColumn("training"),
         BarColumn(),
