@@ -17,6 +17,7 @@ from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
 
 _MOST_FAILURES_IN_A_ROW = 100
 _COMPLETE_RATIO = 0.9
+_LONGEST_PICTURE_SECONDS = 1.0  # the last one is shown for so long after its time, at most
 
 
 class VideoFile:
@@ -34,6 +35,7 @@ class VideoFile:
         self._opened = ExitStack()
         self._container: av.container.InputContainer | None = None
         self._info: SourceInfo | None = None
+        self._promised_seconds = 0.0
         self._decode_errors = 0
 
     def __enter__(self) -> Self:
@@ -49,9 +51,13 @@ class VideoFile:
             container = self._opened.enter_context(av.open(str(self._path)))
             self._container = container
             self._info = self._inspect(container)
+            self._promised_seconds = _promised_seconds(container)
         except av.error.PermissionError:
             raise self._error("not_found", "it may not be read") from None
-        except (av.error.InvalidDataError, av.error.EOFError, av.error.OSError) as error:
+        except av.error.EOFError:
+            self._opened.close()
+            raise self._error("corrupt", "it ends before its first picture") from None
+        except (av.error.InvalidDataError, av.error.OSError) as error:
             self._opened.close()
             raise self._error(
                 "corrupt", f"want a video file, got something unreadable ({error.strerror})"
@@ -91,7 +97,7 @@ class VideoFile:
         """
         expected = self.info.frame_count
         clock = StreamClock(self.info.frames_per_second)
-        count = 0
+        count, pts_seconds = 0, 0.0
         for frame in self._decode():
             pts_seconds = clock.map(frame.time)
             pixels = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
@@ -102,6 +108,9 @@ class VideoFile:
             raise self._error("codec", "it holds no picture that could be decoded")
         if expected is not None and count < _COMPLETE_RATIO * expected:
             raise self._error("corrupt", f"it ends after {count} of {expected} pictures")
+        promised = self._promised_seconds
+        if pts_seconds < _COMPLETE_RATIO * promised - _LONGEST_PICTURE_SECONDS:
+            raise self._error("corrupt", f"it ends after {pts_seconds:.1f} of {promised:.1f} s")
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         if self._container is None:
@@ -152,3 +161,15 @@ class VideoFile:
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         return SourceError(code, f"{self._path}: {message}", permanent=True)
+
+
+def _promised_seconds(container: av.container.InputContainer) -> float:
+    """How long a Matroska file of pictures alone says it is; 0 where nothing can be relied on.
+
+    Elsewhere FFmpeg may have guessed the duration, and other streams may go on for longer.
+    """
+    if "matroska" not in container.format.name or len(container.streams) != 1:
+        return 0.0
+    if container.duration is None:
+        return 0.0
+    return (container.duration - max(0, container.start_time or 0)) / av.time_base

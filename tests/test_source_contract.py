@@ -129,6 +129,32 @@ def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
     assert f"after {count} of 40 pictures" in str(error)
 
 
+def test_truncated_file_without_an_index_is_known_by_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mkv"
+    write_video(path, pictures=noisy(100), codec="libx264")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    error, count = failure(path)
+    assert error.code == "corrupt"
+    assert 30 < count < 70
+    assert " of 4.0 s" in str(error)
+
+
+def test_size_and_time_may_leap_within_a_file(tmp_path: Path) -> None:
+    parts = [tmp_path / "small.ts", tmp_path / "large.ts"]
+    for path, size_hw in zip(parts, [(48, 64), (96, 128)], strict=True):
+        write_video(path, pictures=walking_box(25, size_hw), codec="mpeg2video")
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_source(str(path), FAST) as source:
+        pictures = list(source)
+    sizes = [picture.pixels.shape[:2] for picture in pictures]
+    # The decoder may let go of the picture that it held back when the size changed.
+    assert sizes in ([(48, 64)] * kept + [(96, 128)] * 25 for kept in (24, 25))
+    times = [picture.pts_seconds for picture in pictures]
+    assert all(0 < after - before < 0.2 for before, after in pairwise(times))
+
+
 def test_damage_is_counted_and_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "scratched.mp4"
     write_video(path, pictures=noisy(40), codec="libx264", container_options=INDEX_FIRST)
