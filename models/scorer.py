@@ -178,6 +178,6 @@ def resolve_device(name: str) -> torch.device:
         raise ValueError(f"device: want auto, cpu, cuda or cuda:N, got {name!r}")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        seen = torch.cuda.device_count() or "no"
-        raise ValueError(f"device: {name!r} wanted, but torch sees {seen} CUDA device(s)")
+        count = torch.cuda.device_count()
+        raise ValueError(f"device: {name!r} wanted, but torch sees {count} CUDA devices")
     return device
