@@ -128,6 +128,13 @@ def test_errors_of_files_say_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "vedette: /nowhere/at/all: no such file or directory\n"
 
 
+def test_a_training_that_diverges_is_no_fault_of_the_program(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert report(FloatingPointError("want a lower learning rate"), debug=False) == 1
+    assert capsys.readouterr().err == "vedette: want a lower learning rate\n"
+
+
 def test_faults_of_the_program_are_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(KeyError("x"), debug=False) == 70
     written = capsys.readouterr().err

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from models.config import VEDETTE
 from models.meta_training import Episode, Trainer, TrainingOptions
 from models.negatives import Material, plant
 from models.scene_model import SceneModel
+from pipeline.cli.train import run_train
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.datasets.scenes import SceneClip
 from pipeline.evaluation.leave_scenes_out import leave_scenes_out, measure_priors
@@ -119,6 +121,14 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path: Path) -> 
 def test_resuming_a_run_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="want a run of 5 iterations, got one of 4"):
         make_trainer(5).resume(make_trainer(4).state())
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04"])
+def test_what_is_no_state_cannot_be_resumed(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.train.pt").write_bytes(content)
+    options = TrainingOptions(iterations=1)
+    with pytest.raises(ValueError, match=r"run.train.pt is no state of this training"):
+        run_train(tmp_path, tmp_path / "run", options, [], resume=True, console=Console())
 
 
 def test_a_loss_that_is_no_number_ends_the_run() -> None:

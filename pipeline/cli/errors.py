@@ -1,7 +1,7 @@
 """What a person sees when something fails: one line, and no traceback unless asked for.
 
-Errors of ours, and `ValueError` and `OSError` in general, say themselves what was got, what is
-wanted and where. Anything else is a fault of the program, and is called one.
+Errors of ours, and `ValueError`, `OSError` and `FloatingPointError` (a training that diverges) in
+general, say themselves what was got, what is wanted and where. Anything else is a fault of the program, and is called one.
 """
 
 import os
@@ -33,7 +33,7 @@ def report(error: Exception, debug: bool) -> int:
         print(f"vedette: {place}{error.strerror.lower()}", file=sys.stderr)
         return 1
     names = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, (ValueError, OSError)) or names & _OUR_ERRORS:
+    if isinstance(error, (ValueError, OSError, FloatingPointError)) or names & _OUR_ERRORS:
         print(f"vedette: {error}", file=sys.stderr)
         return 1
     what = " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -61,7 +62,10 @@ def run_train(
     if resume:
         if not state_path.is_file():
             raise ValueError(f"--resume: want {state_path}, which is not there")
-        trainer.resume(torch.load(state_path, weights_only=True))
+        try:
+            trainer.resume(torch.load(state_path, weights_only=True))
+        except (pickle.UnpicklingError, EOFError, LookupError, RuntimeError, TypeError) as error:
+            raise ValueError(f"--resume: {state_path} is no state of this training") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     scenes = _load(scenes_folder, console)
     unknown = sorted(set(hold_out) - set(scenes))
