@@ -1,7 +1,8 @@
 """What a person sees when something fails: one line, and no traceback unless asked for.
 
 Errors of ours, and `ValueError`, `OSError` and `FloatingPointError` (a training that diverges) in
-general, say themselves what was got, what is wanted and where. Anything else is a fault of the program, and is called one.
+general, say themselves what was got, what is wanted and where. Anything else is a fault of the
+program, and is called one.
 """
 
 import os
