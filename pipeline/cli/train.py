@@ -2,7 +2,6 @@
 
 import csv
 import json
-import pickle
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -64,7 +63,9 @@ def run_train(
             raise ValueError(f"--resume: want {state_path}, which is not there")
         try:
             trainer.resume(torch.load(state_path, weights_only=True))
-        except (pickle.UnpicklingError, EOFError, LookupError, RuntimeError, TypeError) as error:
+        except ValueError:
+            raise
+        except Exception as error:  # a file of anything makes torch raise anything
             raise ValueError(f"--resume: {state_path} is no state of this training") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     scenes = _load(scenes_folder, console)
