@@ -114,4 +114,4 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     street.take(frame(0, connection=2, size_hw=(32, 48)))
     work = street.advance()
     assert work is not None
-    assert work.waiting is None
+    assert work.clip.shape[1:3] == (32, 48)

@@ -23,6 +23,7 @@ from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation.plots import intervals, write_plots
 from pipeline.evaluation.report import protocol, table, to_json
 from pipeline.evaluation.runner import Evaluation, EvaluationOptions, batched, evaluate, score_clip
+from pipeline.evaluation.smoothing import exponential
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
 
 FRAMES = 16
@@ -125,6 +126,7 @@ def test_json_holds_what_scripts_rely_on(evaluation: Evaluation) -> None:
         "baselines",
         "seconds",
         "frames_per_second",
+        "smoothed",
     ]
     metrics = ["frame_auroc_micro", "frame_auroc_macro", "eer", "average_precision"]
     assert result["dataset"] == "ucsd-ped2, 3 of 4 clips"
@@ -137,6 +139,25 @@ def test_json_holds_what_scripts_rely_on(evaluation: Evaluation) -> None:
     micro = [draw["frame_auroc_micro"] for draw in result["draws"]]
     assert result["mean"]["frame_auroc_micro"] == pytest.approx(np.mean(micro))
     assert result["std"]["frame_auroc_micro"] == pytest.approx(np.std(micro, ddof=1))
+
+
+def test_smoothing_uses_the_past_alone_and_starts_at_the_first_value() -> None:
+    values = np.array([4.0, 0.0, 0.0, 8.0])
+    times = np.array([0.0, 0.5, 1.0, 2.0])
+    smoothed = exponential(values, times, 0.5)
+    np.testing.assert_allclose(smoothed[:3], 4.0 * np.exp([0.0, -1.0, -2.0]))
+    assert smoothed[3] == pytest.approx(8.0 + np.exp(-2.0) * (smoothed[2] - 8.0))
+    np.testing.assert_array_equal(exponential(values[:3], times[:3], 0.5), smoothed[:3])
+    np.testing.assert_array_equal(exponential(values, times, 0.0), values)
+
+
+def test_smoothed_rows_stand_beside_the_raw_ones(evaluation: Evaluation) -> None:
+    smoothed = to_json(evaluation)["smoothed"]
+    assert smoothed["time_constant_seconds"] == 0.5
+    raw, other = evaluation.draws[0].values, evaluation.smoothed_draws[0].values
+    for before, after in zip(raw, other, strict=True):
+        assert after[0] == before[0]
+        assert np.diff(after).std() < np.diff(before).std()
 
 
 def test_one_draw_has_no_spread(evaluation: Evaluation) -> None:

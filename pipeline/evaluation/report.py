@@ -34,23 +34,24 @@ def protocol(evaluation: Evaluation) -> str:
     both = sum(map(has_both_classes, labels))
     return (
         f"Support of {clips} drawn at random from Train, {draws}; every test frame scored causally "
-        f"from {length} frame{'s' if length > 1 else ''}{spacing}; raw energies, no smoothing, no "
-        f"scaling per clip, no frame left out; macro over the {both} of {len(labels)} test clips "
-        "with both classes."
+        f"from {length} frame{'s' if length > 1 else ''}{spacing}; raw energies, no smoothing "
+        "unless the row says so (then exponential, over the past alone), no scaling per clip, no "
+        f"frame left out; macro over the {both} of {len(labels)} test clips with both classes."
     )
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """The result as plain data; shares are in [0, 1], and null where they are not defined."""
+    options = evaluation.options
     return {
         "dataset": f"{evaluation.dataset.name}{evaluation.dataset.coverage}",
         "model": evaluation.model,
-        "shots": evaluation.options.shots,
+        "shots": options.shots,
         "protocol": protocol(evaluation),
         "frames": sum(clip.size for clip in evaluation.labels),
         "draws": [
             {"seed": seed, **asdict(draw.metrics)}
-            for seed, draw in zip(evaluation.options.seeds, evaluation.draws, strict=True)
+            for seed, draw in zip(options.seeds, evaluation.draws, strict=True)
         ],
         "mean": over_draws(evaluation.draws, mean, at_least=1),
         "std": over_draws(evaluation.draws, stdev, at_least=2),
@@ -61,6 +62,12 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         },
         "seconds": round(evaluation.seconds, 2),
         "frames_per_second": round(evaluation.frames_per_second, 2),
+        "smoothed": {
+            "time_constant_seconds": options.smoothing_seconds,
+            "mean": over_draws(evaluation.smoothed_draws, mean, at_least=1),
+            "std": over_draws(evaluation.smoothed_draws, stdev, at_least=2),
+            "baselines": {"frame_difference": asdict(evaluation.smoothed_difference.metrics)},
+        },
     }
 
 
@@ -84,20 +91,24 @@ def table(evaluation: Evaluation) -> Table:
     result.add_column("detector")
     for heading in HEADINGS.values():
         result.add_column(heading, justify="right")
-    middle = over_draws(evaluation.draws, mean, at_least=1)
-    spread = over_draws(evaluation.draws, stdev, at_least=2)
-    result.add_row(
-        f"{evaluation.config.preset}, {options.shots}-shot",
-        *(_with_spread(middle[metric], spread[metric]) for metric in HEADINGS),
-        style="bold",
-        end_section=True,
-    )
+    name = f"{evaluation.config.preset}, {options.shots}-shot"
+    smoothed = f"smoothed {options.smoothing_seconds:g} s"
+    result.add_row(name, *_summary(evaluation.draws), style="bold", end_section=True)
     for draw in evaluation.draws:
         result.add_row(draw.name, *_cells(draw.metrics), style="dim")
     result.add_section()
     for baseline in evaluation.baselines:
         result.add_row(baseline.name.replace("_", " "), *_cells(baseline.metrics))
+    result.add_section()
+    result.add_row(f"{name}, {smoothed}", *_summary(evaluation.smoothed_draws))
+    difference = _cells(evaluation.smoothed_difference.metrics)
+    result.add_row(f"frame difference, {smoothed}", *difference)
     return result
+
+
+def _summary(draws: Sequence[Detector]) -> list[str]:
+    middle, spread = over_draws(draws, mean, at_least=1), over_draws(draws, stdev, at_least=2)
+    return [_with_spread(middle[metric], spread[metric]) for metric in HEADINGS]
 
 
 def _cells(metrics: FrameMetrics) -> list[str]:

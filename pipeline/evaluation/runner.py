@@ -17,6 +17,7 @@ from pipeline.datasets.layout import Dataset, DatasetClip, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.baselines import FrameDifference, constant, frame_index
 from pipeline.evaluation.roc import FrameMetrics, Labels, Values, frame_metrics
+from pipeline.evaluation.smoothing import exponential
 from pipeline.evaluation.supports import draw_supports
 from pipeline.stages.clips import ClipBuffer
 
@@ -33,6 +34,8 @@ class EvaluationOptions:
     """Of the first draw; each further draw has one more."""
     batch_size: int = 16
     """Clips scored at once."""
+    smoothing_seconds: float = 0.5
+    """Time constant of the rows with causal smoothing, which stand beside the raw ones."""
 
     @property
     def seeds(self) -> range:
@@ -61,6 +64,8 @@ class ClipScores:
     """For each scene, (frames,)."""
     differences: Values
     """The differencing baseline, (frames,)."""
+    pts_seconds: Values
+    """Times of the frames, (frames,)."""
     highlight: Highlight
 
 
@@ -85,6 +90,10 @@ class Evaluation:
     draws: list[Detector]
     """The model, once a draw, in the order of the seeds."""
     baselines: list[Detector]
+    smoothed_draws: list[Detector]
+    """The draws with causal exponential smoothing."""
+    smoothed_difference: Detector
+    """The differencing baseline with the same."""
     highlights: list[Highlight]
     """One a test clip."""
     seconds: float
@@ -150,20 +159,29 @@ def evaluate(
     def row(name: str, values: list[Values]) -> Detector:
         return Detector(name, values, frame_metrics(values, labels))
 
+    def smooth(name: str, values: list[Values]) -> Detector:
+        seconds = options.smoothing_seconds
+        pairs = zip(values, scored, strict=True)
+        return row(name, [exponential(some, clip.pts_seconds, seconds) for some, clip in pairs])
+
+    draws = [
+        row(f"seed {seed}", [clip.energies[number] for clip in scored])
+        for number, seed in enumerate(options.seeds)
+    ]
+    difference = row("frame_difference", [clip.differences for clip in scored])
     return Evaluation(
         dataset=dataset,
         config=scorer.config,
         model_id=scorer.model_id,
         options=options,
-        draws=[
-            row(f"seed {seed}", [clip.energies[number] for clip in scored])
-            for number, seed in enumerate(options.seeds)
-        ],
+        draws=draws,
         baselines=[
             row("constant", [constant(clip.size) for clip in labels]),
             row("frame_index", [frame_index(clip.size) for clip in labels]),
-            row("frame_difference", [clip.differences for clip in scored]),
+            difference,
         ],
+        smoothed_draws=[smooth(draw.name, draw.values) for draw in draws],
+        smoothed_difference=smooth(difference.name, difference.values),
         highlights=[clip.highlight for clip in scored],
         seconds=now - started,
         frames_per_second=dataset.labels.size * options.draws / (now - scoring_started),
@@ -195,6 +213,7 @@ def score_clip(
     difference = FrameDifference()
     energies: list[list[Values]] = [[] for _ in scenes]
     differences: list[float] = []
+    times: list[float] = []
     highlight: Highlight | None = None
     for frames in batched(read_frames(clip), batch_size):
         clips = np.stack(
@@ -213,11 +232,15 @@ def score_clip(
                     scores.maps[highest].numpy(),
                 )
         differences += [difference.push(frame.pts_seconds, frame.pixels) for frame in frames]
+        times += [frame.pts_seconds for frame in frames]
         on_scored(len(frames))
     if highlight is None:
         raise DatasetError(f"{clip.path}: want a clip with frames, got none")
     return ClipScores(
-        [np.concatenate(parts) for parts in energies], np.array(differences), highlight
+        [np.concatenate(parts) for parts in energies],
+        np.array(differences),
+        np.array(times),
+        highlight,
     )
 
 
