@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 _PROVISIONAL_SPREADS = 6.0
-_REFINED_SPREADS = 5.0
-_MARGIN_OVER_MAXIMUM = 1.0
+_REFINED_SPREADS = 4.0
 _SUPPORT_PRIOR_WEIGHT = 5.0
 
 
@@ -86,7 +85,8 @@ def refine(first: Calibration, energies: Sequence[float]) -> Calibration:
         return Calibration(first.median, first.threshold, first.spread, first.samples, final=True)
     middle = median(normal)
     spread = max(_robust_spread(normal, middle), 0.25 * first.spread)
-    threshold = max(middle + _REFINED_SPREADS * spread, normal[-1] + _MARGIN_OVER_MAXIMUM * spread)
+    # An event wants the score to stay up for a while, so the highest single frame is high enough.
+    threshold = max(middle + _REFINED_SPREADS * spread, normal[-1])
     return Calibration(middle, threshold, spread, len(normal), final=True)
 
 

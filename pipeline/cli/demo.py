@@ -29,10 +29,10 @@ cameras:
   {camera}:
     source: {{url: "{address}"}}
 detect: {{fps: 10}}
-# Twelve clips in six seconds, so that there is something to see soon.
-adapt: {{frames: 12, interval: 0.5, calibrate: 45}}
+# Ten clips in five seconds, so that there is something to see soon.
+adapt: {{frames: 10, interval: 0.5, calibrate: 45}}
 # Short things happen five seconds apart here, and each shall be told.
-alert: {{enter: 0.85, exit: 0.6, min_duration: 0.3, merge_gap: 1.5, cooldown: 0}}
+alert: {{min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
 """
 
