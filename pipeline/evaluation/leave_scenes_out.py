@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from models.adaptation import adapt_observation, standardised_energy
+from models.config import SceneModelConfig
 from models.scene_model import SceneModel
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.datasets.scenes import SceneClip
@@ -28,9 +29,14 @@ class SceneResult:
     """Of each pooled term alone: residual, and motion where the model has it."""
 
 
-def held_out_options() -> EpisodeOptions:
-    """Whole pictures as a camera gives them, nothing augmented."""
-    return EpisodeOptions(crop_hw=(240, 320), augment=False)
+def held_out_options(config: SceneModelConfig) -> EpisodeOptions:
+    """Whole pictures as a camera gives them to that model, nothing augmented."""
+    return EpisodeOptions(
+        clip_length=config.clip_length,
+        stride=config.stride,
+        crop_hw=config.size_hw,
+        augment=False,
+    )
 
 
 @torch.no_grad()
@@ -43,11 +49,11 @@ def leave_scenes_out(
     seed: int = 0,
 ) -> list[SceneResult]:
     """Measure on each named scene; foreign patches come from all scenes."""
-    sampler = EpisodeSampler(scenes, held_out_options(), seed)
+    sampler = EpisodeSampler(scenes, held_out_options(model.config), seed)
     results = []
     for name in names:
         support, normal, planted = sampler.normal_and_planted(name, shots, queries)
-        scene = adapt_observation(model, model.observe_grey(support), (240, 320), "")
+        scene = adapt_observation(model, model.observe_grey(support), model.config.size_hw, "")
         labels = [0] * len(normal) + [1] * len(planted)
         energies, terms = [], []
         for batch in torch.split(torch.cat([normal, planted]), _BATCH):
@@ -77,7 +83,7 @@ def measure_priors(
         Mean over the scenes' medians and mean over their standard deviations, (terms,) each: the
         model's `prior_mean` and `prior_spread`.
     """
-    sampler = EpisodeSampler(scenes, held_out_options(), seed=1)
+    sampler = EpisodeSampler(scenes, held_out_options(model.config), seed=1)
     medians, spreads = [], []
     for name in sampler.scenes:
         support, normal, _ = sampler.normal_and_planted(name, shots, queries)
