@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from models.config import SceneModelConfig
 
-_POWER_ITERATIONS = 12
-_SQUARINGS = 2
+_POWER_ITERATIONS = 3
+_SQUARINGS = 3
+_SIMILARITIES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,16 +177,20 @@ def farthest_first(atoms: Tensor, count: int) -> Tensor:
         Places in the rows, (rows, min(count, M)), beginning with each row's first atom.
     """
     rows, available, _ = atoms.shape
-    everyone = torch.arange(rows, device=atoms.device)
     if count == 0 or available <= count:
         return torch.arange(available, device=atoms.device).expand(rows, -1)
-    chosen = torch.zeros(rows, count, dtype=torch.long, device=atoms.device)
+    together = max(1, _SIMILARITIES_AT_ONCE // available**2)
+    return torch.cat([_farthest_first(some, count) for some in torch.split(atoms, together)])
+
+
+def _farthest_first(atoms: Tensor, count: int) -> Tensor:
+    rows = torch.arange(atoms.shape[0], device=atoms.device)
+    similarity = torch.bmm(atoms, atoms.transpose(1, 2))
     # Zero vectors (beyond the border) start as taken: they are never worth an atom's place.
-    closest = torch.where(atoms.square().sum(-1) > 0, -1.0, 2.0)
+    closest = torch.where(similarity.diagonal(dim1=1, dim2=2) > 0, -1.0, 2.0)
+    chosen = torch.zeros(atoms.shape[0], count, dtype=torch.long, device=atoms.device)
     for number in range(1, count):
-        newest = atoms[everyone, chosen[:, number - 1]]
-        similarity = torch.bmm(atoms, newest.unsqueeze(-1)).squeeze(-1)
-        closest = torch.maximum(closest, similarity)
+        closest = torch.maximum(closest, similarity[rows, chosen[:, number - 1]])
         chosen[:, number] = closest.argmin(dim=1)
     return chosen
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 from models.scene_model import SceneModel
 
 _HARD_CELLS = 20
+_POOLED_CELLS = 20
 _WARM_UP = 50
 
 
@@ -45,6 +46,8 @@ class TrainingOptions:
     """Highest rate of AdamW."""
     hard_weight: float = 0.5
     """Weight of the highest normal cells."""
+    rank_weight: float = 0.5
+    """Weight of ranking every planted clip above every normal one."""
     average: float = 0.995
     """Decay of the averaged weights, which are the result."""
     seed: int = 0
@@ -130,7 +133,9 @@ class Trainer:
             loss = loss + functional.softplus(-planted).mean()
         per_clip = logits.masked_fill(target != 0, -math.inf).flatten(1)
         hard = per_clip.topk(_HARD_CELLS, dim=1).values
-        return loss + self.options.hard_weight * functional.softplus(hard).mean()
+        loss = loss + self.options.hard_weight * functional.softplus(hard).mean()
+        # What counts in the end: pooled like a frame, anomalies above normal life, however crowded.
+        return loss + self.options.rank_weight * _rank(logits, target, hard.mean(1))
 
     def _learning_rate(self) -> float:
         warm = min(1.0, (self.iteration + 1) / _WARM_UP)
@@ -173,3 +178,21 @@ class Trainer:
             self.scale.copy_(state["scale"])
             self.offset.copy_(state["offset"])
         self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _rank(logits: Tensor, target: Tensor, normal: Tensor) -> Tensor:
+    """Logistic loss of every planted clip against every normal one (ours).
+
+    Args:
+        logits: (M, h, w).
+        target: (M, h, w).
+        normal: Pooled logits of the clips' normal cells, (M,).
+    """
+    pooled = []
+    for clip, where in zip(logits, target == 1, strict=True):
+        cells = clip[where]
+        if cells.numel():
+            pooled.append(cells.topk(min(_POOLED_CELLS, cells.numel())).values.mean())
+    if not pooled:
+        return logits.new_zeros(())
+    return functional.softplus(normal[None, :] - torch.stack(pooled)[:, None]).mean()

@@ -1,18 +1,21 @@
 """Made anomalies for training: what has no place in a clip, planted into it.
 
 The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
-same image, blur. Ours add what moves: patches of other scenes and copies that travel with a
-velocity of their own, and places where life is played several times too fast.
+same image, blur. Ours add what moves: things cut out of other scenes, patches of other scenes and
+copies, all with a velocity of their own, and places where life is played several times too fast.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_KINDS = ("foreign",) * 5 + ("copy", "constant", "noise", "blur")
-_FAST_CHANGE = 0.04  # grey levels of [0, 1] by which a pixel must differ to count as played fast
+_KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
+_HURRIED_SHARE = 0.25
+_THING_SHARE = 0.4
+_VISIBLE = 0.04  # grey levels of [0, 1] by which a pixel must differ for anyone to see it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,13 +33,25 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
-    """What anomalies are made from."""
+class Thing:
+    """Something that moves, cut out of its scene."""
 
-    foreign: Tensor
+    pixels: Tensor
+    """(T, h, w) in [0, 1], smaller than the clip that it goes into."""
+    alpha: Tensor
+    """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What anomalies are made from; drawn only when asked for."""
+
+    foreign: Callable[[], Tensor]
     """A clip of another scene, (T, H, W) in [0, 1]."""
-    fast: Tensor
+    fast: Callable[[], Tensor]
     """The same place as the clip, ending at the same time, played several times faster."""
+    thing: Callable[[], Thing | None]
+    """Cut out of another scene; None where nothing moved there."""
 
 
 def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
@@ -51,32 +66,38 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
         The changed clip; its mask may be empty where, say, nothing moved that could be hurried.
     """
     draw = float(torch.rand((), generator=random))
-    if draw < 0.3:
-        return _hurry(clip, material.fast, random)
+    if draw < _HURRIED_SHARE:
+        return _hurry(clip, material.fast(), random)
+    if draw < _HURRIED_SHARE + _THING_SHARE and (thing := material.thing()) is not None:
+        return _overlay(clip, thing, "thing", random)
     kind = _pick(_KINDS, random)
-    return _paste(clip, material.foreign, kind, random)
+    source = material.foreign() if kind == "foreign" else clip
+    return _paste(clip, source, kind, random)
 
 
 def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
     alpha = _soft_shape(clip.shape[1:], random, smallest=0.15, largest=0.6)
     mixed = clip + alpha * (fast - clip)
-    changed = (mixed - clip).abs().amax(0) > _FAST_CHANGE
-    # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
-    grown = functional.max_pool2d(changed[None, None].float(), 9, 1, 4)[0, 0] > 0
-    mask = grown & (alpha > 0.5)
-    return Planted(mixed, mask, mask | changed, "fast")
+    return _seen(clip, mixed, alpha > 0.5, (mixed != clip).any(0), "fast")
 
 
-def _paste(clip: Tensor, foreign: Tensor, kind: str, random: torch.Generator) -> Planted:
+def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> Planted:
     length, height, width = clip.shape
     side = float(torch.empty(()).uniform_(0.04, 0.28, generator=random)) * height
     aspect = float(torch.empty(()).uniform_(0.4, 2.2, generator=random))
     patch_h = max(6, min(height - 2, round(side * aspect**0.5)))
     patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
-    patch = _patch(clip, foreign, kind, (patch_h, patch_w), random)
-    alpha = _edge((patch_h, patch_w), random)
-    top = _integer(0, height - patch_h, random)
-    left = _integer(0, width - patch_w, random)
+    patch = _patch(source, kind, (patch_h, patch_w), random)
+    alpha = _edge((patch_h, patch_w), random).expand(length, -1, -1)
+    return _overlay(clip, Thing(patch, alpha), kind, random)
+
+
+def _overlay(clip: Tensor, thing: Thing, kind: str, random: torch.Generator) -> Planted:
+    """Let a thing cross the clip, ending up somewhere inside it."""
+    length, height, width = clip.shape
+    thing_h, thing_w = thing.alpha.shape[1:]
+    top = _integer(0, height - thing_h, random)
+    left = _integer(0, width - thing_w, random)
     velocity = _velocity(random)
     planted = clip.clone()
     mask = torch.zeros(height, width, dtype=torch.bool)
@@ -85,34 +106,41 @@ def _paste(clip: Tensor, foreign: Tensor, kind: str, random: torch.Generator) ->
         age = length - 1 - number
         y = round(top - velocity[0] * age)
         x = round(left - velocity[1] * age)
-        y0, y1 = max(0, y), min(height, y + patch_h)
-        x0, x1 = max(0, x), min(width, x + patch_w)
+        y0, y1 = max(0, y), min(height, y + thing_h)
+        x0, x1 = max(0, x), min(width, x + thing_w)
         if y0 >= y1 or x0 >= x1:
             continue
-        inside = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+        inside = (number, slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
         place = planted[number, y0:y1, x0:x1]
-        place += alpha[inside] * (patch[number][inside] - place)
-        touched[y0:y1, x0:x1] |= alpha[inside] > 0
+        place += thing.alpha[inside] * (thing.pixels[inside] - place)
+        touched[y0:y1, x0:x1] |= thing.alpha[inside] > 0
         if number == length - 1:
-            mask[y0:y1, x0:x1] = alpha[inside] > 0.5
-    return Planted(planted, mask, touched, kind)
+            mask[y0:y1, x0:x1] = thing.alpha[inside] > 0.5
+    return _seen(clip, planted, mask, touched, kind)
 
 
-def _patch(
-    clip: Tensor, foreign: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Generator
-) -> Tensor:
+def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str) -> Planted:
+    """Nobody can tell what changes nothing: such places are touched, but no anomaly."""
+    changed = (planted - clip).abs().amax(0) > _VISIBLE
+    # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
+    grown = changed[None, None].float()
+    for kernel in ((9, 1), (1, 9)):
+        grown = functional.max_pool2d(grown, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
+    return Planted(planted, mask & (grown[0, 0] > 0), touched, kind)
+
+
+def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
     """Content of a patch, (T, h, w)."""
-    length, height, width = clip.shape
+    length, height, width = source.shape
     patch_h, patch_w = size_hw
     if kind == "constant":
         return torch.rand((), generator=random).expand(length, patch_h, patch_w)
     if kind == "noise":
         return torch.rand(patch_h, patch_w, generator=random).expand(length, -1, -1)
-    source = foreign if kind == "foreign" else clip
     y = _integer(0, height - patch_h, random)
     x = _integer(0, width - patch_w, random)
     if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
-        y, x = _liveliest(foreign, size_hw)
+        y, x = _liveliest(source, size_hw)
     patch = source[:, y : y + patch_h, x : x + patch_w]
     if kind == "blur":
         patch = functional.avg_pool2d(patch[None], 5, 1, 2, count_include_pad=False)[0]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from models.config import VEDETTE
 from models.meta_training import Episode, Trainer, TrainingOptions
-from models.negatives import Material, plant
+from models.negatives import Material, Thing, plant
 from models.scene_model import SceneModel
 from pipeline.cli.train import run_train
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
@@ -50,7 +50,9 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         foreign = torch.rand(5, 64, 80, generator=random) * 0.2 + 0.7
         fast = torch.rand(5, 64, 80, generator=random) * 0.2
         before = clip.clone()
-        planted = plant(clip, Material(foreign, fast), random)
+        thing = Thing(foreign[:, :20, :12], torch.ones(5, 20, 12))
+        material = Material(lambda: foreign, lambda: fast, lambda: thing)  # noqa: B023
+        planted = plant(clip, material, random)
         kinds.add(planted.kind)
         assert torch.equal(clip, before)
         assert planted.clip.shape == clip.shape
@@ -59,7 +61,7 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         changed = (planted.clip != clip).any(0)
         assert not (changed & ~planted.touched).any() or planted.kind == "fast"
         assert (planted.touched | ~planted.mask).all()
-    assert kinds == {"fast", "foreign", "copy", "constant", "noise", "blur"}
+    assert kinds == {"fast", "foreign", "copy", "constant", "noise", "blur", "thing"}
 
 
 def test_the_same_seed_draws_the_same_episodes() -> None:

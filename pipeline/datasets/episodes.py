@@ -1,5 +1,6 @@
 """Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,11 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.meta_training import Episode
-from models.negatives import Material, Planted, plant
+from models.negatives import Material, Planted, Thing, plant
+from pipeline.datasets.cutouts import cut_out
 from pipeline.datasets.scenes import SceneClip
 
 _FAST = 3
 """How many times too fast hurried places are played."""
+_HURRIED_THINGS = 0.3
+_TRIES = 12
+_BACKGROUND_FRAMES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,22 @@ class EpisodeOptions:
     shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
-    scale: tuple[float, float] = (0.5, 1.4)
+    gap: int = 20
+    """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
+    of a query shall not stand in the support already."""
+    scale: tuple[float, float] = (0.55, 1.4)
     """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness and half speed; else the whole picture as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A time in a clip of a scene."""
+
+    clip: SceneClip
+    newest: int
+    """Number of the newest frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,7 @@ class EpisodeSampler:
         self._options = options
         self._random = np.random.default_rng(seed)
         self._torch_random = torch.Generator().manual_seed(seed)
+        self._backgrounds: dict[int, npt.NDArray[np.uint8]] = {}
         reach = (options.clip_length - 1) * _FAST + 1
         self._scenes = {
             name: long
@@ -83,14 +101,13 @@ class EpisodeSampler:
         clips = self._scenes[name]
         view = self._view(clips[0].frames.shape[1:])
         shots = int(random.choice(options.shots))
-        support = [self._clip(clips, view)[0] for _ in range(shots)]
+        moments = [self._moment(clips, view) for _ in range(shots)]
         queries, targets = [], []
         for _ in range(options.queries):
-            clip, fast = self._clip(clips, view)
-            material = Material(self._foreign(name, view.out_hw), fast)
-            planted = plant(clip, material, self._torch_random)
+            _, planted = self._query(name, view, moments)
             queries.append(planted.clip)
             targets.append(_cells(planted, options.stride))
+        support = [self._plain(moment, view) for moment in moments]
         return Episode(torch.stack(support), torch.stack(queries), torch.stack(targets))
 
     def normal_and_planted(
@@ -104,14 +121,22 @@ class EpisodeSampler:
         """
         clips = self._scenes[scene]
         view = self._view(clips[0].frames.shape[1:])
-        support = torch.stack([self._clip(clips, view)[0] for _ in range(shots)])
-        normal, planted = [], []
-        for _ in range(queries):
-            clip, fast = self._clip(clips, view)
-            material = Material(self._foreign(scene, view.out_hw), fast)
-            normal.append(clip)
-            planted.append(plant(clip, material, self._torch_random).clip)
-        return support, torch.stack(normal), torch.stack(planted)
+        moments = [self._moment(clips, view) for _ in range(shots)]
+        support = torch.stack([self._plain(moment, view) for moment in moments])
+        drawn = [self._query(scene, view, moments) for _ in range(queries)]
+        normal = torch.stack([clip for clip, _ in drawn])
+        return support, normal, torch.stack([planted.clip for _, planted in drawn])
+
+    def _query(self, scene: str, view: _View, support: list[_Moment]) -> tuple[Tensor, Planted]:
+        """A normal clip, and the same with something planted into it."""
+        moment = self._moment(self._scenes[scene], view, support)
+        clip = self._plain(moment, view)
+        material = Material(
+            foreign=lambda: self._foreign(scene, view.out_hw),
+            fast=lambda: self._played(moment, view, _FAST),
+            thing=lambda: self._thing(scene, view),
+        )
+        return clip, plant(clip, material, self._torch_random)
 
     def _view(self, size_hw: tuple[int, ...]) -> _View:
         height, width = size_hw
@@ -133,33 +158,72 @@ class EpisodeSampler:
             step=2 if random.random() < 0.25 else 1,
         )
 
-    def _clip(self, clips: list[SceneClip], view: _View) -> tuple[Tensor, Tensor]:
-        """A clip at a random time, and the same played too fast."""
+    def _moment(
+        self, clips: list[SceneClip], view: _View, apart_from: Sequence[_Moment] = ()
+    ) -> _Moment:
+        """A random time, as far from the given ones as asked for or, in short clips, as can be."""
         lengths = np.array([len(clip.frames) for clip in clips], dtype=float)
-        frames = clips[int(self._random.choice(len(clips), p=lengths / lengths.sum()))].frames
-        length = self._options.clip_length
-        reach = (length - 1) * _FAST * view.step
-        if reach >= len(frames):
-            reach = (length - 1) * view.step
-        newest = int(self._random.integers(min(reach, len(frames) - 1), len(frames)))
-        ages = np.arange(length - 1, -1, -1)
-        plain = np.maximum(newest - ages * view.step, 0)
-        fast = np.maximum(newest - ages * view.step * _FAST, 0)
-        return self._look(frames, plain, view), self._look(frames, fast, view)
+        best, farthest = None, -1
+        for _ in range(_TRIES):
+            clip = clips[int(self._random.choice(len(clips), p=lengths / lengths.sum()))]
+            reach = self._reach(clip, view)
+            newest = int(self._random.integers(min(reach, len(clip.frames) - 1), len(clip.frames)))
+            gap = min(
+                (abs(newest - other.newest) for other in apart_from if other.clip is clip),
+                default=self._options.gap,
+            )
+            if gap > farthest:
+                best, farthest = _Moment(clip, newest), gap
+            if gap >= self._options.gap:
+                break
+        assert best is not None
+        return best
+
+    def _reach(self, clip: SceneClip, view: _View) -> int:
+        """How many frames are before the newest of a hurried clip, or of a plain one if short."""
+        reach = (self._options.clip_length - 1) * view.step
+        return reach * _FAST if reach * _FAST < len(clip.frames) else reach
+
+    def _plain(self, moment: _Moment, view: _View) -> Tensor:
+        return self._played(moment, view, 1)
+
+    def _played(self, moment: _Moment, view: _View, speed: int) -> Tensor:
+        ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
+        return self._look(moment.clip.frames[np.maximum(moment.newest - ages, 0)], view)
+
+    def _elsewhere(self, scene: str) -> list[SceneClip]:
+        """Clips of another scene."""
+        return self._scenes[str(self._random.choice([n for n in self._scenes if n != scene]))]
 
     def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
         """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
-        others = [name for name in self._scenes if name != scene]
-        clips = self._scenes[str(self._random.choice(others))]
-        view = self._view(clips[0].frames.shape[1:])
-        return self._clip(clips, replace(view, out_hw=out_hw))[0]
+        clips = self._elsewhere(scene)
+        view = replace(self._view(clips[0].frames.shape[1:]), out_hw=out_hw)
+        return self._plain(self._moment(clips, view), view)
 
-    def _look(
-        self, frames: npt.NDArray[np.uint8], places: npt.NDArray[np.int64], view: _View
-    ) -> Tensor:
-        """Chosen frames, cropped and scaled: (T, H, W) in [0, 1]."""
+    def _thing(self, scene: str, view: _View) -> Thing | None:
+        """Something that moves in another scene, cut out."""
+        clips = self._elsewhere(scene)
+        whole = clips[0].frames.shape[1:]
+        own = replace(view, top=0, left=0, height=whole[0], width=whole[1])
+        moment = self._moment(clips, own)
+        speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
+        background = self._look(self._background(moment.clip)[None], own)[0]
+        return cut_out(self._played(moment, own, speed), background, self._random)
+
+    def _background(self, clip: SceneClip) -> npt.NDArray[np.uint8]:
+        """What the scene looks like without what moves: the median over time, kept."""
+        known = self._backgrounds.get(id(clip))
+        if known is None:
+            step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
+            known = np.median(clip.frames[::step], axis=0).astype(np.uint8)
+            self._backgrounds[id(clip)] = known
+        return known
+
+    def _look(self, frames: npt.NDArray[np.uint8], view: _View) -> Tensor:
+        """Frames, cropped and scaled: (T, H, W) in [0, 1]."""
         height, width = view.out_hw
-        part = frames[places, view.top : view.top + view.height, view.left : view.left + view.width]
+        part = frames[:, view.top : view.top + view.height, view.left : view.left + view.width]
         grown = view.height < height
         way = cv2.INTER_LINEAR if grown else cv2.INTER_AREA
         out = np.stack([cv2.resize(one, (width, height), interpolation=way) for one in part])
