@@ -9,16 +9,17 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 import av
 import av.container
-import numpy as np
 from av.video.stream import VideoStream
 
 from cameras.address import host_and_port, redact
 from cameras.clock import StreamClock, plausible_rate
+from cameras.conversion import rgb
 from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
 
 _PROBE_MICROSECONDS = 500_000
@@ -109,7 +110,7 @@ class RtspStream:
             yield Picture(
                 pts_seconds=clock.map(frame.time, arrived - before),
                 captured_at=time.time(),
-                pixels=np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8),
+                image=partial(rgb, frame),
                 decode_errors=self._decode_errors,
             )
 

@@ -15,14 +15,15 @@ everything else is a `SourceError`:
 Only `cameras.supervisor` reconnects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+Pixels = npt.NDArray[np.uint8]
 ErrorCode = Literal["refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended"]
 
 
@@ -69,10 +70,17 @@ class Picture:
     """Presentation time, strictly increasing within the connection."""
     captured_at: float
     """Wall clock at arrival, Unix seconds UTC."""
-    pixels: npt.NDArray[np.uint8]
-    """uint8 (H, W, 3), RGB, contiguous."""
+    image: Pixels | Callable[[], Pixels]
+    """The pixels, or what makes them: most pictures of a fast stream are looked at by nobody."""
     decode_errors: int = 0
     """Packets or images of this connection that could not be decoded before it, in all."""
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 (H, W, 3), RGB, contiguous; made when first asked for, and then kept."""
+        if callable(self.image):
+            object.__setattr__(self, "image", self.image())
+        return cast(Pixels, self.image)
 
 
 @runtime_checkable

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import av
 import av.container
-import numpy as np
 
 from cameras.clock import StreamClock, plausible_rate
+from cameras.conversion import rgb
 from cameras.pacing import Pace, Pacer
 from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
 
@@ -100,9 +101,8 @@ class VideoFile:
         count, pts_seconds = 0, 0.0
         for frame in self._decode():
             pts_seconds = clock.map(frame.time)
-            pixels = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
             self._pacer.wait_until(pts_seconds)
-            yield Picture(pts_seconds, time.time(), pixels, self._decode_errors)
+            yield Picture(pts_seconds, time.time(), partial(rgb, frame), self._decode_errors)
             count += 1
         if count == 0:
             raise self._error("codec", "it holds no picture that could be decoded")

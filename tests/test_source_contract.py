@@ -60,6 +60,7 @@ def test_contract(opened: Callable[[], Source]) -> None:
             assert picture.pixels.dtype == np.uint8
             assert picture.pixels.shape == (*info.size_hw, 3)
             assert picture.pixels.flags.c_contiguous
+            assert picture.pixels is picture.pixels  # converted once
             assert abs(picture.captured_at - first_at) < 10
         times = [picture.pts_seconds for picture in taken]
         assert times[0] == 0.0
