@@ -1,17 +1,27 @@
 """From energies to a score that people can read: 0 is the median of normal, 1 the threshold (ours).
 
-The threshold comes in two steps. `provisional` has only the leave-one-out energies of a few support
-clips and is deliberately high; `refine` has seen the scene's first normal minute.
+The threshold comes in three steps. `provisional` has only the leave-one-out energies of a few
+support clips and is deliberately high; `refine` has seen the scene's first normal minute, and asks
+the tail of its energies for the level that normal life passes as often as people allow; `learn`
+goes on with every further passage that raised no alarm.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
+
+from models.tail import Tail, tail_of
 
 _PROVISIONAL_SPREADS = 6.0
-_REFINED_SPREADS = 4.0
 _SUPPORT_PRIOR_WEIGHT = 5.0
+_LEAST_SAMPLES = 20
+_BASE_QUANTILE = 0.9
+_MEAN_EXCESS_SPREADS = 0.5
+"""Mean excess of a normal law's passages above its 0.9 quantile, in standard deviations."""
+_LEAST_SPREADS = 2.5
+"""No threshold is nearer to the median, however tame the minute was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class Calibration:
     """Number of energies behind it."""
     final: bool
     """False: from the support alone, conservative."""
+    tail: Tail | None = None
+    """What the threshold comes from; None where it comes from the support."""
 
     def __post_init__(self) -> None:
         """Refuse a scale that does not rise.
@@ -69,25 +81,58 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     return Calibration(middle, threshold, spread, count, final=False)
 
 
-def refine(first: Calibration, energies: Sequence[float]) -> Calibration:
+def refine(
+    first: Calibration, energies: Sequence[float], step_seconds: float, alarms_per_day: float
+) -> Calibration:
     """Calibration after the first normal minute.
 
     Args:
         first: What the support gave; energies above its threshold are left out, as they may be
             anomalies.
-        energies: Energies since the adaptation, in any order.
+        energies: Energies since the adaptation, in the order of time.
+        step_seconds: Typical time between two of them.
+        alarms_per_day: How often normal life may pass the threshold.
 
     Returns:
         A final calibration; `first`, marked final, where fewer than 20 energies are usable.
     """
-    normal = sorted(energy for energy in energies if energy < first.threshold)
-    if len(normal) < 20:
-        return Calibration(first.median, first.threshold, first.spread, first.samples, final=True)
+    normal = [energy for energy in energies if energy < first.threshold]
+    if len(normal) < _LEAST_SAMPLES:
+        return replace(first, final=True)
     middle = median(normal)
     spread = max(_robust_spread(normal, middle), 0.25 * first.spread)
-    # An event wants the score to stay up for a while, so the highest single frame is high enough.
-    threshold = max(middle + _REFINED_SPREADS * spread, normal[-1])
-    return Calibration(middle, threshold, spread, len(normal), final=True)
+    base = sorted(normal)[int(_BASE_QUANTILE * len(normal))]
+    tail = tail_of(normal, step_seconds, base, _MEAN_EXCESS_SPREADS * spread)
+    threshold = _threshold(middle, spread, tail, alarms_per_day)
+    return Calibration(middle, threshold, spread, len(normal), final=True, tail=tail)
+
+
+def learn(calibration: Calibration, tail: Tail, alarms_per_day: float) -> Calibration:
+    """Calibration after some more normal life.
+
+    Args:
+        calibration: As it was.
+        tail: As it is now.
+        alarms_per_day: How often normal life may pass the threshold.
+    """
+    threshold = _threshold(calibration.median, calibration.spread, tail, alarms_per_day)
+    return replace(calibration, threshold=threshold, tail=tail)
+
+
+def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
+    """Read what `dataclasses.asdict` made of a calibration, and JSON of that.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    tail = data.get("tail")
+    if tail is not None:
+        tail = Tail(**{**tail, "excesses": tuple(map(float, tail["excesses"]))})
+    return Calibration(**{**data, "tail": tail})
+
+
+def _threshold(middle: float, spread: float, tail: Tail, alarms_per_day: float) -> float:
+    return max(tail.level(alarms_per_day), middle + _LEAST_SPREADS * spread)
 
 
 def _robust_spread(energies: Sequence[float], middle: float) -> float:

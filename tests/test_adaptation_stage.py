@@ -6,10 +6,11 @@ import torch
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
 
-SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrate_seconds=3.0)
+SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
 CLIP = np.zeros((5, 16, 24, 3), dtype=np.uint8)
 
 
@@ -129,7 +130,7 @@ def test_a_gap_in_the_stream_is_not_normal_time(scene: AdaptedScene) -> None:
 
 
 def test_no_calibration_wanted(scene: AdaptedScene) -> None:
-    settings = AdaptationSettings(frames=3, interval_seconds=0.5, calibrate_seconds=0)
+    settings = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(0))
     adaptation = Adaptation(settings, scene)
     assert adaptation.state == "ready"
     assert adaptation.calibration is not None
@@ -151,9 +152,7 @@ def test_no_energy_is_read_without_a_scene() -> None:
         Adaptation(SETTINGS).judge(0.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"frames": 0}, {"interval_seconds": 0.0}, {"calibrate_seconds": -1.0}]
-)
+@pytest.mark.parametrize("wrong", [{"frames": 0}, {"interval_seconds": 0.0}])
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"adapt\.\w+: want"):
         AdaptationSettings(**wrong)
@@ -164,7 +163,7 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     rng = np.random.default_rng(2)
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
     adaptation = Adaptation(
-        AdaptationSettings(frames=3, interval_seconds=0.2, calibrate_seconds=1.0)
+        AdaptationSettings(frames=3, interval_seconds=0.2, calibrator=CalibratorSettings(1.0))
     )
     states = []
     for number in range(30):

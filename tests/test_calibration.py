@@ -33,14 +33,14 @@ def test_without_energies_there_is_still_a_calibration() -> None:
 
 
 def test_equal_energies_do_not_make_a_zero_scale() -> None:
-    calibration = refine(provisional([1.0] * 10), [1.0] * 600)
+    calibration = refine(provisional([1.0] * 10), [1.0] * 600, 0.1, 1.0)
     assert calibration.threshold > 1.0
 
 
 def test_a_minute_brings_the_threshold_down_to_what_is_needed() -> None:
     first = provisional(normal_energies(10), prior_spread=2.0)
     energies = normal_energies(600)
-    calibration = refine(first, energies)
+    calibration = refine(first, energies, 0.1, 24.0)
     assert calibration.final
     assert max(energies) < calibration.threshold < first.threshold
 
@@ -49,12 +49,12 @@ def test_an_anomaly_in_the_first_minute_does_not_become_normal() -> None:
     first = provisional(normal_energies(10))
     clean = normal_energies(600)
     contaminated = clean + [first.threshold + 5.0] * 60
-    assert refine(first, contaminated) == refine(first, clean)
+    assert refine(first, contaminated, 0.1, 1.0) == refine(first, clean, 0.1, 1.0)
 
 
 def test_too_few_energies_keep_the_first_calibration() -> None:
     first = provisional(normal_energies(10))
-    calibration = refine(first, normal_energies(5))
+    calibration = refine(first, normal_energies(5), 0.1, 1.0)
     assert calibration.threshold == first.threshold
     assert calibration.final
 

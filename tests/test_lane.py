@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from models import SceneScorer
+from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import Lane, UnusableFrameError
 from pipeline.transport.messages import FrameMessage
 
-SETTINGS = AdaptationSettings(frames=2, interval_seconds=0.1, calibrate_seconds=1.0)
+SETTINGS = AdaptationSettings(frames=2, interval_seconds=0.1, calibrator=CalibratorSettings(1.0))
 
 
 def lane() -> Lane:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from cameras import SourceError, SourceOptions, open_source
 from models import SceneScorer
+from models.calibrator import CalibratorSettings
 from models.checkpoint import save_checkpoint
 from pipeline.cli.main import app
 from pipeline.evaluation.annotate import AnnotatedVideo
@@ -48,7 +49,7 @@ def replayed(
         return list(replay(source, scorer, Adaptation(settings), FRAMES_PER_SECOND, batch_size))
 
 
-SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrate_seconds=1.0)
+SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(1.0))
 
 
 def test_a_recording_lives_the_life_of_a_camera(recording: Path, scorer: SceneScorer) -> None:

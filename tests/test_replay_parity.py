@@ -16,6 +16,7 @@ from stage_parts import (
 )
 
 from models import SceneScorer
+from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
@@ -25,7 +26,7 @@ from pipeline.transport.topics import private_socket_folder
 def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[Judgement]:
     """One frame after the other, without a batch, a socket or a thread."""
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
-    adaptation = Adaptation(AdaptationSettings(3, 0.2, 1.0))
+    adaptation = Adaptation(AdaptationSettings(3, 0.2, CalibratorSettings(1.0)))
     judgements = []
     for frame in frames:
         clip = buffer.push(frame.pts_seconds, frame.pixels)

@@ -83,6 +83,10 @@ class Adapt(Section):
 class Alert(Section):
     """When a score becomes an event; 0 is the median of normal, 1 the calibrated threshold."""
 
+    target_false_alarms_per_day: Number = Field(default=1.0, gt=0, le=1440)
+    """How often normal life may pass the threshold."""
+    smoothing: Number = Field(default=0.4, ge=0)
+    """Time constant in seconds of the average over which a score is formed."""
     enter: Number = Field(default=1.0, gt=0)
     """Score at which an event begins."""
     exit: Number = Field(default=0.7, gt=0)

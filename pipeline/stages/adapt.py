@@ -9,19 +9,19 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
     judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from models import AdaptedScene
-from models.calibration import Calibration, provisional, refine
+from models.calibration import Calibration, provisional
+from models.calibrator import Calibrator, CalibratorSettings
 from pipeline.transport.messages import SceneState
 
 Clip = npt.NDArray[np.uint8]
 
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
-_LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class AdaptationSettings:
     """Number K of support clips."""
     interval_seconds: float = 1.0
     """Stream time between two support clips."""
-    calibrate_seconds: float = 60.0
-    """Normal stream time after which the threshold is refined; 0 keeps the provisional one."""
+    calibrator: CalibratorSettings = field(default_factory=CalibratorSettings)
+    """How its energies are read."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -45,8 +45,6 @@ class AdaptationSettings:
             raise ValueError(f"adapt.frames: want >= 1, got {self.frames}")
         if self.interval_seconds <= 0:
             raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
-        if self.calibrate_seconds < 0:
-            raise ValueError(f"adapt.calibrate: want >= 0 s, got {self.calibrate_seconds}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +57,13 @@ class Judgement:
     energy: float | None = None
     """As the model gave it."""
     score: float | None = None
-    """0 = the median of normal, 1 = the threshold."""
+    """Of the smoothed energy: 0 = the median of normal, 1 = the threshold."""
     threshold: float | None = None
-    """The energy at which the score is 1."""
+    """The smoothed energy at which the score is 1."""
 
 
 class Adaptation:
-    """Decides when a support clip is taken, when the scene is made, and what an energy means.
-
-    Time is that of the stream. While calibrating only normal time counts, that is, the time of
-    frames below the provisional threshold: an anomaly in the first minute makes the minute longer.
-    """
+    """Decides when a support clip is taken, and when the scene is made; time is the stream's."""
 
     def __init__(
         self,
@@ -88,12 +82,9 @@ class Adaptation:
         self._settings = settings
         self._support: list[Clip] = []
         self._last_support_seconds: float | None = None
-        self._last_judged_seconds: float | None = None
-        self._normal_seconds = 0.0
-        self._normal_energies: list[float] = []
         self._state: SceneState = "collecting"
         self._scene: AdaptedScene | None = None
-        self._calibration: Calibration | None = None
+        self._calibrator: Calibrator | None = None
         if scene is not None:
             self._begin(scene, calibration or provisional(scene.support_energies))
 
@@ -115,12 +106,13 @@ class Adaptation:
     @property
     def calibration(self) -> Calibration | None:
         """How its energies are read, once fitted."""
-        return self._calibration
+        return None if self._calibrator is None else self._calibrator.calibration
 
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""
         self._last_support_seconds = None
-        self._last_judged_seconds = None
+        if self._calibrator is not None:
+            self._calibrator.connected()
 
     def before(self, pts_seconds: float, clip: Clip, full: bool) -> Judgement | None:
         """Look at a frame before it is scored.
@@ -162,26 +154,18 @@ class Adaptation:
         Raises:
             RuntimeError: there is no scene yet.
         """
-        if self._calibration is None:
+        if self._calibrator is None:
             raise RuntimeError(f"judge: want a fitted scene, got one that is {self._state}")
-        calibration = self._calibration
-        judgement = Judgement(
-            state=self._state,
-            progress=self._progress(),
-            energy=energy,
-            score=calibration.score(energy),
-            threshold=calibration.threshold,
-        )
-        if self._state == "calibrating":
-            self._watch(pts_seconds, energy, calibration)
-        return judgement
+        state, progress = self._state, self._progress()
+        reading = self._calibrator.read(pts_seconds, energy)
+        if self._calibrator.done:
+            self._state = "ready"
+        return Judgement(state, progress, energy, reading.score, reading.threshold)
 
     def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
-        self._calibration = calibration
-        self._state = "ready" if calibration.final else "calibrating"
-        if self._settings.calibrate_seconds == 0:
-            self._state = "ready"
+        self._calibrator = Calibrator(self._settings.calibrator, calibration)
+        self._state = "ready" if self._calibrator.done else "calibrating"
 
     def _due(self, pts_seconds: float) -> bool:
         last = self._last_support_seconds
@@ -190,22 +174,10 @@ class Adaptation:
             or pts_seconds - last >= self._settings.interval_seconds - _ROUNDING_SECONDS
         )
 
-    def _watch(self, pts_seconds: float, energy: float, calibration: Calibration) -> None:
-        last = self._last_judged_seconds
-        self._last_judged_seconds = pts_seconds
-        if energy >= calibration.threshold:
-            return
-        self._normal_energies.append(energy)
-        if last is not None:
-            self._normal_seconds += min(pts_seconds - last, _LONGEST_STEP_SECONDS)
-        if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
-            self._calibration = refine(calibration, self._normal_energies)
-            self._normal_energies.clear()
-            self._state = "ready"
-
     def _progress(self) -> str:
         if self._state == "collecting":
             return f"{len(self._support)}/{self._settings.frames}"
-        if self._state == "calibrating":
-            return f"{self._normal_seconds:.0f}/{self._settings.calibrate_seconds:.0f} s"
+        if self._state == "calibrating" and self._calibrator is not None:
+            wanted = self._settings.calibrator.calibrate_seconds
+            return f"{self._calibrator.normal_seconds:.0f}/{wanted:.0f} s"
         return ""

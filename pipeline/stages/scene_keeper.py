@@ -15,6 +15,7 @@ from pipeline.stages.scene_store import SceneStore
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
+_KEEP_INTERVAL_SECONDS = 600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +40,7 @@ class SceneKeeper:
         self._store = store
         self._metrics = metrics
         self._adapted_at: dict[str, float] = {}
+        self._calibration_kept_at: dict[str, float] = {}
         self._asked: SimpleQueue[_Fit | None] = SimpleQueue()
         self._made: SimpleQueue[_Fit] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="adaptation", daemon=True)
@@ -92,6 +94,7 @@ class SceneKeeper:
         self._metrics.stage_latency_seconds.labels("adapt").observe(seconds)
         self._metrics.adaptations.labels(camera, "ok").inc()
         self._adapted_at[camera] = time.time()
+        self._calibration_kept_at.pop(camera, None)
         try:
             self._store.save_scene(camera, scene)
         except OSError as error:
@@ -108,13 +111,19 @@ class SceneKeeper:
             self._made.put(fit)
 
     def calibrated(self, camera: str, calibration: Calibration) -> None:
-        """Keep a calibration that has just become final."""
-        LOG.info(
-            "camera %s: ready, the threshold is energy %.3f from %d samples",
-            camera,
-            calibration.threshold,
-            calibration.samples,
-        )
+        """Keep a calibration that has changed; what it learns later is written now and then."""
+        now = time.monotonic()
+        kept_at = self._calibration_kept_at.get(camera)
+        if kept_at is not None and now - kept_at < _KEEP_INTERVAL_SECONDS:
+            return
+        if kept_at is None:
+            LOG.info(
+                "camera %s: ready, the threshold is energy %.3f from %d samples",
+                camera,
+                calibration.threshold,
+                calibration.samples,
+            )
+        self._calibration_kept_at[camera] = now
         try:
             self._store.save_calibration(camera, calibration)
         except OSError as error:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models import AdaptedScene, CheckpointError, SceneScorer
-from models.calibration import Calibration
+from models.calibration import Calibration, calibration_from_json
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class SceneStore:
         if not path.is_file():
             return None
         try:
-            return Calibration(**json.loads(path.read_text()))
-        except (OSError, TypeError, ValueError) as error:
+            return calibration_from_json(json.loads(path.read_text()))
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             LOG.warning("camera %s: calibrating anew, as %s is unusable: %s", camera, path, error)
             return None

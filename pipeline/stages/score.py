@@ -16,6 +16,7 @@ import torch
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import Lane, UnusableFrameError, Work
@@ -269,8 +270,12 @@ class ScoringWorker:
         return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation)
 
     def _settings(self, camera: str) -> AdaptationSettings:
-        adapt = self._context.spec.config.cameras[camera].adapt
-        return AdaptationSettings(adapt.frames, adapt.interval, adapt.calibrate)
+        settings = self._context.spec.config.cameras[camera]
+        adapt, alert = settings.adapt, settings.alert
+        reading = CalibratorSettings(
+            adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
+        )
+        return AdaptationSettings(adapt.frames, adapt.interval, reading)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

@@ -1,0 +1,142 @@
+"""Reading a stream of energies: smoothing, and the threshold that follows normal life (ours)."""
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from models.calibration import Calibration, learn, refine
+from models.tail import PassageCounter
+
+_LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
+_ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratorSettings:
+    """How energies are read."""
+
+    calibrate_seconds: float = 60.0
+    """Normal stream time after which the threshold is refined; 0 keeps the provisional one."""
+    smoothing_seconds: float = 0.4
+    """Time constant of the exponential average that becomes the score; 0: none."""
+    alarms_per_day: float = 1.0
+    """How often normal life may pass the threshold, > 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values.
+
+        Raises:
+            ValueError: names the setting, what was got and what is wanted.
+        """
+        if self.calibrate_seconds < 0:
+            raise ValueError(f"calibrate_seconds: want >= 0, got {self.calibrate_seconds}")
+        if self.smoothing_seconds < 0:
+            raise ValueError(f"smoothing_seconds: want >= 0, got {self.smoothing_seconds}")
+        if not self.alarms_per_day > 0:
+            raise ValueError(f"alarms_per_day: want > 0, got {self.alarms_per_day}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one energy means."""
+
+    score: float
+    """Of the smoothed energy: 0 = the median of normal, 1 = the threshold."""
+    threshold: float
+    """The smoothed energy at which the score is 1."""
+
+
+class Calibrator:
+    """Turns the energies of one camera into scores; time is that of the stream.
+
+    While calibrating only normal time counts, that is, the time of energies below the provisional
+    threshold: an anomaly in the first minute makes the minute longer.
+    """
+
+    def __init__(self, settings: CalibratorSettings, calibration: Calibration) -> None:
+        """Begin with the support's calibration, or go on with a final one."""
+        self._settings = settings
+        self._calibration = calibration
+        self._last_seconds: float | None = None
+        self._smoothed: float | None = None
+        self._normal: list[float] = []
+        self._steps: list[float] = []
+        self._normal_seconds = 0.0
+        self._done = calibration.final or settings.calibrate_seconds == 0
+        self._counter = _counter(calibration)
+        self._unseen_seconds = 0.0
+
+    @property
+    def calibration(self) -> Calibration:
+        """How energies are read now."""
+        return self._calibration
+
+    @property
+    def done(self) -> bool:
+        """Whether the first normal time is over."""
+        return self._done
+
+    @property
+    def normal_seconds(self) -> float:
+        """Normal time so far, while it is not over."""
+        return self._normal_seconds
+
+    def connected(self) -> None:
+        """Another connection begins, whose time has nothing to do with the last one's."""
+        self._last_seconds = None
+        self._smoothed = None
+
+    def read(self, pts_seconds: float, energy: float) -> Reading:
+        """Read the next energy, and learn from it if it is normal."""
+        step = 0.0 if self._last_seconds is None else max(0.0, pts_seconds - self._last_seconds)
+        self._last_seconds = pts_seconds
+        smoothed = self._smooth(energy, step)
+        calibration = self._calibration
+        if not self._done:
+            self._collect(smoothed, step)
+        elif calibration.tail is not None:
+            self._follow(smoothed, min(step, _LONGEST_STEP_SECONDS))
+        return Reading(calibration.score(smoothed), calibration.threshold)
+
+    def _smooth(self, energy: float, step: float) -> float:
+        constant = self._settings.smoothing_seconds
+        if self._smoothed is None or constant == 0:
+            self._smoothed = energy
+        else:
+            self._smoothed += (1.0 - math.exp(-step / constant)) * (energy - self._smoothed)
+        return self._smoothed
+
+    def _collect(self, energy: float, step: float) -> None:
+        if energy >= self._calibration.threshold:
+            return
+        self._normal.append(energy)
+        if step > 0:
+            self._steps.append(step)
+        self._normal_seconds += min(step, _LONGEST_STEP_SECONDS)
+        if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
+            typical = median(self._steps)
+            alarms = self._settings.alarms_per_day
+            self._calibration = refine(self._calibration, self._normal, typical, alarms)
+            self._counter = _counter(self._calibration)
+            self._normal.clear()
+            self._steps.clear()
+            self._done = True
+
+    def _follow(self, energy: float, step: float) -> None:
+        """Normal life goes on: every passage that raised no alarm refines the threshold."""
+        tail = self._calibration.tail
+        assert tail is not None
+        assert self._counter is not None  # comes with the tail
+        if energy >= self._calibration.threshold:
+            self._counter.forget()
+            return
+        self._unseen_seconds += step
+        excess = self._counter.push(energy, step)
+        if excess is not None:
+            tail = tail.after(self._unseen_seconds).with_peak(excess)
+            self._unseen_seconds = 0.0
+            self._calibration = learn(self._calibration, tail, self._settings.alarms_per_day)
+
+
+def _counter(calibration: Calibration) -> PassageCounter | None:
+    return None if calibration.tail is None else PassageCounter(calibration.tail.base)

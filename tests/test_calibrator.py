@@ -1,0 +1,106 @@
+"""A stream of energies becomes scores, and the threshold follows normal life."""
+
+import json
+import math
+import random
+from dataclasses import asdict
+
+import pytest
+
+from models.calibration import Calibration, calibration_from_json, provisional
+from models.calibrator import Calibrator, CalibratorSettings
+
+FIRST = provisional([0.0, 0.5, 1.0, 0.2, 0.8], prior_spread=1.0)
+
+
+def life(count: int, seed: int = 1) -> list[float]:
+    source = random.Random(seed)
+    return [source.gauss(0.5, 0.4) for _ in range(count)]
+
+
+def run(calibrator: Calibrator, energies: list[float], begin: float = 0.0) -> list[float]:
+    return [
+        calibrator.read(begin + number / 10, energy).score for number, energy in enumerate(energies)
+    ]
+
+
+def test_smoothing_is_exponential_in_stream_time() -> None:
+    settings = CalibratorSettings(calibrate_seconds=0, smoothing_seconds=0.5)
+    calibrator = Calibrator(settings, FIRST)
+    calibrator.read(10.0, 0.0)
+    score = calibrator.read(10.25, 1.0).score
+    assert score == pytest.approx(FIRST.score(1 - math.exp(-0.5)))
+    calibrator.connected()  # the last connection says nothing about this one
+    assert calibrator.read(0.0, 4.0).score == FIRST.score(4.0)
+
+
+def test_no_smoothing_on_request() -> None:
+    calibrator = Calibrator(CalibratorSettings(0, 0.0), FIRST)
+    assert run(calibrator, [0.0, 1.0, 3.0]) == [FIRST.score(x) for x in (0.0, 1.0, 3.0)]
+
+
+def test_more_alarms_allowed_mean_a_lower_threshold() -> None:
+    thresholds = []
+    for alarms in (240.0, 24.0, 1.0):
+        calibrator = Calibrator(CalibratorSettings(60.0, 0.4, alarms), FIRST)
+        run(calibrator, life(650))
+        assert calibrator.done
+        thresholds.append(calibrator.calibration.threshold)
+    assert thresholds == sorted(thresholds)
+    assert thresholds[0] < thresholds[-1]
+
+
+def test_a_long_watch_sharpens_the_threshold() -> None:
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.4, 1.0), FIRST)
+    run(calibrator, life(650))
+    early = calibrator.calibration
+    run(calibrator, life(12_000, seed=2), begin=65.0)
+    late = calibrator.calibration
+    assert early.tail is not None
+    assert late.tail is not None
+    assert len(late.tail.excesses) > 4 * len(early.tail.excesses)
+    assert late.tail.seconds > 10 * early.tail.seconds
+    assert late.threshold < early.threshold  # the tail turns out to be as light as it is
+    assert late.median == early.median
+
+
+def test_alarms_teach_nothing() -> None:
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.0, 1.0), FIRST)
+    run(calibrator, life(650))
+    before = calibrator.calibration
+    scores = run(calibrator, [before.threshold + 3.0] * 300, begin=65.0)
+    assert min(scores) > 1
+    assert calibrator.calibration == before
+
+
+def test_a_calibration_goes_through_json() -> None:
+    calibrator = Calibrator(CalibratorSettings(), FIRST)
+    run(calibrator, life(650))
+    for calibration in (FIRST, calibrator.calibration):
+        assert calibration_from_json(json.loads(json.dumps(asdict(calibration)))) == calibration
+
+
+def test_a_kept_calibration_is_followed_on() -> None:
+    calibrator = Calibrator(CalibratorSettings(), FIRST)
+    run(calibrator, life(650))
+    again = Calibrator(CalibratorSettings(), calibrator.calibration)
+    assert again.done
+    run(again, life(3_000, seed=4))
+    assert again.calibration != calibrator.calibration
+
+
+@pytest.mark.parametrize("broken", [{}, {"median": 0.0}, {**asdict(FIRST), "tail": {"base": 1.0}}])
+def test_what_is_no_calibration_is_refused(broken: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        calibration_from_json(broken)
+
+
+def test_a_threshold_below_the_median_is_refused() -> None:
+    with pytest.raises(ValueError, match="want threshold > median"):
+        Calibration(median=1.0, threshold=1.0, spread=1.0, samples=1, final=True)
+
+
+@pytest.mark.parametrize("wrong", [(-1.0, 0.4, 1.0), (60.0, -0.1, 1.0), (60.0, 0.4, 0.0)])
+def test_impossible_settings_are_refused(wrong: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match=r"\w+: want"):
+        CalibratorSettings(*wrong)

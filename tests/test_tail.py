@@ -1,0 +1,79 @@
+"""The level that normal life passes so often: against laws whose tail is known."""
+
+import math
+import random
+from itertools import pairwise
+
+import pytest
+
+from models.tail import PassageCounter, Tail, tail_of
+
+
+def exponential_tail(count: int, mean: float, seconds: float) -> Tail:
+    source = random.Random(3)
+    excesses = tuple(source.expovariate(1 / mean) for _ in range(count))
+    return Tail(base=2.0, excesses=excesses, seconds=seconds, prior_mean=mean)
+
+
+def test_level_of_an_exponential_law_is_the_one_in_the_books() -> None:
+    tail = exponential_tail(400, mean=0.5, seconds=4000.0)  # 8,640 passages a day
+    for per_day in (1.0, 24.0, 1000.0):
+        wanted = 0.5 * math.log(8640 / per_day)
+        assert tail.level(per_day) - 2.0 == pytest.approx(wanted, rel=0.2)
+    assert tail.shape == pytest.approx(0.0, abs=0.12)
+
+
+def test_a_tail_that_ends_gives_a_lower_level() -> None:
+    source = random.Random(4)
+    bounded = Tail(2.0, tuple(source.random() for _ in range(400)), 4000.0, 0.5)
+    assert bounded.shape < -0.2
+    assert bounded.level(1.0) < exponential_tail(400, 0.5, 4000.0).level(1.0)
+
+
+def test_rarer_alarms_want_a_higher_level() -> None:
+    tail = exponential_tail(12, 0.5, 60.0)
+    levels = [tail.level(per_day) for per_day in (1000.0, 24.0, 1.0, 0.01)]
+    assert all(low < high for low, high in pairwise(levels))
+    assert tail.level(1e9) == tail.base
+
+
+def test_without_a_passage_the_prior_decides() -> None:
+    low, high = (Tail(2.0, (), 60.0, mean).level(1.0) for mean in (0.1, 1.0))
+    assert 2.0 < low < high
+
+
+def test_level_holds_on_correlated_life() -> None:
+    """Half an hour is watched; the next ten hours pass the level about as often as asked."""
+    source = random.Random(5)
+    value, energies = 0.0, []
+    for _ in range(18_000 + 360_000):
+        value = 0.9 * value + source.gauss(0, math.sqrt(1 - 0.81))
+        energies.append(value)
+    watched, later = energies[:18_000], energies[18_000:]
+    tail = tail_of(watched, 0.1, base=sorted(watched)[16_200], prior_mean=0.5)
+    counter = PassageCounter(tail.level(per_day=48.0))
+    passages = sum(counter.push(energy, 0.1) is not None for energy in later)
+    assert 5 <= passages <= 60  # 20 wanted
+
+
+def test_one_walker_is_one_passage() -> None:
+    counter = PassageCounter(base=1.0)
+    energies = [0.0, 1.5, 3.0, 0.5, 2.0, *[0.0] * 12, 1.25, *[0.0] * 12]
+    found = [counter.push(energy, 0.1) for energy in energies]
+    assert [excess for excess in found if excess is not None] == [2.0, 0.25]
+
+
+def test_a_passage_that_became_an_alarm_is_forgotten() -> None:
+    counter = PassageCounter(base=1.0)
+    counter.push(1.5, 0.1)
+    counter.forget()
+    assert all(counter.push(0.0, 0.1) is None for _ in range(20))
+    assert counter.flush() is None
+
+
+def test_memory_is_bounded_and_keeps_the_rate() -> None:
+    tail = Tail(0.0, (), 1.0, 0.5)
+    for _ in range(1000):
+        tail = tail.after(10.0).with_peak(0.5)
+    assert len(tail.excesses) == 400
+    assert len(tail.excesses) / tail.seconds == pytest.approx(0.1, rel=0.05)
