@@ -1,6 +1,7 @@
 """Made trees with every quirk of the real archives."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from scipy.io import savemat
 
 from cameras import Picture
 from pipeline.datasets.avenue import load_avenue, read_labels
-from pipeline.datasets.layout import DatasetError, number_in
+from pipeline.datasets.layout import DatasetError, number_in, numbers_in
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd, parse_labels
 
@@ -67,6 +68,31 @@ def test_litter_and_masks_are_no_clips(ped1: Path) -> None:
     assert [clip.name for clip in dataset.test] == ["Test001", "Test002", "Test003"]
     assert [clip.masks is not None for clip in dataset.test] == [False, False, True]
     assert dataset.coverage == ""
+
+
+def test_masks_are_what_is_not_black_in_numeric_order(ped1: Path) -> None:
+    folder = ped1 / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Test" / "Test003_gt"
+    for number in range(1, 11):
+        picture = np.zeros((32, 48), dtype=np.uint8)
+        picture[:number, 5] = 1 if number % 2 else 255  # some tools write 0 and 1
+        (folder / f"{number:03d}.bmp").unlink()
+        assert cv2.imwrite(str(folder / f"{number}.png"), picture)
+    (folder / "._1.png").write_bytes(b"resource fork")
+    first, _, third = load_ucsd(ped1, "ped1").test
+    assert list(first.read_masks()) == []
+    masks = list(third.read_masks())
+    assert [int(mask.sum()) for mask in masks] == list(range(1, 11))
+    assert {(mask.shape, mask.dtype.name) for mask in masks} == {((32, 48), "bool")}
+
+
+def test_masks_are_read_when_asked_for_and_a_damaged_one_is_named(ped1: Path) -> None:
+    clip = load_ucsd(ped1, "ped1").test[2]
+    broken = ped1 / "UCSD_Anomaly_Dataset.v1p2/UCSDped1/Test/Test003_gt/002.bmp"
+    broken.write_bytes(b"no image")
+    masks = clip.read_masks()
+    assert next(masks).all()
+    with pytest.raises(DatasetError, match=r"002\.bmp: want an image with a mask"):
+        next(masks)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +219,12 @@ def test_avenue_finds_labels_beside_the_videos(avenue: Path) -> None:
         assert f"{dataset.title}{dataset.coverage}" == "Avenue, 2 of 21 clips"
 
 
+def test_avenue_masks_belong_to_the_labels(avenue: Path) -> None:
+    masks = list(load_avenue(avenue).test[0].read_masks())
+    assert [int(mask.sum()) for mask in masks] == [0, 0, 0, 100, 100] + [0] * 7
+    assert {(mask.shape, mask.dtype.name) for mask in masks} == {((36, 64), "bool")}
+
+
 def test_avenue_frames_keep_the_time_of_the_video(avenue: Path) -> None:
     frames = list(read_frames(load_avenue(avenue).test[0]))
     steps = np.diff([frame.pts_seconds for frame in frames])
@@ -238,11 +270,19 @@ def test_numbers_in_names(name: str, number: int | None) -> None:
     assert number_in(name) == number
 
 
+def test_all_numbers_in_names() -> None:
+    assert numbers_in("01_0014") == (1, 14)
+    assert numbers_in("good") == ()
+
+
 @pytest.mark.data
 def test_real_ped2(data_root: Path) -> None:
     dataset = load_ucsd(data_root / "UCSD_Anomaly_Dataset.v1p2", "ped2")
     assert (len(dataset.train), len(dataset.test), dataset.coverage) == (16, 12, "")
     assert (int(dataset.labels.sum()), dataset.labels.size) == (1648, 2010)
+    assert all(clip.masks is not None for clip in dataset.test)
+    masks = list(islice(dataset.test[0].read_masks(), 3))
+    assert {(mask.shape, mask.dtype.name) for mask in masks} == {((240, 360), "bool")}
 
 
 @pytest.mark.data
@@ -250,3 +290,8 @@ def test_real_part_of_avenue(data_root: Path) -> None:
     dataset = load_avenue(data_root / "Avenue_partial")
     assert dataset.coverage == ", 6 of 21 clips"
     assert (int(dataset.labels.sum()), dataset.labels.size) == (1061, 1353)
+    last = dataset.test[-1]
+    assert last.labels is not None
+    masks = list(last.read_masks())
+    assert [bool(mask.any()) for mask in masks] == last.labels.tolist()
+    assert {(mask.shape, mask.dtype.name) for mask in masks} == {((360, 640), "bool")}

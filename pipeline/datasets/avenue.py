@@ -10,6 +10,8 @@ A label file holds `volLabel`, an array of objects: one mask (H, W) a frame. A f
 set is anomalous: 3,712 of the 15,324 frames. Some papers use another set of labels with 3,867.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from pipeline.datasets.layout import (
     Dataset,
     DatasetClip,
     DatasetError,
+    Mask,
     entries,
     first_with,
     listing,
@@ -52,13 +55,22 @@ def load_avenue(root: Path) -> Dataset:
     for path in _videos(place / "testing_videos"):
         mask = masks / f"{number_in(path.stem)}_label.mat"
         labels = read_labels(mask)
-        test.append(DatasetClip(path.stem, path, None, labels, mask))
+        test.append(DatasetClip(path.stem, path, None, labels, partial(read_masks, mask)))
     train = [DatasetClip(path.stem, path, None) for path in _videos(place / "training_videos")]
     return Dataset("avenue", "Avenue", tuple(train), tuple(test), TEST_CLIPS)
 
 
 def read_labels(path: Path) -> npt.NDArray[np.bool_]:
     """Whether any pixel of a frame is anomalous, (frames,).
+
+    Raises:
+        DatasetError: no such file, or not a label file.
+    """
+    return np.array([bool(mask.any()) for mask in read_masks(path)])
+
+
+def read_masks(path: Path) -> Iterator[Mask]:
+    """The masks of a clip in order; MATLAB files are read whole, so all of one clip at a time.
 
     Raises:
         DatasetError: no such file, or not a label file.
@@ -76,7 +88,8 @@ def read_labels(path: Path) -> npt.NDArray[np.bool_]:
         raise DatasetError(
             f"{path}: want volLabel as an array of masks, got {volume.dtype} {volume.shape}"
         )
-    return np.array([bool(np.any(mask)) for mask in volume.ravel()])
+    for mask in volume.ravel():
+        yield np.asarray(mask) != 0
 
 
 def _mask_folder(place: Path, root: Path) -> Path:

@@ -1,12 +1,15 @@
 """What every benchmark looks like to the evaluation, and what its loaders share."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+"""Anomalous pixels of one frame, (H, W), True = anomalous."""
 
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg"})
 
@@ -24,13 +27,40 @@ class DatasetClip:
     name: str
     """As in the data set, such as "Test001"."""
     path: Path
-    """A folder of images or a video file, as `cameras.open_source` takes it."""
+    """A folder of images or a video file, as `cameras.open_source` takes it; or one image."""
     frames_per_second: float | None
-    """Rate of a folder of images; None for a video, which knows its own time."""
+    """Rate of a folder of images; None for a video, which knows its own time, and for an image."""
     labels: npt.NDArray[np.bool_] | None = None
     """(frames,), True = anomalous; None in the Train split, which is normal throughout."""
-    masks: Path | None = None
-    """Folder or file with the masks of anomalous pixels, where there are any."""
+    masks: Callable[[], Iterator[Mask]] | None = None
+    """Reads the masks, one a frame, in order; None where there are none."""
+    scene: str = ""
+    """Which of the data set's cameras; the support of a clip comes from the same one."""
+
+    @property
+    def still(self) -> bool:
+        """Whether it is a single image."""
+        return self.path.suffix.lower() in IMAGE_SUFFIXES
+
+    def read_masks(self) -> Iterator[Mask]:
+        """The masks, one a frame, in order; nothing where there are none.
+
+        Raises:
+            DatasetError: a mask cannot be read.
+        """
+        return iter(()) if self.masks is None else self.masks()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """The clips of one camera."""
+
+    name: str
+    """Empty where the data set has a single one."""
+    train: tuple[DatasetClip, ...]
+    """Normal clips; supports are drawn from them."""
+    test: tuple[DatasetClip, ...]
+    """Labelled clips, at least one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +74,7 @@ class Dataset:
     train: tuple[DatasetClip, ...]
     """Normal clips; supports are drawn from them."""
     test: tuple[DatasetClip, ...]
-    """Labelled clips."""
+    """Labelled clips, those of a scene one after the other."""
     test_clips_published: int
     """Test clips of the whole data set; a result on fewer is not a result on it."""
 
@@ -56,6 +86,18 @@ class Dataset:
         return f", {len(self.test)} of {self.test_clips_published} clips"
 
     @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The scenes that have test clips, in their order."""
+        return tuple(
+            Scene(
+                name,
+                tuple(clip for clip in self.train if clip.scene == name),
+                tuple(clip for clip in self.test if clip.scene == name),
+            )
+            for name in dict.fromkeys(clip.scene for clip in self.test)
+        )
+
+    @property
     def labels(self) -> npt.NDArray[np.bool_]:
         """Labels of all test clips, one after the other."""
         return np.concatenate([clip.labels for clip in self.test if clip.labels is not None])
@@ -63,8 +105,13 @@ class Dataset:
 
 def number_in(name: str) -> int | None:
     """The last run of digits of a name as a number: "Test012" → 12, "01.avi" → 1."""
-    digits = re.findall(r"\d+", name)
-    return int(digits[-1]) if digits else None
+    numbers = numbers_in(name)
+    return numbers[-1] if numbers else None
+
+
+def numbers_in(name: str) -> tuple[int, ...]:
+    """All runs of digits of a name as numbers: "01_0014" → (1, 14)."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", name))
 
 
 def entries(folder: Path) -> list[Path]:

@@ -1,8 +1,10 @@
 """The frames of a benchmark's clip, as many as it has labels for."""
 
+import time
 from collections.abc import Iterator
 
 from cameras import Picture, SourceOptions, open_source
+from cameras.frame_directory import read_image
 from pipeline.datasets.layout import DatasetClip, DatasetError
 
 
@@ -13,9 +15,15 @@ def read_frames(clip: DatasetClip) -> Iterator[Picture]:
     anywhere in the house, so that frames and labels stay together.
 
     Raises:
-        DatasetError: there are not as many frames as labels.
+        DatasetError: there are not as many frames as labels, or a single image cannot be read.
         SourceError: the clip cannot be opened or decoded.
     """
+    if clip.still:
+        pixels = read_image(clip.path)
+        if pixels is None:
+            raise DatasetError(f"{clip.path}: want an image, which cannot be read")
+        yield Picture(0.0, time.time(), pixels)
+        return
     options = SourceOptions(pace="fast", frames_per_second=clip.frames_per_second)
     count = 0
     with open_source(str(clip.path), options) as source:

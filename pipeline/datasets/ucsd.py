@@ -14,6 +14,7 @@ repeated in its place.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ from pipeline.datasets.layout import (
     listing,
     number_in,
 )
+from pipeline.datasets.masks import mask_images
 
 FRAMES_PER_SECOND = 10.0
 
@@ -70,11 +72,8 @@ def load_ucsd(root: Path, subset: Subset) -> Dataset:
             ranges[number - 1], len(image_files(path)), f"{label_file}, entry {number}"
         )
         masks = path.with_name(f"{path.name}_gt")
-        test.append(
-            DatasetClip(
-                path.name, path, FRAMES_PER_SECOND, labels, masks if masks.is_dir() else None
-            )
-        )
+        reader = partial(mask_images, masks) if masks.is_dir() else None
+        test.append(DatasetClip(path.name, path, FRAMES_PER_SECOND, labels, reader))
     train = [
         DatasetClip(path.name, path, FRAMES_PER_SECOND) for path in _clip_folders(place / "Train")
     ]
