@@ -80,9 +80,17 @@ def draw_supports(
 
 
 def whole_clips(frames: Iterable[Picture], config: SceneModelConfig) -> Iterator[Clip]:
-    """The clip that ends at each frame, at the model's size; none that repeats the first frame."""
+    """The clip that ends at each frame, at the model's size; none that repeats the first frame.
+
+    Only of a video of a single frame, a still image, there is no other clip than that of the frame
+    repeated; it is given.
+    """
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
-    for frame in frames:
+    still: Clip | None = None
+    for number, frame in enumerate(frames):
         clip = buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw))
+        still = clip if number == 0 and not buffer.full else None
         if buffer.full:
             yield clip
+    if still is not None:
+        yield still
