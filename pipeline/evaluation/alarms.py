@@ -1,0 +1,192 @@
+"""What a watcher lives with: events missed, false alarms a day, seconds until an event is seen.
+
+An event is an interval of anomalous labels. It is found when a frame in it reaches the threshold. A
+false alarm is a run of normal frames at or above the threshold; runs closer together than the merge
+gap are one. A run that merely outlasts its event counts too: nobody told the camera.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.evaluation.roc import Labels, Values
+
+_SECONDS_PER_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmOptions:
+    """What is called an alarm, and where the curve is read off."""
+
+    merge_gap_seconds: float = 5.0
+    """As `alert.merge_gap` of a live camera."""
+    event_recall: float = 0.9
+    """Share of the events that must be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmMetrics:
+    """The live measures at the highest threshold that finds enough events."""
+
+    threshold: float
+    """In the unit of the values."""
+    event_recall: float
+    """Share of the events found, at least the one asked for."""
+    false_alarms_per_day: float
+    """For each 24 h of normal video of one camera."""
+    time_to_detect_seconds: float
+    """Median over the events found, from the first anomalous frame to the first alarm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlarmCurve:
+    """Events against false alarms at every threshold that matters: the peaks of the events."""
+
+    thresholds: Values
+    """Falling, (points,)."""
+    event_recall: Values
+    """Share of the events found, rising, (points,)."""
+    false_alarms_per_day: Values
+    """(points,)."""
+
+
+def alarm_curve(
+    values: Sequence[Values],
+    labels: Sequence[Labels],
+    pts_seconds: Sequence[Values],
+    merge_gap_seconds: float,
+) -> AlarmCurve | None:
+    """Event recall as a function of false alarms per camera-day.
+
+    Args:
+        values: For each clip, (frames,), high = anomalous.
+        labels: For each clip, (frames,), True = anomalous.
+        pts_seconds: For each clip, rising times of its frames, (frames,).
+        merge_gap_seconds: Runs closer together than this are one alarm.
+
+    Returns:
+        None where there is no event, or no normal video.
+    """
+    seconds = normal_seconds(labels, pts_seconds)
+    peaks = np.array(
+        [
+            clip_values[first : last + 1].max()
+            for clip_values, clip_labels in zip(values, labels, strict=True)
+            for first, last in intervals(clip_labels)
+        ]
+    )
+    if not peaks.size or not seconds:
+        return None
+    thresholds = np.unique(peaks)[::-1]
+    alarms = [
+        sum(
+            false_alarms(clip_values >= threshold, clip_labels, times, merge_gap_seconds)
+            for clip_values, clip_labels, times in zip(values, labels, pts_seconds, strict=True)
+        )
+        for threshold in thresholds
+    ]
+    return AlarmCurve(
+        thresholds,
+        np.array([np.mean(peaks >= threshold) for threshold in thresholds]),
+        np.array(alarms) * _SECONDS_PER_DAY / seconds,
+    )
+
+
+def alarm_metrics(
+    values: Sequence[Values],
+    labels: Sequence[Labels],
+    pts_seconds: Sequence[Values],
+    options: AlarmOptions,
+) -> AlarmMetrics | None:
+    """Read the curve off at the event recall that is asked for.
+
+    Args:
+        values: For each clip, (frames,), high = anomalous.
+        labels: For each clip, (frames,), True = anomalous.
+        pts_seconds: For each clip, rising times of its frames, (frames,).
+        options: What is called an alarm, and the recall.
+
+    Returns:
+        None where there is no event, or no normal video.
+    """
+    curve = alarm_curve(values, labels, pts_seconds, options.merge_gap_seconds)
+    if curve is None:
+        return None
+    point = int(np.argmax(curve.event_recall >= options.event_recall))
+    threshold = float(curve.thresholds[point])
+    delays = [
+        delay
+        for clip_values, clip_labels, times in zip(values, labels, pts_seconds, strict=True)
+        for delay in detection_delays(clip_values >= threshold, clip_labels, times)
+        if delay is not None
+    ]
+    return AlarmMetrics(
+        threshold=threshold,
+        event_recall=float(curve.event_recall[point]),
+        false_alarms_per_day=float(curve.false_alarms_per_day[point]),
+        time_to_detect_seconds=float(np.median(delays)),
+    )
+
+
+def false_alarms(
+    above: Labels, labels: Labels, pts_seconds: Values, merge_gap_seconds: float
+) -> int:
+    """Number of false alarms in one clip.
+
+    Args:
+        above: Whether a frame reaches the threshold, (frames,).
+        labels: True = anomalous, (frames,).
+        pts_seconds: Rising times of the frames, (frames,).
+        merge_gap_seconds: Runs closer together than this are one alarm; an event between two runs
+            does not part them.
+    """
+    runs = intervals(above & ~labels)
+    gaps = [pts_seconds[first] - pts_seconds[last] for (_, last), (first, _) in pairwise(runs)]
+    return bool(runs) + sum(bool(gap >= merge_gap_seconds) for gap in gaps)
+
+
+def detection_delays(above: Labels, labels: Labels, pts_seconds: Values) -> list[float | None]:
+    """For each event of a clip, seconds from its first frame to the first above the threshold.
+
+    Args:
+        above: Whether a frame reaches the threshold, (frames,).
+        labels: True = anomalous, (frames,).
+        pts_seconds: Rising times of the frames, (frames,).
+
+    Returns:
+        None for an event that is not found.
+    """
+    delays: list[float | None] = []
+    for first, last in intervals(labels):
+        found = np.flatnonzero(above[first : last + 1])
+        delays.append(
+            float(pts_seconds[first + found[0]] - pts_seconds[first]) if found.size else None
+        )
+    return delays
+
+
+def normal_seconds(labels: Sequence[Labels], pts_seconds: Sequence[Values]) -> float:
+    """How much normal video there is; a frame lasts until the next, the last as long as most.
+
+    A clip of a single frame has no duration.
+    """
+    total = 0.0
+    for clip_labels, times in zip(labels, pts_seconds, strict=True):
+        if len(times) > 1:
+            steps = np.diff(times)
+            lasts = np.append(steps, np.median(steps))
+            total += float(lasts[~clip_labels].sum())
+    return total
+
+
+def event_count(labels: Sequence[Labels]) -> int:
+    """Number of events in all clips."""
+    return sum(len(intervals(clip)) for clip in labels)
+
+
+def intervals(labels: Labels) -> list[tuple[int, int]]:
+    """First and last index of every run of anomalous frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], labels, [False]]).astype(np.int8)))
+    return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]

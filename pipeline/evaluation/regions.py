@@ -1,0 +1,103 @@
+"""Anomalous regions of masks, laid on the grid of the anomaly maps, and their tracks.
+
+A region is a connected component of a mask. Where a data set says nothing of tracks, as those here,
+a track is a connected component of the mask as a volume: regions of consecutive frames that share a
+pixel belong together. Two things that touch are one region, and things that meet are one track, so
+that there are fewer tracks than a person would count.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.datasets.layout import Mask
+
+Labels = npt.NDArray[np.int32]
+
+_CONNECTIVITY = 8  # pixels that touch at a corner belong together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameRegions:
+    """The anomalous regions of one frame."""
+
+    pixels: npt.NDArray[np.int32]
+    """How many pixels of each region lie in each cell of the anomaly map, (regions, h, w)."""
+    tracks: tuple[int, ...]
+    """Track of each region, counted from 0 in its clip."""
+    cell_pixels: npt.NDArray[np.int32]
+    """How many pixels of the mask each cell covers, (h, w)."""
+
+
+def components(picture: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
+    """Number the connected regions of a picture.
+
+    Returns:
+        (H, W) with 0 outside and 1 … n inside, and n.
+    """
+    count, labels = cv2.connectedComponents(
+        picture.astype(np.uint8), connectivity=_CONNECTIVITY, ltype=cv2.CV_32S
+    )
+    return np.asarray(labels, dtype=np.int32), count - 1
+
+
+def clip_regions(masks: Iterable[Mask], map_hw: tuple[int, int]) -> list[FrameRegions]:
+    """Regions and tracks of a clip; of the masks, two are in memory at a time.
+
+    Args:
+        masks: (H, W), one a frame, in order.
+        map_hw: Size of the anomaly maps.
+    """
+    frames: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+    firsts: list[int] = []
+    links: list[tuple[int, int]] = []
+    earlier: Labels | None = None
+    first = total = 0
+    for mask in masks:
+        labels, count = components(mask)
+        if earlier is not None:
+            links += [
+                (first + before - 1, total + now - 1) for before, now in _sharing(earlier, labels)
+            ]
+        first, total = total, total + count
+        firsts.append(first)
+        cells = cells_of(mask.shape, map_hw)
+        size = map_hw[0] * map_hw[1]
+        pixels = np.bincount((labels * size + cells).ravel(), minlength=(count + 1) * size)
+        by_region = pixels.reshape(count + 1, *map_hw).astype(np.int32)
+        frames.append((by_region[1:], by_region.sum(axis=0, dtype=np.int32)))
+        earlier = labels
+    tracks = _joined(total, links)
+    return [
+        FrameRegions(pixels, tuple(tracks[start : start + len(pixels)]), cell_pixels)
+        for start, (pixels, cell_pixels) in zip(firsts, frames, strict=True)
+    ]
+
+
+def cells_of(size_hw: tuple[int, ...], map_hw: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """The cell of the map, row by row from 0, that each pixel of a mask lies in, (H, W)."""
+    rows, columns = (
+        np.arange(pixels) * cells // pixels for pixels, cells in zip(size_hw, map_hw, strict=True)
+    )
+    return np.asarray(rows[:, None] * map_hw[1] + columns[None, :], dtype=np.int64)
+
+
+def _sharing(earlier: Labels, later: Labels) -> list[tuple[int, int]]:
+    """Pairs of regions of two frames that have a pixel in common."""
+    both = (earlier > 0) & (later > 0)
+    pairs = np.unique(np.stack([earlier[both], later[both]], axis=1), axis=0)
+    return [(int(before), int(now)) for before, now in pairs]
+
+
+def _joined(count: int, links: list[tuple[int, int]]) -> list[int]:
+    """The group of each of `count` things when the linked ones belong together."""
+    if not count:
+        return []
+    ends = np.array(links, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    return [int(group) for group in connected_components(graph, directed=False)[1]]
