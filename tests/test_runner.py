@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -17,13 +19,17 @@ from rich.progress import Progress
 
 from cameras import Picture
 from models import SceneScorer
-from pipeline.datasets.layout import Dataset
+from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
-from pipeline.evaluation.plots import intervals, write_plots
-from pipeline.evaluation.report import protocol, table, to_json
-from pipeline.evaluation.runner import Evaluation, EvaluationOptions, batched, evaluate, score_clip
-from pipeline.evaluation.smoothing import exponential
+from pipeline.evaluation.html_report import html_report
+from pipeline.evaluation.plots import write_plots
+from pipeline.evaluation.report import protocol, to_json
+from pipeline.evaluation.results import Evaluation, EvaluationOptions
+from pipeline.evaluation.runner import evaluate
+from pipeline.evaluation.scoring import batched, score_clip
+from pipeline.evaluation.sheets import as_table, sheets
+from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
 
 FRAMES = 16
@@ -37,6 +43,14 @@ def write_clip(folder: Path, flickers: range = range(0)) -> None:
         cv2.imwrite(str(folder / f"{number + 1:03d}.png"), picture)
 
 
+def write_masks(folder: Path, flickers: range) -> None:
+    folder.mkdir()
+    for number in range(FRAMES):
+        mask = np.zeros((48, 64), dtype=np.uint8)
+        mask[4:30, 40:60] = 255 * (number in flickers)
+        cv2.imwrite(str(folder / f"{number + 1:03d}.png"), mask)
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     place = tmp_path_factory.mktemp("made") / "UCSDped2"
@@ -45,6 +59,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     write_clip(place / "Test" / "Test001", range(8, 16))
     write_clip(place / "Test" / "Test002", range(3, 7))
     write_clip(place / "Test" / "Test003")
+    write_masks(place / "Test" / "Test001_gt", range(8, 16))
+    write_masks(place / "Test" / "Test002_gt", range(3, 7))
     (place / "Test" / "UCSDped2.m").write_text(
         "x.gt_frame = [9:16];\nx.gt_frame = [4:7];\nx.gt_frame = [];\nx.gt_frame = [1:2];\n"
     )
@@ -127,6 +143,10 @@ def test_json_holds_what_scripts_rely_on(evaluation: Evaluation) -> None:
         "seconds",
         "frames_per_second",
         "smoothed",
+        "field_post_processing",
+        "localisation",
+        "alarms",
+        "scenes",
     ]
     metrics = ["frame_auroc_micro", "frame_auroc_macro", "eer", "average_precision"]
     assert result["dataset"] == "ucsd-ped2, 3 of 4 clips"
@@ -179,27 +199,124 @@ def test_protocol_says_what_was_done(evaluation: Evaluation) -> None:
         assert part in text
 
 
-def test_table_sets_the_trivial_rows_beside_the_model(evaluation: Evaluation) -> None:
+def printed(evaluation: Evaluation) -> str:
     written = io.StringIO()
-    Console(width=100, file=written).print(table(evaluation))
-    text = written.getvalue()
+    console = Console(width=120, file=written)
+    for sheet in sheets(evaluation):
+        console.print(as_table(sheet))
+    return written.getvalue()
+
+
+def test_tables_set_the_trivial_rows_beside_the_model(evaluation: Evaluation) -> None:
+    text = printed(evaluation)
     for part in ("UCSD Ped2, 3 of 4 clips", "vedette, 3-shot", "seed 8", "frame index", "±"):
         assert part in text
 
 
+def test_field_post_processing_stands_apart_from_the_headline(evaluation: Evaluation) -> None:
+    headline, field = sheets(evaluation)[:2]
+    assert "field post-processing" not in headline.title
+    assert "field post-processing (not causal)" in field.title
+    assert "uses the future" in field.note
+    result = to_json(evaluation)["field_post_processing"]
+    assert list(result["baselines"]) == ["frame_index", "frame_difference"]
+    assert result["mean"] != to_json(evaluation)["mean"]
+
+
+def test_field_post_processing_scales_then_smooths_without_pulling_the_ends_down() -> None:
+    values = np.array([2.0, 2.0, 6.0, 2.0, 4.0])
+    np.testing.assert_allclose(field_post_processing(values, 0.0), [0.0, 0.0, 1.0, 0.0, 0.5])
+    np.testing.assert_allclose(
+        field_post_processing(np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]), 0.5)[[0, -1]],
+        [0.0, 1.0],
+        atol=1e-3,
+    )
+    smoothed = field_post_processing(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), 1.0)
+    np.testing.assert_allclose(smoothed, smoothed[::-1])  # centred: it looks ahead
+    assert 0.3 < smoothed[3] < 0.5
+    np.testing.assert_array_equal(field_post_processing(np.full(3, 7.0), 2.0), np.zeros(3))
+
+
+def test_localisation_of_the_flicker(evaluation: Evaluation) -> None:
+    found = to_json(evaluation)["localisation"]
+    assert found["clips"] == 2  # the third has no masks
+    assert found["mean"]["pixel_auroc"] > 0.9
+    assert found["mean"]["rbdc"] > 0.2
+    assert found["mean"]["tbdc"] >= found["mean"]["rbdc"]
+    assert list(found["baselines"]["frame_difference"]) == ["pixel_auroc", "rbdc", "tbdc"]
+    assert found["std"]["rbdc"] is not None
+    assert "2 of 3 test clips have masks" in sheets(evaluation)[2].note
+
+
+def test_no_masks_no_localisation(dataset: Dataset, scorer: SceneScorer) -> None:
+    bare = replace(dataset, test=tuple(replace(clip, masks=None) for clip in dataset.test))
+    result = run(bare, scorer, EvaluationOptions(shots=2, draws=1))
+    assert to_json(result)["localisation"] is None
+    assert "localisation" not in printed(result)
+
+
+def test_masks_must_fit_the_frames(dataset: Dataset, scorer: SceneScorer) -> None:
+    def too_few() -> Iterator[np.ndarray]:
+        yield np.zeros((48, 64), dtype=bool)
+
+    clips = (replace(dataset.test[0], masks=too_few), *dataset.test[1:])
+    with pytest.raises(DatasetError, match=r"Test001: want 16 masks, as many as frames, got 1"):
+        run(replace(dataset, test=clips), scorer, EvaluationOptions(shots=2, draws=1))
+
+
+def test_live_measures_find_the_flickers(evaluation: Evaluation) -> None:
+    found = to_json(evaluation)["alarms"]
+    assert (found["events"], found["normal_seconds"]) == (2, 3.6)
+    assert found["mean"]["event_recall"] == 1.0
+    assert found["mean"]["time_to_detect_seconds"] < 0.5
+    assert "one false alarm in it is 24,000 a day" in sheets(evaluation)[3].note
+
+
+def test_html_report_is_one_file_with_everything_escaped(evaluation: Evaluation) -> None:
+    hostile = replace(
+        evaluation, dataset=replace(evaluation.dataset, title="<script>alert('&')</script>")
+    )
+    page = html_report(hostile)
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in page
+    assert not re.search(r"(src|href)=\"(?!data:image/png;base64,)", page)
+    assert page.count("data:image/png;base64,") == 4
+    for part in ("AUROC micro", "frame difference", "pixel AUROC", "false alarms a camera-day"):
+        assert part in page
+    assert parsed_tags(page)[0] == "html"
+
+
+def parsed_tags(page: str) -> list[str]:
+    """Tags in the order in which they open; fails where one is left open."""
+    opened: list[str] = []
+    seen: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            seen.append(tag)
+            if tag not in ("meta", "img"):
+                opened.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    Reader().feed(page)
+    assert not opened
+    return seen
+
+
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:
     paths = write_plots(evaluation, tmp_path / "new")
-    assert [path.name for path in paths] == ["roc.png", "scores.png", "heatmaps.png"]
+    assert [path.name for path in paths] == [
+        "roc.png",
+        "scores.png",
+        "heatmaps.png",
+        "alarms.png",
+    ]
     for path in paths:
         picture = cv2.imread(str(path))
         assert picture is not None
         assert picture.std() > 5
-
-
-def test_intervals_of_labels() -> None:
-    labels = np.array([1, 0, 0, 1, 1, 0, 1], dtype=bool)
-    assert intervals(labels) == [(0, 0), (3, 4), (6, 6)]
-    assert intervals(np.zeros(3, dtype=bool)) == []
 
 
 def test_more_shots_than_train_frames(dataset: Dataset, scorer: SceneScorer) -> None:

@@ -16,12 +16,11 @@ from rich.progress import (
 
 from models import SceneScorer
 from pipeline.cli.whole_file import whole_file
-from pipeline.datasets.avenue import load_avenue
-from pipeline.datasets.layout import Dataset
-from pipeline.datasets.ucsd import load_ucsd
-from pipeline.evaluation.report import protocol, table, to_json
-from pipeline.evaluation.runner import EvaluationOptions
+from pipeline.datasets.benchmarks import load_benchmark
+from pipeline.evaluation.report import to_json
+from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate as run_evaluation
+from pipeline.evaluation.sheets import as_table, sheets
 
 
 def evaluate(
@@ -32,8 +31,9 @@ def evaluate(
     device: str,
     json_path: Path | None,
     plots_folder: Path | None,
+    report_path: Path | None,
 ) -> None:
-    """Run, print the table, and write what was asked for.
+    """Run, print the tables, and write what was asked for.
 
     Raises:
         DatasetError: the folder is not the data set.
@@ -43,48 +43,40 @@ def evaluate(
         OSError: what was asked for cannot be written; known before the work begins.
     """
     console = Console()
-    dataset = load_dataset(name, root)
+    dataset = load_benchmark(name, root)
     scorer = SceneScorer.load(weights, device)
     with ExitStack() as stack:
         result = None if json_path is None else stack.enter_context(whole_file(json_path))
+        report = None if report_path is None else stack.enter_context(whole_file(report_path))
         if plots_folder is not None:
             plots_folder.mkdir(parents=True, exist_ok=True)
         with _progress(console) as progress:
             evaluation = run_evaluation(dataset, scorer, options, progress)
         if result is not None:
             result.write_text(json.dumps(to_json(evaluation), indent=1) + "\n")
-    console.print(table(evaluation))
-    console.print(protocol(evaluation), highlight=False)
+        if report is not None:
+            # Only here: matplotlib takes a second to load.
+            from pipeline.evaluation.html_report import html_report
+
+            report.write_text(html_report(evaluation), encoding="utf-8")
+    for sheet in sheets(evaluation):
+        console.print(as_table(sheet))
+        console.print(sheet.note, highlight=False, markup=False)
+        console.print()
     console.print(
         f"{dataset.labels.size} frames, {int(dataset.labels.sum())} anomalous; "
         f"{evaluation.seconds:.1f} s, {evaluation.frames_per_second:.1f} frames/s "
         f"on {scorer.device}",
         highlight=False,
     )
-    if json_path is not None:
-        console.print(f"wrote {json_path}", highlight=False)
+    for path in (json_path, report_path):
+        if path is not None:
+            console.print(f"wrote {path}", highlight=False)
     if plots_folder is not None:
-        # Only here: matplotlib takes a second to load.
         from pipeline.evaluation.plots import write_plots
 
         for path in write_plots(evaluation, plots_folder):
             console.print(f"wrote {path}", highlight=False)
-
-
-def load_dataset(name: str, root: Path) -> Dataset:
-    """The benchmark of that name.
-
-    Raises:
-        DatasetError: the folder is not the data set.
-        ValueError: an unknown name.
-    """
-    if name == "ucsd-ped1":
-        return load_ucsd(root, "ped1")
-    if name == "ucsd-ped2":
-        return load_ucsd(root, "ped2")
-    if name == "avenue":
-        return load_avenue(root)
-    raise ValueError(f"data set: want ucsd-ped1, ucsd-ped2 or avenue, got {name!r}")
 
 
 def _progress(console: Console) -> Progress:

@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue"]
+Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue", "shanghaitech", "mvtec"]
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
 ]
@@ -147,13 +147,14 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
     json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for curves and heatmaps.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
 ) -> None:
     """Measure the detector on a public benchmark, beside trivial baselines."""
     from pipeline.cli.evaluate import evaluate as implementation
-    from pipeline.evaluation.runner import EvaluationOptions
+    from pipeline.evaluation.results import EvaluationOptions
 
     settings = EvaluationOptions(shots, draws, seed, batch_size)
-    implementation(dataset, root, settings, weights, device, json, plots)
+    implementation(dataset, root, settings, weights, device, json, plots, report)
 
 
 @app.command()

@@ -47,9 +47,17 @@ class FrameDifference:
         Returns:
             In grey levels, 0 … 255; 0 for the first frame of a clip.
         """
+        return float(self.push_for_map(pts_seconds, pixels).max())
+
+    def push_for_map(self, pts_seconds: float, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Take the next frame, as `push`.
+
+        Returns:
+            The mean over the box around each pixel, (240, 320), in grey levels.
+        """
         height, width = SIZE_HW
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         small = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
         earlier, newest = self._past.push(pts_seconds, small.astype(np.uint8))
         change = cv2.absdiff(newest, earlier).astype(np.float32)
-        return float(cv2.blur(change, (BOX_PIXELS, BOX_PIXELS)).max())
+        return np.asarray(cv2.blur(change, (BOX_PIXELS, BOX_PIXELS)), dtype=np.float32)

@@ -1,6 +1,7 @@
-"""Pictures of an evaluation: the ROC curves, the scores of every clip, where the model looked."""
+"""Pictures of an evaluation: curves, the scores of every clip, where the model looked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -8,16 +9,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.roc import Labels, roc
-from pipeline.evaluation.runner import Evaluation, Highlight
+from pipeline.evaluation.alarms import alarm_curve, intervals
+from pipeline.evaluation.results import Evaluation, Highlight
+from pipeline.evaluation.roc import Labels, Values, roc
+
+DOTS_PER_INCH = 120
 
 _COLUMNS = 3
 _LABEL_COLOUR = "#f4c7c3"
 _MODEL_COLOUR = "#1f4e79"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strip:
+    """What one panel of scores shows."""
+
+    title: str
+    values: Values
+    labels: Labels
+
+
 def write_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write roc.png, scores.png and heatmaps.png.
+    """Write every figure as a PNG under its name.
 
     Args:
         evaluation: What was measured.
@@ -30,16 +43,23 @@ def write_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        "roc.png": roc_figure(evaluation),
-        "scores.png": scores_figure(evaluation),
-        "heatmaps.png": heatmaps_figure(evaluation.highlights),
-    }
     paths = []
-    for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=120)
-        paths.append(folder / name)
+    for name, figure in figures(evaluation).items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=DOTS_PER_INCH)
     return paths
+
+
+def figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """All figures by name: roc, scores, heatmaps, and alarms where there are live measures."""
+    drawn = {
+        "roc": roc_figure(evaluation),
+        "scores": scores_figure(evaluation),
+        "heatmaps": heatmaps_figure(evaluation.highlights),
+    }
+    if evaluation.alarms is not None:
+        drawn["alarms"] = alarms_figure(evaluation)
+    return drawn
 
 
 def roc_figure(evaluation: Evaluation) -> Figure:
@@ -72,22 +92,54 @@ def roc_figure(evaluation: Evaluation) -> Figure:
     return figure
 
 
+def alarms_figure(evaluation: Evaluation) -> Figure:
+    """Share of the events found over false alarms a day, of every draw and of differencing."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    gap = evaluation.options.alarms.merge_gap_seconds
+    rows = [(draw, "-", _MODEL_COLOUR) for draw in evaluation.draws]
+    rows.append((evaluation.baselines[-1], "-.", "grey"))
+    for row, style, colour in rows:
+        curve = alarm_curve(row.values, evaluation.labels, evaluation.pts_seconds, gap)
+        if curve is not None:
+            axes.plot(
+                curve.false_alarms_per_day,
+                curve.event_recall,
+                linestyle=style,
+                color=colour,
+                marker=".",
+                label=row.name.replace("_", " "),
+            )
+    axes.axhline(evaluation.options.alarms.event_recall, color="lightgrey", linewidth=1, zorder=0)
+    axes.set(
+        title=f"{evaluation.dataset.title}{evaluation.dataset.coverage}: events",
+        xlabel="false alarms a camera-day",
+        ylabel="event recall",
+        ylim=(0, 1.02),
+    )
+    axes.set_xlim(left=0)
+    axes.legend(loc="lower right")
+    return figure
+
+
 def scores_figure(evaluation: Evaluation) -> Figure:
-    """Energy of the first draw over time, a panel a clip; anomalous frames stand on a band."""
-    clips = evaluation.dataset.test
-    figure, panels = _panels(len(clips), height=1.6)
-    first = evaluation.draws[0].values
-    pooled = np.concatenate(first)
+    """Energy of the first draw over time, a panel a clip; anomalous frames stand on a band.
+
+    Single images stand in one panel a scene, in their order.
+    """
+    strips = _strips(evaluation)
+    figure, panels = _panels(len(strips), height=1.6)
+    pooled = np.concatenate([strip.values for strip in strips])
     # The first frames of a clip stand still and are far below all others.
     low, high = float(np.percentile(pooled, 1)), float(pooled.max())
     high += 0.05 * (high - low) + 1e-6
-    for axes, clip, values, labels in zip(panels, clips, first, evaluation.labels, strict=True):
-        for start, end in intervals(labels):
+    for axes, strip in zip(panels, strips, strict=True):
+        for start, end in intervals(strip.labels):
             axes.axvspan(start, end, color=_LABEL_COLOUR, linewidth=0)
-        axes.plot(values, color=_MODEL_COLOUR, linewidth=1)
+        axes.plot(strip.values, color=_MODEL_COLOUR, linewidth=1)
         axes.set(
-            title=clip.name,
-            xlim=(0, max(1, len(values) - 1)),
+            title=strip.title,
+            xlim=(0, max(1, len(strip.values) - 1)),
             ylim=(low, high + 0.05 * (high - low)),
         )
         axes.title.set_fontsize("small")
@@ -118,10 +170,19 @@ def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
     return figure
 
 
-def intervals(labels: Labels) -> list[tuple[int, int]]:
-    """First and last index of every run of anomalous frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], labels, [False]]).astype(np.int8)))
-    return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+def _strips(evaluation: Evaluation) -> list[_Strip]:
+    places: dict[str, list[int]] = {}
+    for number, clip in enumerate(evaluation.dataset.test):
+        places.setdefault(clip.scene if clip.still else clip.name, []).append(number)
+    values, labels = evaluation.draws[0].values, evaluation.labels
+    return [
+        _Strip(
+            title,
+            np.concatenate([values[number] for number in numbers]),
+            np.concatenate([labels[number] for number in numbers]),
+        )
+        for title, numbers in places.items()
+    ]
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:

@@ -1,42 +1,49 @@
-"""An evaluation for people (a table) and for scripts (JSON), each with its protocol."""
+"""An evaluation as plain data for scripts, and the protocol that stands by every figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
-from rich.table import Table
-
-from pipeline.evaluation.roc import METRICS, FrameMetrics, has_both_classes
-from pipeline.evaluation.runner import Detector, Evaluation
-
-HEADINGS = {
-    "frame_auroc_micro": "AUROC micro",
-    "frame_auroc_macro": "AUROC macro",
-    "eer": "EER",
-    "average_precision": "AP",
-}
+from pipeline.evaluation.results import Detector, Evaluation
+from pipeline.evaluation.roc import has_both_classes
+from pipeline.evaluation.summary import Metrics, means, scene_aurocs, spreads
 
 _BASELINES_KEPT = ("frame_index", "frame_difference")  # what a constant scores needs no file
 
 
 def protocol(evaluation: Evaluation) -> str:
     """How the figures came about, in one sentence; it belongs wherever one of them stands."""
-    options, labels = evaluation.options, evaluation.labels
+    options, labels, dataset = evaluation.options, evaluation.labels, evaluation.dataset
     clips = "1 clip" if options.shots == 1 else f"{options.shots} clips"
     seeds = f"seeds {options.seeds[0]} to {options.seeds[-1]}"
     if options.draws == 1:
         draws = f"one draw (seed {options.seed})"
     else:
         draws = f"{options.draws} draws ({seeds}), mean and sample standard deviation over them"
+    scenes = "" if len(dataset.scenes) == 1 else " of the same scene"
     length, interval = evaluation.config.clip_length, evaluation.config.clip_interval_seconds
     spacing = "" if length == 1 else f" {interval:g} s apart"
+    repeated = ""
+    if length > 1 and all(clip.still for clip in dataset.test):
+        repeated = ", a single image being repeated"
     both = sum(map(has_both_classes, labels))
     return (
-        f"Support of {clips} drawn at random from Train, {draws}; every test frame scored causally "
-        f"from {length} frame{'s' if length > 1 else ''}{spacing}; raw energies, no smoothing "
-        "unless the row says so (then exponential, over the past alone), no scaling per clip, no "
-        f"frame left out; macro over the {both} of {len(labels)} test clips with both classes."
+        f"Support of {clips} drawn at random from Train{scenes}, {draws}; every test frame scored "
+        f"causally from {length} frame{'s' if length > 1 else ''}{spacing}{repeated}; raw "
+        "energies, no smoothing unless the row says so (then exponential, over the past alone), no "
+        "scaling per clip but in the rows of field post-processing, no frame left out; macro over "
+        f"the {both} of {len(labels)} test clips with both classes."
+    )
+
+
+def field_protocol(evaluation: Evaluation) -> str:
+    """What is done in the rows of field post-processing."""
+    return (
+        "Field post-processing, as in most papers: each clip scaled to 0 … 1 by its own lowest and "
+        "highest value, then smoothed by a centred Gaussian (σ = "
+        f"{evaluation.options.field_sigma_frames:g} frames). It uses the future and that every "
+        "clip holds an anomaly; no camera can do it."
     )
 
 
@@ -53,70 +60,73 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
             {"seed": seed, **asdict(draw.metrics)}
             for seed, draw in zip(options.seeds, evaluation.draws, strict=True)
         ],
-        "mean": over_draws(evaluation.draws, mean, at_least=1),
-        "std": over_draws(evaluation.draws, stdev, at_least=2),
-        "baselines": {
-            baseline.name: asdict(baseline.metrics)
-            for baseline in evaluation.baselines
-            if baseline.name in _BASELINES_KEPT
-        },
+        **_summary([draw.metrics for draw in evaluation.draws]),
+        "baselines": _baselines(evaluation.baselines),
         "seconds": round(evaluation.seconds, 2),
         "frames_per_second": round(evaluation.frames_per_second, 2),
         "smoothed": {
             "time_constant_seconds": options.smoothing_seconds,
-            "mean": over_draws(evaluation.smoothed_draws, mean, at_least=1),
-            "std": over_draws(evaluation.smoothed_draws, stdev, at_least=2),
+            **_summary([draw.metrics for draw in evaluation.smoothed_draws]),
             "baselines": {"frame_difference": asdict(evaluation.smoothed_difference.metrics)},
+        },
+        "field_post_processing": _field(evaluation),
+        "localisation": _localisation(evaluation),
+        "alarms": _alarms(evaluation),
+        "scenes": {
+            name: {
+                "frame_auroc_micro": {
+                    "mean": mean(values),
+                    "std": stdev(values) if len(values) > 1 else None,
+                }
+            }
+            for name, values in scene_aurocs(evaluation).items()
         },
     }
 
 
-def over_draws(
-    draws: Sequence[Detector], summary: Callable[[list[float]], float], at_least: int
-) -> dict[str, float | None]:
-    """One number a metric; None where fewer than `at_least` draws have a value."""
-    result: dict[str, float | None] = {}
-    for metric in METRICS:
-        values = [value for draw in draws if (value := getattr(draw.metrics, metric)) is not None]
-        result[metric] = summary(values) if len(values) >= at_least else None
-    return result
+def _field(evaluation: Evaluation) -> dict[str, Any] | None:
+    rows = evaluation.field_rows
+    if rows is None:
+        return None
+    return {
+        "sigma_frames": evaluation.options.field_sigma_frames,
+        **_summary([draw.metrics for draw in rows.draws]),
+        "baselines": _baselines(rows.baselines),
+    }
 
 
-def table(evaluation: Evaluation) -> Table:
-    """The figures in percent, the trivial detectors beside the model."""
-    dataset, options = evaluation.dataset, evaluation.options
-    result = Table(
-        title=f"{dataset.title}{dataset.coverage}: frame level, percent", title_justify="left"
-    )
-    result.add_column("detector")
-    for heading in HEADINGS.values():
-        result.add_column(heading, justify="right")
-    name = f"{evaluation.config.preset}, {options.shots}-shot"
-    smoothed = f"smoothed {options.smoothing_seconds:g} s"
-    result.add_row(name, *_summary(evaluation.draws), style="bold", end_section=True)
-    for draw in evaluation.draws:
-        result.add_row(draw.name, *_cells(draw.metrics), style="dim")
-    result.add_section()
-    for baseline in evaluation.baselines:
-        result.add_row(baseline.name.replace("_", " "), *_cells(baseline.metrics))
-    result.add_section()
-    result.add_row(f"{name}, {smoothed}", *_summary(evaluation.smoothed_draws))
-    difference = _cells(evaluation.smoothed_difference.metrics)
-    result.add_row(f"frame difference, {smoothed}", *difference)
-    return result
+def _localisation(evaluation: Evaluation) -> dict[str, Any] | None:
+    found = evaluation.localisation
+    if found is None:
+        return None
+    return {
+        "clips": found.clips,
+        **_summary(found.draws),
+        "baselines": {"frame_difference": asdict(found.difference)},
+    }
 
 
-def _summary(draws: Sequence[Detector]) -> list[str]:
-    middle, spread = over_draws(draws, mean, at_least=1), over_draws(draws, stdev, at_least=2)
-    return [_with_spread(middle[metric], spread[metric]) for metric in HEADINGS]
+def _alarms(evaluation: Evaluation) -> dict[str, Any] | None:
+    found, options = evaluation.alarms, evaluation.options.alarms
+    if found is None:
+        return None
+    return {
+        "wanted_event_recall": options.event_recall,
+        "merge_gap_seconds": options.merge_gap_seconds,
+        "events": found.events,
+        "normal_seconds": round(found.normal_seconds, 2),
+        **_summary(found.draws),
+        "baselines": {"frame_difference": asdict(found.difference)},
+    }
 
 
-def _cells(metrics: FrameMetrics) -> list[str]:
-    return [_with_spread(getattr(metrics, metric), None) for metric in HEADINGS]
+def _summary(draws: Sequence[Metrics]) -> dict[str, Any]:
+    return {"mean": means(draws), "std": spreads(draws)}
 
 
-def _with_spread(share: float | None, spread: float | None) -> str:
-    if share is None:
-        return "–"
-    figure = f"{100 * share:.1f}"
-    return figure if spread is None else f"{figure} ± {100 * spread:.1f}"
+def _baselines(detectors: Sequence[Detector]) -> dict[str, Any]:
+    return {
+        detector.name: asdict(detector.metrics)
+        for detector in detectors
+        if detector.name in _BASELINES_KEPT
+    }

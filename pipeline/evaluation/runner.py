@@ -1,121 +1,38 @@
 """Measuring a model on a benchmark: adapt on drawn supports, score every test frame causally."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from rich.progress import Progress, TaskID
 
 from cameras import Picture
-from cameras.sampling import fit
-from models import AdaptedScene, SceneModelConfig, SceneScorer
-from pipeline.datasets.layout import Dataset, DatasetClip, DatasetError
+from models import AdaptedScene, SceneScorer
+from pipeline.datasets.layout import Dataset, DatasetClip, Scene
 from pipeline.datasets.reading import read_frames
-from pipeline.evaluation.baselines import FrameDifference, constant, frame_index
-from pipeline.evaluation.roc import FrameMetrics, Labels, Values, frame_metrics
-from pipeline.evaluation.smoothing import exponential
-from pipeline.evaluation.supports import draw_supports
-from pipeline.stages.clips import ClipBuffer
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOptions:
-    """What is measured."""
-
-    shots: int = 10
-    """Number K of support clips."""
-    draws: int = 5
-    """How many supports are drawn."""
-    seed: int = 0
-    """Of the first draw; each further draw has one more."""
-    batch_size: int = 16
-    """Clips scored at once."""
-    smoothing_seconds: float = 0.5
-    """Time constant of the rows with causal smoothing, which stand beside the raw ones."""
-
-    @property
-    def seeds(self) -> range:
-        """One seed a draw."""
-        return range(self.seed, self.seed + self.draws)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Highlight:
-    """The frame of a test clip with the highest energy, in the first draw."""
-
-    clip: str
-    index: int
-    energy: float
-    pixels: npt.NDArray[np.uint8]
-    """uint8 (H, W, 3), RGB, at the model's size."""
-    anomaly_map: npt.NDArray[np.float32]
-    """(h, w), in the unit of the energy."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClipScores:
-    """What one test clip gave."""
-
-    energies: list[Values]
-    """For each scene, (frames,)."""
-    differences: Values
-    """The differencing baseline, (frames,)."""
-    pts_seconds: Values
-    """Times of the frames, (frames,)."""
-    highlight: Highlight
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detector:
-    """One row of the result: a value for every test frame, and how good they are."""
-
-    name: str
-    values: list[Values]
-    """For each test clip, (frames,)."""
-    metrics: FrameMetrics
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """Everything that was measured."""
-
-    dataset: Dataset
-    config: SceneModelConfig
-    model_id: str
-    options: EvaluationOptions
-    draws: list[Detector]
-    """The model, once a draw, in the order of the seeds."""
-    baselines: list[Detector]
-    smoothed_draws: list[Detector]
-    """The draws with causal exponential smoothing."""
-    smoothed_difference: Detector
-    """The differencing baseline with the same."""
-    highlights: list[Highlight]
-    """One a test clip."""
-    seconds: float
-    """Wall time from the first support frame to the last score."""
-    frames_per_second: float
-    """Test frames times draws, over the wall time of decoding and scoring them."""
-
-    @property
-    def model(self) -> str:
-        """Preset and fingerprint of the weights."""
-        return f"{self.config.preset}@{self.model_id}"
-
-    @property
-    def labels(self) -> list[Labels]:
-        """For each test clip, (frames,)."""
-        return labels_of(self.dataset)
+from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
+from pipeline.evaluation.baselines import constant, frame_index
+from pipeline.evaluation.localisation import localise
+from pipeline.evaluation.results import (
+    Alarms,
+    Detector,
+    Evaluation,
+    EvaluationOptions,
+    FieldRows,
+    Highlight,
+    Localisation,
+    labels_of,
+)
+from pipeline.evaluation.roc import Values, frame_metrics
+from pipeline.evaluation.scoring import ClipScores, score_clip
+from pipeline.evaluation.smoothing import exponential, field_post_processing
+from pipeline.evaluation.supports import Clip, draw_supports
 
 
 def evaluate(
     dataset: Dataset, scorer: SceneScorer, options: EvaluationOptions, progress: Progress
 ) -> Evaluation:
-    """Measure a model.
+    """Measure a model; every scene of the data set gets a support of its own for each draw.
 
     Args:
         dataset: The benchmark.
@@ -124,51 +41,56 @@ def evaluate(
         progress: Where to show how far it is.
 
     Raises:
-        SupportError: the Train split is too small for that many shots.
-        DatasetError: frames and labels do not fit.
+        SupportError: the Train split of a scene is too small for that many shots.
+        DatasetError: frames, labels and masks do not fit.
         SourceError: a clip cannot be decoded.
         ValueError: all test frames are of one class, or an energy is not finite.
     """
     started = time.monotonic()
-    reading = progress.add_task("drawing supports from Train", total=len(dataset.train))
-    supports = draw_supports(
-        _announced(dataset.train, progress, reading),
-        scorer.config,
-        options.shots,
-        options.seeds,
-        f"{dataset.title}, Train",
+    scenes = dataset.scenes
+    reading = progress.add_task(
+        "drawing supports from Train", total=sum(len(scene.train) for scene in scenes)
     )
-    adapting = progress.add_task("adapting", total=options.draws)
-    scenes = []
-    for support in supports:
-        scenes.append(scorer.adapt(torch.from_numpy(support)))
-        progress.advance(adapting)
-    supports.clear()
-
-    scoring_started = time.monotonic()
+    adapting = progress.add_task("adapting", total=options.draws * len(scenes))
     scoring = progress.add_task("scoring Test", total=dataset.labels.size)
-    scored = [
-        score_clip(
-            clip, scorer, scenes, options.batch_size, lambda count: progress.advance(scoring, count)
-        )
-        for clip in dataset.test
-    ]
-    now = time.monotonic()
+    scored: list[ClipScores] = []
+    scoring_seconds = 0.0
+    for scene in scenes:
+        adapted = []
+        for support in _supports(dataset, scene, scorer, options, progress, reading):
+            adapted.append(scorer.adapt(torch.from_numpy(support)))
+            progress.advance(adapting)
+        scoring_started = time.monotonic()
+        scored += _scored(scene.test, scorer, adapted, options, progress, scoring)
+        scoring_seconds += time.monotonic() - scoring_started
+    seconds = time.monotonic() - started
     labels = labels_of(dataset)
 
     def row(name: str, values: list[Values]) -> Detector:
         return Detector(name, values, frame_metrics(values, labels))
 
-    def smooth(name: str, values: list[Values]) -> Detector:
-        seconds = options.smoothing_seconds
-        pairs = zip(values, scored, strict=True)
-        return row(name, [exponential(some, clip.pts_seconds, seconds) for some, clip in pairs])
+    def smooth(raw: Detector) -> Detector:
+        pairs = zip(raw.values, scored, strict=True)
+        time_constant = options.smoothing_seconds
+        return row(
+            raw.name, [exponential(some, clip.pts_seconds, time_constant) for some, clip in pairs]
+        )
+
+    def as_in_papers(raw: Detector) -> Detector:
+        sigma = options.field_sigma_frames
+        return row(raw.name, [field_post_processing(some, sigma) for some in raw.values])
 
     draws = [
         row(f"seed {seed}", [clip.energies[number] for clip in scored])
         for number, seed in enumerate(options.seeds)
     ]
+    index = row("frame_index", [frame_index(clip.size) for clip in labels])
     difference = row("frame_difference", [clip.differences for clip in scored])
+    field_rows = None
+    if not all(clip.still for clip in dataset.test):
+        field_rows = FieldRows(
+            [as_in_papers(draw) for draw in draws], [as_in_papers(index), as_in_papers(difference)]
+        )
     return Evaluation(
         dataset=dataset,
         config=scorer.config,
@@ -177,83 +99,37 @@ def evaluate(
         draws=draws,
         baselines=[
             row("constant", [constant(clip.size) for clip in labels]),
-            row("frame_index", [frame_index(clip.size) for clip in labels]),
+            index,
             difference,
         ],
-        smoothed_draws=[smooth(draw.name, draw.values) for draw in draws],
-        smoothed_difference=smooth(difference.name, difference.values),
-        highlights=[clip.highlight for clip in scored],
-        seconds=now - started,
-        frames_per_second=dataset.labels.size * options.draws / (now - scoring_started),
+        smoothed_draws=[smooth(draw) for draw in draws],
+        smoothed_difference=smooth(difference),
+        field_rows=field_rows,
+        localisation=_localisation(dataset, scored, progress),
+        alarms=_alarms(dataset, scored, draws, difference, options),
+        pts_seconds=[clip.pts_seconds for clip in scored],
+        highlights=_highlights(dataset, scored),
+        seconds=seconds,
+        frames_per_second=dataset.labels.size * options.draws / scoring_seconds,
     )
 
 
-def score_clip(
-    clip: DatasetClip,
+def _supports(
+    dataset: Dataset,
+    scene: Scene,
     scorer: SceneScorer,
-    scenes: Sequence[AdaptedScene],
-    batch_size: int,
-    on_scored: Callable[[int], None],
-) -> ClipScores:
-    """Score every frame of a clip in every scene, decoding it once.
-
-    Args:
-        clip: With at least one frame.
-        scorer: The model.
-        scenes: One a draw.
-        batch_size: Clips scored at once.
-        on_scored: Told the number of frames after each batch.
-
-    Raises:
-        DatasetError: frames and labels do not fit.
-        SourceError: the clip cannot be decoded.
-    """
-    config = scorer.config
-    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
-    difference = FrameDifference()
-    energies: list[list[Values]] = [[] for _ in scenes]
-    differences: list[float] = []
-    times: list[float] = []
-    highlight: Highlight | None = None
-    for frames in batched(read_frames(clip), batch_size):
-        clips = np.stack(
-            [buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)) for frame in frames]
-        )
-        for number, scores in enumerate(scorer.score_in_each(torch.from_numpy(clips), scenes)):
-            energies[number].append(scores.energies.numpy().astype(np.float64))
-            highest = int(scores.energies.argmax())
-            energy = float(scores.energies[highest])
-            if number == 0 and (highlight is None or energy > highlight.energy):
-                highlight = Highlight(
-                    clip.name,
-                    len(differences) + highest,
-                    energy,
-                    clips[highest, -1],
-                    scores.maps[highest].numpy(),
-                )
-        differences += [difference.push(frame.pts_seconds, frame.pixels) for frame in frames]
-        times += [frame.pts_seconds for frame in frames]
-        on_scored(len(frames))
-    if highlight is None:
-        raise DatasetError(f"{clip.path}: want a clip with frames, got none")
-    return ClipScores(
-        [np.concatenate(parts) for parts in energies],
-        np.array(differences),
-        np.array(times),
-        highlight,
+    options: EvaluationOptions,
+    progress: Progress,
+    task: TaskID,
+) -> Sequence[Clip]:
+    where = f"{dataset.title}, Train" + (f", scene {scene.name}" if scene.name else "")
+    return draw_supports(
+        _announced(scene.train, progress, task),
+        scorer.config,
+        options.shots,
+        options.seeds,
+        where,
     )
-
-
-def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    """Lists of `size` pictures, the last one of what is left."""
-    remaining = iter(pictures)
-    while batch := list(islice(remaining, size)):
-        yield batch
-
-
-def labels_of(dataset: Dataset) -> list[Labels]:
-    """For each test clip, (frames,)."""
-    return [clip.labels for clip in dataset.test if clip.labels is not None]
 
 
 def _announced(
@@ -262,3 +138,69 @@ def _announced(
     for clip in clips:
         yield read_frames(clip)
         progress.advance(task)
+
+
+def _scored(
+    clips: Sequence[DatasetClip],
+    scorer: SceneScorer,
+    adapted: Sequence[AdaptedScene],
+    options: EvaluationOptions,
+    progress: Progress,
+    task: TaskID,
+) -> list[ClipScores]:
+    return [
+        score_clip(
+            clip, scorer, adapted, options.batch_size, lambda count: progress.advance(task, count)
+        )
+        for clip in clips
+    ]
+
+
+def _localisation(
+    dataset: Dataset, scored: Sequence[ClipScores], progress: Progress
+) -> Localisation | None:
+    pairs = [
+        (clip, scores, scores.difference_maps)
+        for clip, scores in zip(dataset.test, scored, strict=True)
+        if scores.difference_maps is not None
+    ]
+    if not pairs:
+        return None
+    progress.add_task("comparing with masks", total=None)
+    draws = range(len(pairs[0][1].maps))
+    *of_draws, of_difference = localise(
+        [clip for clip, _, _ in pairs],
+        [
+            *([scores.maps[number] for _, scores, _ in pairs] for number in draws),
+            [maps for _, _, maps in pairs],
+        ],
+    )
+    return Localisation(len(pairs), of_draws, of_difference)
+
+
+def _alarms(
+    dataset: Dataset,
+    scored: Sequence[ClipScores],
+    draws: Sequence[Detector],
+    difference: Detector,
+    options: EvaluationOptions,
+) -> Alarms | None:
+    labels, times = labels_of(dataset), [clip.pts_seconds for clip in scored]
+    measured = [
+        found
+        for detector in (*draws, difference)
+        if (found := alarm_metrics(detector.values, labels, times, options.alarms)) is not None
+    ]
+    if not measured:
+        return None
+    return Alarms(event_count(labels), normal_seconds(labels, times), measured[:-1], measured[-1])
+
+
+def _highlights(dataset: Dataset, scored: Sequence[ClipScores]) -> list[Highlight]:
+    """The highest frame of every clip; of single images only that of each scene."""
+    highest: dict[str, Highlight] = {}
+    for clip, scores in zip(dataset.test, scored, strict=True):
+        place = clip.scene if clip.still else clip.name
+        if place not in highest or scores.highlight.energy > highest[place].energy:
+            highest[place] = scores.highlight
+    return list(highest.values())

@@ -1,6 +1,7 @@
-"""Causal smoothing of scores: what a watcher sees who trusts a moment more than a frame."""
+"""Smoothing of scores over time: the causal one of a watcher, and that of the papers."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from pipeline.evaluation.roc import Values
 
@@ -30,3 +31,24 @@ def exponential(values: Values, pts_seconds: Values, time_constant_seconds: floa
     for number, keep in enumerate(kept, start=1):
         smoothed[number] += keep * (smoothed[number - 1] - smoothed[number])
     return smoothed
+
+
+def field_post_processing(values: Values, sigma_frames: float) -> Values:
+    """What most papers do before they measure; no camera can, for it uses the future.
+
+    The clip is scaled to 0 … 1 by its own lowest and highest value, then smoothed by a centred
+    Gaussian; beyond its ends the clip goes on at its first and last value, so that the ends are not
+    pulled down.
+
+    Args:
+        values: One a frame of one clip, (frames,).
+        sigma_frames: Standard deviation of the Gaussian; 0 does not smooth.
+
+    Returns:
+        (frames,), 0 … 1; all 0 where the values are all equal.
+    """
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    if sigma_frames == 0:
+        return np.asarray(scaled, dtype=np.float64)
+    return np.asarray(gaussian_filter1d(scaled, sigma_frames, mode="nearest"), dtype=np.float64)

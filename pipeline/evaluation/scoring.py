@@ -1,0 +1,126 @@
+"""Scoring every frame of a test clip causally, as a camera would, in the scenes of all draws."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cameras import Picture
+from cameras.sampling import fit
+from models import AdaptedScene, SceneScorer
+from pipeline.datasets.layout import DatasetClip, DatasetError
+from pipeline.datasets.reading import read_frames
+from pipeline.evaluation.baselines import FrameDifference
+from pipeline.evaluation.localisation import Maps
+from pipeline.evaluation.results import Highlight
+from pipeline.evaluation.roc import Values
+from pipeline.stages.clips import ClipBuffer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipScores:
+    """What one test clip gave."""
+
+    energies: list[Values]
+    """For each scene, (frames,)."""
+    differences: Values
+    """The differencing baseline, (frames,)."""
+    pts_seconds: Values
+    """Times of the frames, (frames,)."""
+    highlight: Highlight
+    maps: list[Maps]
+    """For each scene, (frames, h, w); none where the clip has no masks to compare them with."""
+    difference_maps: Maps | None
+    """The same of the differencing baseline."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What the batches of a clip gave so far."""
+
+    energies: list[list[Values]]
+    maps: list[list[Maps]]
+    differences: list[float]
+    difference_maps: list[Maps]
+    times: list[float]
+    highlight: Highlight | None = None
+
+
+def score_clip(
+    clip: DatasetClip,
+    scorer: SceneScorer,
+    scenes: Sequence[AdaptedScene],
+    batch_size: int,
+    on_scored: Callable[[int], None],
+) -> ClipScores:
+    """Score every frame of a clip in every scene, decoding it once.
+
+    Args:
+        clip: With at least one frame.
+        scorer: The model.
+        scenes: One a draw, at least one.
+        batch_size: Clips scored at once.
+        on_scored: Told the number of frames after each batch.
+
+    Raises:
+        DatasetError: frames and labels do not fit.
+        SourceError: the clip cannot be decoded.
+    """
+    config = scorer.config
+    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
+    difference = FrameDifference()
+    seen = _Gathered([[] for _ in scenes], [[] for _ in scenes], [], [], [])
+    for frames in batched(read_frames(clip), batch_size):
+        clips = np.stack(
+            [buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)) for frame in frames]
+        )
+        changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
+        for number, scores in enumerate(scorer.score_in_each(torch.from_numpy(clips), scenes)):
+            maps = scores.maps.numpy()
+            seen.energies[number].append(scores.energies.numpy().astype(np.float64))
+            if clip.masks is not None:
+                seen.maps[number].append(maps.astype(np.float16))
+            highest = int(scores.energies.argmax())
+            energy = float(scores.energies[highest])
+            if number == 0 and (seen.highlight is None or energy > seen.highlight.energy):
+                index = len(seen.times) + highest
+                seen.highlight = Highlight(
+                    clip.name, index, energy, clips[highest, -1], maps[highest].copy()
+                )
+        if clip.masks is not None:
+            seen.difference_maps.append(_shrunk(changes, maps.shape[1:]))
+        seen.differences += [float(change.max()) for change in changes]
+        seen.times += [frame.pts_seconds for frame in frames]
+        on_scored(len(frames))
+    if seen.highlight is None:
+        raise DatasetError(f"{clip.path}: want a clip with frames, got none")
+    return ClipScores(
+        [np.concatenate(parts) for parts in seen.energies],
+        np.array(seen.differences),
+        np.array(seen.times),
+        seen.highlight,
+        [np.concatenate(parts) for parts in seen.maps if parts],
+        np.concatenate(seen.difference_maps) if seen.difference_maps else None,
+    )
+
+
+def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Lists of `size` pictures, the last one of what is left."""
+    remaining = iter(pictures)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _shrunk(changes: Sequence[npt.NDArray[np.float32]], map_hw: tuple[int, ...]) -> Maps:
+    """Maps of change on the grid of the anomaly maps."""
+    height, width = map_hw
+    return np.stack(
+        [
+            np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA))
+            for change in changes
+        ]
+    ).astype(np.float16)

@@ -1,0 +1,221 @@
+"""The figures of an evaluation laid out in tables, for the terminal and for the HTML report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+from typing import Literal
+
+from rich.table import Table
+
+from pipeline.evaluation.report import field_protocol, protocol
+from pipeline.evaluation.results import Alarms, Detector, Evaluation, FieldRows, Localisation
+from pipeline.evaluation.summary import Figures, Metrics, means, scene_aurocs, spreads
+
+FRAME_HEADINGS = {
+    "frame_auroc_micro": "AUROC micro",
+    "frame_auroc_macro": "AUROC macro",
+    "eer": "EER",
+    "average_precision": "AP",
+}
+LOCALISATION_HEADINGS = {"pixel_auroc": "pixel AUROC", "rbdc": "RBDC", "tbdc": "TBDC"}
+
+_STYLES = {"headline": "bold", "draw": "dim", "plain": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    cells: tuple[str, ...]
+    """The name, then one figure a column."""
+    kind: Literal["headline", "draw", "plain"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table and what must be said with it."""
+
+    title: str
+    columns: tuple[str, ...]
+    sections: tuple[tuple[Row, ...], ...]
+    """Groups of rows with a line between them."""
+    note: str
+    """How the figures came about."""
+
+
+def sheets(evaluation: Evaluation) -> list[Sheet]:
+    """All tables that there are figures for; the causal frame level comes first."""
+    found = [frame_sheet(evaluation)]
+    if evaluation.field_rows is not None:
+        found.append(field_sheet(evaluation, evaluation.field_rows))
+    if evaluation.localisation is not None:
+        found.append(localisation_sheet(evaluation, evaluation.localisation))
+    if evaluation.alarms is not None:
+        found.append(alarm_sheet(evaluation, evaluation.alarms))
+    scenes = scene_aurocs(evaluation)
+    if scenes:
+        found.append(scene_sheet(evaluation, scenes))
+    return found
+
+
+def frame_sheet(evaluation: Evaluation) -> Sheet:
+    """The headline: causal measures of frames, the trivial detectors beside the model."""
+    name, smoothed = _model(evaluation), f"smoothed {evaluation.options.smoothing_seconds:g} s"
+    headings = FRAME_HEADINGS
+    return Sheet(
+        f"{_title(evaluation)}: frame level, percent",
+        ("detector", *headings.values()),
+        (
+            (_averaged(name, _metrics(evaluation.draws), headings, "headline"),),
+            tuple(_single(draw.name, draw.metrics, headings, "draw") for draw in evaluation.draws),
+            tuple(_named(baseline, headings) for baseline in evaluation.baselines),
+            (
+                _averaged(f"{name}, {smoothed}", _metrics(evaluation.smoothed_draws), headings),
+                _single(
+                    f"frame difference, {smoothed}",
+                    evaluation.smoothed_difference.metrics,
+                    headings,
+                ),
+            ),
+        ),
+        protocol(evaluation),
+    )
+
+
+def field_sheet(evaluation: Evaluation, rows: FieldRows) -> Sheet:
+    """What papers report, kept apart from the headline."""
+    return Sheet(
+        f"{_title(evaluation)}: field post-processing (not causal), percent",
+        ("detector", *FRAME_HEADINGS.values()),
+        (
+            (_averaged(_model(evaluation), _metrics(rows.draws), FRAME_HEADINGS),),
+            tuple(_named(baseline, FRAME_HEADINGS) for baseline in rows.baselines),
+        ),
+        field_protocol(evaluation),
+    )
+
+
+def localisation_sheet(evaluation: Evaluation, found: Localisation) -> Sheet:
+    """Where the model looked, on the clips that have masks."""
+    return Sheet(
+        f"{_title(evaluation)}: localisation, percent",
+        ("detector", *LOCALISATION_HEADINGS.values()),
+        (
+            (_averaged(_model(evaluation), found.draws, LOCALISATION_HEADINGS, "headline"),),
+            (_single("frame difference", found.difference, LOCALISATION_HEADINGS),),
+        ),
+        f"{found.clips} of {len(evaluation.labels)} test clips have masks; raw, causal maps. RBDC "
+        "and TBDC: area over 0 … 1 false regions a frame, sets of pixels with IoU ≥ 0.1, tracks "
+        "found by 10 % of their regions. Regions and tracks are those of the masks.",
+    )
+
+
+def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
+    """The live measures."""
+    options = evaluation.options.alarms
+    nothing = dict.fromkeys(asdict(found.difference))
+    one_alarm = 86_400 / found.normal_seconds
+    return Sheet(
+        f"{_title(evaluation)}: live measures",
+        ("detector", "event recall, %", "false alarms a camera-day", "time to detect, s"),
+        (
+            (_alarm_row(_model(evaluation), means(found.draws), spreads(found.draws), "headline"),),
+            (_alarm_row("frame difference", asdict(found.difference), nothing),),
+        ),
+        f"At the highest threshold that finds {100 * options.event_recall:g} % of the "
+        f"{found.events} events. {found.normal_seconds:.0f} s of normal video: one false alarm "
+        f"in it is {one_alarm:,.0f} a day. Alarms less than {options.merge_gap_seconds:g} s apart "
+        "are one; raw energies; time to detect is the median over the events found.",
+    )
+
+
+def scene_sheet(evaluation: Evaluation, scenes: Mapping[str, Sequence[float]]) -> Sheet:
+    """What every scene gave, and the mean over them."""
+    over_scenes = [mean(draw) for draw in zip(*scenes.values(), strict=True)]
+    rows = {"mean of the scenes": over_scenes, **scenes}
+    lines = [
+        Row((name, _percent(mean(values), stdev(values) if len(values) > 1 else None)))
+        for name, values in rows.items()
+    ]
+    return Sheet(
+        f"{_title(evaluation)}: each scene, percent",
+        ("scene", FRAME_HEADINGS["frame_auroc_micro"]),
+        ((lines[0],), tuple(lines[1:])),
+        "Frames of one scene pooled; scenes with frames of one class alone are left out.",
+    )
+
+
+def as_table(sheet: Sheet) -> Table:
+    """A table for the terminal, without its note."""
+    result = Table(title=sheet.title, title_justify="left")
+    for number, heading in enumerate(sheet.columns):
+        result.add_column(heading, justify="right" if number else "left")
+    for section in sheet.sections:
+        for row in section:
+            result.add_row(*row.cells, style=_STYLES[row.kind])
+        result.add_section()
+    return result
+
+
+def _title(evaluation: Evaluation) -> str:
+    return f"{evaluation.dataset.title}{evaluation.dataset.coverage}"
+
+
+def _model(evaluation: Evaluation) -> str:
+    return f"{evaluation.config.preset}, {evaluation.options.shots}-shot"
+
+
+def _metrics(detectors: Sequence[Detector]) -> list[Metrics]:
+    return [detector.metrics for detector in detectors]
+
+
+def _named(detector: Detector, headings: Mapping[str, str]) -> Row:
+    return _single(detector.name.replace("_", " "), detector.metrics, headings)
+
+
+def _averaged(
+    name: str,
+    draws: Sequence[Metrics],
+    headings: Mapping[str, str],
+    kind: Literal["headline", "plain"] = "plain",
+) -> Row:
+    middle, spread = means(draws), spreads(draws)
+    return Row((name, *(_percent(middle[key], spread[key]) for key in headings)), kind)
+
+
+def _single(
+    name: str,
+    metrics: Metrics,
+    headings: Mapping[str, str],
+    kind: Literal["draw", "plain"] = "plain",
+) -> Row:
+    figures = asdict(metrics)
+    return Row((name, *(_percent(figures[key]) for key in headings)), kind)
+
+
+def _alarm_row(
+    name: str, middle: Figures, spread: Figures, kind: Literal["headline", "plain"] = "plain"
+) -> Row:
+    alarms, delay = "false_alarms_per_day", "time_to_detect_seconds"
+    return Row(
+        (
+            name,
+            _percent(middle["event_recall"], spread["event_recall"]),
+            _number(middle[alarms], 0, spread[alarms]),
+            _number(middle[delay], 2, spread[delay]),
+        ),
+        kind,
+    )
+
+
+def _percent(share: float | None, spread: float | None = None) -> str:
+    return _number(
+        None if share is None else 100 * share, 1, None if spread is None else 100 * spread
+    )
+
+
+def _number(value: float | None, digits: int, spread: float | None = None) -> str:
+    if value is None:
+        return "–"
+    figure = f"{value:.{digits}f}"
+    return figure if spread is None else f"{figure} ± {spread:.{digits}f}"
