@@ -27,7 +27,7 @@ from pipeline.evaluation.roc import Values
 REGION_IOU = 0.1
 TRACK_SHARE = 0.1
 
-_THRESHOLDS = 120
+_THRESHOLDS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +95,17 @@ def match(above: npt.NDArray[np.bool_], frame: FrameRegions) -> tuple[npt.NDArra
         Which regions of the truth are found, (regions,), and the number of false positives.
     """
     labels, count = components(above)
+    regions = len(frame.pixels)
+    if not regions:
+        return np.zeros(0, dtype=bool), count
     places = labels.ravel()
     covered = np.bincount(places, weights=frame.cell_pixels.ravel(), minlength=count + 1)[1:]
-    truth = frame.pixels.reshape(len(frame.pixels), places.size)
-    shared = np.array(
-        [np.bincount(places, weights=region, minlength=count + 1)[1:] for region in truth]
-    ).reshape(len(truth), count)
-    union = truth.sum(axis=1)[:, None] + covered[None, :] - shared
-    hits = shared / union >= REGION_IOU
+    truth = frame.pixels.reshape(regions, places.size)
+    pairs = places + (count + 1) * np.arange(regions)[:, None]  # one bin a pair of regions
+    shared = np.bincount(pairs.ravel(), weights=truth.ravel(), minlength=regions * (count + 1))
+    overlap = shared.reshape(regions, count + 1)[:, 1:]
+    union = truth.sum(axis=1)[:, None] + covered - overlap
+    hits = overlap / union >= REGION_IOU
     return hits.any(axis=1), int(count - np.count_nonzero(hits.any(axis=0)))
 
 

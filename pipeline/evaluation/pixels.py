@@ -7,9 +7,10 @@ import numpy.typing as npt
 from pipeline.datasets.layout import Mask
 
 AnomalyMap = npt.NDArray[np.float16]
+Counts = npt.NDArray[np.int64]
 
 _LEVELS = 1 << 16
-_SIGN = np.uint16(1 << 15)
+_SIGN = 1 << 15  # the bit of the sign; without it, bits rise with the size of the value
 
 
 class PixelAuroc:
@@ -41,25 +42,25 @@ class PixelAuroc:
         stretched = cv2.resize(
             anomaly_map.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
         )
-        levels = _in_order(np.asarray(stretched).astype(np.float16))
-        everything = np.bincount(levels.ravel(), minlength=_LEVELS)
-        anomalous = np.bincount(levels[mask], minlength=_LEVELS)
+        bits = np.asarray(stretched).astype(np.float16).view(np.uint16)
+        everything = np.bincount(bits.ravel(), minlength=_LEVELS)
+        anomalous = np.bincount(bits[mask], minlength=_LEVELS)
         self._anomalous += anomalous
         self._normal += everything - anomalous
 
     @property
     def area(self) -> float | None:
         """In [0, 1], 0.5 is chance; None where all pixels so far are of one class."""
-        normal, anomalous = int(self._normal.sum()), int(self._anomalous.sum())
-        if not normal or not anomalous:
+        normal, anomalous = _in_order(self._normal), _in_order(self._anomalous)
+        if not normal.any() or not anomalous.any():
             return None
-        below = np.cumsum(self._normal) - self._normal
-        # Shares before the product: counts of pixels squared do not fit into 64 bits.
-        ranks = (below + 0.5 * self._normal) / normal
-        return float(np.sum(ranks * (self._anomalous / anomalous)))
+        ranks = np.cumsum(normal) - 0.5 * normal  # normal pixels below, and half of the equal ones
+        # Shares before the product: numbers of pixels squared do not fit into 64 bits.
+        return float(np.sum(ranks / normal.sum() * (anomalous / anomalous.sum())))
 
 
-def _in_order(values: AnomalyMap) -> npt.NDArray[np.uint16]:
-    """Numbers 0 … 65535 in the order of the values: their bits, those of negative ones turned."""
-    bits = (values + np.float16(0.0)).view(np.uint16)  # so that -0 becomes 0
-    return np.where(bits & _SIGN, ~bits, bits | _SIGN).astype(np.uint16)
+def _in_order(counts: Counts) -> Counts:
+    """Counts by the bits of a value put in the order of the values, -0 and 0 as one."""
+    positive, negative = counts[:_SIGN].copy(), counts[_SIGN:]
+    positive[0] += negative[0]
+    return np.concatenate([negative[:0:-1], positive])

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from pipeline.datasets.layout import Mask
 
 Labels = npt.NDArray[np.int32]
+Counts = npt.NDArray[np.int32]
 
 _CONNECTIVITY = 8  # pixels that touch at a corner belong together
 
@@ -26,12 +27,12 @@ _CONNECTIVITY = 8  # pixels that touch at a corner belong together
 class FrameRegions:
     """The anomalous regions of one frame."""
 
-    pixels: npt.NDArray[np.int32]
+    pixels: Counts
     """How many pixels of each region lie in each cell of the anomaly map, (regions, h, w)."""
     tracks: tuple[int, ...]
     """Track of each region, counted from 0 in its clip."""
-    cell_pixels: npt.NDArray[np.int32]
-    """How many pixels of the mask each cell covers, (h, w)."""
+    cell_pixels: Counts
+    """How many pixels of the mask each cell covers, (h, w); the frames of a clip share it."""
 
 
 def components(picture: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
@@ -47,18 +48,21 @@ def components(picture: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
 
 
 def clip_regions(masks: Iterable[Mask], map_hw: tuple[int, int]) -> list[FrameRegions]:
-    """Regions and tracks of a clip; of the masks, two are in memory at a time.
+    """Regions and tracks of a clip; of the masks, one is in memory at a time.
 
     Args:
-        masks: (H, W), one a frame, in order.
+        masks: (H, W), one a frame, in order, of one size.
         map_hw: Size of the anomaly maps.
     """
-    frames: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+    by_frame: list[Counts] = []
     firsts: list[int] = []
     links: list[tuple[int, int]] = []
+    cells: npt.NDArray[np.int64] | None = None
     earlier: Labels | None = None
     first = total = 0
     for mask in masks:
+        if cells is None:
+            cells = cells_of(mask.shape, map_hw)
         labels, count = components(mask)
         if earlier is not None:
             links += [
@@ -66,16 +70,15 @@ def clip_regions(masks: Iterable[Mask], map_hw: tuple[int, int]) -> list[FrameRe
             ]
         first, total = total, total + count
         firsts.append(first)
-        cells = cells_of(mask.shape, map_hw)
-        size = map_hw[0] * map_hw[1]
-        pixels = np.bincount((labels * size + cells).ravel(), minlength=(count + 1) * size)
-        by_region = pixels.reshape(count + 1, *map_hw).astype(np.int32)
-        frames.append((by_region[1:], by_region.sum(axis=0, dtype=np.int32)))
+        by_frame.append(_pixels_in_cells(labels, count, cells, map_hw))
         earlier = labels
+    if cells is None:
+        return []
+    cell_pixels = _pixels_in_cells(np.ones_like(cells, dtype=np.int32), 1, cells, map_hw)[0]
     tracks = _joined(total, links)
     return [
         FrameRegions(pixels, tuple(tracks[start : start + len(pixels)]), cell_pixels)
-        for start, (pixels, cell_pixels) in zip(firsts, frames, strict=True)
+        for start, pixels in zip(firsts, by_frame, strict=True)
     ]
 
 
@@ -87,11 +90,21 @@ def cells_of(size_hw: tuple[int, ...], map_hw: tuple[int, int]) -> npt.NDArray[n
     return np.asarray(rows[:, None] * map_hw[1] + columns[None, :], dtype=np.int64)
 
 
+def _pixels_in_cells(
+    labels: Labels, count: int, cells: npt.NDArray[np.int64], map_hw: tuple[int, int]
+) -> Counts:
+    """How many pixels of each region lie in each cell, (regions, h, w)."""
+    size = map_hw[0] * map_hw[1]
+    inside = labels > 0
+    places = (labels[inside] - 1) * size + cells[inside]
+    return np.bincount(places, minlength=count * size).astype(np.int32).reshape(count, *map_hw)
+
+
 def _sharing(earlier: Labels, later: Labels) -> list[tuple[int, int]]:
     """Pairs of regions of two frames that have a pixel in common."""
     both = (earlier > 0) & (later > 0)
-    pairs = np.unique(np.stack([earlier[both], later[both]], axis=1), axis=0)
-    return [(int(before), int(now)) for before, now in pairs]
+    pairs = set(zip(earlier[both].tolist(), later[both].tolist(), strict=True))
+    return sorted(pairs)
 
 
 def _joined(count: int, links: list[tuple[int, int]]) -> list[int]:
