@@ -77,6 +77,7 @@ class SceneModelConfig:
             ("top_cells", self.top_cells >= 0, ">= 0"),
             ("motion_cells", self.motion_cells >= 0, ">= 0"),
             ("motion_weight", self.motion_weight == 0 or self.clip_length > 1, "0 for one frame"),
+            ("motion_weight", self.motion_weight == 0 or not self.colour, "0 for a colour network"),
         )
         for name, holds, wanted in checks:
             if not holds:
@@ -86,6 +87,11 @@ class SceneModelConfig:
     def clip_seconds(self) -> float:
         """How far a clip reaches back."""
         return (self.clip_length - 1) * self.clip_interval_seconds
+
+    @property
+    def colour(self) -> bool:
+        """Whether the network looks at RGB clips; else at grey ones."""
+        return self.backbone == "resnet10"
 
     @property
     def stride(self) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from models.adaptation import AdaptedScene
 from models.energy import residual_energy
-from models.inputs import colour_input, grey_clips, motion_input
+from models.inputs import colour_clips, grey_clips
 from models.scene_model import SceneModel
 
 
@@ -20,12 +20,10 @@ def gradient_heatmap(model: SceneModel, clip: Tensor, scene: AdaptedScene) -> Te
     Returns:
         (H, W), >= 0, in energy per full pixel range, summed over the colour channels.
     """
-    grey = model.config.backbone == "motion"
-    x = grey_clips(clip[None]) if grey else colour_input(clip[None])
+    x = colour_clips(clip[None]) if model.config.colour else grey_clips(clip[None])
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        features = model.backbone(motion_input(x) if grey else x)
-        energy = residual_energy(features, scene.dictionary, model.config).sum()
+        energy = residual_energy(model.features(x), scene.dictionary, model.config).sum()
         (gradient,) = torch.autograd.grad(energy, x)
-    newest = gradient[0, -1:] if grey else gradient[0, :, -1]
+    newest = gradient[0, -1] if model.config.colour else gradient[0, -1:]
     return newest.abs().sum(0)

@@ -48,13 +48,25 @@ def motion_input(grey: Tensor) -> Tensor:
     return torch.cat([(newest - 0.45) * 2.0, (newest - earlier) * 5.0], dim=1)
 
 
-def colour_input(clips: Tensor) -> Tensor:
-    """RGB clips centred for the paper's network.
+def colour_clips(clips: Tensor) -> Tensor:
+    """RGB clips as floats, channels before the picture.
 
     Args:
         clips: uint8 (B, T, H, W, 3).
 
     Returns:
+        float32 (B, T, 3, H, W) in [0, 1].
+    """
+    return clips.permute(0, 1, 4, 2, 3).float() / 255.0
+
+
+def colour_input(pixels: Tensor) -> Tensor:
+    """RGB clips centred for the paper's network.
+
+    Args:
+        pixels: (B, T, 3, H, W) in [0, 1].
+
+    Returns:
         (B, 3, T, H, W) in [-1, 1].
     """
-    return clips.permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
+    return pixels.transpose(1, 2) * 2.0 - 1.0

@@ -1,37 +1,28 @@
 """Meta-training over episodes: learn features whose sparse code tells what is foreign to a scene.
 
-The discriminative objective (ours, not in the paper): in every episode a dictionary is made from
-the support, queries with planted anomalies are coded over it, and each cell's energy is asked to
-tell planted from normal. The normal cells with the highest energies weigh extra: they are
-tomorrow's false alarms.
+The trainer takes optimiser steps on a weighted sum of the objectives (`models.objectives`), and
+keeps everything that a run needs to go on later.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from models.objectives import (
+    ContrastiveOptions,
+    Discriminative,
+    DiscriminativeOptions,
+    Episode,
+    contrastive,
+)
 from models.scene_model import SceneModel
 
-_HARD_CELLS = 20
-_POOLED_CELLS = 20
 _WARM_UP = 50
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Episode:
-    """One scene's support and queries for one training step."""
-
-    support: Tensor
-    """Normal clips, (K, T, H, W) grey in [0, 1]."""
-    query: Tensor
-    """Clips to judge, (M, T, H, W)."""
-    target: Tensor
-    """(M, h, w): 1 planted, 0 normal, -1 neither (a cell that is touched only a little)."""
+_SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +35,32 @@ class TrainingOptions:
     """Episodes a step."""
     learning_rate: float = 2e-3
     """Highest rate of AdamW."""
-    hard_weight: float = 0.5
-    """Weight of the highest normal cells."""
-    rank_weight: float = 0.5
-    """Weight of ranking every planted clip above every normal one."""
+    weight_decay: float = 1e-4
+    """Of the network's weights; with 0, AdamW is Adam."""
+    discriminative_weight: float = 1.0
+    """Weight of our objective; 0: not trained with."""
+    contrastive_weight: float = 0.0
+    """Weight of the paper's objective; 0: not trained with."""
+    discriminative: DiscriminativeOptions = field(default_factory=DiscriminativeOptions)
+    contrastive: ContrastiveOptions = field(default_factory=ContrastiveOptions)
     average: float = 0.995
     """Decay of the averaged weights, which are the result."""
+    autocast: bool = False
+    """Run the network in bfloat16."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that leave nothing to train with.
+
+        Raises:
+            ValueError: names the weights.
+        """
+        weights = (self.discriminative_weight, self.contrastive_weight)
+        if min(weights) < 0 or max(weights) == 0:
+            raise ValueError(
+                "training: want weights >= 0 of the discriminative and the contrastive objective, "
+                f"not both 0, got {weights[0]:g} and {weights[1]:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +69,9 @@ class Progress:
 
     iteration: int
     loss: float
-    energy_normal: float
-    """Mean energy of normal cells."""
-    energy_planted: float
-    """Mean energy of planted cells."""
     learning_rate: float
+    measures: dict[str, float]
+    """What the objectives measured, mean over the episodes; the same names in every step."""
 
 
 class Trainer:
@@ -73,13 +81,12 @@ class Trainer:
         self.model = model.train()
         self.options = options
         self.iteration = 0
-        # Turns an energy in [0, 2] into a logit: scale·(energy − offset).
-        self.scale = nn.Parameter(torch.tensor(8.0))
-        self.offset = nn.Parameter(torch.tensor(0.4))
+        self.device = next(model.parameters()).device
+        self.discriminative = Discriminative(options.discriminative).to(self.device)
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": list(model.parameters()), "weight_decay": 1e-4},
-                {"params": [self.scale, self.offset], "weight_decay": 0.0},
+                {"params": list(model.parameters()), "weight_decay": options.weight_decay},
+                {"params": list(self.discriminative.parameters()), "weight_decay": 0.0},
             ],
             lr=options.learning_rate,
         )
@@ -89,21 +96,21 @@ class Trainer:
         """One optimiser step over `options.episodes` episodes.
 
         Raises:
-            FloatingPointError: the loss is no longer finite.
+            FloatingPointError: the loss is no longer finite, or Langevin sampling diverged.
         """
         rate = self._learning_rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        losses, normal, planted = [], [], []
+        # Its own for every iteration, so that a resumed run draws the same noise.
+        random = torch.Generator().manual_seed(self.options.seed * _SEED_STRIDE + self.iteration)
+        losses: list[float] = []
+        measured: list[dict[str, float]] = []
         for _ in range(self.options.episodes):
-            episode = draw()
-            energy = self._energy(episode)
-            loss = self._loss(energy, episode.target)
+            loss, measures = self._judge(draw().to(self.device), random)
             (loss / self.options.episodes).backward()  # type: ignore[no-untyped-call]
             losses.append(float(loss.detach()))
-            normal.append(float(energy.detach()[episode.target == 0].mean()))
-            planted.append(float(energy.detach()[episode.target == 1].mean().nan_to_num()))
+            measured.append(measures)
         if not all(map(math.isfinite, losses)):
             raise FloatingPointError(
                 f"training diverged at iteration {self.iteration}: loss {losses}; "
@@ -114,28 +121,25 @@ class Trainer:
         self.iteration += 1
         self._average()
         count = len(losses)
-        return Progress(
-            self.iteration, sum(losses) / count, sum(normal) / count, sum(planted) / count, rate
-        )
+        means = {name: sum(one[name] for one in measured) / count for name in measured[0]}
+        return Progress(self.iteration, sum(losses) / count, rate, means)
 
-    def _energy(self, episode: Episode) -> Tensor:
-        """Residual energy of every query cell, (M, h, w)."""
-        shots = episode.support.shape[0]
-        seen = self.model.observe_grey(torch.cat([episode.support, episode.query]))
-        dictionary = self.model.dictionary(seen[:shots])
-        return self.model.terms(seen[shots:], dictionary).cells[0]
-
-    def _loss(self, energy: Tensor, target: Tensor) -> Tensor:
-        logits = self.scale * (energy - self.offset)
-        normal, planted = logits[target == 0], logits[target == 1]
-        loss = functional.softplus(normal).mean()
-        if planted.numel():
-            loss = loss + functional.softplus(-planted).mean()
-        per_clip = logits.masked_fill(target != 0, -math.inf).flatten(1)
-        hard = per_clip.topk(_HARD_CELLS, dim=1).values
-        loss = loss + self.options.hard_weight * functional.softplus(hard).mean()
-        # What counts in the end: pooled like a frame, anomalies above normal life, however crowded.
-        return loss + self.options.rank_weight * _rank(logits, target, hard.mean(1))
+    def _judge(self, episode: Episode, random: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Weighted sum of the objectives, and all that they measured."""
+        options = self.options
+        losses: list[Tensor] = []
+        measures: dict[str, float] = {}
+        if options.discriminative_weight > 0:
+            verdict = self.discriminative(self.model, episode, options.autocast)
+            losses.append(options.discriminative_weight * verdict.loss)
+            measures |= verdict.measures
+        if options.contrastive_weight > 0:
+            verdict = contrastive(
+                self.model, episode, options.contrastive, random, options.autocast
+            )
+            losses.append(options.contrastive_weight * verdict.loss)
+            measures |= verdict.measures
+        return torch.stack(losses).sum(), measures
 
     def _learning_rate(self) -> float:
         warm = min(1.0, (self.iteration + 1) / _WARM_UP)
@@ -148,15 +152,19 @@ class Trainer:
         for name, value in self.model.state_dict().items():
             self.averaged[name].lerp_(value.detach(), 1.0 - decay)
 
+    def _weights(self) -> list[float]:
+        return [self.options.discriminative_weight, self.options.contrastive_weight]
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on: tensors and plain data, for `torch.save`."""
         return {
             "iteration": self.iteration,
             "iterations": self.options.iterations,
+            "weights": self._weights(),
             "model": self.model.state_dict(),
             "averaged": self.averaged,
-            "scale": self.scale.detach(),
-            "offset": self.offset.detach(),
+            "scale": self.discriminative.scale.detach(),
+            "offset": self.discriminative.offset.detach(),
             "optimiser": self.optimiser.state_dict(),
         }
 
@@ -164,35 +172,24 @@ class Trainer:
         """Go on from `state`.
 
         Raises:
-            ValueError: the state is of a run of another length, whose learning rate went otherwise.
+            ValueError: the state is of a run of another length, whose learning rate went otherwise,
+                or with other weights of the objectives.
         """
         if state["iterations"] != self.options.iterations:
             raise ValueError(
                 f"training state: want a run of {self.options.iterations} iterations, "
                 f"got one of {state['iterations']}"
             )
+        weights = list(state.get("weights", [1.0, 0.0]))  # of old: always the discriminative one
+        if weights != self._weights():
+            raise ValueError(
+                "training state: want a run with objectives weighing "
+                f"{self._weights()} (discriminative, contrastive), got one with {weights}"
+            )
         self.iteration = state["iteration"]
         self.model.load_state_dict(state["model"])
         self.averaged = dict(state["averaged"])
         with torch.no_grad():
-            self.scale.copy_(state["scale"])
-            self.offset.copy_(state["offset"])
+            self.discriminative.scale.copy_(state["scale"])
+            self.discriminative.offset.copy_(state["offset"])
         self.optimiser.load_state_dict(state["optimiser"])
-
-
-def _rank(logits: Tensor, target: Tensor, normal: Tensor) -> Tensor:
-    """Logistic loss of every planted clip against every normal one (ours).
-
-    Args:
-        logits: (M, h, w).
-        target: (M, h, w).
-        normal: Pooled logits of the clips' normal cells, (M,).
-    """
-    pooled = []
-    for clip, where in zip(logits, target == 1, strict=True):
-        cells = clip[where]
-        if cells.numel():
-            pooled.append(cells.topk(min(_POOLED_CELLS, cells.numel())).values.mean())
-    if not pooled:
-        return logits.new_zeros(())
-    return functional.softplus(normal[None, :] - torch.stack(pooled)[:, None]).mean()

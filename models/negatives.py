@@ -1,8 +1,9 @@
 """Made anomalies for training: what has no place in a clip, planted into it.
 
 The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
-same image, blur. Ours add what moves: things cut out of other scenes, patches of other scenes and
-copies, all with a velocity of their own, and places where life is played several times too fast.
+same image, blur (`models.inpainting`). Ours add what moves: things cut out of other scenes, patches
+of other scenes and copies, all with a velocity of their own, and places where life is played
+several times too fast.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Planted:
     """A clip with something in it that does not belong, and where."""
 
     clip: Tensor
-    """(T, H, W) in [0, 1]."""
+    """(T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
     mask: Tensor
     """bool (H, W): where the anomaly is in the newest frame."""
     touched: Tensor
@@ -37,7 +38,7 @@ class Thing:
     """Something that moves, cut out of its scene."""
 
     pixels: Tensor
-    """(T, h, w) in [0, 1], smaller than the clip that it goes into."""
+    """(T, h, w) or (T, 3, h, w) in [0, 1], smaller than the clip that it goes into."""
     alpha: Tensor
     """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
 
@@ -47,7 +48,7 @@ class Material:
     """What anomalies are made from; drawn only when asked for."""
 
     foreign: Callable[[], Tensor]
-    """A clip of another scene, (T, H, W) in [0, 1]."""
+    """A clip of another scene, in [0, 1], of the shape of the clip that it goes into."""
     fast: Callable[[], Tensor]
     """The same place as the clip, ending at the same time, played several times faster."""
     thing: Callable[[], Thing | None]
@@ -58,7 +59,7 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
     """Plant one anomaly of a random kind.
 
     Args:
-        clip: (T, H, W) in [0, 1], oldest first; not changed.
+        clip: (T, H, W) or (T, 3, H, W) in [0, 1], oldest first; not changed.
         material: Of the same shape.
         random: Source of every choice.
 
@@ -76,13 +77,14 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
 
 
 def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
-    alpha = _soft_shape(clip.shape[1:], random, smallest=0.15, largest=0.6)
+    alpha = _soft_shape(clip.shape[-2:], random, smallest=0.15, largest=0.6)
     mixed = clip + alpha * (fast - clip)
-    return _seen(clip, mixed, alpha > 0.5, (mixed != clip).any(0), "fast")
+    changed = (mixed != clip).flatten(0, -3).any(0)
+    return _seen(clip, mixed, alpha > 0.5, changed, "fast")
 
 
 def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> Planted:
-    length, height, width = clip.shape
+    length, (height, width) = clip.shape[0], clip.shape[-2:]
     side = float(torch.empty(()).uniform_(0.04, 0.28, generator=random)) * height
     aspect = float(torch.empty(()).uniform_(0.4, 2.2, generator=random))
     patch_h = max(6, min(height - 2, round(side * aspect**0.5)))
@@ -94,7 +96,7 @@ def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> 
 
 def _overlay(clip: Tensor, thing: Thing, kind: str, random: torch.Generator) -> Planted:
     """Let a thing cross the clip, ending up somewhere inside it."""
-    length, height, width = clip.shape
+    length, (height, width) = clip.shape[0], clip.shape[-2:]
     thing_h, thing_w = thing.alpha.shape[1:]
     top = _integer(0, height - thing_h, random)
     left = _integer(0, width - thing_w, random)
@@ -110,18 +112,19 @@ def _overlay(clip: Tensor, thing: Thing, kind: str, random: torch.Generator) -> 
         x0, x1 = max(0, x), min(width, x + thing_w)
         if y0 >= y1 or x0 >= x1:
             continue
-        inside = (number, slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-        place = planted[number, y0:y1, x0:x1]
-        place += thing.alpha[inside] * (thing.pixels[inside] - place)
-        touched[y0:y1, x0:x1] |= thing.alpha[inside] > 0
+        inside = (..., slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+        alpha = thing.alpha[number][inside]
+        place = planted[number, ..., y0:y1, x0:x1]
+        place += alpha * (thing.pixels[number][inside] - place)
+        touched[y0:y1, x0:x1] |= alpha > 0
         if number == length - 1:
-            mask[y0:y1, x0:x1] = thing.alpha[inside] > 0.5
+            mask[y0:y1, x0:x1] = alpha > 0.5
     return _seen(clip, planted, mask, touched, kind)
 
 
 def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str) -> Planted:
     """Nobody can tell what changes nothing: such places are touched, but no anomaly."""
-    changed = (planted - clip).abs().amax(0) > _VISIBLE
+    changed = (planted - clip).abs().flatten(0, -3).amax(0) > _VISIBLE
     # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
     grown = changed[None, None].float()
     for kernel in ((9, 1), (1, 9)):
@@ -130,31 +133,36 @@ def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: st
 
 
 def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
-    """Content of a patch, (T, h, w)."""
-    length, height, width = source.shape
+    """Content of a patch, (T, …, h, w)."""
+    height, width = source.shape[-2:]
+    colours = source.shape[1:-2]
     patch_h, patch_w = size_hw
     if kind == "constant":
-        return torch.rand((), generator=random).expand(length, patch_h, patch_w)
+        value = torch.rand(*colours, 1, 1, generator=random)
+        return value.expand(*source.shape[:-2], patch_h, patch_w)
     if kind == "noise":
-        return torch.rand(patch_h, patch_w, generator=random).expand(length, -1, -1)
+        noise = torch.rand(*colours, patch_h, patch_w, generator=random)
+        return noise.expand(*source.shape[:-2], -1, -1)
     y = _integer(0, height - patch_h, random)
     x = _integer(0, width - patch_w, random)
     if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
         y, x = _liveliest(source, size_hw)
-    patch = source[:, y : y + patch_h, x : x + patch_w]
+    patch = source[..., y : y + patch_h, x : x + patch_w]
     if kind == "blur":
-        patch = functional.avg_pool2d(patch[None], 5, 1, 2, count_include_pad=False)[0]
+        planes = patch.reshape(1, -1, patch_h, patch_w)
+        blurred = functional.avg_pool2d(planes, 5, 1, 2, count_include_pad=False)
+        patch = blurred.view_as(patch)
     elif kind == "foreign":
         gain = float(torch.empty(()).uniform_(0.7, 1.3, generator=random))
         patch = ((patch - patch.mean()) * gain + patch.mean()).clamp(0, 1)
         if float(torch.rand((), generator=random)) < 0.5:
-            patch = patch[-1:].expand(length, -1, -1)
+            patch = patch[-1:].expand_as(patch)
     return patch
 
 
 def _liveliest(clip: Tensor, size_hw: tuple[int, int]) -> tuple[int, int]:
     """Top left corner of the window of that size in which most changes."""
-    change = (clip[-1] - clip[0]).abs()[None, None]
+    change = (clip[-1] - clip[0]).abs().reshape(-1, *clip.shape[-2:]).amax(0)[None, None]
     sums = functional.avg_pool2d(change, size_hw, 1)[0, 0]
     place = int(sums.argmax())
     return place // sums.shape[1], place % sums.shape[1]

@@ -9,7 +9,7 @@ from models.backbone import build_backbone
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
 from models.energy import motion_energy, pool_top, residual_energy
-from models.inputs import check_clips, colour_input, grey_clips, motion_input
+from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,17 +67,29 @@ class SceneModel(nn.Module):
                 f"clips: want {self.config.clip_length} frames for preset "
                 f"{self.config.preset}, got {clips.shape[1]}"
             )
-        if self.config.backbone == "resnet10" and self.config.motion_weight == 0:
-            return Observation(self.backbone(colour_input(clips)), None)
-        return self.observe_grey(grey_clips(clips))
+        return self.observe_input(colour_clips(clips) if self.config.colour else grey_clips(clips))
 
-    def observe_grey(self, grey: Tensor) -> Observation:
-        """Look at grey clips (B, T, H, W) in [0, 1]; only for the motion network."""
-        features = self.backbone(motion_input(grey).contiguous(memory_format=torch.channels_last))
+    def observe_input(self, pixels: Tensor, autocast: bool = False) -> Observation:
+        """Look at clips that are floats already, as in training.
+
+        Args:
+            pixels: In [0, 1]: RGB (B, T, 3, H, W) where `config.colour`, else grey (B, T, H, W).
+            autocast: Run the network in bfloat16; what follows it stays in float32.
+        """
         motion = None
         if self.config.motion_weight > 0:
-            motion = motion_energy(grey, self.config.stride)
-        return Observation(features, motion)
+            motion = motion_energy(pixels, self.config.stride)
+        return Observation(self.features(pixels, autocast), motion)
+
+    def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:
+        """Feature maps z (B, d, h, w), float32, of what `observe_input` takes."""
+        if self.config.colour:
+            ready = colour_input(pixels)
+        else:
+            ready = motion_input(pixels).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=autocast):
+            features: Tensor = self.backbone(ready)
+        return features.float()
 
     def dictionary(self, support: Observation) -> Dictionary:
         """Dictionary of the scene that the K support clips show."""

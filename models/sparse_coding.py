@@ -60,9 +60,12 @@ def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> 
     tau = config.sigshrink_tau / step
     code = point = _nearest(correlation) if config.warm_start else torch.zeros_like(correlation)
     momentum = 1.0
+    gram = _gram(dictionary)
     for number, threshold in enumerate(thresholds(config)):
         if number == 0 and not config.warm_start:  # the first residual is z itself
             gradient = correlation
+        elif gram is not None:
+            gradient = correlation - point @ gram
         else:
             gradient = correlate(dictionary, z - reconstruct(dictionary, point))
         updated = shrink(point + step * gradient, threshold * step, config.shrinkage, tau)
@@ -74,6 +77,14 @@ def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> 
             point = updated
         code = updated
     return code
+
+
+def _gram(dictionary: Dictionary) -> Tensor | None:
+    """DᵀD of atoms that all cells share, if a step is cheaper with it than by way of z − Dα."""
+    count, channels = dictionary.shared.shape
+    if dictionary.own.shape[1] or count > channels:
+        return None
+    return dictionary.shared @ dictionary.shared.T
 
 
 def _nearest(correlation: Tensor) -> Tensor:

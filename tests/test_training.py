@@ -9,8 +9,9 @@ import torch
 from rich.console import Console
 
 from models.config import VEDETTE
-from models.meta_training import Episode, Trainer, TrainingOptions
+from models.meta_training import Trainer, TrainingOptions
 from models.negatives import Material, Thing, plant
+from models.objectives import Episode
 from models.scene_model import SceneModel
 from pipeline.cli.train import run_train
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
@@ -95,7 +96,7 @@ def test_training_parts_planted_from_normal() -> None:
     steps = [trainer.step(sampler.draw) for _ in range(60)]
     first, last = steps[:10], steps[-10:]
     assert sum(step.loss for step in last) < 0.9 * sum(step.loss for step in first)
-    gap = [step.energy_planted - step.energy_normal for step in last]
+    gap = [step.measures["energy_planted"] - step.measures["energy_normal"] for step in last]
     assert sum(gap) / len(gap) > 0.05
 
 

@@ -21,6 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Preset = Literal["paper", "paper-5", "vedette"]
+Objective = Literal["discriminative", "contrastive", "both"]
 Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue", "shanghaitech", "mvtec"]
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
@@ -163,21 +165,58 @@ def train(
     out: Annotated[Path, typer.Option(help="Checkpoint to write, without suffix.")],
     iterations: Annotated[int, typer.Option(min=1, help="Optimiser steps in all.")] = 3000,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes a step.")] = 2,
-    learning_rate: Annotated[float, typer.Option(help="Highest rate.")] = 2e-3,
+    preset: Annotated[Preset, typer.Option(help="Model to train.")] = "vedette",
+    objective: Annotated[
+        Objective,
+        typer.Option(help="Planted anomalies (ours), the paper's Langevin samples, or both."),
+    ] = "discriminative",
+    contrastive_weight: Annotated[
+        float | None, typer.Option(help="Of the paper's objective in both.  [default: 1]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Highest rate.  [default: 0.002; of the paper's objective alone 0.0001]"),
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="Queries of an episode.")] = 4,
+    augment: Annotated[
+        bool | None,
+        typer.Option(help="Zoom, crop, mirror, brighten.  [default: only the preset vedette]"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder for sheets of Langevin samples.")
+    ] = None,
+    images_every: Annotated[int, typer.Option(min=1, help="Iterations between sheets.")] = 100,
+    bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help="Run the network in bfloat16.")
+    ] = False,
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
     hold_out: Annotated[
         list[str] | None, typer.Option(help="Scene to measure on instead; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
 ) -> None:
-    """Meta-train the default model on normal video of many scenes."""
+    """Meta-train a model on normal video of many scenes.
+
+    The paper's own training is --preset paper --objective contrastive --episodes 4 --queries 10.
+    """
     from rich.console import Console
 
-    from models.meta_training import TrainingOptions
     from pipeline.cli.train import print_results, run_train
+    from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage
 
     console = Console()
-    settings = TrainingOptions(
-        iterations=iterations, episodes=episodes, learning_rate=learning_rate, seed=seed
+    settings = TrainSettings(
+        preset=preset,
+        queries=queries,
+        augment=preset == "vedette" if augment is None else augment,
+        shrinkage=training_shrinkage(preset, objective),
+        device=device,
+        images=images,
+        images_every=images_every,
     )
-    print_results(run_train(scenes, out, settings, hold_out or [], resume, console), console)
+    options = training_options(
+        objective, contrastive_weight, learning_rate, iterations, episodes, bfloat16, seed
+    )
+    results = run_train(scenes, out, options, hold_out or [], resume, console, settings)
+    print_results(results, console)

@@ -1,11 +1,12 @@
-"""`vedette train`: meta-train the default model on a folder of normal scenes."""
+"""`vedette train`: meta-train a model on a folder of normal scenes."""
 
 import csv
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -19,14 +20,19 @@ from rich.progress import (
 )
 
 from models.checkpoint import save_checkpoint
-from models.config import PRESETS
+from models.config import SceneModelConfig
+from models.meta_training import Progress as Step
 from models.meta_training import Trainer, TrainingOptions
 from models.scene_model import SceneModel
-from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
+from models.scorer import resolve_device
+from pipeline.cli.train_settings import TrainSettings
+from pipeline.datasets.episodes import EpisodeSampler
 from pipeline.datasets.scenes import SceneClip, load_scenes, scene_files
+from pipeline.evaluation.langevin_sheet import LangevinViewer
 from pipeline.evaluation.leave_scenes_out import SceneResult, leave_scenes_out, measure_priors
 
 _SAVE_EVERY = 100
+_SHOWN = 4
 
 
 def run_train(
@@ -36,6 +42,7 @@ def run_train(
     hold_out: list[str],
     resume: bool,
     console: Console,
+    settings: TrainSettings | None = None,
 ) -> list[SceneResult]:
     """Train, write the checkpoint OUT.safetensors and OUT.json, and measure on held-out scenes.
 
@@ -43,40 +50,54 @@ def run_train(
         scenes_folder: One subfolder a scene (see `pipeline.datasets.scenes`).
         out: Checkpoint path without suffix; OUT.train.pt (to resume) and OUT.train.csv (log) are
             kept beside it.
-        options: Settings of the run.
+        options: What is learned.
         hold_out: Scenes not trained on but measured on.
         resume: Go on from OUT.train.pt.
         console: Where progress is shown.
+        settings: What is trained; the default model unless given.
 
     Raises:
         DatasetError: the folder is no folder of scenes.
-        ValueError: a held-out scene does not exist, or there is nothing to resume.
+        FloatingPointError: training diverged.
+        ValueError: a held-out scene does not exist, there is nothing to resume, or no such device.
     """
+    settings = settings or TrainSettings()
+    device = resolve_device(settings.device)
     torch.manual_seed(options.seed)
-    config = PRESETS["vedette"]
-    model = SceneModel(config)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(model, options)
+    config = settings.config
+    trained = replace(config, shrinkage=settings.shrinkage or config.shrinkage)
+    trainer = Trainer(_model(trained).to(device), options)
     state_path = out.parent / (out.name + ".train.pt")
+    resumed: dict[str, Any] = {}
     if resume:
         if not state_path.is_file():
             raise ValueError(f"--resume: want {state_path}, which is not there")
         try:
-            trainer.resume(torch.load(state_path, weights_only=True))
+            resumed = torch.load(state_path, weights_only=True, map_location=device)
+            trainer.resume(resumed)
         except ValueError:
             raise
         except Exception as error:  # a file of anything makes torch raise anything
             raise ValueError(f"--resume: {state_path} is no state of this training") from error
     out.parent.mkdir(parents=True, exist_ok=True)
-    scenes = _load(scenes_folder, console)
+    scenes = _load(scenes_folder, settings, console)
     unknown = sorted(set(hold_out) - set(scenes))
     if unknown:
         raise ValueError(f"--hold-out: no scene {', '.join(unknown)} in {scenes_folder}")
     training = {name: clips for name, clips in scenes.items() if name not in hold_out}
     started = time.monotonic()
-    _train(trainer, training, out, state_path, console)
+    episodes = settings.episodes(options)
+    # A state without the sampler's own must not see the first episodes again, hence the iteration.
+    sampler = EpisodeSampler(training, episodes, options.seed * 1_000_003 + trainer.iteration)
+    if "sampler" in resumed:
+        sampler.resume(resumed["sampler"])
+    viewer = None
+    if settings.images is not None:
+        shown = EpisodeSampler(training, replace(episodes, queries=0, patched=_SHOWN), options.seed)
+        viewer = LangevinViewer(settings.images, settings.images_every, shown.draw().to(device))
+    _train(trainer, sampler, viewer, out, state_path, console)
+    model = _model(config).eval()
     model.load_state_dict(trainer.averaged)
-    model.eval()
     console.print("measuring the typical energies of normal life …")
     mean, spread = measure_priors(model, training)
     model.prior_mean.copy_(mean)
@@ -85,6 +106,9 @@ def run_train(
     provenance: dict[str, object] = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "training": asdict(options),
+        "queries": settings.queries,
+        "augmented": settings.augment,
+        "shrinkage": trained.shrinkage,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "scenes": sorted(training),
         "held_out": {result.scene: round(result.energy, 4) for result in results},
@@ -94,55 +118,69 @@ def run_train(
     return results
 
 
+def _model(config: SceneModelConfig) -> SceneModel:
+    model = SceneModel(config)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
 def _train(
     trainer: Trainer,
-    scenes: dict[str, list[SceneClip]],
+    sampler: EpisodeSampler,
+    viewer: LangevinViewer | None,
     out: Path,
     state_path: Path,
     console: Console,
 ) -> None:
-    config, options = trainer.model.config, trainer.options
-    episodes = EpisodeOptions(clip_length=config.clip_length, stride=config.stride)
-    # A resumed run must not see the first episodes again, hence the iteration in the seed.
-    sampler = EpisodeSampler(scenes, episodes, options.seed * 1_000_003 + trainer.iteration)
+    options = trainer.options
     bar = Progress(
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-        TextColumn("energy normal {task.fields[normal]:.3f} planted {task.fields[planted]:.3f}"),
+        TextColumn("{task.fields[measures]}"),
         console=console,
     )
     log_path = out.parent / (out.name + ".train.csv")
     with log_path.open("a", newline="") as log_file, bar:
         log = csv.writer(log_file)
-        task = bar.add_task(
-            "", total=options.iterations, completed=trainer.iteration, loss=0, normal=0, planted=0
-        )
+        empty = log_file.tell() == 0
+        task = bar.add_task("", total=options.iterations, completed=trainer.iteration, measures="")
         while trainer.iteration < options.iterations:
             done = trainer.step(sampler.draw)
-            bar.update(
-                task,
-                advance=1,
-                loss=done.loss,
-                normal=done.energy_normal,
-                planted=done.energy_planted,
-            )
-            log.writerow(asdict(done).values())
+            bar.update(task, advance=1, measures=_told(done))
+            if empty:
+                log.writerow(["iteration", "loss", "learning_rate", *done.measures])
+                empty = False
+            log.writerow([done.iteration, done.loss, done.learning_rate, *done.measures.values()])
+            if viewer is not None:
+                viewer.look(trainer)
             if done.iteration % _SAVE_EVERY == 0 or done.iteration == options.iterations:
                 log_file.flush()
                 partial = state_path.with_suffix(".tmp")
-                torch.save(trainer.state(), partial)
+                torch.save({**trainer.state(), "sampler": sampler.state()}, partial)
                 partial.replace(state_path)
 
 
-def _load(folder: Path, console: Console) -> dict[str, list[SceneClip]]:
+def _told(step: Step) -> str:
+    """A step for the progress bar."""
+    return " ".join(
+        f"{name.replace('_', ' ')} {value:.3f}"
+        for name, value in {"loss": step.loss, **step.measures}.items()
+    )
+
+
+def _load(folder: Path, settings: TrainSettings, console: Console) -> dict[str, list[SceneClip]]:
     count = sum(len(files) for files in scene_files(folder).values())
     with Progress(console=console) as bar:
         task = bar.add_task("decoding scenes", total=count)
-        return load_scenes(folder, on_file=lambda _: bar.advance(task))
+        return load_scenes(
+            folder,
+            frames_per_second=settings.frames_per_second,
+            colour=settings.config.colour,
+            on_file=lambda _: bar.advance(task),
+        )
 
 
 def print_results(results: list[SceneResult], console: Console) -> None:

@@ -25,16 +25,18 @@ def cut_out(clip: Tensor, background: Tensor, random: np.random.Generator) -> Th
     """Cut out something that moves, and bring it to a random size.
 
     Args:
-        clip: (T, H, W) in [0, 1].
-        background: (H, W) in [0, 1].
+        clip: (T, H, W) or (T, 3, H, W) in [0, 1].
+        background: (H, W) or (3, H, W) in [0, 1].
         random: Source of every choice.
 
     Returns:
         A thing smaller than the picture; None where nothing of a sensible size moved.
     """
-    change = (clip - background).abs().numpy()
-    masks = [_solid(cv2.blur(one, (3, 3)) > _CHANGE) for one in change]
-    height, width = background.shape
+    change = (clip - background).abs()
+    if change.ndim == 4:
+        change = change.amax(1)
+    masks = [_solid(cv2.blur(one, (3, 3)) > _CHANGE) for one in change.numpy()]
+    height, width = background.shape[-2:]
     box = _pick(masks[-1], height * width * _LARGEST_SHARE, random)
     if box is None:
         return None
@@ -56,7 +58,9 @@ def cut_out(clip: Tensor, background: Tensor, random: np.random.Generator) -> Th
         out = cv2.resize(picture[rows, columns], size, interpolation=way)
         return np.asarray(out[:, ::-1] if mirrored else out, dtype=np.float32)
 
-    pixels = np.stack([scaled(one) for one in clip.numpy()])
+    planes = clip.reshape(-1, height, width).numpy()
+    pixels = np.stack([scaled(one) for one in planes])
+    pixels = pixels.reshape(*clip.shape[:-2], *pixels.shape[1:])
     alpha = np.stack([scaled(cv2.blur(mask.astype(np.float32), (3, 3))) for mask in masks])
     gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
     pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)

@@ -1,7 +1,9 @@
 """Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.meta_training import Episode
+from models.inpainting import corrupt, draw_patches
 from models.negatives import Material, Planted, Thing, plant
+from models.objectives import Episode
 from pipeline.datasets.cutouts import cut_out
 from pipeline.datasets.scenes import SceneClip
 
@@ -33,6 +36,9 @@ class EpisodeOptions:
     shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
+    """Queries with a planted anomaly each; 0 where no objective asks for them."""
+    patched: int = 0
+    """Normal queries that come with a copy under patches, for the paper's objective."""
     gap: int = 20
     """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
     of a query shall not stand in the support already."""
@@ -99,7 +105,7 @@ class EpisodeSampler:
         random, options = self._random, self._options
         name = scene if scene is not None else str(random.choice(self.scenes))
         clips = self._scenes[name]
-        view = self._view(clips[0].frames.shape[1:])
+        view = self._view(clips[0].size_hw)
         shots = int(random.choice(options.shots))
         moments = [self._moment(clips, view) for _ in range(shots)]
         queries, targets = [], []
@@ -107,8 +113,26 @@ class EpisodeSampler:
             _, planted = self._query(name, view, moments)
             queries.append(planted.clip)
             targets.append(_cells(planted, options.stride))
+        normal, corrupted = [], []
+        for _ in range(options.patched):
+            clip = self._plain(self._moment(clips, view, moments), view)
+            patches = draw_patches(view.out_hw, self._torch_random)
+            normal.append(clip)
+            corrupted.append(corrupt(clip, patches, self._torch_random))
         support = [self._plain(moment, view) for moment in moments]
-        return Episode(torch.stack(support), torch.stack(queries), torch.stack(targets))
+        return Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
+
+    def state(self) -> dict[str, Any]:
+        """Where the sampler's random numbers stand, as tensors and text, for `torch.save`."""
+        return {
+            "numpy": json.dumps(self._random.bit_generator.state),
+            "torch": self._torch_random.get_state(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Draw what the sampler with that `state` would have drawn next."""
+        self._random.bit_generator.state = json.loads(state["numpy"])
+        self._torch_random.set_state(state["torch"])
 
     def normal_and_planted(
         self, scene: str, shots: int, queries: int
@@ -116,11 +140,11 @@ class EpisodeSampler:
         """Clips of one scene to measure on.
 
         Returns:
-            Support (shots, T, H, W), normal queries (queries, T, H, W), and the same queries with
-            an anomaly planted into each.
+            Support (shots, T, …), normal queries (queries, T, …), and the same queries with an
+            anomaly planted into each.
         """
         clips = self._scenes[scene]
-        view = self._view(clips[0].frames.shape[1:])
+        view = self._view(clips[0].size_hw)
         moments = [self._moment(clips, view) for _ in range(shots)]
         support = torch.stack([self._plain(moment, view) for moment in moments])
         drawn = [self._query(scene, view, moments) for _ in range(queries)]
@@ -138,7 +162,7 @@ class EpisodeSampler:
         )
         return clip, plant(clip, material, self._torch_random)
 
-    def _view(self, size_hw: tuple[int, ...]) -> _View:
+    def _view(self, size_hw: tuple[int, int]) -> _View:
         height, width = size_hw
         if not self._options.augment:
             return _View(0, 0, height, width, self._options.crop_hw, False, 1.0, 1)
@@ -198,13 +222,13 @@ class EpisodeSampler:
     def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
         """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
         clips = self._elsewhere(scene)
-        view = replace(self._view(clips[0].frames.shape[1:]), out_hw=out_hw)
+        view = replace(self._view(clips[0].size_hw), out_hw=out_hw)
         return self._plain(self._moment(clips, view), view)
 
     def _thing(self, scene: str, view: _View) -> Thing | None:
         """Something that moves in another scene, cut out."""
         clips = self._elsewhere(scene)
-        whole = clips[0].frames.shape[1:]
+        whole = clips[0].size_hw
         own = replace(view, top=0, left=0, height=whole[0], width=whole[1])
         moment = self._moment(clips, own)
         speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
@@ -221,7 +245,7 @@ class EpisodeSampler:
         return known
 
     def _look(self, frames: npt.NDArray[np.uint8], view: _View) -> Tensor:
-        """Frames, cropped and scaled: (T, H, W) in [0, 1]."""
+        """Frames, cropped and scaled: (T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
         height, width = view.out_hw
         part = frames[:, view.top : view.top + view.height, view.left : view.left + view.width]
         grown = view.height < height
@@ -229,8 +253,15 @@ class EpisodeSampler:
         out = np.stack([cv2.resize(one, (width, height), interpolation=way) for one in part])
         if view.mirrored:
             out = out[:, :, ::-1]
+        if out.ndim == 4:
+            out = out.transpose(0, 3, 1, 2)
         clip = torch.from_numpy(np.ascontiguousarray(out)).float() / 255.0
         return ((clip - 0.5) * view.gain + 0.5).clamp(0, 1)
+
+
+def _stack(clips: list[Tensor]) -> Tensor:
+    """One tensor of them all, an empty one of none."""
+    return torch.stack(clips) if clips else torch.empty(0)
 
 
 def _whole(pixels: float, stride: int) -> int:

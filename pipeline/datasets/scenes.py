@@ -22,11 +22,16 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".ts", ".m4v"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneClip:
-    """One uncut grey clip of a scene, in memory."""
+    """One uncut clip of a scene, in memory."""
 
     scene: str
     frames: npt.NDArray[np.uint8]
-    """(frames, H, W), one frame a sampling interval."""
+    """(frames, H, W) grey or (frames, H, W, 3) RGB, one frame a sampling interval."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Pixels of its frames."""
+        return self.frames.shape[1], self.frames.shape[2]
 
 
 def scene_files(folder: Path) -> dict[str, list[Path]]:
@@ -54,6 +59,7 @@ def load_scenes(
     folder: Path,
     height: int = 240,
     frames_per_second: float = 10.0,
+    colour: bool = False,
     on_file: Callable[[Path], None] | None = None,
 ) -> dict[str, list[SceneClip]]:
     """Decode all scenes into memory.
@@ -62,6 +68,7 @@ def load_scenes(
         folder: See the module.
         height: Pixels; the width follows the picture's own shape.
         frames_per_second: Rate that every clip is sampled at, by its time stamps.
+        colour: Keep RGB, at three times the memory; else grey.
         on_file: Called before each file, for a progress bar.
 
     Raises:
@@ -74,14 +81,14 @@ def load_scenes(
         for path in files:
             if on_file is not None:
                 on_file(path)
-            frames = list(_grey_frames(path, height, frames_per_second))
+            frames = list(_frames(path, height, frames_per_second, colour))
             if frames:
                 scenes[name].append(SceneClip(name, np.stack(frames)))
     return scenes
 
 
-def _grey_frames(
-    path: Path, height: int, frames_per_second: float
+def _frames(
+    path: Path, height: int, frames_per_second: float, colour: bool
 ) -> Iterator[npt.NDArray[np.uint8]]:
     sampler = Sampler(frames_per_second)
     size: tuple[int, int] | None = None
@@ -89,7 +96,7 @@ def _grey_frames(
         for picture in source:
             if not sampler.accept(picture.pts_seconds):
                 continue
-            grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
+            seen = picture.pixels if colour else cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
             if size is None:  # a clip keeps the shape of its first picture
-                size = (round(grey.shape[1] * height / grey.shape[0]), height)
-            yield np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+                size = (round(seen.shape[1] * height / seen.shape[0]), height)
+            yield np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -53,11 +53,11 @@ def leave_scenes_out(
     results = []
     for name in names:
         support, normal, planted = sampler.normal_and_planted(name, shots, queries)
-        scene = adapt_observation(model, model.observe_grey(support), model.config.size_hw, "")
+        scene = adapt_observation(model, model.observe_input(support), model.config.size_hw, "")
         labels = [0] * len(normal) + [1] * len(planted)
         energies, terms = [], []
         for batch in torch.split(torch.cat([normal, planted]), _BATCH):
-            seen = model.terms(model.observe_grey(batch), scene.dictionary)
+            seen = model.terms(model.observe_input(batch), scene.dictionary)
             energies.append(
                 standardised_energy(seen, scene.term_mean, scene.term_spread, model.weights())[0]
             )
@@ -87,8 +87,8 @@ def measure_priors(
     medians, spreads = [], []
     for name in sampler.scenes:
         support, normal, _ = sampler.normal_and_planted(name, shots, queries)
-        dictionary = model.dictionary(model.observe_grey(support))
-        frames = model.terms(model.observe_grey(normal), dictionary).frames
+        dictionary = model.dictionary(model.observe_input(support))
+        frames = model.terms(model.observe_input(normal), dictionary).frames
         medians.append(frames.median(0).values)
         spreads.append(frames.std(0))
     return torch.stack(medians).mean(0), torch.stack(spreads).mean(0)

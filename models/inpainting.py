@@ -1,0 +1,123 @@
+"""The paper's negatives: a normal clip with up to three still patches (its section 3.3).
+
+Langevin sampling is asked to paint the patches over with what belongs there; what it makes of them
+are the negatives of the contrastive objective.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Kind = Literal["noise", "constant", "copy", "blur"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MOST_PATCHES = 3
+AREA = (0.0025, 0.025)
+"""Bounds of a patch's area relative to the picture's (paper, Algorithm 1)."""
+ASPECT = (0.01, 100.0)
+"""Bounds of a patch's height over its width (paper, Algorithm 1)."""
+_BLUR_SIGMA = (1.5, 5.0)  # pixels; the paper does not say
+_TRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One patch, in pixels."""
+
+    kind: Kind
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[Patch]:
+    """One to three patches that lie inside a picture of that size."""
+    count = _integer(1, MOST_PATCHES, random)
+    return [_draw_patch(size_hw, random) for _ in range(count)]
+
+
+def corrupt(clip: Tensor, patches: list[Patch], random: torch.Generator) -> Tensor:
+    """Lay patches over a clip.
+
+    A patch keeps its place over the frames. Noise and constants stay as they are too; what is
+    copied or blurred goes on living.
+
+    Args:
+        clip: (T, H, W) or (T, 3, H, W) in [0, 1]; not changed.
+        patches: Inside the picture; a later one covers an earlier one.
+        random: Source of the content.
+
+    Returns:
+        The shape of the clip, in [0, 1].
+    """
+    out = clip.clone()
+    for patch in patches:
+        rows = slice(patch.top, patch.top + patch.height)
+        columns = slice(patch.left, patch.left + patch.width)
+        out[..., rows, columns] = _content(clip, patch, random)
+    return out
+
+
+def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> Patch:
+    height, width = size_hw
+    area = _uniform(*AREA, random) * height * width
+    patch_h = patch_w = max(1, round(math.sqrt(area)))
+    for _ in range(_TRIES):  # a strip may be longer than the picture; then another one is drawn
+        tall = round(math.sqrt(area * _uniform(*ASPECT, random)))
+        wide = round(area / max(1, tall))
+        if 1 <= tall <= height and 1 <= wide <= width:
+            patch_h, patch_w = tall, wide
+            break
+    return Patch(
+        kind=KINDS[_integer(0, len(KINDS) - 1, random)],
+        top=_integer(0, height - patch_h, random),
+        left=_integer(0, width - patch_w, random),
+        height=patch_h,
+        width=patch_w,
+    )
+
+
+def _content(clip: Tensor, patch: Patch, random: torch.Generator) -> Tensor:
+    """What is in a patch; broadcasts against (T, …, h, w)."""
+    height, width = clip.shape[-2:]
+    colours = clip.shape[1:-2]
+    if patch.kind == "noise":
+        return torch.rand(*colours, patch.height, patch.width, generator=random)
+    if patch.kind == "constant":
+        return torch.rand(*colours, 1, 1, generator=random)
+    top, left = patch.top, patch.left
+    if patch.kind == "copy":
+        top = _integer(0, height - patch.height, random)
+        left = _integer(0, width - patch.width, random)
+        return clip[..., top : top + patch.height, left : left + patch.width]
+    return _blurred(clip, patch, _uniform(*_BLUR_SIGMA, random))
+
+
+def _blurred(clip: Tensor, patch: Patch, sigma: float) -> Tensor:
+    """The patch's own place under a Gaussian, its surroundings taken into account."""
+    height, width = clip.shape[-2:]
+    reach = math.ceil(2.5 * sigma)
+    offsets = torch.arange(-reach, reach + 1).float()
+    kernel = torch.exp(-0.5 * (offsets / sigma).square())
+    kernel = kernel / kernel.sum()
+    # Rows and columns around the patch; beyond the picture its border is repeated.
+    rows = torch.arange(patch.top - reach, patch.top + patch.height + reach).clamp(0, height - 1)
+    columns = torch.arange(patch.left - reach, patch.left + patch.width + reach)
+    around = clip[..., rows, :][..., columns.clamp(0, width - 1)]
+    planes = around.reshape(-1, 1, *around.shape[-2:])
+    planes = functional.conv2d(planes, kernel.view(1, 1, -1, 1))
+    planes = functional.conv2d(planes, kernel.view(1, 1, 1, -1))
+    return planes.view(*clip.shape[:-2], patch.height, patch.width).clamp(0.0, 1.0)
+
+
+def _uniform(low: float, high: float, random: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=random))
+
+
+def _integer(low: int, high: int, random: torch.Generator) -> int:
+    """Uniform in [low, high]."""
+    return int(torch.randint(low, high + 1, (), generator=random))

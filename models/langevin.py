@@ -1,0 +1,109 @@
+"""Langevin sampling of clips from the energy (paper, Eq. 4), with what keeps it stable.
+
+Eq. 4 as printed takes steps of (β/2)·∇ₓE with β = 1 and noise of variance β. The size of ∇ₓE
+depends on the network, the dictionary and how E is averaged, and noise of one full pixel range
+drowns every picture. Ours: the gradient is scaled so that the median pixel of every clip moves by a
+set amount, no pixel moves farther than a bound, the noise is small and fixed, and pixels stay in
+[0, 1].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_NO_GRADIENT = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class LangevinOptions:
+    """How clips are sampled; lengths in pixel values of [0, 1]."""
+
+    steps: int = 5
+    move: float = 2.0 / 255.0
+    """How far the median pixel of a clip moves in one step."""
+    largest_move: float = 8.0 / 255.0
+    """How far any pixel moves in one step at most, noise apart."""
+    noise: float = 0.002
+    """Standard deviation of ω."""
+    energy_bound: float = 10.0
+    """Beyond this energy sampling has diverged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """What became of a batch of clips."""
+
+    final: Tensor
+    """The shape of the start, in [0, 1]; with a graph where one was asked for."""
+    states: tuple[Tensor, ...]
+    """The clips after each step, without graph; the last one equals `final`."""
+
+
+def sample(
+    energy: Callable[[Tensor], Tensor],
+    start: Tensor,
+    options: LangevinOptions,
+    random: torch.Generator,
+    keep_graph: bool = False,
+) -> Samples:
+    """Let clips walk downhill: x ← x − s·∇ₓE(x) + ω.
+
+    Only the gradient to the clips is ever taken, so that no parameter of the energy gets one from
+    sampling. With `keep_graph`, `final` can be differentiated to the parameters, through the last
+    step alone: s and the clips before that step are constants.
+
+    Args:
+        energy: Clips in [0, 1] to their energies (B,); a clip's energy depends on no other clip.
+        start: Clips to begin with, (B, …) in [0, 1].
+        options: Number and size of the steps.
+        random: Source of the noise, on the CPU.
+        keep_graph: Whether a loss of `final` shall reach the parameters.
+
+    Returns:
+        The clips at the end and on the way.
+
+    Raises:
+        FloatingPointError: an energy is no number or beyond the bound; which step, and its value.
+    """
+    clips = start.detach()
+    states = []
+    for step in range(options.steps):
+        last = keep_graph and step == options.steps - 1
+        clips = _step(energy, clips, options, random, step, last)
+        states.append(clips.detach())
+        if not last:
+            clips = states[-1]
+    return Samples(clips, tuple(states))
+
+
+def _step(
+    energy: Callable[[Tensor], Tensor],
+    clips: Tensor,
+    options: LangevinOptions,
+    random: torch.Generator,
+    number: int,
+    keep_graph: bool,
+) -> Tensor:
+    clips = clips.clone().requires_grad_(True)
+    with torch.enable_grad():
+        energies = energy(clips)
+        _check(energies.detach(), options.energy_bound, number)
+        (gradient,) = torch.autograd.grad(energies.sum(), clips, create_graph=keep_graph)
+        median = gradient.detach().abs().flatten(1).median(dim=1).values
+        scale = options.move / median.clamp_min(_NO_GRADIENT)
+        move = gradient * scale.view(-1, *[1] * (clips.ndim - 1))
+        move = move.clamp(-options.largest_move, options.largest_move)
+        noise = torch.randn(clips.shape, generator=random).to(clips.device) * options.noise
+        return (clips.detach() - move + noise).clamp(0.0, 1.0)
+
+
+def _check(energies: Tensor, bound: float, step: int) -> None:
+    # `not <=` also catches what is no number.
+    if not bool((energies.abs() <= bound).all()):
+        worst = energies[energies.abs().nan_to_num(torch.inf).argmax()]
+        raise FloatingPointError(
+            f"Langevin sampling diverged at step {step}: energy {float(worst):.3g}, "
+            f"want at most {bound:g}; want a lower learning rate or smaller steps"
+        )

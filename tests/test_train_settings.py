@@ -1,0 +1,111 @@
+"""What a person says to `vedette train`, and what it means."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from makers import write_video
+from rich.console import Console
+from typer.testing import CliRunner
+
+from models.checkpoint import load_checkpoint
+from models.scorer import resolve_device
+from pipeline.cli.main import app
+from pipeline.cli.train import run_train
+from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage
+from pipeline.datasets.scenes import load_scenes
+
+
+def test_what_is_not_said_follows_the_objective() -> None:
+    ours = training_options("discriminative", None, None, 10, 2, False, 0)
+    assert (ours.learning_rate, ours.weight_decay) == (2e-3, 1e-4)
+    assert (ours.discriminative_weight, ours.contrastive_weight) == (1.0, 0.0)
+    paper = training_options("contrastive", None, None, 10, 2, False, 0)
+    assert (paper.learning_rate, paper.weight_decay) == (1e-4, 0.0)
+    assert (paper.discriminative_weight, paper.contrastive_weight) == (0.0, 1.0)
+    assert (paper.contrastive.reconstruction, paper.contrastive.contrast) == (1.0, 0.25)
+    both = training_options("both", 0.3, 5e-4, 10, 2, False, 0)
+    assert (both.discriminative_weight, both.contrastive_weight) == (1.0, 0.3)
+    assert both.learning_rate == 5e-4
+
+
+def test_the_papers_model_learns_its_objective_with_smooth_shrinkage() -> None:
+    assert training_shrinkage("paper", "contrastive") == "sigshrink"
+    assert training_shrinkage("paper-5", "both") == "sigshrink"
+    assert training_shrinkage("paper", "discriminative") is None
+    assert training_shrinkage("vedette", "contrastive") is None
+
+
+def test_episodes_hold_only_what_is_asked_for() -> None:
+    paper = training_options("contrastive", None, None, 10, 2, False, 0)
+    episodes = TrainSettings(preset="paper", augment=False, queries=10).episodes(paper)
+    assert (episodes.queries, episodes.patched, episodes.gap) == (0, 10, 10)
+    assert (episodes.clip_length, episodes.stride, episodes.crop_hw) == (1, 32, (240, 320))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--contrastive-weight", "0.5"], "only for --objective both"),
+        (["--objective", "both", "--contrastive-weight", "0"], "want more than 0, got 0"),
+        (["--learning-rate", "-1"], "--learning-rate: want more than 0, got -1"),
+        (["--device", "tpu"], "want auto, cpu, cuda or cuda:N, got 'tpu'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = CliRunner().invoke(app, ["train", str(tmp_path), "--out", "x", *arguments])
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
+
+
+@pytest.mark.parametrize("option", ["--preset", "--objective"])
+def test_unknown_choices_are_wrong_usage(tmp_path: Path, option: str) -> None:
+    result = CliRunner().invoke(app, ["train", str(tmp_path), "--out", "x", option, "best"])
+    assert result.exit_code == 2
+
+
+def make_scene_folders(folder: Path) -> Path:
+    for number in range(2):
+        place = folder / f"scene{number}"
+        place.mkdir(parents=True)
+        ground = np.random.default_rng(number).integers(40, 200, (48, 64, 3), dtype=np.uint8)
+        pictures = [np.roll(ground, shift, axis=1) for shift in range(20)]
+        write_video(place / "01.mp4", frames_per_second=5, pictures=pictures)
+    return folder
+
+
+def test_scenes_are_kept_in_colour_where_the_model_looks_at_it(tmp_path: Path) -> None:
+    scenes = load_scenes(make_scene_folders(tmp_path), height=24, frames_per_second=5, colour=True)
+    (clip,) = scenes["scene1"]
+    assert clip.frames.shape == (20, 24, 32, 3)
+    assert clip.size_hw == (24, 32)
+    assert np.abs(np.diff(clip.frames.astype(int), axis=-1)).max() > 10
+
+
+def test_the_paper_preset_is_trained_and_written(tmp_path: Path) -> None:
+    options = training_options("contrastive", None, None, 1, 1, False, 0)
+    settings = TrainSettings(
+        preset="paper",
+        queries=1,
+        augment=False,
+        shrinkage="sigshrink",
+        device="cpu",
+        images=tmp_path / "sheets",
+        images_every=2,
+    )
+    folder = make_scene_folders(tmp_path / "scenes")
+    out = tmp_path / "paper"
+    assert run_train(folder, out, options, [], False, Console(quiet=True), settings) == []
+    model, _ = load_checkpoint(out, resolve_device("cpu"))
+    assert (model.config.preset, model.config.shrinkage) == ("paper", "soft")
+    assert (
+        json.loads(out.with_suffix(".json").read_text())["provenance"]["shrinkage"] == "sigshrink"
+    )
+    with (tmp_path / "paper.train.csv").open() as log:
+        (row,) = csv.DictReader(log)
+    assert float(row["energy_positive"]) > 0
+    assert list((tmp_path / "sheets").iterdir()) == []
