@@ -155,6 +155,8 @@ def test_campus_is_measured_scene_by_scene(campus: Path) -> None:
         EvaluationOptions(shots=2, draws=2),
     )
     np.testing.assert_allclose(result.draws[1].values[2], alone.draws[1].values[0], atol=1e-5)
+    baselines = to_json(alone)["baselines"]["frame_difference"]
+    assert found["scenes"]["02"]["frame_difference"] == baselines["frame_auroc_micro"]
     assert found["scenes"]["02"]["frame_auroc_micro"]["mean"] == pytest.approx(
         to_json(alone)["mean"]["frame_auroc_micro"]
     )

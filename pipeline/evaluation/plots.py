@@ -98,7 +98,7 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
     axes = figure.add_subplot()
     gap = evaluation.options.alarms.merge_gap_seconds
     rows = [(draw, "-", _MODEL_COLOUR) for draw in evaluation.draws]
-    rows.append((evaluation.baselines[-1], "-.", "grey"))
+    rows.append((evaluation.frame_difference, "-.", "grey"))
     for row, style, colour in rows:
         curve = alarm_curve(row.values, evaluation.labels, evaluation.pts_seconds, gap)
         if curve is not None:

@@ -75,11 +75,12 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         "scenes": {
             name: {
                 "frame_auroc_micro": {
-                    "mean": mean(values),
-                    "std": stdev(values) if len(values) > 1 else None,
-                }
+                    "mean": mean(scene.draws),
+                    "std": stdev(scene.draws) if len(scene.draws) > 1 else None,
+                },
+                "frame_difference": scene.difference,
             }
-            for name, values in scene_aurocs(evaluation).items()
+            for name, scene in scene_aurocs(evaluation).items()
         },
     }
 

@@ -132,6 +132,12 @@ class Evaluation:
         return f"{self.config.preset}@{self.model_id}"
 
     @property
+    def frame_difference(self) -> Detector:
+        """The strongest of the trivial detectors."""
+        (found,) = (row for row in self.baselines if row.name == "frame_difference")
+        return found
+
+    @property
     def labels(self) -> list[Labels]:
         """For each test clip, (frames,)."""
         return labels_of(self.dataset)

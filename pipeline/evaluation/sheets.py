@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipeline.evaluation.report import field_protocol, protocol
 from pipeline.evaluation.results import Alarms, Detector, Evaluation, FieldRows, Localisation
-from pipeline.evaluation.summary import Figures, Metrics, means, scene_aurocs, spreads
+from pipeline.evaluation.summary import Figures, Metrics, SceneAurocs, means, scene_aurocs, spreads
 
 FRAME_HEADINGS = {
     "frame_auroc_micro": "AUROC micro",
@@ -129,18 +129,19 @@ def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
     )
 
 
-def scene_sheet(evaluation: Evaluation, scenes: Mapping[str, Sequence[float]]) -> Sheet:
+def scene_sheet(evaluation: Evaluation, scenes: Mapping[str, SceneAurocs]) -> Sheet:
     """What every scene gave, and the mean over them."""
-    over_scenes = [mean(draw) for draw in zip(*scenes.values(), strict=True)]
-    rows = {"mean of the scenes": over_scenes, **scenes}
-    lines = [
-        Row((name, _percent(mean(values), stdev(values) if len(values) > 1 else None)))
-        for name, values in rows.items()
-    ]
+    draws = zip(*(scene.draws for scene in scenes.values()), strict=True)
+    over_scenes = SceneAurocs(
+        tuple(mean(draw) for draw in draws), mean(scene.difference for scene in scenes.values())
+    )
     return Sheet(
-        f"{_title(evaluation)}: each scene, percent",
-        ("scene", FRAME_HEADINGS["frame_auroc_micro"]),
-        ((lines[0],), tuple(lines[1:])),
+        f"{_title(evaluation)}: each scene, frame AUROC micro, percent",
+        ("scene", _model(evaluation), "frame difference"),
+        (
+            (_scene_row("mean of the scenes", over_scenes, "headline"),),
+            tuple(_scene_row(name, scene) for name, scene in scenes.items()),
+        ),
         "Frames of one scene pooled; scenes with frames of one class alone are left out.",
     )
 
@@ -206,6 +207,11 @@ def _alarm_row(
         ),
         kind,
     )
+
+
+def _scene_row(name: str, scene: SceneAurocs, kind: Literal["headline", "plain"] = "plain") -> Row:
+    spread = stdev(scene.draws) if len(scene.draws) > 1 else None
+    return Row((name, _percent(mean(scene.draws), spread), _percent(scene.difference)), kind)
 
 
 def _percent(share: float | None, spread: float | None = None) -> str:

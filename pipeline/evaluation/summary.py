@@ -1,8 +1,10 @@
 """Figures of several draws in one: mean, spread, and what each scene gave."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from statistics import mean, stdev
+
+import numpy as np
 
 from pipeline.evaluation.alarms import AlarmMetrics
 from pipeline.evaluation.localisation import LocalisationMetrics
@@ -23,24 +25,35 @@ def spreads(draws: Sequence[Metrics]) -> dict[str, float | None]:
     return _over(draws, stdev, at_least=2)
 
 
-def scene_aurocs(evaluation: Evaluation) -> dict[str, list[float]]:
-    """Frame AUROC micro within each scene, one a draw.
+@dataclass(frozen=True, slots=True)
+class SceneAurocs:
+    """Frame AUROC micro of the frames of one scene, in [0, 1]."""
+
+    draws: tuple[float, ...]
+    """Of the model, in the order of the seeds."""
+    difference: float
+    """Of the differencing baseline."""
+
+
+def scene_aurocs(evaluation: Evaluation) -> dict[str, SceneAurocs]:
+    """What each scene gave.
 
     Empty for a data set of a single scene; a scene with frames of one class alone is left out.
     """
     clips, labels = evaluation.dataset.test, evaluation.labels
     names = dict.fromkeys(clip.scene for clip in clips)
-    result: dict[str, list[float]] = {}
+    result: dict[str, SceneAurocs] = {}
     if len(names) < 2:
         return result
     for name in names:
         places = [number for number, clip in enumerate(clips) if clip.scene == name]
         truth = [labels[number] for number in places]
-        if any(map(has_both_classes, truth)) or len({bool(clip.any()) for clip in truth}) == 2:
-            result[name] = [
-                frame_metrics([draw.values[number] for number in places], truth).frame_auroc_micro
-                for draw in evaluation.draws
-            ]
+        if has_both_classes(np.concatenate(truth)):
+            *draws, difference = (
+                frame_metrics([row.values[place] for place in places], truth).frame_auroc_micro
+                for row in (*evaluation.draws, evaluation.frame_difference)
+            )
+            result[name] = SceneAurocs(tuple(draws), difference)
     return result
 
 
