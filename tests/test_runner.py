@@ -19,6 +19,8 @@ from rich.progress import Progress
 
 from cameras import Picture
 from models import SceneScorer
+from models.checkpoint import save_checkpoint
+from pipeline.cli.evaluate import evaluate as command
 from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
@@ -303,6 +305,28 @@ def parsed_tags(page: str) -> list[str]:
     Reader().feed(page)
     assert not opened
     return seen
+
+
+def test_the_command_writes_what_was_asked_for(
+    dataset: Dataset, scorer: SceneScorer, tmp_path: Path
+) -> None:
+    save_checkpoint(scorer.model, tmp_path / "small", {})
+    data, page = tmp_path / "out" / "result.json", tmp_path / "out" / "result.html"
+    command(
+        "ucsd-ped2",
+        dataset.test[0].path.parents[1],
+        EvaluationOptions(shots=2, draws=1),
+        str(tmp_path / "small"),
+        "cpu",
+        json_path=data,
+        plots_folder=None,
+        report_path=page,
+    )
+    result = json.loads(data.read_text())
+    written = page.read_text(encoding="utf-8")
+    assert result["model"] in written
+    assert f"{100 * result['mean']['frame_auroc_micro']:.1f}" in written
+    assert sorted(path.name for path in data.parent.iterdir()) == ["result.html", "result.json"]
 
 
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.evaluation.roc import Labels, Values
 
-_SECONDS_PER_DAY = 86_400.0
+SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def alarm_curve(
     return AlarmCurve(
         thresholds,
         np.array([np.mean(peaks >= threshold) for threshold in thresholds]),
-        np.array(alarms) * _SECONDS_PER_DAY / seconds,
+        np.array(alarms) * SECONDS_PER_DAY / seconds,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.alarms import alarm_curve, intervals
+from pipeline.evaluation.alarms import SECONDS_PER_DAY, alarm_curve, intervals, normal_seconds
 from pipeline.evaluation.results import Evaluation, Highlight
 from pipeline.evaluation.roc import Labels, Values, roc
 
@@ -117,7 +117,9 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
         ylabel="event recall",
         ylim=(0, 1.02),
     )
-    axes.set_xlim(left=0)
+    # At least as wide as one false alarm, so that a faultless detector has a scale to stand on.
+    normal = normal_seconds(evaluation.labels, evaluation.pts_seconds)
+    axes.set_xlim(0, max(axes.get_xlim()[1], SECONDS_PER_DAY / normal))
     axes.legend(loc="lower right")
     return figure
 

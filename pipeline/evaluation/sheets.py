@@ -7,6 +7,7 @@ from typing import Literal
 
 from rich.table import Table
 
+from pipeline.evaluation.alarms import SECONDS_PER_DAY
 from pipeline.evaluation.report import field_protocol, protocol
 from pipeline.evaluation.results import Alarms, Detector, Evaluation, FieldRows, Localisation
 from pipeline.evaluation.summary import Figures, Metrics, SceneAurocs, means, scene_aurocs, spreads
@@ -114,7 +115,7 @@ def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
     """The live measures."""
     options = evaluation.options.alarms
     nothing = dict.fromkeys(asdict(found.difference))
-    one_alarm = 86_400 / found.normal_seconds
+    one_alarm = SECONDS_PER_DAY / found.normal_seconds
     return Sheet(
         f"{_title(evaluation)}: live measures",
         ("detector", "event recall, %", "false alarms a camera-day", "time to detect, s"),
