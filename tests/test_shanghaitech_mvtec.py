@@ -162,6 +162,13 @@ def test_campus_is_measured_scene_by_scene(campus: Path) -> None:
     )
 
 
+def test_test_clips_of_a_scene_stand_together(campus: Path) -> None:
+    dataset = load_shanghaitech(campus)
+    first, second, other = dataset.test
+    with pytest.raises(DatasetError, match="one after the other, got 01, 02, 01"):
+        replace(dataset, test=(first, other, second))
+
+
 def test_a_scene_with_too_few_clips_is_named(campus: Path) -> None:
     with pytest.raises(SupportError, match="ShanghaiTech, Train, scene 02: want 15 support clips"):
         run(load_shanghaitech(campus), EvaluationOptions(shots=15, draws=1))

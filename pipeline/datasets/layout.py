@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,19 @@ class Dataset:
     """Labelled clips, those of a scene one after the other."""
     test_clips_published: int
     """Test clips of the whole data set; a result on fewer is not a result on it."""
+
+    def __post_init__(self) -> None:
+        """Refuse an order in which results could be taken for those of another clip.
+
+        Raises:
+            DatasetError: the test clips of a scene do not stand together.
+        """
+        runs = [name for name, _ in groupby(clip.scene for clip in self.test)]
+        if len(runs) != len(set(runs)):
+            raise DatasetError(
+                f"{self.title}: want the test clips of a scene one after the other, "
+                f"got {', '.join(runs)}"
+            )
 
     @property
     def coverage(self) -> str:
