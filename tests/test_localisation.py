@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.datasets.layout import DatasetClip, DatasetError
 from pipeline.evaluation.detection import area, detection_curve, match
-from pipeline.evaluation.localisation import LocalisationMetrics, localise
+from pipeline.evaluation.localisation import LocalisationMetrics, in_half_precision, localise
 from pipeline.evaluation.pixels import PixelAuroc
 from pipeline.evaluation.regions import FrameRegions, cells_of, clip_regions
 
@@ -185,6 +185,10 @@ class TestArea:
 
 
 class TestLocalise:
+    def test_maps_stay_finite_in_half_precision(self) -> None:
+        maps = np.array([1e9, -1e9, 0.1, 3.0], np.float32)
+        assert in_half_precision(maps).tolist() == [65504, -65504, float(np.float16(0.1)), 3]
+
     def test_all_found_first(self) -> None:
         box = (2, 2, 5, 5)
         assert measured([level((*box, 9.0))] * 3, [mask(box)] * 3) == LocalisationMetrics(1, 1, 1)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import numpy.typing as npt
-from numpy import float16
 
 from pipeline.datasets.layout import DatasetClip, DatasetError, Mask
 from pipeline.evaluation.detection import area, detection_curve
 from pipeline.evaluation.pixels import AnomalyMap, PixelAuroc
 from pipeline.evaluation.regions import FrameRegions, clip_regions
 
-Maps = npt.NDArray[float16]
+Maps = npt.NDArray[np.float16]
 """Anomaly maps of a clip, (frames, h, w)."""
 
 
@@ -25,6 +25,12 @@ class LocalisationMetrics:
     """Region-based detection criterion."""
     tbdc: float | None
     """Track-based detection criterion."""
+
+
+def in_half_precision(maps: npt.NDArray[np.float32]) -> Maps:
+    """Keep 11 significant bits; what is beyond ±65,504 becomes that, so that all stays finite."""
+    limits = np.finfo(np.float16)
+    return np.clip(maps, limits.min, limits.max).astype(np.float16)
 
 
 def localise(

@@ -15,7 +15,7 @@ from models import AdaptedScene, SceneScorer
 from pipeline.datasets.layout import DatasetClip, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.baselines import FrameDifference
-from pipeline.evaluation.localisation import Maps
+from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
 from pipeline.stages.clips import ClipBuffer
@@ -83,7 +83,7 @@ def score_clip(
             maps = scores.maps.numpy()
             seen.energies[number].append(scores.energies.numpy().astype(np.float64))
             if clip.masks is not None:
-                seen.maps[number].append(maps.astype(np.float16))
+                seen.maps[number].append(in_half_precision(maps))
             highest = int(scores.energies.argmax())
             energy = float(scores.energies[highest])
             if number == 0 and (seen.highlight is None or energy > seen.highlight.energy):
@@ -118,9 +118,7 @@ def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
 def _shrunk(changes: Sequence[npt.NDArray[np.float32]], map_hw: tuple[int, ...]) -> Maps:
     """Maps of change on the grid of the anomaly maps."""
     height, width = map_hw
-    return np.stack(
-        [
-            np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA))
-            for change in changes
-        ]
-    ).astype(np.float16)
+    small = [
+        cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA) for change in changes
+    ]
+    return in_half_precision(np.stack(small).astype(np.float32))
