@@ -51,8 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     scorer = SceneScorer.load(options.weights)
     streets = [
-        f"synthetic:street?seed={100 + number}&fps=10"
-        f"&seconds={options.minutes * 60:g}"
+        f"synthetic:street?seed={100 + number}&fps=10&seconds={options.minutes * 60:g}"
         for number in range(options.streets)
     ]
     console = Console()

@@ -52,7 +52,7 @@ class Tail:
         scale = mean * (1.0 - shape)  # a Pareto law's mean is scale / (1 − shape)
         if abs(shape) < 1e-6:
             return self.base + scale * math.log(rarity)
-        return self.base + scale / shape * (rarity**shape - 1.0)
+        return self.base + scale / shape * (math.pow(rarity, shape) - 1.0)
 
     @property
     def shape(self) -> float:
