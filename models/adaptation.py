@@ -15,6 +15,8 @@ from models.scene_model import EnergyTerms, Observation, SceneModel
 
 _PRIOR_WEIGHT_MEAN = 1.0
 _PRIOR_WEIGHT_SPREAD = 5.0
+_STILLEST = -1.0
+"""Least standardised motion of a frame, in spreads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,9 @@ def standardised_energy(
 ) -> tuple[Tensor, Tensor]:
     """Weighted sum of the standardised terms, for frames and for cells (ours).
 
+    Stillness hides little of what looks wrong: a frame that moves less than is typical counts as at
+    most one spread less, and a cell not at all.
+
     Args:
         terms: Of B clips in one scene.
         mean: (terms,).
@@ -48,11 +53,13 @@ def standardised_energy(
         weights: (terms,).
 
     Returns:
-        Energies (B,) and the map (B, h, w) in the same unit; a cell that moves less than is typical
-        counts as typical, so that stillness never hides what looks wrong.
+        Energies (B,) and the map (B, h, w) in the same unit.
     """
     scale = weights / spread
-    energies = ((terms.frames - mean) * scale).sum(1)
+    residual, *others = ((terms.frames - mean) / spread).unbind(1)
+    energies = residual * weights[0]
+    for number, other in enumerate(others, start=1):
+        energies = energies + weights[number] * other.clamp_min(_STILLEST)
     maps = torch.zeros_like(terms.cells[0])
     for number, cells in enumerate(terms.cells):
         standardised = (cells - mean[number]) * scale[number]

@@ -15,7 +15,9 @@ from torch.nn import functional
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
 _HURRIED_SHARE = 0.25
-_THING_SHARE = 0.4
+_THING_SHARE = 0.45
+_LEFT_SHARE = 0.4
+"""Of the things, those that stand where they were left."""
 _VISIBLE = 0.04  # grey levels of [0, 1] by which a pixel must differ for anyone to see it
 
 
@@ -70,7 +72,9 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
     if draw < _HURRIED_SHARE:
         return _hurry(clip, material.fast(), random)
     if draw < _HURRIED_SHARE + _THING_SHARE and (thing := material.thing()) is not None:
-        return _overlay(clip, thing, "thing", random)
+        if float(torch.rand((), generator=random)) < _LEFT_SHARE:
+            return _overlay(clip, _frozen(thing), (0.0, 0.0), "left", random)
+        return _overlay(clip, thing, _velocity(random), "thing", random)
     kind = _pick(_KINDS, random)
     source = material.foreign() if kind == "foreign" else clip
     return _paste(clip, source, kind, random)
@@ -91,16 +95,34 @@ def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> 
     patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
     patch = _patch(source, kind, (patch_h, patch_w), random)
     alpha = _edge((patch_h, patch_w), random).expand(length, -1, -1)
-    return _overlay(clip, Thing(patch, alpha), kind, random)
+    return _overlay(clip, Thing(patch, alpha), _velocity(random), kind, random)
 
 
-def _overlay(clip: Tensor, thing: Thing, kind: str, random: torch.Generator) -> Planted:
-    """Let a thing cross the clip, ending up somewhere inside it."""
+def _frozen(thing: Thing) -> Thing:
+    """The thing as it looks in the newest frame, in every frame."""
+    return Thing(thing.pixels[-1:].expand_as(thing.pixels), thing.alpha[-1:].expand_as(thing.alpha))
+
+
+def _overlay(
+    clip: Tensor,
+    thing: Thing,
+    velocity: tuple[float, float],
+    kind: str,
+    random: torch.Generator,
+) -> Planted:
+    """Let a thing cross the clip, ending up somewhere inside it.
+
+    Args:
+        clip: (T, H, W) or (T, 3, H, W); not changed.
+        thing: Smaller than the clip.
+        velocity: Pixels per frame down and right.
+        kind: What the result is called.
+        random: Where it ends up.
+    """
     length, (height, width) = clip.shape[0], clip.shape[-2:]
     thing_h, thing_w = thing.alpha.shape[1:]
     top = _integer(0, height - thing_h, random)
     left = _integer(0, width - thing_w, random)
-    velocity = _velocity(random)
     planted = clip.clone()
     mask = torch.zeros(height, width, dtype=torch.bool)
     touched = torch.zeros(height, width, dtype=torch.bool)

@@ -62,7 +62,7 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         changed = (planted.clip != clip).any(0)
         assert not (changed & ~planted.touched).any() or planted.kind == "fast"
         assert (planted.touched | ~planted.mask).all()
-    assert kinds == {"fast", "foreign", "copy", "constant", "noise", "blur", "thing"}
+    assert kinds == {"fast", "foreign", "copy", "constant", "noise", "blur", "thing", "left"}
 
 
 def test_the_same_seed_draws_the_same_episodes() -> None:

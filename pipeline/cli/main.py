@@ -189,6 +189,9 @@ def train(
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="Run the network in bfloat16.")
     ] = False,
+    init: Annotated[
+        str | None, typer.Option(help="Weights to begin with, shipped name or path.")
+    ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
     hold_out: Annotated[
@@ -211,6 +214,7 @@ def train(
         queries=queries,
         augment=preset == "vedette" if augment is None else augment,
         shrinkage=training_shrinkage(preset, objective),
+        init=init,
         device=device,
         images=images,
         images_every=images_every,

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from models.checkpoint import save_checkpoint
+from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
 from models.meta_training import Progress as Step
 from models.meta_training import Trainer, TrainingOptions
@@ -59,14 +59,19 @@ def run_train(
     Raises:
         DatasetError: the folder is no folder of scenes.
         FloatingPointError: training diverged.
-        ValueError: a held-out scene does not exist, there is nothing to resume, or no such device.
+        CheckpointError: the weights to begin with cannot be used.
+        ValueError: a held-out scene does not exist, there is nothing to resume, no such device, or
+            the weights to begin with are of another preset.
     """
     settings = settings or TrainSettings()
     device = resolve_device(settings.device)
     torch.manual_seed(options.seed)
     config = settings.config
     trained = replace(config, shrinkage=settings.shrinkage or config.shrinkage)
-    trainer = Trainer(_model(trained).to(device), options)
+    model = _model(trained)
+    if settings.init is not None:
+        model.load_state_dict(_initial(settings.init, config))
+    trainer = Trainer(model.to(device), options)
     state_path = out.parent / (out.name + ".train.pt")
     resumed: dict[str, Any] = {}
     if resume:
@@ -106,6 +111,7 @@ def run_train(
     provenance: dict[str, object] = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "training": asdict(options),
+        "init": settings.init and Path(settings.init).name,
         "queries": settings.queries,
         "augmented": settings.augment,
         "shrinkage": trained.shrinkage,
@@ -116,6 +122,15 @@ def run_train(
     save_checkpoint(model, out, provenance)
     console.print(f"wrote {out}.safetensors and {out}.json")
     return results
+
+
+def _initial(weights: str, config: SceneModelConfig) -> dict[str, torch.Tensor]:
+    model, _ = load_checkpoint(weights, torch.device("cpu"))
+    if model.config.preset != config.preset:
+        raise ValueError(
+            f"--init: want weights of preset {config.preset}, got {model.config.preset}"
+        )
+    return dict(model.state_dict())
 
 
 def _model(config: SceneModelConfig) -> SceneModel:

@@ -26,6 +26,8 @@ class TrainSettings:
     """Random zoom, crop, mirror, brightness and half speed."""
     shrinkage: Shrinkage | None = None
     """Used in training in place of the preset's own; what is written has the preset's own."""
+    init: str | None = None
+    """Weights to begin with, shipped name or path; None: random ones."""
     device: str = "auto"
     images: Path | None = None
     """Folder for sheets of Langevin samples; None: none are drawn."""

@@ -80,8 +80,9 @@ def measure_priors(
     """Typical mean and spread of the pooled terms on normal clips, over all scenes.
 
     Returns:
-        Mean over the scenes' medians and mean over their standard deviations, (terms,) each: the
-        model's `prior_mean` and `prior_spread`.
+        Median over the scenes' medians and over their standard deviations, (terms,) each: the
+        model's `prior_mean` and `prior_spread`. Not the mean: where nothing moves most of the time
+        the logarithm of motion leaps, and a few such scenes would speak for all.
     """
     sampler = EpisodeSampler(scenes, held_out_options(model.config), seed=1)
     medians, spreads = [], []
@@ -91,4 +92,4 @@ def measure_priors(
         frames = model.terms(model.observe_input(normal), dictionary).frames
         medians.append(frames.median(0).values)
         spreads.append(frames.std(0))
-    return torch.stack(medians).mean(0), torch.stack(spreads).mean(0)
+    return torch.stack(medians).median(0).values, torch.stack(spreads).median(0).values
