@@ -8,6 +8,7 @@ from models.calibration import Calibration, learn, refine
 from models.tail import PassageCounter
 
 _LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
+_LONGEST_WAIT_SECONDS = 3600.0
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
@@ -64,7 +65,9 @@ class Calibrator:
         self._normal_seconds = 0.0
         self._done = calibration.final or settings.calibrate_seconds == 0
         self._counter = _counter(calibration)
+        self._tail = calibration.tail
         self._unseen_seconds = 0.0
+        self._since_seconds = 0.0
 
     @property
     def calibration(self) -> Calibration:
@@ -117,16 +120,22 @@ class Calibrator:
             typical = median(self._steps)
             alarms = self._settings.alarms_per_day
             self._calibration = refine(self._calibration, self._normal, typical, alarms)
+            self._tail = self._calibration.tail
             self._counter = _counter(self._calibration)
             self._normal.clear()
             self._steps.clear()
             self._done = True
 
     def _follow(self, energy: float, step: float) -> None:
-        """Normal life goes on: every passage that raised no alarm refines the threshold."""
-        tail = self._calibration.tail
+        """Normal life goes on: passages that raised no alarm refine the threshold.
+
+        It moves only when as much time again has gone by, at most hourly: what happens in a few
+        moments, and may be an anomaly that just missed it, shall not lift it out of reach.
+        """
+        tail = self._tail
         assert tail is not None
-        assert self._counter is not None  # comes with the tail
+        assert self._calibration.tail is not None
+        assert self._counter is not None  # all three come together
         if energy >= self._calibration.threshold:
             self._counter.forget()
             return
@@ -135,6 +144,10 @@ class Calibrator:
         if excess is not None:
             tail = tail.after(self._unseen_seconds).with_peak(excess)
             self._unseen_seconds = 0.0
+            self._tail = tail
+        self._since_seconds += step
+        if self._since_seconds >= min(self._calibration.tail.seconds, _LONGEST_WAIT_SECONDS):
+            self._since_seconds = 0.0
             self._calibration = learn(self._calibration, tail, self._settings.alarms_per_day)
 
 

@@ -1,4 +1,9 @@
-"""Scoring every frame of a test clip causally, as a camera would, in the scenes of all draws."""
+"""Scoring every frame of a test clip causally, as a camera would, in the scenes of all draws.
+
+The first frames of a video have no past: a clip that repeats its first frame shows life standing
+still, which no camera ever saw. A live camera gets no energy for them; here every frame must have
+one, so they count as typical (energy 0), whatever they show.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,17 +80,20 @@ def score_clip(
     difference = FrameDifference()
     seen = _Gathered([[] for _ in scenes], [[] for _ in scenes], [], [], [])
     for frames in batched(read_frames(clip), batch_size):
-        clips = np.stack(
-            [buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)) for frame in frames]
-        )
+        pushed, whole = [], []
+        for frame in frames:
+            pushed.append(buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)))
+            whole.append(buffer.full or clip.still)
+        clips, lived = np.stack(pushed), torch.tensor(whole)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
         for number, scores in enumerate(scorer.score_in_each(torch.from_numpy(clips), scenes)):
-            maps = scores.maps.numpy()
-            seen.energies[number].append(scores.energies.numpy().astype(np.float64))
+            energies = torch.where(lived, scores.energies, 0.0)
+            maps = torch.where(lived[:, None, None], scores.maps, 0.0).numpy()
+            seen.energies[number].append(energies.numpy().astype(np.float64))
             if clip.masks is not None:
                 seen.maps[number].append(in_half_precision(maps))
-            highest = int(scores.energies.argmax())
-            energy = float(scores.energies[highest])
+            highest = int(energies.argmax())
+            energy = float(energies[highest])
             if number == 0 and (seen.highlight is None or energy > seen.highlight.energy):
                 index = len(seen.times) + highest
                 seen.highlight = Highlight(
