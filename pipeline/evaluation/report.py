@@ -25,8 +25,9 @@ def protocol(evaluation: Evaluation) -> str:
     length, interval = evaluation.config.clip_length, evaluation.config.clip_interval_seconds
     spacing = "" if length == 1 else f" {interval:g} s apart"
     repeated = ""
-    if length > 1 and all(clip.still for clip in dataset.test):
-        repeated = ", a single image being repeated"
+    if length > 1:
+        still = all(clip.still for clip in dataset.test)
+        repeated = ", a single image being repeated" if still else ", without a past typical"
     both = sum(map(has_both_classes, labels))
     return (
         f"Support of {clips} drawn at random from Train{scenes}, {draws}; every test frame scored "
