@@ -1,20 +1,19 @@
 """Realised against asked false alarms on normal life: how honest the dial is.
 
     python benchmarks/false_alarms.py --streets 4 --minutes 20
-    python benchmarks/false_alarms.py --streets 0 FOLDER_OR_FILE_OF_NORMAL_VIDEO …
+    python benchmarks/false_alarms.py --streets 0 NORMAL_VIDEO …
 
 Each recording is adapted to and calibrated on as a new camera is, then watched to its end. All of
-it is normal, so every event is a false alarm. Made streets are drawn as long as wanted; one
-recording of a scene in several clips is a folder whose folders of images follow one another.
+it is normal, so every event is a false alarm. Made streets are drawn as long as wanted.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from cameras import Picture, SourceOptions, open_source
@@ -59,7 +58,8 @@ def main() -> None:
     with Progress(console=console) as progress:
         for address in [*streets, *options.recordings]:
             task = progress.add_task(str(address)[-40:], total=None)
-            watched.append(watch(in_turn(str(address)), scorer, progress, task))
+            with open_source(str(address), FAST) as source:
+                watched.append(watch(source, scorer, progress, task))
     table = Table("asked a day", "hours watched", "events", "realised a day")
     for asked in ASKED:
         settings = CalibratorSettings(options.calibrate, alarms_per_day=asked)
@@ -70,21 +70,10 @@ def main() -> None:
     console.print(table)
 
 
-def in_turn(address: str) -> Iterator[Picture]:
-    """Pictures of a recording, or of the recordings in a folder one after the other."""
-    folder = Path(address)
-    parts = sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []
-    begin = 0.0
-    for part in parts or [address]:
-        last = begin
-        with open_source(str(part), FAST) as source:
-            for picture in source:
-                last = begin + picture.pts_seconds
-                yield replace(picture, pts_seconds=last)
-        begin = last + 0.1
-
-
-def watch(pictures: Iterable[Picture], scorer: SceneScorer, progress: Progress, task) -> Watched:  # type: ignore[no-untyped-def]
+def watch(
+    pictures: Iterable[Picture], scorer: SceneScorer, progress: Progress, task: TaskID
+) -> Watched:
+    """Adapt to a recording, and score it to its end."""
     adaptation = Adaptation(AdaptationSettings(calibrator=CalibratorSettings(0)))
     times, energies = [], []
     for frame in replay(pictures, scorer, adaptation, 10.0):
