@@ -4,7 +4,8 @@
 """
 
 from cameras.frame import Frame
-from cameras.opening import SourceOptions, open_source
+from cameras.opening import open_source
+from cameras.options import SourceOptions
 from cameras.source import Picture, Source, SourceError, SourceInfo
 
 __all__ = [

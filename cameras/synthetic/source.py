@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-from cameras.opening import SourceOptions
+from cameras.options import SourceOptions
 from cameras.pacing import Pace, Pacer
 from cameras.source import Picture, SourceInfo
 from cameras.synthetic.plan import planned_demo

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cameras.address import redact
-from cameras.opening import SourceOptions
+from cameras.options import SourceOptions
 from cameras.rtsp_server import Guard, Mount, RtspServer
 from cameras.synthetic import open_synthetic, planned_demo
 from pipeline.cli.demo_verdict import Verdict, verdict_table

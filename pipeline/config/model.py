@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from cameras.address import kind_of
-from cameras.opening import SourceOptions, open_source
+from cameras.opening import open_source
+from cameras.options import SourceOptions
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""

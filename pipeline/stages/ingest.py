@@ -11,7 +11,8 @@ import time
 from collections import Counter
 
 from cameras.address import kind_of
-from cameras.opening import SourceOptions, open_source
+from cameras.opening import open_source
+from cameras.options import SourceOptions
 from cameras.source import SourceError
 from cameras.supervisor import CameraStatus, CameraSupervisor
 from pipeline.config import Source
