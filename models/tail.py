@@ -15,9 +15,9 @@ _MOST_PEAKS = 400
 _PASSAGE_GAP_SECONDS = 1.0
 """Passages closer than this are one."""
 
-# What a short watch leans on, worth so many peaks: a tail that ends, if far out, as the tails of
-# smoothed energies do (0 is an exponential tail, the border to those that never end).
-_PRIOR_SHAPE = -0.15
+# What a short watch leans on, worth so many peaks: an exponential tail, the border between tails
+# that end and tails that do not.
+_PRIOR_SHAPE = 0.0
 _PRIOR_SHAPE_WEIGHT = 25.0
 _PRIOR_MEAN_WEIGHT = 5.0
 _SHAPE_RANGE = (-0.4, 0.3)
