@@ -101,6 +101,20 @@ def test_there_are_always_some_people_and_never_a_crowd(seed: int) -> None:
     assert np.mean([3 <= count <= 8 for count in counts]) > 0.95
 
 
+def test_a_street_that_swells_is_empty_at_times_and_crowded_at_others() -> None:
+    plan = Street.from_seed(3, (360, 640))
+    swelling, even = Traffic(plan, swell_seconds=90.0), Traffic(plan)
+    counts = [len(swelling.actors(float(seconds))) for seconds in range(0, 900, 3)]
+    assert min(counts) <= 1
+    assert max(counts) >= 9
+    usual = np.mean([len(even.actors(float(seconds))) for seconds in range(0, 900, 3)])
+    assert np.mean(counts) == pytest.approx(usual, rel=0.2)
+    fullest = [max(counts[start : start + 30]) for start in range(0, 300, 30)]  # each swell has one
+    emptiest = [min(counts[start : start + 30]) for start in range(0, 300, 30)]
+    assert min(fullest) >= 6
+    assert max(emptiest) <= 4
+
+
 def test_people_go_both_ways_at_a_walk() -> None:
     traffic = Traffic(Street.from_seed(0, (360, 640)))
     headings = set()
@@ -149,6 +163,7 @@ def test_the_demo_shows_every_kind_once_after_a_minute_of_normal_life() -> None:
         (lambda: SyntheticStreet(-1), "seed >= 0, got -1"),
         (lambda: SyntheticStreet(0, (20, 640)), "at least"),
         (lambda: SyntheticStreet(0, SMALL, 0), "frames_per_second > 0"),
+        (lambda: SyntheticStreet(0, SMALL, swell_seconds=0), "swell_seconds > 0, got 0"),
         (lambda: street().render(-1), "index >= 0, got -1"),
     ],
 )

@@ -42,9 +42,11 @@ class SyntheticStreet:
         size_hw: Height and width of the pictures, at least 90 by 120.
         frames_per_second: Rate, > 0.
         anomalies: What shall happen besides normal life.
+        swell_seconds: Time in which the street fills and empties again, > 0; None: it is always
+            about as busy.
 
     Raises:
-        ValueError: the seed, the size or the rate is out of range.
+        ValueError: the seed, the size, the rate or the swell is out of range.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SyntheticStreet:
         size_hw: tuple[int, int] = (360, 640),
         frames_per_second: float = 15,
         anomalies: Sequence[PlannedAnomaly] = (),
+        swell_seconds: float | None = None,
     ) -> None:
         if seed < 0:
             raise ValueError(f"synthetic street: want seed >= 0, got {seed}")
@@ -62,6 +65,8 @@ class SyntheticStreet:
             raise ValueError(
                 f"synthetic street: want frames_per_second > 0, got {frames_per_second}"
             )
+        if swell_seconds is not None and not swell_seconds > 0:
+            raise ValueError(f"synthetic street: want swell_seconds > 0, got {swell_seconds}")
         street = Street.from_seed(seed, size_hw)
         self.seed = seed
         self.size_hw = size_hw
@@ -69,7 +74,7 @@ class SyntheticStreet:
         self.anomalies = tuple(anomalies)
         self._brush = Brush(street.viewpoint, street.sun, street.light)
         self._scenery = _furnished(make_scenery(street), street, self._brush)
-        self._traffic = Traffic(street)
+        self._traffic = Traffic(street, swell_seconds)
         self._incidents = Incidents(street, self.anomalies)
         random = np.random.default_rng([seed, 13])
         self._noise = _noise_tile(size_hw, random)

@@ -15,7 +15,9 @@ from cameras.source import Picture, SourceInfo
 from cameras.synthetic.plan import planned_demo
 from cameras.synthetic.scene import SyntheticStreet
 
-_WANTED = 'want "synthetic:street", with seed, seconds, fps and plan as in "?seed=3&plan=demo"'
+_WANTED = (
+    'want "synthetic:street", with seed, seconds, fps, plan and swell as in "?seed=3&plan=demo"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class SyntheticAddress:
     frames_per_second: float = 15.0
     demo: bool = False
     """Whether the anomalies of the demo happen."""
+    swell_seconds: float | None = None
+    """Time in which the street fills and empties again; None: always about as busy."""
 
     @classmethod
     def parsed(cls, address: str) -> "SyntheticAddress":
@@ -42,7 +46,7 @@ class SyntheticAddress:
             raise ValueError(f"synthetic source: {_WANTED}, got the scene {scene!r}")
         given: dict[str, str] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
-            if name not in ("seed", "seconds", "fps", "plan"):
+            if name not in ("seed", "seconds", "fps", "plan", "swell"):
                 raise ValueError(f"synthetic source: {_WANTED}, got the parameter {name!r}")
             if name in given:
                 raise ValueError(f"synthetic source: {name} is given twice")
@@ -58,6 +62,7 @@ class SyntheticAddress:
             seconds=_positive("seconds", given["seconds"]) if "seconds" in given else None,
             frames_per_second=_positive("fps", given.get("fps", "15")),
             demo=plan == "demo",
+            swell_seconds=_positive("swell", given["swell"]) if "swell" in given else None,
         )
 
 
@@ -87,6 +92,7 @@ class SyntheticSource:
             wanted.seed,
             frames_per_second=wanted.frames_per_second,
             anomalies=planned_demo() if wanted.demo else (),
+            swell_seconds=wanted.swell_seconds,
         )
         return self
 
@@ -141,7 +147,8 @@ def open_synthetic(address: str, options: SourceOptions) -> SyntheticSource:
 
     Args:
         address: "synthetic:street", optionally with "?" and parameters joined by "&": seed
-            (whole, 0), seconds (without: endless), fps (15), plan (demo or none).
+            (whole, 0), seconds (without: endless), fps (15), plan (demo or none), swell (seconds
+            in which the street fills and empties again; without: always about as busy).
         options: Only the pace counts.
 
     Raises:

@@ -1,6 +1,7 @@
 """Who is in the street at a time; a pure function of the seed, for any time in any order."""
 
 from dataclasses import dataclass, replace
+from math import cos, pi
 
 import numpy as np
 
@@ -59,15 +60,24 @@ class _Crossing:
 
 
 class Traffic:
-    """Normal life on the promenade and, rarely, on the pavement along the houses."""
+    """Normal life on the promenade and, rarely, on the pavement along the houses.
 
-    def __init__(self, street: Street) -> None:
+    Args:
+        street: Where.
+        swell_seconds: Time in which the street fills and empties again: as many people on average,
+            from hardly anybody to twice as many. None: always about as many.
+    """
+
+    def __init__(self, street: Street, swell_seconds: float | None = None) -> None:
         self._street = street
+        self._swell_seconds = swell_seconds
+        self._swell_phase = 2 * pi * float(np.random.default_rng([street.seed, 7]).random())
         near, far = street.walkable("promenade")
         self._lanes = (near + 0.35, far - 1.1)
         left, right = street.viewpoint.visible_range((near + far) / 2)
         usual = (right - left + 2 * _MARGIN) / float(np.mean(WALKING_SPEEDS))
-        self._interval = usual / WALKERS_AT_ONCE
+        # Of twice as many turns half are let pass, few while the street fills.
+        self._interval = usual / WALKERS_AT_ONCE / (1 if swell_seconds is None else 2)
         left, right = street.viewpoint.visible_range(street.front)
         self._longest = (right - left + 2 * _MARGIN) / WALKING_SPEEDS[0] + self._interval
 
@@ -78,8 +88,17 @@ class Traffic:
         return [
             actor
             for number in range(first, last + 1)
+            if self._sets_out(number)
             for actor in self._walkers(number, seconds - number * self._interval)
         ]
+
+    def _sets_out(self, number: int) -> bool:
+        """Whether somebody takes this turn."""
+        if self._swell_seconds is None:
+            return True
+        angle = 2 * pi * number * self._interval / self._swell_seconds + self._swell_phase
+        random = np.random.default_rng([self._street.seed, 7, _FIRST + number])
+        return bool(random.random() < 0.5 - 0.5 * cos(angle))
 
     def _walkers(self, number: int, elapsed: float) -> list[Actor]:
         """One walker, perhaps with company, so many seconds after their turn came."""
