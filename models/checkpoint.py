@@ -91,6 +91,20 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
     return model, str(head["fingerprint"])
 
 
+def read_provenance(weights: str | Path) -> dict[str, object]:
+    """Where a model comes from: the plain data that `save_checkpoint` was given.
+
+    Args:
+        weights: As `load_checkpoint`.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another kind.
+    """
+    path = _locate(weights)
+    head, _ = _read(path, "model")
+    return _dictionary(head, "provenance", path)
+
+
 def save_scene(scene: AdaptedScene, path: Path) -> None:
     """Write PATH.safetensors and PATH.json, each atomically."""
     dictionary = scene.dictionary

@@ -31,6 +31,19 @@ def grey_clips(clips: Tensor) -> Tensor:
     return clips.float() @ weights
 
 
+def grey_pixels(colour: Tensor) -> Tensor:
+    """Luma of RGB clips that are floats already.
+
+    Args:
+        colour: (B, T, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, T, H, W) in [0, 1].
+    """
+    weights = torch.tensor(_LUMA, device=colour.device).view(3, 1, 1)
+    return (colour * weights).sum(2)
+
+
 def motion_input(grey: Tensor) -> Tensor:
     """Newest frame and its differences to the earlier ones (ours, not in the paper).
 

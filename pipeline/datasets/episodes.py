@@ -1,7 +1,7 @@
 """Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +73,25 @@ class _View:
     """Frames of the loaded clip from one frame of a training clip to the next."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IndependentClips:
+    """Clips of one scene to measure on: what is normal was seen at other times than what is not."""
+
+    support: Tensor
+    """(shots, T, …)."""
+    normal: Tensor
+    """(queries, T, …)."""
+    planted: Tensor
+    """(queries, T, …), none of them at the moment of a normal one if the scene is long enough."""
+    kinds: tuple[str, ...]
+    """Of each planted clip."""
+    support_places: tuple[tuple[int, int], ...]
+    """Of each support clip the number of its recording and that of its newest frame."""
+    tainted: Tensor
+    """The support with something planted into every clip, (shots, T, …); empty where there is no
+    such thing."""
+
+
 class EpisodeSampler:
     """Draws episodes; the same seed gives the same ones."""
 
@@ -134,6 +153,11 @@ class EpisodeSampler:
         self._random.bit_generator.state = json.loads(state["numpy"])
         self._torch_random.set_state(state["torch"])
 
+    def reseed(self, seed: int) -> None:
+        """Draw from now on what a new sampler with that seed would."""
+        self._random = np.random.default_rng(seed)
+        self._torch_random = torch.Generator().manual_seed(seed)
+
     def normal_and_planted(
         self, scene: str, shots: int, queries: int
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,9 +175,67 @@ class EpisodeSampler:
         normal = torch.stack([clip for clip, _ in drawn])
         return support, normal, torch.stack([planted.clip for _, planted in drawn])
 
+    def independent(self, scene: str, shots: int, queries: int) -> IndependentClips:
+        """Clips of one scene to measure on, normal and planted ones at moments of their own.
+
+        As in a real test set, the scene may have been fuller or emptier in the one than in the
+        other. Anomalies that nobody could see are drawn anew.
+
+        Args:
+            scene: Its name.
+            shots: K.
+            queries: Number of normal clips, and of planted ones.
+        """
+        clips = self._scenes[scene]
+        view = self._view(clips[0].size_hw)
+        support = [self._moment(clips, view) for _ in range(shots)]
+        normal: list[_Moment] = []
+        planted: list[_Moment] = []
+        for _ in range(queries):  # in turns, so that neither kind gets the better places
+            planted.append(self._moment(clips, view, [*support, *normal]))
+            normal.append(self._moment(clips, view, [*support, *planted]))
+        seen = [self._visible(scene, view, moment) for moment in planted]
+        numbers = {id(clip): number for number, clip in enumerate(clips)}
+        return IndependentClips(
+            _stack([self._plain(moment, view) for moment in support]),
+            _stack([self._plain(moment, view) for moment in normal]),
+            _stack([one.clip for one in seen]),
+            tuple(one.kind for one in seen),
+            tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
+            _stack([self._visible(scene, view, moment).clip for moment in support]),
+        )
+
+    def recordings(self, scene: str) -> list[Iterator[Tensor]]:
+        """Every whole clip of each recording of a scene, (T, …), newest frame T − 1, T, ….
+
+        Raises:
+            ValueError: the sampler augments, so that it looks at a scene in many ways.
+        """
+        if self._options.augment:
+            raise ValueError("recordings: want a sampler that does not augment")
+        clips = self._scenes[scene]
+        view = self._view(clips[0].size_hw)
+        first = self._options.clip_length - 1
+
+        def played(clip: SceneClip) -> Iterator[Tensor]:
+            for newest in range(first, len(clip.frames)):
+                yield self._plain(_Moment(clip, newest), view)
+
+        return [played(clip) for clip in clips]
+
+    def _visible(self, scene: str, view: _View, moment: _Moment) -> Planted:
+        """Something planted that can be seen, as far as trying helps."""
+        for _ in range(_TRIES):
+            _, planted = self._planted(scene, view, moment)
+            if bool(planted.mask.any()):
+                break
+        return planted
+
     def _query(self, scene: str, view: _View, support: list[_Moment]) -> tuple[Tensor, Planted]:
         """A normal clip, and the same with something planted into it."""
-        moment = self._moment(self._scenes[scene], view, support)
+        return self._planted(scene, view, self._moment(self._scenes[scene], view, support))
+
+    def _planted(self, scene: str, view: _View, moment: _Moment) -> tuple[Tensor, Planted]:
         clip = self._plain(moment, view)
         material = Material(
             foreign=lambda: self._foreign(scene, view.out_hw),

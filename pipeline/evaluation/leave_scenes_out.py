@@ -1,8 +1,12 @@
 """How well a model tells planted anomalies from normal life in scenes it was not trained on.
 
-This is what every choice is made by; the labels of no test set take part in any.
+This is what every choice is made by; the labels of no test set take part in any. `vedette train`
+ends with `leave_scenes_out`; `HeldOutScene` is for `pipeline.evaluation.measuring`, where normal
+clips are seen at other moments than planted ones.
 """
 
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +16,9 @@ from torch import Tensor
 from models.adaptation import adapt_observation, standardised_energy
 from models.config import SceneModelConfig
 from models.scene_model import SceneModel
-from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler, IndependentClips
 from pipeline.datasets.scenes import SceneClip
+from pipeline.evaluation.measuring import CLIP_LENGTH
 
 _BATCH = 8
 
@@ -93,3 +98,52 @@ def measure_priors(
         medians.append(frames.median(0).values)
         spreads.append(frames.std(0))
     return torch.stack(medians).median(0).values, torch.stack(spreads).median(0).values
+
+
+class HeldOutScene:
+    """A scene to measure on; its draws do not depend on which others are measured, or when."""
+
+    def __init__(self, sampler: EpisodeSampler, name: str, seed: int = 0) -> None:
+        """Take a scene.
+
+        Args:
+            sampler: Made with `measuring_options`; several scenes may share it one after another.
+            name: Of the scene.
+            seed: The same seed gives the same clips.
+        """
+        self.name = name
+        self._sampler = sampler
+        sampler.reseed(zlib.crc32(name.encode()) + seed)
+
+    def draw(self, shots: int, queries: int) -> IndependentClips:
+        """The next draw."""
+        return self._sampler.independent(self.name, shots, queries)
+
+    def recordings(self) -> Sequence[Iterable[Tensor]]:
+        """Every whole clip of each of its videos."""
+        return self._sampler.recordings(self.name)
+
+
+def measuring_options(size_hw: tuple[int, int]) -> EpisodeOptions:
+    """Whole pictures of that size, in clips that every model can be measured with."""
+    return EpisodeOptions(clip_length=CLIP_LENGTH, crop_hw=size_hw, augment=False)
+
+
+def untrained_scenes(
+    provenances: Sequence[Mapping[str, object]], names: Sequence[str]
+) -> list[str]:
+    """Scenes that every model held out, or else, that none was trained on.
+
+    Args:
+        provenances: Of each model, as its checkpoint has it.
+        names: All scenes there are.
+    """
+    held_out = [_names(one.get("held_out")) for one in provenances]
+    common = set(names).intersection(*held_out)
+    if not common:
+        common = set(names).difference(*(_names(one.get("scenes")) for one in provenances))
+    return [name for name in names if name in common]
+
+
+def _names(value: object) -> set[str]:
+    return set(map(str, value)) if isinstance(value, (list, dict)) else set()

@@ -1,0 +1,157 @@
+"""How well planted anomalies stand out from normal life at other moments, and the price a day.
+
+Pure: figures from scores. High = anomalous throughout.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+import numpy as np
+
+from pipeline.evaluation.alarms import SECONDS_PER_DAY, false_alarms, normal_seconds
+from pipeline.evaluation.roc import Labels, Values
+
+RECALL = 0.9
+MERGE_GAP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """Scores of one normal video, frame by frame."""
+
+    values: Values
+    """(frames,)."""
+    pts_seconds: Values
+    """Rising, (frames,)."""
+    counted: Labels
+    """False where a frame shares pictures with a support clip, (frames,): those are known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawScores:
+    """What one detector gave to one draw of one scene."""
+
+    normal: Values
+    """Of normal clips, (normal,)."""
+    planted: Values
+    """Of planted clips at other moments, (planted,)."""
+    recordings: tuple[Recording, ...]
+    """The scene's normal video; none where only AUROC is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One detector in one scene."""
+
+    aurocs: tuple[float, ...]
+    """Frame AUROC of each draw, 0 … 1."""
+    false_alarms_per_day: float | None
+    """Runs of normal frames at or above the threshold of each draw that lets 90 % of its planted
+    clips through, runs closer than 5 s being one; None without normal video."""
+    share_above: float | None
+    """Share of the normal frames at or above it: what a long run hides from the rate."""
+    normal_seconds: float
+    """Normal video behind both, over all draws."""
+
+    @property
+    def auroc(self) -> float:
+        """Mean over the draws."""
+        return mean(self.aurocs)
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation over the draws; None for a single one."""
+        return stdev(self.aurocs) if len(self.aurocs) > 1 else None
+
+
+def ranks(planted: Values, normal: Values) -> Values:
+    """For each planted clip the share of normal ones below it; equal ones count half.
+
+    Their mean is the AUROC, so that the mean over the clips of one kind is the AUROC of that kind.
+
+    Args:
+        planted: (planted,).
+        normal: (normal,), at least one.
+
+    Returns:
+        (planted,), in [0, 1].
+
+    Raises:
+        ValueError: there is no normal clip, or a value is not a number.
+    """
+    if not normal.size:
+        raise ValueError("ranks: want at least 1 normal clip, got 0")
+    if np.isnan(planted).any() or np.isnan(normal).any():
+        raise ValueError("ranks: want numbers, got NaN")
+    ordered = np.sort(normal)
+    below = np.searchsorted(ordered, planted, side="left")
+    up_to = np.searchsorted(ordered, planted, side="right")
+    return np.asarray((below + up_to) / (2.0 * normal.size), dtype=np.float64)
+
+
+def threshold_at(planted: Values, recall: float = RECALL) -> float:
+    """The highest threshold that at least that share of the planted clips reaches.
+
+    Args:
+        planted: (planted,), at least one.
+        recall: In (0, 1].
+    """
+    wanted = int(np.ceil(recall * planted.size - 1e-9))
+    return float(np.sort(planted)[::-1][wanted - 1])
+
+
+def figures(draws: Sequence[DrawScores]) -> Figures:
+    """Figures of one detector in one scene.
+
+    Args:
+        draws: At least one.
+
+    Raises:
+        ValueError: a draw has no normal clip or no planted one, or a value is not a number.
+    """
+    alarms, above, frames, seconds = 0, 0, 0, 0.0
+    for draw in draws:
+        if not draw.planted.size:
+            raise ValueError("figures: want at least 1 planted clip, got 0")
+        threshold = threshold_at(draw.planted)
+        for recording in draw.recordings:
+            left_out = ~recording.counted
+            reached = recording.values >= threshold
+            times = recording.pts_seconds
+            alarms += false_alarms(reached, left_out, times, MERGE_GAP_SECONDS)
+            above += int(np.count_nonzero(reached & recording.counted))
+            frames += int(np.count_nonzero(recording.counted))
+            seconds += normal_seconds([left_out], [times])
+    return Figures(
+        aurocs=tuple(float(ranks(draw.planted, draw.normal).mean()) for draw in draws),
+        false_alarms_per_day=alarms / seconds * SECONDS_PER_DAY if seconds else None,
+        share_above=above / frames if frames else None,
+        normal_seconds=seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KindFigure:
+    """One kind of anomaly, over all scenes and draws."""
+
+    auroc: float
+    """Against the normal clips of each anomaly's own scene and draw."""
+    planted: int
+    """Number of anomalies behind it."""
+
+
+def by_kind(
+    draws: Sequence[DrawScores], kinds: Sequence[Sequence[str]]
+) -> Mapping[str, KindFigure]:
+    """AUROC of each kind of anomaly, in the order of the names.
+
+    Args:
+        draws: Of one detector, of any scenes.
+        kinds: For each draw the kind of each planted clip.
+    """
+    found: dict[str, list[float]] = {}
+    for draw, names in zip(draws, kinds, strict=True):
+        for name, rank in zip(names, ranks(draw.planted, draw.normal), strict=True):
+            found.setdefault(name, []).append(float(rank))
+    return {name: KindFigure(mean(found[name]), len(found[name])) for name in sorted(found)}
