@@ -14,13 +14,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from stage_parts import run_info, small_config, worker_context
 
+from pipeline.alerts.database import StoreError
 from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines
 from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.sink import AlertSink, event_settings
 from pipeline.alerts.snapshots import Snapshots
-from pipeline.alerts.store import EventStore, StoreError
+from pipeline.alerts.store import EventStore
 from pipeline.config import Config
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage

@@ -1,12 +1,14 @@
 import sqlite3
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.alerts import store as store_module
+from pipeline.alerts import schema as schema_module
+from pipeline.alerts.database import StoreError
+from pipeline.alerts.event_query import Annotation, StoredEvent
 from pipeline.alerts.events import Event, Sample, TrackerState
-from pipeline.alerts.store import EventStore, StoreError
+from pipeline.alerts.store import EventStore
 
 EVENT = Event(
     "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7
@@ -51,17 +53,62 @@ def test_readers_see_it_while_it_is_open(tmp_path: Path) -> None:
         assert reader.events() == [EVENT]
 
 
+FIRST_SCHEMA = (
+    """CREATE TABLE events (
+        id TEXT PRIMARY KEY,
+        camera TEXT NOT NULL,
+        connection INTEGER NOT NULL,
+        first_index INTEGER NOT NULL,
+        started_at REAL NOT NULL,
+        started_pts_seconds REAL NOT NULL,
+        ended_at REAL,
+        duration_seconds REAL NOT NULL,
+        peak_score REAL NOT NULL,
+        peak_at REAL NOT NULL,
+        peak_connection INTEGER NOT NULL,
+        peak_index INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        suppressed BOOLEAN NOT NULL,
+        frames INTEGER NOT NULL
+    )""",
+    "CREATE INDEX events_by_time ON events (camera, started_at)",
+    "CREATE TABLE trackers (camera TEXT PRIMARY KEY, state TEXT NOT NULL)",
+    "PRAGMA user_version=1",
+)
+"""What version 1 of the program made; written out again, so that nothing can change it."""
+
+
+def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    connection = sqlite3.connect(path)
+    for statement in FIRST_SCHEMA:
+        connection.execute(statement)
+    row = asdict(EVENT)
+    marks = ", ".join("?" * len(row))
+    connection.execute(
+        f"INSERT INTO events ({', '.join(row)}) VALUES ({marks})", list(row.values())
+    )
+    connection.execute("INSERT INTO trackers VALUES ('door', '{\"phase\": \"pending\"}')")
+    connection.commit()
+    connection.close()
+    with EventStore(path) as store:
+        assert store.event(EVENT.id) == StoredEvent(EVENT, None, None, None, False)
+        assert store.tracker("door") == TrackerState(phase="pending")
+        assert store.annotate(EVENT.id, Annotation(label="normal"), 5.0) is not None
+        assert store.scores("door", 0, 1e9, 60) == []
+
+
 def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         store.save([EVENT], {})
-    later = (*store_module.MIGRATIONS, ("CREATE TABLE added (n INTEGER)",))
-    monkeypatch.setattr(store_module, "MIGRATIONS", later)
+    later = (*schema_module.MIGRATIONS, ("CREATE TABLE added (n INTEGER)",))
+    monkeypatch.setattr(schema_module, "MIGRATIONS", later)
     for _ in range(2):
         with EventStore(path) as store:
             assert store.events() == [EVENT]
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
     connection.close()
 
@@ -73,11 +120,11 @@ def test_a_failing_migration_leaves_the_old_schema(
     with EventStore(path):
         pass
     bad = ("CREATE TABLE added (n INTEGER)", "CREATE TABLE events (n INTEGER)")
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, bad))
+    monkeypatch.setattr(schema_module, "MIGRATIONS", (*schema_module.MIGRATIONS, bad))
     with pytest.raises(StoreError, match="already exists"), EventStore(path):
         pass
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'added'").fetchall()
     connection.close()
 

@@ -21,11 +21,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from pipeline.alerts.database import StoreError
 from pipeline.alerts.events import Event, EventChange, EventSettings, EventTracker
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.score_log import ScoreLog, record_of
 from pipeline.alerts.snapshots import Snapshots
-from pipeline.alerts.store import EventStore, StoreError
+from pipeline.alerts.store import EventStore
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Alert
 from pipeline.telemetry.floods import FloodCounter

@@ -1,0 +1,187 @@
+"""What the store says and keeps when the disk, the machine or the network lets it down."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.alerts import database as database_module
+from pipeline.alerts.database import StoreError
+from pipeline.alerts.events import Event, TrackerState
+from pipeline.alerts.file_systems import file_system_of
+from pipeline.alerts.store import EventStore
+
+EVENT = Event("door-1-0", "door", 1, 0, 1e9, 0.5, None, 0.6, 1.4, 1e9, 1, 9, "ready", False, 7)
+
+WRITER = """
+import sys, itertools
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store_damage import EVENT, TrackerState, EventStore
+from test_store_queries import ScoreHistory, record
+
+begin = int(sys.argv[3])
+with EventStore(Path(sys.argv[1])) as store:
+    for n in itertools.count(begin):
+        history = ScoreHistory()
+        for m in range(20):
+            history.add(record(n + m / 20, 0.5))
+        state = TrackerState(now_seconds=float(n))
+        store.save([replace(EVENT, id=f"door-1-{n}")], {"door": state}, history.waiting)
+        print(n, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
+    path, begin = tmp_path / "events.sqlite", 0
+    for kill_after in (3, 20, 41):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, str(Path(__file__).parent), str(begin)],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            told = [int(process.stdout.readline()) for _ in range(kill_after)]
+        finally:
+            process.send_signal(signal.SIGKILL)
+            told += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
+            process.stdout.close()
+            process.wait()
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+        with EventStore(path) as store:
+            kept = {event.id for event in store.events()}
+            tracker = store.tracker("door")
+            assert tracker is not None
+            newest = int(tracker.now_seconds)
+            # Told to be written is written; at most the one under way came in addition, and then
+            # wholly: event, tracker and scores.
+            assert newest - told[-1] in (0, 1)
+            assert kept == {f"door-1-{n}" for n in range(newest + 1)}
+            points = store.scores("door", 0, 1e9, 1)
+            assert [point.frames for point in points] == [20] * (newest + 1)
+        begin = newest + 1
+
+
+def test_a_full_disk_is_called_that_and_passes(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "events.sqlite") as store:
+        fill(store)
+        with pytest.raises(StoreError, match=r"cannot be written: the disk is full"):
+            store.save([replace(EVENT, id="door-1-1", camera="x" * 100_000)], {})
+        assert store.events() == [EVENT]
+        store.forget([EVENT.id])
+        store.save([replace(EVENT, id="door-1-2")], {})
+
+
+def fill(store: EventStore) -> None:
+    """Let the database have no page more than it has."""
+    store.save([EVENT], {"door": TrackerState()})
+    with store._database.begin() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar_one()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """A real file system of 1 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"lacks the right to mount a small tmpfs: {mounted.stderr.decode().strip()}")
+    return place
+
+
+def test_a_really_full_disk(small_disk: Path) -> None:
+    try:
+        with EventStore(small_disk / "events.sqlite") as store:
+            store.save([EVENT], {})
+            (small_disk / "ballast").write_bytes(bytes(small_disk_free(small_disk)))
+            more = [replace(EVENT, id=f"door-2-{n}", camera="x" * 3000) for n in range(300)]
+            with pytest.raises(StoreError, match=r"the disk is full \("):
+                store.save(more, {})
+            (small_disk / "ballast").unlink()
+            store.save([replace(EVENT, id="door-3-0")], {})
+            assert store.event("door-3-0") is not None
+    finally:
+        subprocess.run(["umount", small_disk], check=True)
+
+
+def small_disk_free(place: Path) -> int:
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+nas:/cameras /mnt/nas nfs4 rw 0 0
+//box/share /mnt/with\\040blank cifs rw 0 0
+tmpfs /mnt/nas/here tmpfs rw 0 0
+/dev/sdb1 /srv ext4 rw 0 0
+host:/x /srv fuse.sshfs rw 0 0
+broken
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/vedette", "ext4"),
+        ("/mnt/nas", "nfs4"),
+        ("/mnt/nas/vedette/events.sqlite", "nfs4"),
+        ("/mnt/nasty/events.sqlite", "ext4"),
+        ("/mnt/with blank/x", "cifs"),
+        ("/mnt/nas/here/x", "tmpfs"),
+        ("/srv/x", "fuse.sshfs"),
+    ],
+)
+def test_file_system_of_a_path(path: str, kind: str) -> None:
+    assert file_system_of(Path(path), MOUNTS) == kind
+
+
+def test_this_machines_file_systems_are_known() -> None:
+    assert file_system_of(Path("/proc/self")) == "proc"
+    assert file_system_of(Path("/proc"), "") is None
+
+
+def test_network_file_systems_are_refused_and_doubtful_ones_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "deep" / "events.sqlite"
+    monkeypatch.setattr(database_module, "file_system_of", lambda path: "nfs4")
+    with pytest.raises(StoreError, match=r"got a network file system \(nfs4\).*want a folder of"):
+        EventStore(path).__enter__()
+    assert not path.parent.exists()
+    monkeypatch.setattr(database_module, "file_system_of", lambda path: "fuse.mergerfs")
+    with EventStore(path):
+        assert "on a shared folder (fuse.mergerfs)" in caplog.text
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError, match=r"wants the package psycopg, got none; install vedette\["):
+        EventStore(sa.make_url("postgresql://u:p@127.0.0.1/x"))
+
+
+def test_deleted_space_goes_back_to_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with EventStore(path) as store:
+        events = [replace(EVENT, id=f"door-1-{n}", camera="x" * 2000) for n in range(200)]
+        store.save(events, {})
+        store.forget([event.id for event in events])
+        with sqlite3.connect(path) as connection:
+            before = connection.execute("PRAGMA page_count").fetchone()[0]
+            store.give_back_space(50)
+            after = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.close()
+        assert before - after == 50
