@@ -4,9 +4,16 @@ import re
 from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["rtsp", "synthetic", "path"]
+Kind = Literal["rtsp", "http", "webcam", "synthetic", "path"]
 
-ALLOWED = 'want "rtsp://…", "synthetic:…", or the path of a video file or a folder of images'
+ALLOWED = (
+    'want "rtsp://…", "http://…", "https://…", "webcam:0", "synthetic:…", '
+    "or the path of a video file or a folder of images"
+)
+PORTS = {"rtsp": 554, "http": 80, "https": 443}
+"""Schemes that are spoken here, with the port where an address names none."""
+RECORDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+"""How the path of a video file ends; HTTP does not say whether a stream will have an end."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
@@ -25,22 +32,56 @@ def kind_of(address: str) -> Kind:
         raise ValueError(f"source address: {ALLOWED}, got one with control characters")
     if address.startswith("synthetic:"):
         return "synthetic"
+    if address.startswith("webcam:"):
+        webcam_number(address)
+        return "webcam"
     scheme = _SCHEME.match(address)
     if scheme is None:
         return "path"
-    if scheme[1].lower() != "rtsp":
+    if scheme[1].lower() not in PORTS:
         raise ValueError(f"source address: {ALLOWED}, got the scheme {scheme[1]!r}")
-    _check_rtsp(address)
-    return "rtsp"
+    if any(character.isspace() for character in address):
+        raise ValueError("source address: want no spaces (write %20), got one with a space")
+    host_and_port(address)
+    return "rtsp" if scheme[1].lower() == "rtsp" else "http"
+
+
+def is_live(address: str) -> bool:
+    """Whether frames that are not taken in time are lost, as far as an address tells.
+
+    A camera or a webcam is live; so is what HTTP serves under a name that is not a video file's.
+
+    Raises:
+        ValueError: as for `kind_of`.
+    """
+    kind = kind_of(address)
+    if kind == "http":
+        return not urlsplit(address).path.lower().endswith(RECORDINGS)
+    return kind in ("rtsp", "webcam")
+
+
+def webcam_number(address: str) -> int:
+    """Number of the device that "webcam:N" names, as in /dev/videoN.
+
+    Raises:
+        ValueError: it is not a number of at most three digits.
+    """
+    number = address.removeprefix("webcam:")
+    if not (number.isascii() and number.isdecimal() and len(number) <= 3):
+        raise ValueError(
+            f'webcam address: want "webcam:0", with the number of /dev/video0, got {address!r}'
+        )
+    return int(number)
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Host name and port of an RTSP address; 554 where it names none.
+    """Host name and port of a network address; the scheme's own port where it names none.
 
     Raises:
         ValueError: there is no host, or the port is not one.
     """
     port, host = None, None
+    scheme = address.partition(":")[0].lower()
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
@@ -49,10 +90,10 @@ def host_and_port(address: str) -> tuple[str, int]:
         valid = False
     if not valid or host is None:
         raise ValueError(
-            "RTSP address: want rtsp://[user:password@]host[:port]/path, got no valid host or port "
-            "(write / as %2F, # as %23 and ? as %3F in a password)"
+            f"source address: want {scheme}://[user:password@]host[:port]/path, got no valid host "
+            "or port (write / as %2F, # as %23 and ? as %3F in a password)"
         )
-    return host, 554 if port is None else port
+    return host, PORTS[scheme] if port is None else port
 
 
 def redact(text: str) -> str:
@@ -63,9 +104,3 @@ def redact(text: str) -> str:
     such as "password=…", which some cameras want in the path.
     """
     return _SECRET_FIELD.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))
-
-
-def _check_rtsp(address: str) -> None:
-    if any(character.isspace() for character in address):
-        raise ValueError("RTSP address: want no spaces (write %20), got one with a space")
-    host_and_port(address)

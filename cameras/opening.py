@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cameras.address import kind_of
+from cameras.address import is_live, kind_of, webcam_number
 from cameras.options import SourceOptions
 from cameras.source import Source
 
@@ -13,7 +13,8 @@ def open_source(address: str, options: SourceOptions) -> Source:
     Each kind is imported where it is chosen, so that a file needs no synthetic street.
 
     Args:
-        address: "rtsp://…", "synthetic:…", or the path of a video file or a folder of images.
+        address: "rtsp://…", "http[s]://…", "webcam:N", "synthetic:…", or the path of a video file
+            or a folder of images.
         options: How to open it.
 
     Raises:
@@ -24,6 +25,18 @@ def open_source(address: str, options: SourceOptions) -> Source:
             from cameras.rtsp import RtspStream
 
             return RtspStream(address, options.transport, options.stall_timeout_seconds)
+        case "http" if is_live(address):
+            from cameras.http_stream import HttpStream
+
+            return HttpStream(address, options.stall_timeout_seconds)
+        case "http":
+            from cameras.http_stream import HttpFile
+
+            return HttpFile(address, options.pace, options.stall_timeout_seconds)
+        case "webcam":
+            from cameras.webcam import Webcam
+
+            return Webcam(webcam_number(address), options.stall_timeout_seconds)
         case "synthetic":
             from cameras.synthetic import open_synthetic
 

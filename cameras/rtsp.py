@@ -1,4 +1,4 @@
-"""One RTSP connection through FFmpeg.
+"""One live connection through FFmpeg, and RTSP as the first of them.
 
 FFmpeg reports the same trouble in many ways, and puts the address with the password into every
 text. So errors are caught here, turned into values, and raised outside of their handler: no chain
@@ -7,8 +7,9 @@ of exceptions leads back to FFmpeg's own.
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self
@@ -20,31 +21,44 @@ from av.video.stream import VideoStream
 from cameras.address import host_and_port, redact
 from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
+from cameras.ffmpeg import explain
 from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
 
 _PROBE_MICROSECONDS = 500_000
 _NEARLY = 0.9
 
 
-class RtspStream:
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How FFmpeg is to open one kind of stream."""
+
+    how: str
+    """For messages, such as "over tcp"."""
+    options: Mapping[str, str]
+    """FFmpeg's, the fences of `cameras.ffmpeg` among them."""
+    format: str | None = None
+    """FFmpeg's name of the container; None: it finds out."""
+    opens: str | None = None
+    """What is opened in place of the address; None: the address."""
+    host_and_port: tuple[str, int] | None = None
+    """Looked up before; None: no network is involved."""
+    arrival_is_time: bool = False
+    """The stream has no time stamps of its own: a picture's time is its arrival."""
+
+
+class LiveStream:
     """One connection to a camera; every way of losing it is a `SourceError`."""
 
-    def __init__(
-        self, address: str, transport: Literal["tcp", "udp"], stall_timeout_seconds: float
-    ) -> None:
+    def __init__(self, address: str, dialect: Dialect, stall_timeout_seconds: float) -> None:
         """Remember what to open.
 
         Args:
-            address: "rtsp://[user:password@]host[:port]/path".
-            transport: "tcp" inside the control connection, "udp" beside it.
+            address: As the person wrote it.
+            dialect: How to open it.
             stall_timeout_seconds: Lost after so long without a picture, > 0.
-
-        Raises:
-            ValueError: the address has no valid host or port.
         """
         self._address = address
-        self._host, self._port = host_and_port(address)
-        self._transport = transport
+        self._dialect = dialect
         self._stall_timeout_seconds = stall_timeout_seconds
         self._opened = ExitStack()
         self._info: SourceInfo | None = None
@@ -59,7 +73,9 @@ class RtspStream:
             SourceError: any code but corrupt.
         """
         av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
-        self._check_host()
+        missing = self._look_up()
+        if missing is not None:
+            raise missing
         container = self._connect()
         if isinstance(container, SourceError):
             raise container
@@ -101,45 +117,47 @@ class RtspStream:
             SourceError: ended where the camera hung up, timeout where it fell silent, corrupt where
                 nothing it sends can be decoded.
         """
-        clock = StreamClock(self.info.frames_per_second)
+        by_arrival = self._dialect.arrival_is_time
+        clock = StreamClock(None if by_arrival else self.info.frames_per_second)
         arrived = time.monotonic()
         while True:
             first, self._first = self._first, None
             frame = first if first is not None else next(self._frames)
             before, arrived = arrived, time.monotonic()
             yield Picture(
-                pts_seconds=clock.map(frame.time, arrived - before),
+                pts_seconds=clock.map(arrived if by_arrival else frame.time, arrived - before),
                 captured_at=time.time(),
                 image=partial(rgb, frame),
                 decode_errors=self._decode_errors,
             )
 
-    def _check_host(self) -> None:
+    def _look_up(self) -> SourceError | None:
         """FFmpeg calls an unknown host an input/output error; so look it up before."""
+        if self._dialect.host_and_port is None:
+            return None
         try:
-            socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            socket.getaddrinfo(*self._dialect.host_and_port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            known = False
-        else:
-            known = True
-        if not known:
-            raise self._error("not_found", "the host name is unknown")
+            return self._error("not_found", "the host name is unknown")
+        return None
 
     def _connect(self) -> av.container.InputContainer | SourceError:
         # FFmpeg's time-outs strike twice before they are reported, hence the halves. Its own
         # watches the socket; the other one is PyAV's, and watches the whole call.
         half = self._stall_timeout_seconds / 2
         options = {
-            "rtsp_transport": self._transport,
-            "allowed_media_types": "video",
             "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
             "timeout": str(max(1, int(half * 1e6))),
             "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
+            **self._dialect.options,
         }
         began = time.monotonic()
         try:
             return av.open(
-                self._address, options=options, timeout=(self._stall_timeout_seconds, half)
+                self._dialect.opens or self._address,
+                format=self._dialect.format,
+                options=options,
+                timeout=(self._stall_timeout_seconds, half),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
@@ -177,7 +195,10 @@ class RtspStream:
         try:
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            return self._translate(error, silent=False)
+            failure = self._translate(error, silent=False)
+            if failure.code == "refused":  # an open connection refuses nothing
+                return self._error("ended", "the connection broke off")
+            return failure
         # At its end FFmpeg hands out an empty packet to flush the decoder.
         if packet is None or packet.size == 0:
             return self._error("ended", "the camera closed the connection")
@@ -202,31 +223,34 @@ class RtspStream:
         )
 
     def _translate(self, error: Exception, silent: bool) -> SourceError:
-        """Say it in our words: FFmpeg's text holds the password.
-
-        Args:
-            error: As FFmpeg, PyAV or the socket raised it.
-            silent: Whether it came about when a time-out was due.
-        """
-        match error:
-            case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-                return self._error("unauthorised", "it wants another user name or password")
-            case av.error.HTTPNotFoundError():
-                return self._error("not_found", "the camera has no such stream")
-            case av.error.HTTPClientError() | av.error.HTTPError():
-                return self._error("refused", f"the camera refused ({type(error).__name__})")
-            case ConnectionRefusedError():
-                return self._error("refused", "nobody listens at that port")
-            case TimeoutError() | av.error.ExitError():
-                return self._error("timeout", f"silent for {self._stall_timeout_seconds:g} s")
-            case ConnectionError() | av.error.EOFError():
-                return self._error("ended", "the camera closed the connection")
-            case _ if silent:
-                return self._error("timeout", f"no answer in {self._stall_timeout_seconds / 2:g} s")
-            case OSError():
-                return self._error("refused", f"no way to the camera ({error.strerror})")
-        return self._error("codec", f"what it sends is not understood ({type(error).__name__})")
+        code, message = explain(error, silent, self._stall_timeout_seconds)
+        return self._error(code, message)
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         where = redact(self._address)
-        return SourceError(code, f"{where} over {self._transport}: {message}")
+        return SourceError(code, f"{where} {self._dialect.how}: {message}")
+
+
+class RtspStream(LiveStream):
+    """One RTSP connection."""
+
+    def __init__(
+        self, address: str, transport: Literal["tcp", "udp"], stall_timeout_seconds: float
+    ) -> None:
+        """Remember what to open.
+
+        Args:
+            address: "rtsp://[user:password@]host[:port]/path".
+            transport: "tcp" inside the control connection, "udp" beside it.
+            stall_timeout_seconds: Lost after so long without a picture, > 0.
+
+        Raises:
+            ValueError: the address has no valid host or port.
+        """
+        options = {
+            "protocol_whitelist": "rtsp,rtp,tcp,udp",
+            "rtsp_transport": transport,
+            "allowed_media_types": "video",
+        }
+        dialect = Dialect(f"over {transport}", options, host_and_port=host_and_port(address))
+        super().__init__(address, dialect, stall_timeout_seconds)

@@ -10,9 +10,11 @@ from typing import Self
 
 import av
 import av.container
+from av.video.stream import VideoStream
 
 from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
+from cameras.ffmpeg import fences
 from cameras.pacing import Pace, Pacer
 from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
 
@@ -32,6 +34,7 @@ class VideoFile:
             pace: "live" as its time stamps say, "fast" as the reader takes them.
         """
         self._path = path
+        self._where = str(path)
         self._pacer = Pacer(pace)
         self._opened = ExitStack()
         self._container: av.container.InputContainer | None = None
@@ -46,26 +49,16 @@ class VideoFile:
             SourceError: not_found, codec or corrupt.
         """
         av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
-        if not self._path.is_file():
-            raise self._error("not_found", "want a video file or a folder, found neither")
+        container = self._open()
+        if isinstance(container, SourceError):
+            raise container
+        self._container = self._opened.enter_context(container)
         try:
-            container = self._opened.enter_context(av.open(str(self._path)))
-            self._container = container
             self._info = self._inspect(container)
-            self._promised_seconds = _promised_seconds(container)
-        except av.error.PermissionError:
-            raise self._error("not_found", "it may not be read") from None
-        except av.error.EOFError:
-            self._opened.close()
-            raise self._error("corrupt", "it ends before its first picture") from None
-        except (av.error.InvalidDataError, av.error.OSError) as error:
-            self._opened.close()
-            raise self._error(
-                "corrupt", f"want a video file, got something unreadable ({error.strerror})"
-            ) from error
         except SourceError:
             self._opened.close()
             raise
+        self._promised_seconds = _promised_seconds(container)
         return self
 
     def __exit__(
@@ -86,7 +79,7 @@ class VideoFile:
             RuntimeError: it is not open.
         """
         if self._info is None:
-            raise RuntimeError(f"{self._path}: not open")
+            raise RuntimeError(f"{self._where}: not open")
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
@@ -114,15 +107,14 @@ class VideoFile:
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         if self._container is None:
-            raise RuntimeError(f"{self._path}: not open")
+            raise RuntimeError(f"{self._where}: not open")
         stream = self._container.streams.video[0]
         failures = 0
         packets = self._container.demux(stream)
         while True:
-            try:
-                packet = next(packets, None)
-            except (av.error.InvalidDataError, av.error.OSError) as error:
-                raise self._error("corrupt", f"it breaks off ({error.strerror})") from error
+            packet = self._read(packets)
+            if isinstance(packet, SourceError):
+                raise packet
             if packet is None:
                 return
             try:
@@ -140,6 +132,31 @@ class VideoFile:
             for frame in frames:
                 if isinstance(frame, av.VideoFrame):
                     yield frame
+
+    def _open(self) -> av.container.InputContainer | SourceError:
+        if not self._path.is_file():
+            return self._error("not_found", "want a video file or a folder, found neither")
+        try:
+            # Whole, so that no name is taken for the protocol that FFmpeg calls so.
+            return av.open(str(self._path.absolute()), options=fences("file"))
+        except av.error.PermissionError:
+            return self._error("not_found", "it may not be read")
+        except av.error.EOFError:
+            return self._error("corrupt", "it ends before its first picture")
+        except av.error.ArgumentError:
+            return self._error("codec", "want a file that holds its own pictures, got a playlist")
+        except (av.error.InvalidDataError, av.error.OSError) as error:
+            message = f"want a video file, got something unreadable ({error.strerror})"
+            return self._error("corrupt", message)
+
+    def _read(
+        self, packets: "Iterator[av.Packet[VideoStream]]"
+    ) -> "av.Packet[VideoStream] | SourceError | None":
+        """The error is a value, so that no chain leads to FFmpeg's, which has the address in it."""
+        try:
+            return next(packets, None)
+        except (av.error.FFmpegError, OSError) as error:
+            return self._error("corrupt", f"it breaks off ({error.strerror})")
 
     def _inspect(self, container: av.container.InputContainer) -> SourceInfo:
         if not container.streams.video:
@@ -160,7 +177,7 @@ class VideoFile:
         )
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
-        return SourceError(code, f"{self._path}: {message}", permanent=True)
+        return SourceError(code, f"{self._where}: {message}", permanent=True)
 
 
 def _promised_seconds(container: av.container.InputContainer) -> float:

@@ -12,6 +12,9 @@ from cameras.address import host_and_port, kind_of, redact
         ("synthetic:street?seed=3", "synthetic"),
         ("/videos/a clip: one.mp4", "path"),
         ("frames", "path"),
+        ("http://cam:s3cr@host/x.mp4", "http"),
+        ("HTTPS://host:8443/live", "http"),
+        ("webcam:0", "webcam"),
     ],
 )
 def test_kind(address: str, kind: str) -> None:
@@ -23,7 +26,9 @@ def test_kind(address: str, kind: str) -> None:
     [
         "",
         " ",
-        "http://cam:s3cr@host/x.mp4",
+        "ftp://cam:s3cr@host/x.mp4",
+        "http://cam:s3cr/t@host/x",
+        "http://cam:s3cr@:80/x",
         "rtsp://",
         "rtsp:///x",
         "rtsp://cam:s3cr/t@host/x",
@@ -40,12 +45,13 @@ def test_malformed_address_is_refused_without_its_password(address: str) -> None
 
 
 def test_unknown_scheme_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"rtsp://.*synthetic:.*got the scheme 'https'"):
-        kind_of("https://host/x.m3u8")
+    with pytest.raises(ValueError, match=r"rtsp://.*synthetic:.*got the scheme 'ftp'"):
+        kind_of("ftp://host/x.m3u8")
 
 
 def test_host_and_port() -> None:
     assert host_and_port("rtsp://u:p@camera.lan/x") == ("camera.lan", 554)
+    assert host_and_port("https://camera.lan/x") == ("camera.lan", 443)
     assert host_and_port("rtsp://u:p@q@[::1]:8554/x") == ("::1", 8554)
 
 

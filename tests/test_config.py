@@ -98,7 +98,7 @@ def test_each_mistake_names_line_key_got_and_wanted(
         ("{}", "cameras.a.source: missing"),
         ("", "cameras.a: got nothing, want a mapping"),
         ("{source: ''}", 'cameras.a.source: source address: want "rtsp://…"'),
-        ("{source: 'rtsp://:80/x'}", "cameras.a.source: RTSP address: want rtsp://"),
+        ("{source: 'rtsp://:80/x'}", "cameras.a.source: source address: want rtsp://"),
         ("{source: ftp://host/x}", "got the scheme 'ftp'"),
         ("{source: 'rtsps://host/x'}", "got the scheme 'rtsps'"),
         ("{source: 'synthetic:mall'}", "cameras.a.source: synthetic"),
@@ -191,9 +191,9 @@ def test_placeholder_without_value_or_with_another_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        f'"http://user:{PASSWORD}@host/x"',
-        '"http://user:{VEDETTE_PASSWORD}@host/x"',
-        f'"http://host/x?user=u&password={PASSWORD}"',
+        f'"ftp://user:{PASSWORD}@host/x"',
+        '"ftp://user:{VEDETTE_PASSWORD}@host/x"',
+        f'"ftp://host/x?user=u&password={PASSWORD}"',
         f'["rtsp://user:{PASSWORD}@host"]',
         f'{{url: "rtsp://u:{PASSWORD}@h", transport: "{{VEDETTE_PASSWORD}}"}}',
         f'"rtsp://user:{PASSWORD}@host" x',

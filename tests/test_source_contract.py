@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
+from http_camera import http_camera
 from makers import walking_box, write_images, write_video
 
 from cameras import Source, SourceError, SourceOptions, open_source
 from cameras.rtsp_server import Mount, RtspServer
+from cameras.rtsp_server.requests import Codec
 from cameras.video_file import VideoFile
 
 FAST = SourceOptions(pace="fast")
@@ -23,7 +26,15 @@ SIZE_HW = (48, 64)
 
 
 @pytest.fixture(
-    params=["video file", "folder of images", "synthetic", "rtsp over tcp", "rtsp over udp"]
+    params=[
+        "video file",
+        "folder of images",
+        "synthetic",
+        "http file",
+        "http motion jpeg",
+        "webcam",
+        *(f"rtsp {codec} over {way}" for codec in get_args(Codec) for way in ("tcp", "udp")),
+    ]
 )
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Source]]:
     """Opens a source of each kind, as often as wanted; a live one never ends."""
@@ -37,11 +48,21 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
         yield lambda: open_source(str(tmp_path), FAST)
     elif kind == "synthetic":
         yield lambda: open_source("synthetic:street?seed=3", FAST)
+    elif kind.startswith("http"):
+        write_video(clip, FRAMES)
+        with http_camera(tmp_path) as camera:
+            path = "clip.mp4" if kind == "http file" else "live"
+            yield lambda: open_source(camera.address(path), FAST)
+    elif kind == "webcam":
+        if not Path("/dev/video0").exists():
+            pytest.skip("there is no /dev/video0: the contract of a webcam is not tried")
+        yield lambda: open_source("webcam:0", FAST)
     else:
         write_video(clip, FRAMES)
+        codec: Codec = kind.split()[1]  # type: ignore[assignment]
         options = SourceOptions(transport="udp" if kind.endswith("udp") else "tcp")
         with RtspServer(
-            {"clip": Mount(lambda: VideoFile(clip, "live"), keyframe_seconds=0.2)}
+            {"clip": Mount(lambda: VideoFile(clip, "live"), codec, keyframe_seconds=0.2)}
         ) as server:
             yield lambda: open_source(server.address("clip"), options)
 

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from cameras import Picture, SourceOptions, open_source
-from cameras.address import kind_of
+from cameras.address import is_live
 from cameras.sampling import Sampler
 from models import SceneScorer
 from pipeline.cli.whole_file import whole_file
@@ -66,7 +66,7 @@ def replay(
     """
     name = Path(recording).stem
     for address in (recording, options.support):
-        if address is not None and kind_of(address) == "rtsp":
+        if address is not None and is_live(address):
             raise ValueError("replay: want a recording, got a camera; `vedette run` watches those")
     console = Console()
     scorer = SceneScorer.load(options.weights, options.device)

@@ -143,7 +143,7 @@ class Source(Section):
     """Where the frames of a camera come from; a plain string stands for its url."""
 
     url: str = Field(repr=False)
-    """rtsp:// URL, path of a video file, path of a folder of images, or synthetic:…"""
+    """rtsp://, http:// or https:// URL, webcam:N, path of a video or of images, or synthetic:…"""
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP media travels."""
     stall_timeout: Number = Field(default=10.0, gt=0)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 
-from cameras.address import kind_of
+from cameras.address import is_live
 from cameras.opening import open_source
 from cameras.options import SourceOptions
 from cameras.source import SourceError
@@ -44,7 +44,7 @@ def run(context: WorkerContext) -> None:
         raise ValueError(f"worker {context.spec.name}: want the name of a camera, got none")
     settings = context.spec.config.cameras[camera]
     run_info = context.spec.run
-    live = kind_of(settings.source.url) == "rtsp"
+    live = is_live(settings.source.url)
     policy = mailbox_policy(settings.source, live)
     progress, done, connection = None, None, context.incarnation
     if policy == "wait" and not live:
