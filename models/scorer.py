@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.adaptation import AdaptedScene, adapt, standardised_energy
+from models.adaptation import AdaptedScene, adapt, adapt_observation, standardised_energy
 from models.checkpoint import fingerprint, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
 from models.scene_model import Observation, SceneModel
+from models.support import Survey, outlyingness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +76,38 @@ class SceneScorer:
             ValueError: no clip, or another shape or type.
         """
         return adapt(self.model, support.to(self.device), self.model_id)
+
+    @torch.no_grad()
+    def survey(self, candidates: Tensor) -> Survey:
+        """Look at more clips than are wanted for a support, and tell which of them stand out.
+
+        Args:
+            candidates: uint8 (C, T, H, W, 3), RGB, in the order of time.
+
+        Raises:
+            ValueError: no clip, or another shape or type.
+        """
+        if candidates.shape[0] == 0:
+            raise ValueError("candidates: want at least 1 clip, got 0")
+        observation = self.model.observe(candidates.to(self.device))
+        size_hw = (candidates.shape[2], candidates.shape[3])
+        return Survey(observation, size_hw, tuple(outlyingness(self.model, observation)))
+
+    @torch.no_grad()
+    def adapt_surveyed(self, survey: Survey, places: Sequence[int]) -> AdaptedScene:
+        """Learn a scene from some of the clips of a survey; the network does not look again.
+
+        Args:
+            survey: Of this scorer.
+            places: Which clips, at least one.
+
+        Raises:
+            ValueError: no clip.
+        """
+        if not places:
+            raise ValueError("support: want at least 1 clip, got 0")
+        some = survey.observation[list(places)]
+        return adapt_observation(self.model, some, survey.size_hw, self.model_id)
 
     @torch.no_grad()
     def score(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> Scores:

@@ -35,7 +35,7 @@ def small_config(cameras: Sequence[str] | Mapping[str, object], **more: object) 
     return Config.model_validate(
         {
             "detect": {"fps": 10, "height": SIZE_HW[0], "width": SIZE_HW[1]},
-            "adapt": {"frames": 3, "interval": 0.2, "calibrate": 1.0},
+            "adapt": {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 1.0},
             "metrics": {"port": 0},
             "cameras": {name: {"source": source} for name, source in cameras.items()},
             **more,

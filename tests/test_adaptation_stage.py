@@ -9,6 +9,7 @@ from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.support import make_scene
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
 CLIP = np.zeros((5, 16, 24, 3), dtype=np.uint8)
@@ -35,7 +36,7 @@ def test_collects_one_clip_an_interval() -> None:
     assert [step.progress for step in steps if step] == ["1/3", "1/3", "1/3", "2/3", "2/3", ""]
     assert [step.state for step in steps if step] == ["collecting"] * 5 + ["fitting"]
     assert all(step is not None and step.energy is None for step in steps)
-    assert adaptation.support.shape == (3, *CLIP.shape)
+    assert adaptation.candidates.shape == (3, *CLIP.shape)
 
 
 def test_waits_for_a_full_clip() -> None:
@@ -65,7 +66,7 @@ def test_another_connection_goes_on_collecting() -> None:
 def test_no_more_is_taken_while_fitting() -> None:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0, 1.5, 2.0])
-    assert adaptation.support.shape[0] == 3
+    assert adaptation.candidates.shape[0] == 3
 
 
 def fitted(scene: AdaptedScene) -> Adaptation:
@@ -152,7 +153,7 @@ def test_no_energy_is_read_without_a_scene() -> None:
         Adaptation(SETTINGS).judge(0.0, 1.0)
 
 
-@pytest.mark.parametrize("wrong", [{"frames": 0}, {"interval_seconds": 0.0}])
+@pytest.mark.parametrize("wrong", [{"frames": 0}, {"interval_seconds": 0.0}, {"spare": -1}])
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"adapt\.\w+: want"):
         AdaptationSettings(**wrong)
@@ -171,7 +172,7 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
         clip = buffer.push(number / 10, pixels)
         judgement = adaptation.before(number / 10, clip, buffer.full)
         if adaptation.state == "fitting":
-            adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+            adaptation.fitted(make_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])

@@ -19,6 +19,7 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.support import make_scene
 from pipeline.transport.messages import FrameMessage
 from pipeline.transport.topics import private_socket_folder
 
@@ -32,7 +33,7 @@ def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[Judgement]:
         clip = buffer.push(frame.pts_seconds, frame.pixels)
         judgement = adaptation.before(frame.pts_seconds, clip, buffer.full)
         if adaptation.state == "fitting":
-            adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+            adaptation.fitted(make_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip)[None], [adaptation.scene])

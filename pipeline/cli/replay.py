@@ -23,6 +23,7 @@ from cameras.address import is_live
 from cameras.sampling import Sampler
 from models import SceneScorer
 from pipeline.cli.whole_file import whole_file
+from pipeline.config import Adapt
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
@@ -113,7 +114,7 @@ def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], N
 
 def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress) -> Adaptation:
     """As of a new camera, or with a scene made of the support that was named."""
-    settings = AdaptationSettings(frames=options.shots)
+    settings = AdaptationSettings(frames=options.shots, spare=Adapt().spare)
     if options.support is None:
         return Adaptation(settings)
     sampler = Sampler(options.frames_per_second)

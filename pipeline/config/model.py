@@ -77,6 +77,8 @@ class Adapt(Section):
     """Number of clips of the normal scene to adapt to (the shots of the method)."""
     interval: Number = Field(default=1.0, gt=0)
     """Seconds between two of these clips."""
+    spare: Count = Field(default=6, ge=0, le=256)
+    """Further clips looked at in the same time, so that those that stand out can be left out."""
     calibrate: Number = Field(default=60.0, ge=0)
     """Seconds of normal scene after the adaptation from which the threshold is refined."""
 

@@ -12,6 +12,7 @@ from cameras.sampling import Sampler, fit
 from models import SceneScorer
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.support import make_scene
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -60,7 +61,7 @@ def replay(
         if waiting is not None:
             yield ReplayedFrame(index, picture.pts_seconds, picture.pixels, waiting, None)
             if adaptation.state == "fitting":
-                adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+                adaptation.fitted(make_scene(scorer, adaptation))
             continue
         pending.append(_Pending(index, picture, clip))
         if len(pending) == batch_size:

@@ -5,10 +5,11 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
 
     waiting = adaptation.before(pts_seconds, clip, buffer.full)
     if adaptation.state == "fitting":
-        adaptation.fitted(scorer.adapt(torch.from_numpy(adaptation.support)))
+        adaptation.fitted(make_scene(scorer, adaptation))
     judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,9 +32,12 @@ class AdaptationSettings:
     frames: int = 10
     """Number K of support clips."""
     interval_seconds: float = 1.0
-    """Stream time between two support clips."""
+    """Stream time between two support clips, if nothing stands out among them."""
     calibrator: CalibratorSettings = field(default_factory=CalibratorSettings)
     """How its energies are read."""
+    spare: int = 0
+    """Number of further clips that are looked at in the same time: those that stand out are left
+    out of the support. 0: the first K clips are the support."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -45,6 +49,20 @@ class AdaptationSettings:
             raise ValueError(f"adapt.frames: want >= 1, got {self.frames}")
         if self.interval_seconds <= 0:
             raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
+        if self.spare < 0:
+            raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
+
+    @property
+    def candidates(self) -> int:
+        """Number of clips that the support is chosen from."""
+        return self.frames + self.spare
+
+    @property
+    def candidate_interval_seconds(self) -> float:
+        """Stream time between two candidates: as many more of them, as much closer together."""
+        if self.spare == 0:
+            return self.interval_seconds
+        return self.interval_seconds * max(1, self.frames - 1) / (self.candidates - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +71,7 @@ class Judgement:
 
     state: SceneState
     progress: str
-    """For people: "3/10" while collecting, "12/60 s" while calibrating, else empty."""
+    """For people: "3/16" while collecting, "12/60 s" while calibrating, else empty."""
     energy: float | None = None
     """As the model gave it."""
     score: float | None = None
@@ -63,7 +81,10 @@ class Judgement:
 
 
 class Adaptation:
-    """Decides when a support clip is taken, and when the scene is made; time is the stream's."""
+    """Decides when a candidate for the support is taken, and when the scene is made.
+
+    Time is that of the stream.
+    """
 
     def __init__(
         self,
@@ -80,8 +101,9 @@ class Adaptation:
                 calibration begins anew.
         """
         self._settings = settings
-        self._support: list[Clip] = []
-        self._last_support_seconds: float | None = None
+        self._candidates: list[Clip] = []
+        self._candidate_seconds: list[float] = []
+        self._last_candidate_seconds: float | None = None
         self._state: SceneState = "collecting"
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
@@ -94,9 +116,19 @@ class Adaptation:
         return self._state
 
     @property
-    def support(self) -> npt.NDArray[np.uint8]:
-        """The support clips so far, uint8 (k, T, H, W, 3); at least one must have been taken."""
-        return np.stack(self._support)
+    def settings(self) -> AdaptationSettings:
+        """How the scene is made."""
+        return self._settings
+
+    @property
+    def candidates(self) -> npt.NDArray[np.uint8]:
+        """The clips to choose the support from, uint8 (c, T, H, W, 3); at least one was taken."""
+        return np.stack(self._candidates)
+
+    @property
+    def candidate_seconds(self) -> Sequence[float]:
+        """When each of them was taken, rising; over a change of connection without the pause."""
+        return tuple(self._candidate_seconds)
 
     @property
     def scene(self) -> AdaptedScene | None:
@@ -110,7 +142,7 @@ class Adaptation:
 
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""
-        self._last_support_seconds = None
+        self._last_candidate_seconds = None
         if self._calibrator is not None:
             self._calibrator.connected()
 
@@ -125,23 +157,22 @@ class Adaptation:
 
         Returns:
             The judgement where there is no energy to be had. None: the clip wants one, and then
-            `judge`. When the state has become "fitting", the owner makes the scene of `support` and
-            calls `fitted`.
+            `judge`. When the state has become "fitting", the owner makes the scene of `candidates`
+            and calls `fitted`.
         """
         if self._scene is not None:
             # A clip that repeats its first frame shows a jump that never was: after a reconnection
             # or at the start of another pass it would be a false alarm.
             return None if full else Judgement(self._state, self._progress())
         if self._state == "collecting" and full and self._due(pts_seconds):
-            self._support.append(clip)
-            self._last_support_seconds = pts_seconds
-            if len(self._support) == self._settings.frames:
+            self._take(pts_seconds, clip)
+            if len(self._candidates) == self._settings.candidates:
                 self._state = "fitting"
         return Judgement(self._state, self._progress())
 
     def fitted(self, scene: AdaptedScene) -> None:
-        """Take the scene that was made of the support; the clips are let go."""
-        self._support.clear()
+        """Take the scene that was made of the candidates; the clips are let go."""
+        self._candidates.clear()
         self._begin(scene, provisional(scene.support_energies))
 
     def judge(self, pts_seconds: float, energy: float) -> Judgement:
@@ -168,15 +199,21 @@ class Adaptation:
         self._state = "ready" if self._calibrator.done else "calibrating"
 
     def _due(self, pts_seconds: float) -> bool:
-        last = self._last_support_seconds
-        return (
-            last is None
-            or pts_seconds - last >= self._settings.interval_seconds - _ROUNDING_SECONDS
-        )
+        last, interval = self._last_candidate_seconds, self._settings.candidate_interval_seconds
+        return last is None or pts_seconds - last >= interval - _ROUNDING_SECONDS
+
+    def _take(self, pts_seconds: float, clip: Clip) -> None:
+        last, step = self._last_candidate_seconds, self._settings.candidate_interval_seconds
+        if last is not None:
+            step = pts_seconds - last
+        before = self._candidate_seconds[-1] if self._candidate_seconds else 0.0
+        self._candidates.append(clip)
+        self._candidate_seconds.append(before + step)
+        self._last_candidate_seconds = pts_seconds
 
     def _progress(self) -> str:
         if self._state == "collecting":
-            return f"{len(self._support)}/{self._settings.frames}"
+            return f"{len(self._candidates)}/{self._settings.candidates}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
             return f"{self._calibrator.normal_seconds:.0f}/{wanted:.0f} s"

@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-import torch
-
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.support import make_scene
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
@@ -104,7 +103,7 @@ class SceneKeeper:
         while (fit := self._asked.get()) is not None:
             begin = time.monotonic()
             try:
-                fit.scene = self._scorer.adapt(torch.from_numpy(fit.adaptation.support))
+                fit.scene = make_scene(self._scorer, fit.adaptation, fit.camera)
             except Exception as error:
                 fit.failure = error
             fit.seconds = time.monotonic() - begin

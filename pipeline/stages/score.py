@@ -275,7 +275,7 @@ class ScoringWorker:
         reading = CalibratorSettings(
             adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
         )
-        return AdaptationSettings(adapt.frames, adapt.interval, reading)
+        return AdaptationSettings(adapt.frames, adapt.interval, reading, adapt.spare)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))
