@@ -1,11 +1,13 @@
 """Adapting to a scene: K normal clips in, everything that is particular to the scene out.
 
 No gradient step is taken. The dictionary is one forward pass (paper, section 3.2). Ours are the
-leave-one-out energies: what normal looks like to a dictionary that has not seen it.
+leave-one-out energies: what normal looks like to a dictionary that has not seen it. They are too
+high, for the others are one clip fewer than the scene will be watched with; what one clip fewer
+costs is measured by leaving out a second one, and taken off (the jackknife of Quenouille).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +17,8 @@ from models.scene_model import EnergyTerms, Observation, SceneModel
 
 _PRIOR_WEIGHT_MEAN = 1.0
 _PRIOR_WEIGHT_SPREAD = 5.0
+_FEWEST_FOR_BIAS = 3
+"""Support clips from which on a second one can be left out."""
 _STILLEST = -1.0
 """Least standardised motion of a frame, in spreads."""
 
@@ -29,7 +33,8 @@ class AdaptedScene:
     term_spread: Tensor
     """Their standard deviation, (terms,), leaning on the model's prior when K is small."""
     support_energies: tuple[float, ...]
-    """Energy of each support clip under the dictionary of the others; empty for K = 1."""
+    """Energy of each support clip under the dictionary of the others, less what their being one
+    fewer costs in the mean; empty for K = 1."""
     size_hw: tuple[int, int]
     """Size in pixels of the clips that the scene was made from."""
     shots: int
@@ -111,11 +116,20 @@ def adapt_observation(
 def _leave_one_out(
     model: SceneModel, support: Observation, dictionary: Dictionary
 ) -> list[EnergyTerms]:
-    """Terms of each clip under the atoms of all the others; none for a single clip."""
+    """Terms of each clip as if it were a new one; none for a single clip."""
     shots = support.features.shape[0]
     if shots == 1:
         return []
-    return [model.terms(support[[clip]], dictionary.without(clip)) for clip in range(shots)]
+    others = [dictionary.without(clip) for clip in range(shots)]
+    left_out = [model.terms(support[[clip]], others[clip]) for clip in range(shots)]
+    if shots < _FEWEST_FOR_BIAS:
+        return left_out
+    further = [
+        model.terms(support[[clip]], others[clip].without((clip + shots // 2) % shots)).frames
+        for clip in range(shots)
+    ]
+    one_fewer = torch.cat(further).mean(0) - torch.cat([t.frames for t in left_out]).mean(0)
+    return [replace(terms, frames=terms.frames - one_fewer) for terms in left_out]
 
 
 def _term_statistics(model: SceneModel, left_out: list[EnergyTerms]) -> tuple[Tensor, Tensor]:
