@@ -10,7 +10,12 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models import SceneScorer
+
+CLIP_HW = (64, 80)
+"""Size of the clips of `make_clips`."""
 
 
 def walking_box(frames: int, size_hw: tuple[int, int] = (48, 64)) -> Iterator[np.ndarray]:
@@ -73,3 +78,17 @@ def write_images(folder: Path, pictures: Iterable[np.ndarray], suffix: str = "pn
     for number, picture in enumerate(pictures, start=1):
         path = folder / f"{number:03}.{suffix}"
         assert cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def make_clips(count: int, length: int, seed: int, intruder: bool = False) -> "Tensor":
+    """A still textured scene with noise; the intruder is a bright box that moves through."""
+    import torch
+
+    random = torch.Generator().manual_seed(seed)
+    scene = torch.randint(40, 120, (1, 1, *CLIP_HW, 3), generator=torch.Generator().manual_seed(7))
+    noise = torch.randint(-4, 5, (count, length, *CLIP_HW, 3), generator=random)
+    clips = scene + noise
+    if intruder:
+        for number in range(length):
+            clips[:, number, 20:44, 10 + 6 * number : 34 + 6 * number] = 230
+    return clips.clamp(0, 255).to(torch.uint8)

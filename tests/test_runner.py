@@ -24,6 +24,7 @@ from pipeline.cli.evaluate import evaluate as command
 from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
+from pipeline.evaluation.beginnings import adapt_begun
 from pipeline.evaluation.html_report import html_report
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.report import protocol, to_json
@@ -110,7 +111,7 @@ def test_same_seeds_give_the_same_energies(
 
 def test_scores_are_causal(dataset: Dataset, scorer: SceneScorer, tmp_path: Path) -> None:
     (support,) = draw_supports([read_frames(dataset.train[0])], scorer.config, 2, [0], "Train001")
-    scenes = [scorer.adapt(torch.from_numpy(support))]
+    scenes = [adapt_begun(scorer, torch.from_numpy(support))]
     whole = dataset.test[0]
     assert whole.labels is not None
     for name in ("001", "002", "003", "004", "005", "006", "007", "008", "009"):

@@ -6,25 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from makers import CLIP_HW, make_clips
 from torch import Tensor
 
 from models import CheckpointError, SceneScorer
 from models.adaptation import AdaptedScene
 from models.checkpoint import load_checkpoint, save_checkpoint
-
-SIZE = (64, 80)
-
-
-def make_clips(count: int, length: int, seed: int, intruder: bool = False) -> Tensor:
-    """A still textured scene with noise; the intruder is a bright box that moves through."""
-    random = torch.Generator().manual_seed(seed)
-    scene = torch.randint(40, 120, (1, 1, *SIZE, 3), generator=torch.Generator().manual_seed(7))
-    noise = torch.randint(-4, 5, (count, length, *SIZE, 3), generator=random)
-    clips = scene + noise
-    if intruder:
-        for number in range(length):
-            clips[:, number, 20:44, 10 + 6 * number : 34 + 6 * number] = 230
-    return clips.clamp(0, 255).to(torch.uint8)
 
 
 @pytest.fixture(params=["vedette", "paper", "paper-5"])
@@ -101,7 +88,7 @@ def test_gradient_heatmap_agrees_with_finite_differences() -> None:
     scene = scorer.adapt(make_clips(3, 5, seed=1))
     clip = make_clips(1, 5, seed=3, intruder=True)[0]
     heat = scorer.pixel_heatmap(clip, scene)
-    assert heat.shape == SIZE
+    assert heat.shape == CLIP_HW
     # In float64, since the sum over all cells drowns so small a change in float32.
     scorer.model.double()
     names = ("own", "shared", "mean", "step")
@@ -116,7 +103,7 @@ def test_gradient_heatmap_agrees_with_finite_differences() -> None:
             features = scorer.model.backbone(motion_input(moved))
             return float(residual_energy(features, dictionary, scorer.config).sum())
 
-    y, x = divmod(int(heat.argmax()), SIZE[1])
+    y, x = divmod(int(heat.argmax()), CLIP_HW[1])
     slope = (energy(1e-7, y, x) - energy(-1e-7, y, x)) / 2e-7
     assert abs(slope) == pytest.approx(float(heat[y, x]), rel=0.01)
 

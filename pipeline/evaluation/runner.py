@@ -7,11 +7,12 @@ import torch
 from rich.progress import Progress, TaskID
 
 from cameras import Picture
-from models import AdaptedScene, SceneScorer
+from models import SceneScorer
 from pipeline.datasets.layout import Dataset, DatasetClip, Scene
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
 from pipeline.evaluation.baselines import constant, frame_index
+from pipeline.evaluation.beginnings import BegunScene, adapt_begun
 from pipeline.evaluation.localisation import localise
 from pipeline.evaluation.results import (
     Alarms,
@@ -58,7 +59,7 @@ def evaluate(
     for scene in scenes:
         adapted = []
         for support in _supports(dataset, scene, scorer, options, progress, reading):
-            adapted.append(scorer.adapt(torch.from_numpy(support)))
+            adapted.append(adapt_begun(scorer, torch.from_numpy(support)))
             progress.advance(adapting)
         scoring_started = time.monotonic()
         scored += _scored(scene.test, scorer, adapted, options, progress, scoring)
@@ -143,7 +144,7 @@ def _announced(
 def _scored(
     clips: Sequence[DatasetClip],
     scorer: SceneScorer,
-    adapted: Sequence[AdaptedScene],
+    adapted: Sequence[BegunScene],
     options: EvaluationOptions,
     progress: Progress,
     task: TaskID,

@@ -1,8 +1,7 @@
 """Scoring every frame of a test clip causally, as a camera would, in the scenes of all draws.
 
-The first frames of a video have no past: a clip that repeats its first frame shows life standing
-still, which no camera ever saw. A live camera gets no energy for them; here every frame must have
-one, so they count as typical (energy 0), whatever they show.
+Every frame gets an energy, the first ones of a video by what little past they have (see
+`beginnings`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,10 +15,11 @@ import torch
 
 from cameras import Picture
 from cameras.sampling import fit
-from models import AdaptedScene, SceneScorer
+from models import SceneScorer
 from pipeline.datasets.layout import DatasetClip, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.baselines import FrameDifference
+from pipeline.evaluation.beginnings import BegunScene, score_begun
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
@@ -58,7 +58,7 @@ class _Gathered:
 def score_clip(
     clip: DatasetClip,
     scorer: SceneScorer,
-    scenes: Sequence[AdaptedScene],
+    scenes: Sequence[BegunScene],
     batch_size: int,
     on_scored: Callable[[int], None],
 ) -> ClipScores:
@@ -80,15 +80,15 @@ def score_clip(
     difference = FrameDifference()
     seen = _Gathered([[] for _ in scenes], [[] for _ in scenes], [], [], [])
     for frames in batched(read_frames(clip), batch_size):
-        pushed, whole = [], []
+        pushed, pasts = [], []
         for frame in frames:
             pushed.append(buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)))
-            whole.append(buffer.full or clip.still)
-        clips, lived = np.stack(pushed), torch.tensor(whole)
+            pasts.append(buffer.past)
+        clips = np.stack(pushed)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
-        for number, scores in enumerate(scorer.score_in_each(torch.from_numpy(clips), scenes)):
-            energies = torch.where(lived, scores.energies, 0.0)
-            maps = torch.where(lived[:, None, None], scores.maps, 0.0).numpy()
+        scored = score_begun(scorer, torch.from_numpy(clips), pasts, scenes)
+        for number, scores in enumerate(scored):
+            energies, maps = scores.energies, scores.maps.numpy()
             seen.energies[number].append(energies.numpy().astype(np.float64))
             if clip.masks is not None:
                 seen.maps[number].append(in_half_precision(maps))

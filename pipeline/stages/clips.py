@@ -50,7 +50,15 @@ class ClipBuffer:
     @property
     def full(self) -> bool:
         """Whether the newest clip needed no repetition of the earliest frame."""
-        return bool(self._past) and self._past[0].pts_seconds <= self._wanted(self._length - 1)
+        return bool(self._past) and self.past == self._length - 1
+
+    @property
+    def past(self) -> int:
+        """How many frames of the newest clip before its newest needed no repetition."""
+        if not self._past:
+            return 0
+        earliest = self._past[0].pts_seconds
+        return sum(earliest <= self._wanted(back) for back in range(1, self._length))
 
     def reset(self) -> None:
         """Forget everything: another connection begins, and its time is another one."""

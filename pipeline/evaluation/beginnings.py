@@ -1,0 +1,89 @@
+"""Judging the first frames of a video, which have too little past for a whole clip (ours).
+
+A clip that repeats its first frame shows life standing still, which no camera ever saw: in a scene
+that was learned from moving clips it looks more out of place than anything. A live camera waits the
+few frames until there is a whole clip. An evaluation must score every frame; so here a frame with
+p frames before it is judged in a scene whose support was cut to p frames before the newest, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models import AdaptedScene, SceneScorer, Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BegunScene:
+    """One scene, once for every length of past."""
+
+    by_past: tuple[AdaptedScene, ...]
+    """Made from clips cut to 0, 1 … T - 1 frames before the newest."""
+    offsets: tuple[float, ...]
+    """What is added to the energies of each, so that typical is the same for all."""
+
+
+def adapt_begun(scorer: SceneScorer, support: Tensor) -> BegunScene:
+    """Learn a scene for every length of past.
+
+    Args:
+        scorer: The model.
+        support: uint8 (K, T, H, W, 3), RGB.
+
+    Raises:
+        ValueError: as `SceneScorer.adapt`.
+    """
+    length = support.shape[1]
+    scenes = [scorer.adapt(cut(support, [past] * len(support))) for past in range(length)]
+    typical = [median(scene.support_energies or [0.0]) for scene in scenes]
+    return BegunScene(tuple(scenes), tuple(typical[-1] - one for one in typical))
+
+
+def cut(clips: Tensor, pasts: Sequence[int]) -> Tensor:
+    """Clips as if they had begun later: the earliest of the frames that are left is repeated.
+
+    Args:
+        clips: (B, T, …), oldest first.
+        pasts: For each clip how many frames before the newest are left.
+    """
+    length = clips.shape[1]
+    ages = torch.arange(length - 1, -1, -1)
+    return torch.stack(
+        [clip[length - 1 - ages.clamp(max=past)] for clip, past in zip(clips, pasts, strict=True)]
+    )
+
+
+def score_begun(
+    scorer: SceneScorer, clips: Tensor, pasts: Sequence[int], scenes: Sequence[BegunScene]
+) -> list[Scores]:
+    """Score clips, each by the past that it has, in every scene.
+
+    Args:
+        scorer: The model.
+        clips: uint8 (B, T, H, W, 3), RGB.
+        pasts: Of each clip, 0 … T - 1.
+        scenes: Any number.
+
+    Returns:
+        For each scene the scores of all clips.
+    """
+    clips = cut(clips, pasts)
+    kinds = np.array(pasts)
+    parts: list[list[tuple[npt.NDArray[np.intp], Scores]]] = [[] for _ in scenes]
+    for past in sorted(set(pasts)):
+        places = np.flatnonzero(kinds == past)
+        found = scorer.score_in_each(clips[places], [scene.by_past[past] for scene in scenes])
+        for part, scene, scores in zip(parts, scenes, found, strict=True):
+            part.append((places, Scores(scores.energies + scene.offsets[past], scores.maps)))
+    return [_in_order(part) for part in parts]
+
+
+def _in_order(parts: list[tuple[npt.NDArray[np.intp], Scores]]) -> Scores:
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    energies = torch.cat([scores.energies for _, scores in parts])[order]
+    return Scores(energies, torch.cat([scores.maps for _, scores in parts])[order])
