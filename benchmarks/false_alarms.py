@@ -1,104 +1,186 @@
 """Realised against asked false alarms on normal life: how honest the dial is.
 
     python benchmarks/false_alarms.py --streets 4 --minutes 20
-    python benchmarks/false_alarms.py --streets 0 NORMAL_VIDEO …
+    python benchmarks/false_alarms.py --videos SCENES UCSDped2/Train --hours 2
 
-Each recording is adapted to and calibrated on as a new camera is, then watched to its end. All of
-it is normal, so every event is a false alarm. Made streets are drawn as long as wanted.
+Each scene is adapted to and calibrated on as a new camera is, then watched. All of it is normal, so
+every event is a false alarm. Made streets are drawn as long as wanted; videos that are short are
+gone through again, and the tables say how much of what was watched was new.
 """
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from json import dumps
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 from rich.table import Table
 
-from cameras import Picture, SourceOptions, open_source
-from models import SceneScorer
-from models.calibration import provisional
-from models.calibrator import Calibrator, CalibratorSettings
-from pipeline.alerts.events import EventSettings, EventTracker, Sample
-from pipeline.evaluation.replay import replay
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from cameras.source import SourceError
+from models import CheckpointError, SceneScorer
+from models.calibrator import CalibratorSettings
+from pipeline.datasets.layout import DatasetError
+from pipeline.evaluation.watching import (
+    Realised,
+    Watched,
+    count_false_alarms,
+    normal_videos,
+    watch,
+)
 
 ASKED = (1.0, 24.0, 240.0, 1440.0)
-FAST = SourceOptions(pace="fast")
-CAMERA = "bench"
-
-
-@dataclass(frozen=True)
-class Watched:
-    """The energies of one recording after its adaptation."""
-
-    support_energies: tuple[float, ...]
-    times: list[float]
-    energies: list[float]
+FIRST_STREET = 100
+STREETS = 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recordings", nargs="*", type=Path, help="normal video")
-    parser.add_argument("--weights", default="vedette", help="shipped name or path")
-    parser.add_argument("--streets", type=int, default=4, help="made streets besides")
-    parser.add_argument("--minutes", type=float, default=20.0, help="length of a street")
-    parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
-    options = parser.parse_args()
-    scorer = SceneScorer.load(options.weights)
-    streets = [
-        f"synthetic:street?seed={100 + number}&fps=10&seconds={options.minutes * 60:g}"
-        for number in range(options.streets)
-    ]
-    console = Console()
+    options = _arguments()
+    console = Console(width=None if os.isatty(1) else 140)
+    try:
+        scorer = SceneScorer.load(options.weights)
+        addresses = normal_videos(options.videos)
+        for number in range(options.streets):
+            seed, swell = (
+                FIRST_STREET + number,
+                f"&swell={options.swell:g}" if options.swell else "",
+            )
+            address = f"synthetic:street?seed={seed}&fps=10&seconds={options.minutes * 60:g}"
+            addresses[f"street {seed}"] = [address + swell]
+        watched = watch_all(addresses, scorer, console)
+    except (CheckpointError, DatasetError, SourceError, ValueError) as error:
+        raise SystemExit(f"false_alarms: {error}") from error
+    if not watched:
+        raise SystemExit("false_alarms: no video was long enough to be watched")
+    each = options.hours * 3600 / len(watched) if options.videos else 0.0
+    found = {
+        asked: [
+            count_false_alarms(
+                one, CalibratorSettings(options.calibrate, alarms_per_day=asked), each
+            )
+            for one in watched
+        ]
+        for asked in ASKED
+    }
+    names = [one.name for one in watched]
+    print_totals(found, names, console)
+    print_scenes(found, watched, console)
+    if options.json is not None:
+        rows = {
+            f"{asked:g}": dict(zip(names, map(asdict, results), strict=True))
+            for asked, results in found.items()
+        }
+        options.json.write_text(dumps(rows, indent=1) + "\n")
+
+
+def watch_all(
+    addresses: dict[str, list[str]], scorer: SceneScorer, console: Console
+) -> list[Watched]:
+    """Every scene that is long enough; the others are named."""
     watched = []
-    with Progress(console=console) as progress:
-        for address in [*streets, *options.recordings]:
-            task = progress.add_task(str(address)[-40:], total=None)
-            with open_source(str(address), FAST) as source:
-                watched.append(watch(source, scorer, progress, task))
-    table = Table("asked a day", "hours watched", "events", "realised a day")
-    for asked in ASKED:
-        settings = CalibratorSettings(options.calibrate, alarms_per_day=asked)
-        results = [count_events(one, settings) for one in watched]
-        events, seconds = (sum(column) for column in zip(*results, strict=True))
-        rate = events / seconds * 86_400
-        table.add_row(f"{asked:g}", f"{seconds / 3600:.2f}", str(events), f"{rate:.0f}")
+    with Progress(console=console, transient=True) as progress:
+        for name, recordings in addresses.items():
+            task = progress.add_task(name[-40:], total=None)
+            advance = lambda task=task: progress.advance(task)  # noqa: E731
+            try:
+                watched.append(watch(name, recordings, scorer, on_frame=advance))
+            except DatasetError as error:
+                console.print(f"left out: {error}")
+            progress.remove_task(task)
+    return watched
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All scenes together."""
+
+    events: int
+    watched_seconds: float
+    new_seconds: float
+    expected: float
+    """Events that were asked for in that time."""
+    worst: str
+    """Scene with the most false alarms a day."""
+
+
+def total(asked: float, results: Sequence[Realised], names: Sequence[str]) -> Total:
+    """Sum up the scenes."""
+    seconds = sum(one.watched_seconds for one in results)
+    worst = max(range(len(results)), key=lambda number: results[number].per_day)
+    return Total(
+        events=sum(one.events for one in results),
+        watched_seconds=seconds,
+        new_seconds=sum(one.new_seconds for one in results),
+        expected=asked * seconds / 86_400,
+        worst=f"{names[worst]}, {results[worst].per_day:,.0f}" if results[worst].events else "–",
+    )
+
+
+def print_totals(
+    found: dict[float, list[Realised]], names: Sequence[str], console: Console
+) -> None:
+    """One row for each rate that was asked for."""
+    table = Table(
+        "asked a day", "realised a day", "events", "expected", "hours watched", "distinct",
+        "repeated", "worst scene, a day", title="False alarms of all scenes", title_justify="left",
+    )  # fmt: skip
+    for asked, results in found.items():
+        row = total(asked, results, names)
+        realised = row.events / row.watched_seconds * 86_400 if row.watched_seconds else 0.0
+        hours, new = row.watched_seconds / 3600, row.new_seconds / 3600
+        table.add_row(
+            f"{asked:g}", f"{realised:,.0f}", str(row.events), f"{row.expected:.2f}",
+            f"{hours:.2f}", f"{new:.2f}", f"{hours - new:.2f}", row.worst,
+        )  # fmt: skip
+    console.print(table)
+    first = next(iter(found.values()))
+    hours = sum(one.watched_seconds for one in first) / 3600
+    new = sum(one.new_seconds for one in first) / 3600
+    console.print(
+        f"Of {hours:.2f} h watched after the calibrations {new:.2f} h are distinct video and "
+        f"{hours - new:.2f} h the same video again: what is rare in it comes round as often as it "
+        "is repeated, and what is not in it never comes."
+    )
+
+
+def print_scenes(
+    found: dict[float, list[Realised]], watched: Sequence[Watched], console: Console
+) -> None:
+    """One row a scene."""
+    headings = [f"at {asked:g}" for asked in found]
+    table = Table(
+        "scene", "video, s", "watched, s", "distinct, s", *headings,
+        title="Events of each scene at the rates asked for", title_justify="left",
+    )  # fmt: skip
+    for one, *results in zip(watched, *found.values(), strict=True):
+        first = results[0]
+        seconds = (one.video_seconds, first.watched_seconds, first.new_seconds)
+        events = [str(result.events) for result in results]
+        table.add_row(one.name, *(f"{some:.0f}" for some in seconds), *events)
     console.print(table)
 
 
-def watch(
-    pictures: Iterable[Picture], scorer: SceneScorer, progress: Progress, task: TaskID
-) -> Watched:
-    """Adapt to a recording, and score it to its end."""
-    adaptation = Adaptation(AdaptationSettings(calibrator=CalibratorSettings(0)))
-    times, energies = [], []
-    for frame in replay(pictures, scorer, adaptation, 10.0):
-        progress.advance(task)
-        if frame.judgement.energy is not None:
-            times.append(frame.pts_seconds)
-            energies.append(frame.judgement.energy)
-    assert adaptation.scene is not None
-    return Watched(adaptation.scene.support_energies, times, energies)
-
-
-def count_events(watched: Watched, settings: CalibratorSettings) -> tuple[int, float]:
-    """Events told after the calibration, and the seconds in which they came."""
-    calibrator = Calibrator(settings, provisional(watched.support_energies))
-    tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
-    events, ready_at = 0, None
-    for index, (time, energy) in enumerate(zip(watched.times, watched.energies, strict=True)):
-        ready = calibrator.done
-        score = calibrator.read(time, energy).score
-        if not ready:
-            continue
-        ready_at = time if ready_at is None else ready_at
-        changes = tracker.update(Sample(CAMERA, 1, index, time, time, score, "ready"))
-        events += sum(change.kind == "new" for change in changes)
-    return events, 0.0 if ready_at is None else watched.times[-1] - ready_at
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--videos", nargs="+", type=Path, default=[], metavar="PATH",
+        help="normal video: files, folders of them or of images, folders of scenes",
+    )  # fmt: skip
+    parser.add_argument("--hours", type=float, default=1.0, help="to be watched of the videos")
+    parser.add_argument("--weights", default="vedette", help="shipped name or path")
+    parser.add_argument("--streets", type=int, help=f"made streets (0 with videos, else {STREETS})")
+    parser.add_argument("--minutes", type=float, default=20.0, help="length of a street")
+    parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
+    parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.streets is None:
+        options.streets = 0 if options.videos else STREETS
+    return options
 
 
 if __name__ == "__main__":

@@ -1,0 +1,208 @@
+"""Normal video watched as a live camera is: adapted to, calibrated on, then every event is false.
+
+A short video is gone through again and again, and what is counted says how much of it was new:
+repeated video shows what the threshold does to life that it knows, and nothing about other life.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count, cycle
+from pathlib import Path
+
+from cameras import SourceOptions, open_source
+from cameras.frame_directory import SUFFIXES
+from models import SceneScorer
+from models.calibration import provisional
+from models.calibrator import Calibrator, CalibratorSettings
+from pipeline.alerts.events import EventSettings, EventTracker, Sample
+from pipeline.datasets.layout import DatasetError
+from pipeline.datasets.scenes import VIDEO_SUFFIXES
+from pipeline.evaluation.replay import replay
+from pipeline.stages.adapt import Adaptation, AdaptationSettings
+
+FRAMES_PER_SECOND = 10.0
+_FAST = SourceOptions(pace="fast")
+_STEP_SECONDS = 1 / FRAMES_PER_SECOND
+_SUPPORT_SHARE = 1 / 3
+_PATIENCE = 10.0
+"""So many times longer than wanted a scene is watched that never finishes its calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One uninterrupted stretch of scored frames."""
+
+    times: tuple[float, ...]
+    """Rising, seconds of its own."""
+    energies: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a scene's normal video gave after its adaptation."""
+
+    name: str
+    support_energies: tuple[float, ...]
+    parts: tuple[Part, ...]
+    """In order; what the support was taken from is not among them."""
+    video_seconds: float
+    """Length of the whole video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """False alarms of one scene."""
+
+    events: int
+    watched_seconds: float
+    """After the calibration."""
+    new_seconds: float
+    """Of these, video that was seen for the first time."""
+
+    @property
+    def per_day(self) -> float:
+        """Events in 24 h of watching; 0 where nothing was watched."""
+        return self.events / self.watched_seconds * 86_400 if self.watched_seconds else 0.0
+
+
+def normal_videos(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Scenes and their recordings, as addresses.
+
+    Args:
+        paths: Each a video file; a folder of images; a folder of such folders or of video files,
+            which are recordings of one camera; or a folder of scenes, each of them such a folder of
+            video files.
+
+    Raises:
+        DatasetError: there is no video in a path, or two scenes have one name.
+    """
+    scenes: dict[str, list[str]] = {}
+    for path in paths:
+        for name, recordings in _scenes_in(path).items():
+            if name in scenes:
+                raise DatasetError(f"{path}: want scenes of different names, got {name} twice")
+            scenes[name] = [str(recording) for recording in recordings]
+    return scenes
+
+
+def _scenes_in(path: Path) -> dict[str, list[Path]]:
+    if path.is_file():
+        return {path.stem: [path]}
+    if not path.is_dir():
+        raise DatasetError(f"{path}: want a video or a folder of videos, got nothing")
+    inside = sorted(path.iterdir())
+    if any(one.suffix.lower() in SUFFIXES for one in inside):
+        return {path.name: [path]}
+    if videos := [one for one in inside if one.suffix.lower() in VIDEO_SUFFIXES]:
+        return {path.name: videos}
+    scenes: dict[str, list[Path]] = {}
+    images: list[Path] = []
+    for folder in (one for one in inside if one.is_dir()):
+        files = sorted(folder.iterdir())
+        if any(file.suffix.lower() in SUFFIXES for file in files):
+            images.append(folder)
+        elif videos := [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]:
+            scenes[folder.name] = videos
+    if images:  # as UCSD's Train: one camera, a folder a recording
+        name = path.parent.name if path.name.lower() == "train" else path.name
+        scenes[name] = images
+    if not scenes:
+        raise DatasetError(f"{path}: want videos or folders of images in it, found none")
+    return scenes
+
+
+def watch(
+    name: str,
+    recordings: Sequence[str],
+    scorer: SceneScorer,
+    shots: int = 10,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Watched:
+    """Adapt to a scene's first normal clips, and score the rest, once.
+
+    The support is taken one clip a second; closer together where it would need more than a third of
+    the video.
+
+    Args:
+        name: Of the scene.
+        recordings: Addresses.
+        scorer: The model.
+        shots: K.
+        on_frame: Called after each frame.
+
+    Raises:
+        DatasetError: the video is too short for a support.
+        SourceError: a recording cannot be decoded.
+    """
+    seconds = sum(map(_length_seconds, recordings))
+    interval = min(1.0, seconds * _SUPPORT_SHARE / shots)
+    settings = AdaptationSettings(
+        shots, max(interval, _STEP_SECONDS), calibrator=CalibratorSettings(0)
+    )
+    adaptation = Adaptation(settings)
+    parts = []
+    for recording in recordings:
+        times, energies = [], []
+        adaptation.connected()
+        with open_source(recording, _FAST) as source:
+            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND):
+                on_frame()
+                if frame.judgement.energy is not None:
+                    times.append(frame.pts_seconds)
+                    energies.append(frame.judgement.energy)
+        if times:
+            parts.append(Part(tuple(times), tuple(energies)))
+    if adaptation.scene is None or not parts:
+        raise DatasetError(
+            f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
+        )
+    return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
+
+
+def count_false_alarms(
+    watched: Watched, settings: CalibratorSettings, seconds: float = 0.0
+) -> Realised:
+    """Calibrate as a camera does, then count the events that are told.
+
+    The video is gone through once, and then again until enough was watched; what the calibration
+    needed is not watched. A seam between recordings is another connection.
+
+    Args:
+        watched: The scene.
+        settings: How energies are read; the alarms that are asked for.
+        seconds: How much is to be watched after the calibration; 0: the video once.
+    """
+    calibrator = Calibrator(settings, provisional(watched.support_energies))
+    tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
+    events, counted, new, clock = 0, 0.0, 0.0, 0.0
+    limit = _PATIENCE * (settings.calibrate_seconds + seconds)
+    for connection, part in zip(count(), cycle(watched.parts), strict=False):
+        again = connection >= len(watched.parts)
+        if again and (counted >= seconds or clock > limit):
+            break
+        calibrator.connected()
+        before = None
+        for index, (time, energy) in enumerate(zip(part.times, part.energies, strict=True)):
+            if again and counted >= seconds:
+                break
+            step = _STEP_SECONDS if before is None else time - before
+            before, clock = time, clock + step
+            ready = calibrator.done
+            score = calibrator.read(time, energy).score
+            if not ready:
+                continue
+            counted += step
+            new += 0.0 if again else step
+            sample = Sample(watched.name, connection, index, time, clock, score, "ready")
+            events += sum(change.kind == "new" for change in tracker.update(sample))
+    return Realised(events, counted, new)
+
+
+def _length_seconds(recording: str) -> float:
+    """From the first picture to the last, and one step."""
+    with open_source(recording, _FAST) as source:
+        info = source.info
+        if info.frame_count is not None and info.frames_per_second:
+            return info.frame_count / info.frames_per_second
+        times = [picture.pts_seconds for picture in source]
+    return times[-1] - times[0] + _STEP_SECONDS if times else 0.0
