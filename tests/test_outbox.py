@@ -1,0 +1,201 @@
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox, OutboxError
+
+SINK = "webhook:office"
+
+
+def letter(
+    event: str, kind: Kind, revision: int, sink: str = SINK, body: str = "{}", at: float = 1000.0
+) -> Letter:
+    return Letter(sink, f"{event}:{kind}:{revision}", event, kind, revision, body, at)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "outbox.sqlite", Bounds()) as it:
+        yield it
+
+
+def drained(outbox: Outbox, sink: str = SINK) -> list[str]:
+    keys = []
+    while (message := outbox.oldest(sink)) is not None:
+        keys.append(message.key)
+        outbox.delivered(message)
+    return keys
+
+
+def test_messages_leave_in_order_and_per_sink(outbox: Outbox) -> None:
+    for message in (letter("a", "new", 3), letter("b", "new", 1), letter("a", "end", 9)):
+        outbox.put(message)
+    outbox.put(letter("c", "new", 2, sink="mqtt"))
+    assert drained(outbox) == ["a:new:3", "b:new:1", "a:end:9"]
+    assert drained(outbox, "mqtt") == ["c:new:2"]
+
+
+def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
+    message = letter("door-7-10", "update", 12, body='{"peak": 1.5, "text": "ü"}')
+    outbox.put(message)
+    got = outbox.oldest(SINK)
+    assert got is not None
+    assert got.number > 0
+    assert got == Letter(
+        message.sink, message.key, "door-7-10", "update", 12, message.body, 1000.0, got.number
+    )
+
+
+def test_updates_coalesce_to_the_newest_and_the_end_ends_them(outbox: Outbox) -> None:
+    outbox.put(letter("a", "new", 1))
+    outbox.put(letter("a", "update", 2))
+    outbox.put(letter("b", "new", 1))
+    outbox.put(letter("a", "update", 5))
+    assert outbox.backlog(SINK).messages == 3
+    outbox.put(letter("b", "update", 2))
+    outbox.put(letter("b", "end", 2))
+    assert drained(outbox) == ["a:new:1", "a:update:5", "b:new:1", "b:end:2"]
+
+
+def test_an_update_that_is_on_its_way_does_not_take_its_successor_along(outbox: Outbox) -> None:
+    outbox.put(letter("a", "update", 2))
+    on_its_way = outbox.oldest(SINK)
+    assert on_its_way is not None
+    outbox.put(letter("a", "update", 3))
+    outbox.delivered(on_its_way)
+    assert drained(outbox) == ["a:update:3"]
+
+
+def test_repetitions_are_known_even_after_delivery(outbox: Outbox, tmp_path: Path) -> None:
+    course = [letter("a", "new", 1), letter("a", "update", 4), letter("a", "end", 4)]
+    for message in course:
+        outbox.put(message)
+        outbox.put(message)
+    assert drained(outbox) == ["a:new:1", "a:end:4"]
+    for message in course:
+        outbox.put(message)
+    assert drained(outbox) == []
+    with Outbox(tmp_path / "outbox.sqlite", Bounds()) as another:
+        for message in course:
+            another.put(message)
+        assert drained(another) == []
+
+
+def test_bounds_drop_the_dead_first_then_updates_then_the_oldest(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", Bounds(messages=3)) as outbox:
+        outbox.put(letter("a", "new", 1))
+        outbox.put(letter("b", "update", 1))
+        outbox.put(letter("c", "new", 1))
+        first = outbox.oldest(SINK)
+        assert first is not None
+        outbox.refused(first, "HTTP 410")
+        assert outbox.put(letter("d", "new", 1)) == {}  # the dead one went
+        assert outbox.put(letter("e", "new", 1)) == {"count": 1}
+        assert outbox.put(letter("f", "new", 1)) == {"count": 1}
+        assert drained(outbox) == ["d:new:1", "e:new:1", "f:new:1"]
+
+
+def test_bound_on_bytes_leaves_other_sinks_alone(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", Bounds(size_bytes=100)) as outbox:
+        outbox.put(letter("x", "new", 1, sink="mqtt", body="x" * 90))
+        for event in "abc":
+            lost = outbox.put(letter(event, "new", 1, body="x" * 45))
+        assert lost == {"bytes": 1}
+        assert outbox.backlog(SINK).size_bytes == 90
+        assert drained(outbox) == ["b:new:1", "c:new:1"]
+        assert drained(outbox, "mqtt") == ["x:new:1"]
+
+
+def test_old_messages_go_and_are_counted(outbox: Outbox) -> None:
+    outbox.put(letter("a", "new", 1, at=1000.0))
+    outbox.put(letter("b", "new", 1, at=1000.0 + 86_000))
+    outbox.put(letter("gone", "new", 1, sink="webhook:removed", at=1000.0))
+    assert outbox.backlog(SINK).oldest_at == 1000.0
+    assert outbox.prune(1000.0 + 86_401) == {SINK: 1, "webhook:removed": 1}
+    assert drained(outbox) == ["b:new:1"]
+
+
+def test_refused_messages_are_kept_aside_for_people(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.put(letter("a", "new", 1))
+    outbox.put(letter("b", "new", 1))
+    first = outbox.oldest(SINK)
+    assert first is not None
+    outbox.refused(first, "got HTTP status 410, want 2xx")
+    assert drained(outbox) == ["b:new:1"]
+    assert outbox.backlog(SINK).refused == 1
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as reader:
+        rows = reader.execute("SELECT key, refused FROM messages").fetchall()
+    assert rows == [("a:new:1", "got HTTP status 410, want 2xx")]
+
+
+def test_only_the_owner_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
+    assert stat.S_IMODE((tmp_path / "outbox.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_foreign_lock_costs_the_alert_path_a_moment_only(outbox: Outbox, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OutboxError, match="cannot be written: database is locked"):
+            outbox.put(letter("a", "new", 1))
+        other.execute("ROLLBACK")
+    outbox.put(letter("a", "new", 1))
+    assert drained(outbox) == ["a:new:1"]
+
+
+def test_files_that_are_no_outbox(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"this is no database at all, but a text of some length" * 20)
+    with pytest.raises(OutboxError, match="cannot be opened: file is not a database"):
+        Outbox(path, Bounds()).__enter__()
+    newer = tmp_path / "newer.sqlite"
+    with closing(sqlite3.connect(newer)) as db:
+        db.execute("PRAGMA user_version=9")
+    with pytest.raises(OutboxError, match="want schema version 1, got 9"):
+        Outbox(newer, Bounds()).__enter__()
+
+
+def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite", Bounds())
+    with outbox:
+        pass
+    with pytest.raises(OutboxError, match="it is closed"):
+        outbox.put(letter("a", "new", 1))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pipeline.alerts.outbox import Bounds, Letter, Outbox
+with Outbox(Path(sys.argv[1]), Bounds()) as outbox:
+    number = 0
+    while True:
+        key = f"e{number}:new:1"
+        outbox.put(Letter("mqtt", key, f"e{number}", "new", 1, "{}", 1000.0 + number))
+        print(number, flush=True)
+        number += 1
+"""
+
+
+def test_what_was_put_survives_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    told = -1
+    while told < 200:
+        told = int(writer.stdout.readline())
+    os.kill(writer.pid, signal.SIGKILL)
+    told = max([told, *map(int, writer.stdout.read().split())])
+    writer.wait()
+    writer.stdout.close()
+    with Outbox(path, Bounds()) as outbox:
+        keys = drained(outbox, "mqtt")
+    assert len(keys) - (told + 1) in (0, 1)  # one may be written, but not yet told
+    assert keys == [f"e{number}:new:1" for number in range(len(keys))]
