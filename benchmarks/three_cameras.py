@@ -27,11 +27,10 @@ from cameras.rtsp_server import Guard, Mount, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.alerts.json_lines import read_json_lines
 from pipeline.alerts.score_log import ScoreRecord
-from pipeline.cli.run import camera_statuses
 from pipeline.config import Config
 from pipeline.runtime.local import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
-from pipeline.telemetry.health import WorkerStatus
+from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, set_up_logging
 
 FRAMES_PER_SECOND = 10

@@ -64,6 +64,10 @@ class WorkerSpec:
     """The camera that an ingest worker serves; None for workers of all cameras."""
     config: Config
     run: RunInfo
+    helper: bool = False
+    """Serves no camera: the run goes on without it."""
+    revision: int = 0
+    """Of the table of cameras in the configuration; rises when cameras come, go or change."""
 
     def to_json(self) -> str:
         """The specification as one JSON document, secrets included: for a pipe, never for a log."""
@@ -91,6 +95,11 @@ class CameraStates:
         """Say how a camera is; the reason is for people, without credentials."""
         with self._lock:
             self._states[camera] = f"{state}: {reason}" if reason else state
+
+    def forget(self, camera: str) -> None:
+        """Say no more of a camera."""
+        with self._lock:
+            self._states.pop(camera, None)
 
     def snapshot(self) -> dict[str, str]:
         """Camera name → state, optionally followed by ": reason"."""

@@ -78,6 +78,10 @@ class ScoreLog:
         trace: TracebackType | None,
     ) -> None:
         """Close the log."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
         self._stack.close()
 
     @property

@@ -16,22 +16,30 @@ disk must not stop the cameras.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from pipeline.alerts.database import StoreError
+from pipeline.alerts.database import StoreError, StoreUnreachableError
+from pipeline.alerts.event_query import Annotation, StoredEvent
 from pipeline.alerts.events import Event, EventChange, EventSettings, EventTracker
+from pipeline.alerts.history import ScoreHistory
+from pipeline.alerts.housekeeping import Housekeeper
 from pipeline.alerts.journal import EventJournal
+from pipeline.alerts.notifiers import Notifiers, open_notifiers
 from pipeline.alerts.score_log import ScoreLog, record_of
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
+from pipeline.alerts.store_opening import open_store
 from pipeline.alerts.watch import CameraWatch, shows_peak
-from pipeline.config import Alert
+from pipeline.config import Alert, Camera
 from pipeline.telemetry.floods import FloodCounter
+from pipeline.transport.commands import Annotate, CommandError, arguments_of, read_command
+from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
-from pipeline.transport.messages import Live, ScoreAck, ScoreMessage
+from pipeline.transport.messages import Answer, Live, Request, ScoreAck, ScoreMessage
+from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.worker import WorkerContext
 
@@ -42,7 +50,8 @@ _QUIET_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0  # beyond the merge gap: a restart of another worker takes less
 _KEEP_TRACKERS_SECONDS = 5.0
-_MEASURE_STORAGE_SECONDS = 60.0
+_CLEAN_UP_SECONDS = 60.0
+_STORE_AGAIN_SECONDS = 15.0  # an attempt at a server that does not answer takes five
 _BUFFERS = ("anomaly_map", "pixels", "number", "after")
 
 
@@ -55,17 +64,23 @@ def run(context: WorkerContext) -> None:
     """
     folder, endpoints = context.spec.run.data_folder, context.spec.run.endpoints
     with ExitStack() as stack:
-        store = stack.enter_context(EventStore(folder / "events.sqlite"))
+        store = open_store(context, stack)
         journal = stack.enter_context(EventJournal(folder / "events.jsonl"))
-        logs = {
-            name: stack.enter_context(ScoreLog(folder / "scores", name))
-            for name in context.spec.config.cameras
-        }
+
+        def open_log(camera: str) -> ScoreLog:
+            return stack.enter_context(ScoreLog(folder / "scores", camera))
+
+        logs = {name: open_log(name) for name in context.spec.config.cameras}
         publisher = stack.enter_context(LivePublisher(endpoints))
+        notifiers = stack.enter_context(
+            open_notifiers(context.spec.config, folder, context.metrics)
+        )
         receiver = stack.enter_context(ScoreReceiver(endpoints))
-        sink = AlertSink(context, store, journal, logs, publisher)
+        spec = context.spec
+        control = stack.enter_context(ControlMember(endpoints, spec.name, spec.revision))
+        sink = AlertSink(context, store, journal, logs, publisher, notifiers=notifiers)
         sink.recover()
-        sink.serve(receiver)
+        sink.serve(receiver, control, open_log)
 
 
 class AlertSink:
@@ -79,6 +94,7 @@ class AlertSink:
         logs: dict[str, ScoreLog],
         publisher: LivePublisher,
         clock: Callable[[], float] = time.monotonic,
+        notifiers: Notifiers | None = None,
     ) -> None:
         """Make the watches; everything handed over is open.
 
@@ -92,19 +108,29 @@ class AlertSink:
         self._publisher = publisher
         self._snapshots = Snapshots(context.spec.run.data_folder / "events")
         self._clock = clock
+        self._notifiers = notifiers or Notifiers.nobody(
+            context.spec.run.data_folder, context.metrics
+        )
         self._floods = FloodCounter(LOG)
-        self._cameras = context.spec.config.cameras
+        self._cameras: Mapping[str, Camera] = context.spec.config.cameras
+        self._history = ScoreHistory()
+        spec = context.spec
+        self._housekeeper = Housekeeper(
+            store, spec.run.data_folder, spec.config.record, context.metrics, self._fail
+        )
         states = {name: store.tracker(name) for name in logs}
         self._known = {name for name, state in states.items() if state is not None}
         self._watches = {
             name: CameraWatch(
-                log, EventTracker(event_settings(self._cameras[name].alert), states[name])
+                log,
+                EventTracker(event_settings(self._cameras[name].alert), states[name]),
+                self._history,
             )
             for name, log in logs.items()
         }
         self._unsaved: dict[str, Event] = {}
         self._unwritten: dict[str, Event] = {}
-        self._saved_at = self._measured_at = -float("inf")
+        self._saved_at = self._cleaned_at = self._store_again_at = -float("inf")
         self._rejected = 0
 
     def recover(self) -> None:
@@ -113,23 +139,44 @@ class AlertSink:
         Raises:
             OSError: a score log cannot be read.
         """
-        for name, watch in self._watches.items():
-            watch.heard_at = self._clock()
-            changes = watch.catch_up()
-            for change in changes:
-                self._keep(change)
-                # Without a stored tracker the whole past is made again: that is no news.
-                if name in self._known:
-                    self._tell(change)
-            self._metrics.event_active.labels(name).set(watch.tracker.active is not None)
+        for name in self._watches:
+            self._recover(name)
         self._save()
 
-    def serve(self, receiver: ScoreReceiver) -> None:
-        """Take scores until stopped; then until none has come for a moment, and end all events."""
+    def _recover(self, name: str) -> None:
+        watch = self._watches[name]
+        watch.heard_at = self._clock()
+        for change in watch.catch_up():
+            self._keep(change)
+            # Without a stored tracker the whole past is made again: that is no news.
+            if name in self._known:
+                self._notifiers.event(change, *self._pictures(change.event))
+                self._tell(change)
+        active, enabled = watch.tracker.active, self._cameras[name].enabled
+        self._notifiers.watch(name, active, enabled=enabled)
+        self._metrics.event_active.labels(name).set(watch.tracker.active is not None)
+
+    def serve(
+        self,
+        receiver: ScoreReceiver,
+        control: ControlMember | None = None,
+        open_log: Callable[[str], ScoreLog] | None = None,
+    ) -> None:
+        """Take scores until stopped; then until none has come for a moment, and end all events.
+
+        Args:
+            receiver: Open.
+            control: Open; None: nobody changes or commands anything.
+            open_log: Opens the score log of a camera that is new.
+        """
+        ports = (receiver, *([control] if control else []))
         stop, stopped_at, heard_at = self._context.stop, 0.0, 0.0
         while True:
             self._context.pulse.beat()
-            messages = receiver.poll(_POLL_SECONDS)
+            wait(_POLL_SECONDS, *ports)
+            if control is not None and open_log is not None:
+                self._obey(control, open_log)
+            messages = receiver.poll(0.0)
             for message in messages:
                 self.take(message)
                 receiver.ack(ScoreAck(message.camera, message.connection, message.index))
@@ -145,6 +192,59 @@ class AlertSink:
             ):
                 break
         self.finish()
+
+    def _obey(self, control: ControlMember, open_log: Callable[[str], ScoreLog]) -> None:
+        for message in control.poll():
+            if isinstance(message, Request):
+                control.answer(self.carry_out(message))
+                continue
+            # What fails here is tried again: the supervisor repeats a table that is not in use.
+            with self._counted("score_log"):
+                self.work_by(read_cameras(message), open_log)
+                control.works_by(message.revision)
+
+    def carry_out(self, request: Request) -> Answer:
+        """Do what a person asks for, and say what became of it."""
+        try:
+            command = read_command(request.command, request.arguments)
+            if not isinstance(command, Annotate):
+                raise CommandError(f"{command.command}: the sink does not serve it")
+            changes = arguments_of(command)
+            stored = self._store.annotate(changes.pop("event"), Annotation(**changes))
+        except CommandError as error:
+            return Answer(request.id, "invalid", problem=str(error))
+        except StoreError as error:
+            self._fail("store", str(error))
+            return Answer(request.id, "failed", problem="the event store cannot be written")
+        if stored is None:
+            return Answer(request.id, "unknown", problem=f"event {command.event}: there is none")
+        return Answer(request.id, "ok", {**asdict(stored.event), **_beside(stored)})
+
+    def work_by(self, cameras: Mapping[str, Camera], open_log: Callable[[str], ScoreLog]) -> None:
+        """Watch these cameras from now on; the events of those that are gone end.
+
+        Raises:
+            OSError: a score log cannot be opened or read.
+            StoreError: a stored tracker cannot be read.
+        """
+        for name in [name for name in self._watches if name not in cameras]:
+            self._handle(self._watches[name].tracker.finish())
+            self._watches.pop(name).close()
+            self._notifiers.forget(name)
+            self._metrics.event_active.labels(name).set(0)
+        for name, camera in cameras.items():
+            settings, watch = event_settings(camera.alert), self._watches.get(name)
+            if watch is None:
+                state, log = self._store.tracker(name), open_log(name)
+                self._watches[name] = CameraWatch(log, EventTracker(settings, state), self._history)
+                if state is not None:
+                    self._known.add(name)
+                self._cameras = {**self._cameras, name: camera}
+                self._recover(name)
+            elif camera.alert != self._cameras[name].alert:
+                watch.read_by(EventTracker(settings, watch.tracker.state))
+        self._cameras = cameras
+        self._save()
 
     def take(self, message: ScoreMessage) -> None:
         """Take one score, new or repeated; afterwards it may be acknowledged."""
@@ -164,6 +264,7 @@ class AlertSink:
         self._save_picture(watch)
         self._handle(changes)
         if is_new:
+            self._notifiers.score(message)
             self._publish_score(message)
             latency = max(0.0, time.time() - message.captured_at)
             self._metrics.end_to_end_latency_seconds.labels(message.camera).observe(latency)
@@ -172,14 +273,17 @@ class AlertSink:
     def tick(self) -> None:
         """Do what is due: end the events of silent cameras, save again, measure the folder."""
         now = self._clock()
+        self._notifiers.tick()
         for name, watch in self._watches.items():
             patience = self._cameras[name].alert.merge_gap + _SILENCE_SECONDS
             if watch.tracker.candidate is not None and now - watch.heard_at > patience:
                 self._handle(watch.tracker.finish())
         if now - self._saved_at > _KEEP_TRACKERS_SECONDS:
             self._save()
-        if now - self._measured_at > _MEASURE_STORAGE_SECONDS:
-            self._measured_at = now
+        if now - self._cleaned_at > _CLEAN_UP_SECONDS:
+            self._cleaned_at = now
+            busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
+            self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches)
             used = folder_size_bytes(self._context.spec.run.data_folder)
             self._metrics.storage_used_bytes.set(used)
 
@@ -192,11 +296,14 @@ class AlertSink:
         """End all events that go on, and keep everything."""
         for watch in self._watches.values():
             self._handle(watch.tracker.finish())
+        self._store_again_at = -float("inf")
         self._save()
 
     def _handle(self, changes: Sequence[EventChange]) -> None:
         for change in changes:
             self._keep(change)
+            # Before it is stored: whoever dies in between makes it again, and nobody misses it.
+            self._notifiers.event(change, *self._pictures(change.event))
         if changes:
             self._save()
         for change in changes:
@@ -214,10 +321,13 @@ class AlertSink:
             with self._counted("journal"):
                 self._journal.append(event)
                 del self._unwritten[event.id]
+        if self._clock() < self._store_again_at:
+            return
         with self._counted("store"):
             states = {name: watch.tracker.state for name, watch in self._watches.items()}
-            self._store.save(self._unsaved.values(), states)
+            self._store.save(self._unsaved.values(), states, self._history.waiting)
             self._unsaved.clear()
+            self._history.written()
 
     def _save_picture(self, watch: CameraWatch) -> None:
         event, picture = watch.tracker.active, watch.take_picture()
@@ -235,17 +345,20 @@ class AlertSink:
         event = change.event
         camera = self._metrics.event_active.labels(event.camera)
         camera.set(change.kind != "end")
-        paths = {
-            "snapshot": self._snapshots.snapshot_path(event.camera, event.id),
-            "heatmap": self._snapshots.heatmap_path(event.camera, event.id),
-        }
-        shown = {name: str(path) if path.exists() else None for name, path in paths.items()}
+        paths = zip(("snapshot", "heatmap"), self._pictures(event), strict=True)
+        shown = {name: None if path is None else str(path) for name, path in paths}
         body = {"change": change.kind, **asdict(event), **shown}
         self._publisher.publish(Live(event.camera, "event", body))
         if change.kind in ("new", "suppressed"):
             self._metrics.events.labels(event.camera).inc()
         if change.kind != "update":
             LOG.info("%s", sentence(change), extra={"camera": event.camera})
+
+    def _pictures(self, event: Event) -> tuple[Path | None, Path | None]:
+        """Snapshot and heatmap of an event, as far as they are there."""
+        snapshot = self._snapshots.snapshot_path(event.camera, event.id)
+        heatmap = self._snapshots.heatmap_path(event.camera, event.id)
+        return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
 
     def _publish_score(self, message: ScoreMessage) -> None:
         names = (field.name for field in fields(message) if field.name not in _BUFFERS)
@@ -257,11 +370,17 @@ class AlertSink:
         try:
             yield
         except (OSError, StoreError) as error:
+            if isinstance(error, StoreUnreachableError):
+                self._store_again_at = self._clock() + _STORE_AGAIN_SECONDS
             self._fail(sink, str(error))
 
     def _fail(self, sink: str, reason: str) -> None:
         self._metrics.sink_failures.labels(sink).inc()
         self._floods.warn(f"{sink}: {reason}")
+
+
+def _beside(stored: StoredEvent) -> dict[str, object]:
+    return {field.name: getattr(stored, field.name) for field in fields(stored)[1:]}
 
 
 def event_settings(alert: Alert) -> EventSettings:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.alerts.events import Event, EventChange, EventTracker, Sample
+from pipeline.alerts.history import ScoreHistory
 from pipeline.alerts.score_log import ScoreLog, ScoreRecord
 from pipeline.transport.messages import ScoreMessage
 
@@ -10,8 +11,9 @@ from pipeline.transport.messages import ScoreMessage
 class CameraWatch:
     """Turns the scores of one camera, some of them sent twice, into changes of its events."""
 
-    def __init__(self, log: ScoreLog, tracker: EventTracker) -> None:
+    def __init__(self, log: ScoreLog, tracker: EventTracker, history: ScoreHistory) -> None:
         self._log = log
+        self._history = history
         self._tracker = tracker
         self._picture: ScoreMessage | None = None
         self.heard_at = 0.0
@@ -21,6 +23,14 @@ class CameraWatch:
     def tracker(self) -> EventTracker:
         """The machine that makes the events."""
         return self._tracker
+
+    def read_by(self, tracker: EventTracker) -> None:
+        """Go on with another machine, that has other settings and the same past."""
+        self._tracker = tracker
+
+    def close(self) -> None:
+        """Close the score log: the camera is gone."""
+        self._log.close()
 
     def catch_up(self) -> Sequence[EventChange]:
         """Take what was logged, but is not in the tracker: all that a death can have left undone.
@@ -32,7 +42,7 @@ class CameraWatch:
         position = None if last is None else (last.connection, last.index)
         changes: list[EventChange] = []
         for record in self._log.after(position):
-            changes += self._tracker.update(_sample(record))
+            changes += self.track(record)
         return changes
 
     def is_new(self, message: ScoreMessage) -> bool:
@@ -49,6 +59,7 @@ class CameraWatch:
 
     def track(self, record: ScoreRecord) -> Sequence[EventChange]:
         """What a new score means for the events."""
+        self._history.add(record)
         return self._tracker.update(_sample(record))
 
     def consider(self, message: ScoreMessage) -> None:

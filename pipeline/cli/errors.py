@@ -13,7 +13,14 @@ DEBUG_VARIABLE = "VEDETTE_DEBUG"
 
 # By name: to catch them by class, their rooms (one of them torch) would have to be imported.
 _OUR_ERRORS = frozenset(
-    {"SourceError", "ConfigError", "CheckpointError", "DatasetError", "DataFolderInUseError"}
+    {
+        "AttachedError",
+        "CheckpointError",
+        "ConfigError",
+        "DataFolderInUseError",
+        "DatasetError",
+        "SourceError",
+    }
 )
 
 

@@ -15,7 +15,7 @@ from pipeline.config import Config, load_config
 from pipeline.runtime.local import local_service
 from pipeline.runtime.signals import stop_on_signals
 from pipeline.runtime.supervisor import Outcome, Supervisor
-from pipeline.telemetry.health import WorkerStatus
+from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
 from pipeline.transport.live import LiveSubscriber
 from pipeline.transport.messages import Live
@@ -158,23 +158,6 @@ class Show:
         # Soft: a path that is broken over lines cannot be clicked or copied.
         clock = time.strftime("%H:%M:%S")
         self._console.print(f"{clock} {line}", highlight=False, markup=False, soft_wrap=True)
-
-
-def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
-    """One status a camera: of its ingest worker and, where frames arrive, of its scene.
-
-    Args:
-        workers: As the supervisor tells them.
-    """
-    told = list(workers)
-    arriving: dict[str, str] = {}
-    scenes: dict[str, str] = {}
-    for worker in told:
-        (arriving if worker.name.startswith("ingest:") else scenes).update(worker.cameras)
-    return {
-        camera: scenes.get(camera, "starting") if status == "watching" else status
-        for camera, status in arriving.items()
-    }
 
 
 def errors_of(workers: Iterable[WorkerStatus]) -> list[str]:

@@ -1,10 +1,12 @@
 """The configuration: one YAML file, checked as a whole before anything starts."""
 
 from pipeline.config.errors import ConfigError, Problem
+from pipeline.config.keeping import Record, Retain, Store
 from pipeline.config.loading import load_config
 from pipeline.config.model import (
     Adapt,
     Alert,
+    Api,
     Camera,
     Config,
     Detect,
@@ -13,22 +15,36 @@ from pipeline.config.model import (
     Scoring,
     Source,
     Storage,
+    Tls,
+    Token,
 )
+from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
 from pipeline.config.schema import config_schema
 
 __all__ = [
     "Adapt",
     "Alert",
+    "Api",
+    "Apprise",
     "Camera",
     "Config",
     "ConfigError",
     "Detect",
+    "Discovery",
     "Mask",
     "MetricsServer",
+    "Mqtt",
+    "OutboxBounds",
     "Problem",
+    "Record",
+    "Retain",
     "Scoring",
     "Source",
     "Storage",
+    "Store",
+    "Tls",
+    "Token",
+    "Webhook",
     "config_schema",
     "load_config",
 ]

@@ -40,10 +40,17 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: everything that is wrong with it, one line each.
     """
-    document = read_document(path)
-    data: object = document.data
+    return check_document(read_document(path))
+
+
+def check_document(document: Document) -> Config:
+    """Check data that was read.
+
+    Raises:
+        ConfigError: everything that is wrong with it, one line each.
+    """
     try:
-        config = Config.model_validate(data)
+        config = Config.model_validate(document.data)
     except ValidationError as error:
         found = [
             _problem(document, detail)

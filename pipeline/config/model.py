@@ -7,51 +7,20 @@ settings of `detect`, `adapt` and `alert` hold for all cameras, and each camera 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cameras.address import kind_of
 from cameras.opening import open_source
 from cameras.options import SourceOptions
+from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
+from pipeline.config.keeping import Record, Store
+from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
 _LEAST_POINTS = 3
-
-
-def _no_truth(value: object) -> object:
-    if isinstance(value, bool):  # which Python takes for 0 or 1
-        raise ValueError("want a number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_no_truth)]
-# Bounds of what may also be null stand inside, or the JSON schema would not have them.
-ThreadCount = Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)]
-ImageRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), BeforeValidator(_no_truth)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: read-only, and refuses keys that it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        validate_default=True,
-    )
 
 
 class Detect(Section):
@@ -139,6 +108,41 @@ class Storage(Section):
 
     folder: Path = Path("vedette-data")
     """Scenes, scores, events and snapshots; made if missing, relative to the working folder."""
+
+
+class Token(Section):
+    """Who may use the REST API, and for what."""
+
+    token: str = Field(repr=False, min_length=16, max_length=256)
+    """The secret itself; write {VEDETTE_…} and keep it out of the file."""
+    role: Literal["admin", "viewer"] = "viewer"
+    """viewer: sees everything; admin: may change cameras and events, too."""
+
+
+class Tls(Section):
+    """Files in PEM; the certificate may be followed by those that sign it."""
+
+    certificate: Path
+    """File of the certificate."""
+    key: Path
+    """File of its private key."""
+
+
+class Api(Section):
+    """The REST API."""
+
+    enabled: bool = False
+    """Whether it is served; the service then goes on when all recordings have ended."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on; any other than loopback needs a token."""
+    port: Count = Field(default=8470, ge=0, le=65535)
+    """Port to listen on; 0: any free one, told in the log."""
+    tokens: dict[Name, Token] = Field(default_factory=dict)
+    """Who may use it, by a name for people; without any, everybody on this machine may."""
+    tls: Tls | None = None
+    """Certificate and key for HTTPS; null: plain HTTP."""
+    allow_file_roots: list[Path] = Field(default_factory=list)
+    """Folders below which the API may name recordings and images as sources of cameras."""
 
 
 class Source(Section):
@@ -232,8 +236,32 @@ class Config(Section):
     """The Prometheus endpoint."""
     storage: Storage = Storage()
     """What is kept on disk."""
-    cameras: dict[Name, Camera] = Field(min_length=1)
+    store: Store = Store()
+    """The database of the events."""
+    record: Record = Record()
+    """What is kept of an event."""
+    api: Api = Api()
+    """The REST API."""
+    mqtt: Mqtt = Mqtt()
+    """The MQTT broker."""
+    webhooks: dict[Name, Webhook] = Field(default_factory=dict)
+    """HTTP servers that are told of events, by name."""
+    apprise: dict[Name, Apprise] = Field(default_factory=dict)
+    """Services of the Apprise library that are told of events, by name."""
+    outbox: OutboxBounds = OutboxBounds()
+    """What may wait for receivers."""
+    cameras: dict[Name, Camera]
     """The cameras by name; names are of letters, digits, "_" and "-"."""
+
+    @field_validator("cameras")
+    @classmethod
+    def _there_is_something_to_watch(
+        cls, cameras: dict[str, Camera], info: ValidationInfo
+    ) -> dict[str, Camera]:
+        api = info.data.get("api")
+        if not cameras and not (api is not None and api.enabled):
+            raise ValueError("want at least one, unless api.enabled is true")
+        return cameras
 
     @model_validator(mode="before")
     @classmethod

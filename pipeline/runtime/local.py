@@ -1,27 +1,39 @@
 """The local engine: all workers as processes on this machine."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.config import Config
+from pipeline.config import Config, load_config
+from pipeline.runtime.attached import keep_roster, load_roster
+from pipeline.runtime.control_desk import ControlDesk
 from pipeline.runtime.data_lock import data_lock
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
 
+LOG = logging.getLogger(__name__)
+
 
 @contextmanager
 def local_service(
-    config: Config, data_folder: Path, log_level: str = "INFO"
+    config: Config, data_folder: Path, log_level: str = "INFO", config_path: Path | None = None
 ) -> Iterator[Supervisor]:
     """A supervisor that is ready to run the whole pipeline on a data folder.
 
     Call its `run` inside the `with`: at the end the sockets' folder and the lock are gone.
 
+    Args:
+        config: As it was read.
+        data_folder: Where everything is kept, also the cameras that were attached at run time.
+        log_level: Least level of what the workers log.
+        config_path: Where the configuration can be read again; None: nowhere.
+
     Raises:
+        AttachedError: what was attached at run time cannot be read.
         DataFolderInUseError: another service works on the data folder.
         OSError: the data folder cannot be made or written.
         ValueError: the folder for temporary files has too long a name for sockets.
@@ -34,7 +46,16 @@ def local_service(
             log_level=log_level,
         )
         metrics = config.metrics
+        roster = load_roster(run.data_folder, config)
+        for reason in roster.unusable.values():
+            LOG.error("%s", reason)
+        desk = ControlDesk(
+            roster,
+            lambda roster: keep_roster(run.data_folder, roster),
+            None if config_path is None else lambda: load_config(config_path),
+        )
         yield Supervisor(
-            process_table(config, run),
+            process_table(roster.config, run),
             metrics_address=(metrics.host, metrics.port) if metrics.enabled else None,
+            desk=desk,
         )

@@ -7,7 +7,8 @@
 
 Workers are drained group by group in the order of the flow, so that each group still has somebody
 to hand its work to. That begins when a stop is asked for, when all workers that serve one camera
-have ended, or when a worker that serves all cameras was given up.
+have ended (unless the run is endless, as more cameras may come), or when a worker that serves all
+cameras was given up. A helper, such as the gateway, may be missing.
 """
 
 import os
@@ -94,18 +95,28 @@ class Overseer:
     """Decides for all workers of one run."""
 
     def __init__(
-        self, groups: Sequence[Sequence[str]], serving_all: frozenset[str], rules: Rules
+        self,
+        groups: Sequence[Sequence[str]],
+        serving_all: frozenset[str],
+        rules: Rules,
+        helpers: frozenset[str] = frozenset(),
+        endless: bool = False,
     ) -> None:
         """Plan a run.
 
         Args:
-            groups: Names of the workers, in the order in which they are drained.
+            groups: Names of the workers, in the order in which they are drained; those of cameras
+                come first.
             serving_all: Those that serve all cameras; the run cannot go on without them.
             rules: How patient to be.
+            helpers: Those that serve no camera; the run goes on without them.
+            endless: Go on when all that serve a camera have ended.
         """
         self.lives = {name: Life() for group in groups for name in group}
-        self._groups = groups
+        self._groups = [list(group) for group in groups]
         self._serving_all = serving_all
+        self._helpers = helpers
+        self._endless = endless
         self._rules = rules
         self._draining: int | None = None
 
@@ -136,7 +147,7 @@ class Overseer:
             # One that had not yet come to listen for signals ends by the signal itself.
             clean = code in (0, -signal.SIGTERM)
             life.phase, life.reason = ("finished", "") if clean else ("failed", how)
-        elif code == 0 and worker not in self._serving_all:
+        elif code == 0 and worker not in self._serving_all | self._helpers:
             life.phase, life.reason = "finished", ""
         elif code == os.EX_CONFIG:
             life.phase, life.reason = "failed", "cannot work as configured; its log says why"
@@ -164,6 +175,28 @@ class Overseer:
         if self._draining is None:
             self._draining = 0
 
+    @property
+    def stopping(self) -> bool:
+        """The whole run is being drained."""
+        return self._draining is not None
+
+    def add(self, worker: str) -> None:
+        """One more worker that serves one camera."""
+        self.lives[worker] = Life()
+        self._groups[0].append(worker)
+
+    def retire(self, worker: str, now: float) -> list[Instruction]:
+        """Drain one worker that serves one camera; asking again changes nothing."""
+        life = self.lives[worker]
+        if life.phase == "waiting":
+            life.phase = "finished"
+        return self._ask_to_end(worker, now)
+
+    def forget(self, worker: str) -> None:
+        """A worker that has ended for good leaves the table."""
+        del self.lives[worker]
+        self._groups[0].remove(worker)
+
     def decide(self, now: float) -> list[Instruction]:
         """What to do now; a worker is to be spawned until `spawned` or `exited` is told."""
         if self._nothing_to_watch():
@@ -171,9 +204,10 @@ class Overseer:
         return [*self._drain(now), *self._oversee(now)]
 
     def _nothing_to_watch(self) -> bool:
-        cameras = [life for name, life in self.lives.items() if name not in self._serving_all]
+        others = self._serving_all | self._helpers
+        cameras = [life for name, life in self.lives.items() if name not in others]
         lost = any(self.lives[name].phase == "failed" for name in self._serving_all)
-        return lost or all(life.over for life in cameras)
+        return lost or (not self._endless and all(life.over for life in cameras))
 
     def _drain(self, now: float) -> Iterator[Instruction]:
         while self._draining is not None and not self.over:
@@ -182,13 +216,18 @@ class Overseer:
                 life = self.lives[worker]
                 if life.phase == "waiting":
                     life.phase = "finished"
-                elif life.phase in ("starting", "running"):
-                    life.phase = "draining"
-                    life.quiet_until = now + self._rules.drain_seconds
-                    yield Terminate(worker)
+                yield from self._ask_to_end(worker, now)
             if not all(self.lives[worker].over for worker in group):
                 return
             self._draining += 1
+
+    def _ask_to_end(self, worker: str, now: float) -> list[Instruction]:
+        life = self.lives[worker]
+        if life.phase not in ("starting", "running"):
+            return []
+        life.phase = "draining"
+        life.quiet_until = now + self._rules.drain_seconds
+        return [Terminate(worker)]
 
     def _oversee(self, now: float) -> Iterator[Instruction]:
         for worker, life in self.lives.items():

@@ -6,6 +6,7 @@ from pipeline.worker import RunInfo, WorkerSpec
 INGEST = "pipeline.stages.ingest:run"
 SCORER = "pipeline.stages.score:run"
 SINK = "pipeline.alerts.sink:run"
+GATEWAY = "pipeline.gateway.server:run"
 
 
 def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
@@ -15,7 +16,13 @@ def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
     """
     cameras = [name for name, camera in config.cameras.items() if camera.enabled]
     return [
-        *(WorkerSpec(f"ingest:{name}", INGEST, name, config, run) for name in cameras),
+        *(ingest_spec(name, config, run) for name in cameras),
         WorkerSpec("scorer", SCORER, None, config, run),
         WorkerSpec("sink", SINK, None, config, run),
+        *([WorkerSpec("gateway", GATEWAY, None, config, run, helper=True)] * config.api.enabled),
     ]
+
+
+def ingest_spec(camera: str, config: Config, run: RunInfo) -> WorkerSpec:
+    """The worker of one camera."""
+    return WorkerSpec(f"ingest:{camera}", INGEST, camera, config, run)

@@ -10,20 +10,27 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 
 from prometheus_client import CollectorRegistry
 
+from pipeline.config import ConfigError
 from pipeline.runtime.child import end_all, spawn
+from pipeline.runtime.control_desk import ControlDesk
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.runtime.overseer import Instruction, Kill, Overseer, Rules, Spawn, Terminate
+from pipeline.runtime.roster import RefusedError
+from pipeline.runtime.staffing import Staff
 from pipeline.telemetry.health import WorkerStatus, readiness
 from pipeline.telemetry.merging import MergedMetrics, snapshot
 from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.control import ControlServer
 from pipeline.transport.heartbeats import HeartbeatReceiver
+from pipeline.transport.messages import Enlist
+from pipeline.transport.ports import wait
 from pipeline.worker import RunInfo, WorkerSpec
 
 LOG = logging.getLogger(__name__)
@@ -49,6 +56,7 @@ class Supervisor:
         rules: Rules | None = None,
         metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
+        desk: ControlDesk | None = None,
     ) -> None:
         """Plan a run.
 
@@ -58,13 +66,21 @@ class Supervisor:
             rules: How patient to be.
             metrics_address: Host and port of the HTTP server; port 0: a free one; None: no server.
             clock: Monotonic seconds.
+            desk: Knows which cameras there shall be; None: those of the table, for good.
         """
         self.run_info: RunInfo = table[0].run
-        self._specs = {spec.name: spec for spec in table}
+        self._desk = desk
+        self._staff = Staff(table)
+        self._reload = threading.Event()
+        # Those of cameras come first, and may all be missing.
+        cameras = [spec.name for spec in table if spec.camera is not None]
+        others = groupby((spec for spec in table if spec.camera is None), lambda s: s.entry)
         self._overseer = Overseer(
-            [[spec.name for spec in group] for _, group in groupby(table, lambda s: s.entry)],
-            frozenset(spec.name for spec in table if spec.camera is None),
+            [cameras, *([spec.name for spec in group] for _, group in others)],
+            frozenset(spec.name for spec in table if spec.camera is None and not spec.helper),
             rules or Rules(),
+            helpers=frozenset(spec.name for spec in table if spec.helper),
+            endless=table[0].config.api.enabled,
         )
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -102,6 +118,7 @@ class Supervisor:
         """
         with ExitStack() as stack:
             heartbeats = stack.enter_context(HeartbeatReceiver(self.run_info.endpoints))
+            control = stack.enter_context(ControlServer(self.run_info.endpoints))
             if self._server:
                 stack.enter_context(self._server)
                 LOG.info("metrics on port %d", self._server.port)
@@ -109,23 +126,69 @@ class Supervisor:
             while not self._overseer.over:
                 # Those that are gone now are buried a tick later, when their last word is here.
                 gone = [name for name, child in self._children.items() if child.poll() is not None]
-                self._listen(heartbeats)
+                self._listen(heartbeats, control)
                 self._bury(gone)
                 if stop.is_set():
                     self._overseer.stop()
-                for instruction in self._overseer.decide(self._clock()):
-                    self._carry_out(instruction)
+                self._read_again()
+                self._staff_cameras(control)
+                self._carry_out(self._overseer.decide(self._clock()))
                 self._publish()
         lives = self._overseer.lives
         return Outcome(
             {name: life.reason for name, life in lives.items() if life.phase == "failed"}
         )
 
-    def _listen(self, heartbeats: HeartbeatReceiver) -> None:
-        """Take heartbeats for one tick."""
+    def reload(self) -> None:
+        """Have the configuration file read again soon; may be called from any thread."""
+        self._reload.set()
+
+    def _read_again(self) -> None:
+        if not self._reload.is_set():
+            return
+        self._reload.clear()
+        if self._desk is None:
+            return
+        try:
+            self._desk.reload()
+        except (ConfigError, RefusedError) as error:
+            LOG.error("configuration not read again, everything stays as it was: %s", error)
+
+    def _staff_cameras(self, control: ControlServer) -> None:
+        """Let ingest workers come and go as the roster wants it; the others work on."""
+        if self._desk is None or self._overseer.stopping:
+            return
+        lives = self._overseer.lives
+        changes = self._staff.reconcile(self._desk.roster.config, lambda name: lives[name].over)
+        for name in changes.forget:
+            self._overseer.forget(name)
+            del self._cameras[name]
+        for name in changes.retire:
+            self._carry_out(self._overseer.retire(name, self._clock()))
+        for name in self._staff.servers if changes.tell else ():
+            control.send(name.encode(), self._staff.table)
+        for name in changes.add:
+            self._cameras[name] = {}
+            self._overseer.add(name)
+
+    def _serve(self, control: ControlServer) -> None:
+        for sender, message in control.poll(0.0):
+            if isinstance(message, Enlist):
+                if self._staff.enlisted(message.worker, message.revision):
+                    control.send(sender, self._staff.table)
+            elif self._desk is not None:
+                stopping = self._overseer.stopping
+                letters = self._desk.take(sender, message, self._statuses, stopping)
+                for to, letter in letters:
+                    control.send(to, letter)
+
+    def _listen(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
+        """Take heartbeats and commands for one tick."""
         until = self._clock() + TICK_SECONDS
         while (left := until - self._clock()) > 0:
-            for beat in heartbeats.poll(left):
+            wait(left, heartbeats, control)
+            self._serve(control)
+            for beat in heartbeats.poll(0.0):
                 child = self._children.get(beat.worker)
                 if child is None or child.pid != beat.pid:
                     continue  # from a predecessor, buried already
@@ -146,32 +209,34 @@ class Supervisor:
             else:
                 LOG.info("%s: finished", name)
 
-    def _carry_out(self, instruction: Instruction) -> None:
-        name = instruction.worker
-        match instruction:
-            case Spawn():
-                self._spawn(name)
-            case Terminate():
-                self._children[name].send_signal(signal.SIGTERM)
-            case Kill(reason=reason):
-                LOG.warning("%s: killed: %s", name, reason)
-                self._children[name].kill()
+    def _carry_out(self, instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            name = instruction.worker
+            match instruction:
+                case Spawn():
+                    self._spawn(name)
+                case Terminate():
+                    self._children[name].send_signal(signal.SIGTERM)
+                case Kill(reason=reason):
+                    LOG.warning("%s: killed: %s", name, reason)
+                    self._children[name].kill()
 
     def _spawn(self, name: str) -> None:
         if self._overseer.lives[name].restarts:
             self._own.worker_restarts.labels(name).inc()
         try:
-            self._children[name] = spawn(self._specs[name])
+            self._children[name] = spawn(self._staff.specs[name])
         except OSError as error:
             LOG.error("%s: cannot be started: %s", name, error)
             self._overseer.exited(name, 127, self._clock())
         else:
             self._overseer.spawned(name, self._clock())
+            self._staff.spawned(name)
 
     def _publish(self) -> None:
         self._ticked_at = self._clock()
         self._merged.update("supervisor", 0, snapshot(self._own.registry))
-        self._statuses = tuple(self._status(spec) for spec in self._specs.values())
+        self._statuses = tuple(self._status(spec) for spec in self._staff.specs.values())
 
     def _status(self, spec: WorkerSpec) -> WorkerStatus:
         life = self._overseer.lives[spec.name]

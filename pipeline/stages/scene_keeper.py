@@ -62,6 +62,11 @@ class SceneKeeper:
         LOG.info("camera %s: goes on with its kept scene", camera)
         return Adaptation(settings, kept.scene, kept.calibration)
 
+    def forget(self, camera: str) -> None:
+        """A camera is gone; its scenes stay on the disk."""
+        self._adapted_at.pop(camera, None)
+        self._calibration_kept_at.pop(camera, None)
+
     def fit(self, camera: str, adaptation: Adaptation) -> None:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
         self._asked.put(_Fit(camera, adaptation))

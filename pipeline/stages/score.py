@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +18,19 @@ import torch
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
+from pipeline.config import Camera
 from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import Lane, UnusableFrameError, Work
+from pipeline.stages.orders import Orders, Seen
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
 from pipeline.telemetry.floods import FloodCounter
+from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
 from pipeline.transport.messages import (
     CameraState,
+    CameraTable,
     Done,
     FrameMessage,
     Hello,
@@ -63,8 +68,13 @@ def run(context: WorkerContext) -> None:
         raise UnmendableError(str(error)) from error
     LOG.info("model %s (%s) on %s", scorer.config.preset, scorer.model_id, scorer.device)
     endpoints = context.spec.run.endpoints
-    with FrameReceiver(endpoints) as frames, ScoreSender(endpoints) as scores:
-        ScoringWorker(context, scorer, frames, scores).run()
+    spec = context.spec
+    with (
+        FrameReceiver(endpoints) as frames,
+        ScoreSender(endpoints) as scores,
+        ControlMember(endpoints, spec.name, spec.revision) as control,
+    ):
+        ScoringWorker(context, scorer, frames, scores, control).run()
 
 
 class ScoringWorker:
@@ -76,6 +86,7 @@ class ScoringWorker:
         scorer: SceneScorer,
         frames: FrameReceiver,
         scores: ScoreSender,
+        control: ControlMember | None = None,
     ) -> None:
         """Make the lanes and load the kept scenes.
 
@@ -84,15 +95,19 @@ class ScoringWorker:
             scorer: The model.
             frames: Open.
             scores: Open.
+            control: Open; None: nobody changes or commands anything.
         """
         self._context = context
         self._metrics = context.metrics
         self._scorer = scorer
         self._frames = frames
         self._scores = scores
+        self._control = control
+        self._cameras: Mapping[str, Camera] = context.spec.config.cameras
+        self._seen: dict[str, Seen] = {}
         store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
         self._keeper = SceneKeeper(scorer, store, context.metrics)
-        self._lanes = {name: self._open_lane(name) for name in context.spec.config.cameras}
+        self._lanes = {name: self._open_lane(name) for name in self._cameras}
         self._served = dict.fromkeys(self._lanes, 0)
         self._batches = 0
         self._floods = FloodCounter(LOG)
@@ -112,10 +127,39 @@ class ScoringWorker:
         self._context.pulse.beat()
         ready = any(lane.ready for lane in self._lanes.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
+        self._obey()
         for camera in self._keeper.fitted():
-            self._lanes[camera].adaptation = Adaptation(self._settings(camera))
+            if camera in self._lanes:
+                self._lanes[camera].adaptation = Adaptation(self._settings(camera))
         self._work()
         self._keeper.tell_ages()
+
+    def _obey(self) -> None:
+        """Take new cameras, and do what is asked for."""
+        if self._control is None:
+            return
+        orders = Orders(self._lanes, self._keeper, self._settings, self._seen)
+        for message in self._control.poll():
+            if isinstance(message, CameraTable):
+                self._work_by(read_cameras(message))
+                self._control.works_by(message.revision)
+            else:
+                self._control.answer(orders.carry_out(message))
+
+    def _work_by(self, cameras: Mapping[str, Camera]) -> None:
+        """Open the lanes of new cameras and of those that are to be seen in another way."""
+        before = {name: (self._cameras[name].detect, self._settings(name)) for name in self._lanes}
+        self._cameras = cameras
+        for name in [name for name in self._lanes if name not in cameras]:
+            del self._lanes[name], self._served[name]
+            self._seen.pop(name, None)
+            self._keeper.forget(name)
+            self._context.cameras.forget(name)
+        for name, camera in cameras.items():
+            if before.get(name) != (camera.detect, self._settings(name)):
+                # What was in hand is sent again by the ingest worker, as it has no answer.
+                self._lanes[name] = self._open_lane(name)
+                self._served.setdefault(name, self._batches)
 
     @property
     def _stopping(self) -> bool:
@@ -126,7 +170,8 @@ class ScoringWorker:
         return self._scores.unacknowledged > 0 or any(lane.depth for lane in self._lanes.values())
 
     def _listen(self, timeout_seconds: float) -> None:
-        wait(timeout_seconds, self._frames, self._scores)
+        ports = (self._frames, self._scores, *([self._control] if self._control else []))
+        wait(timeout_seconds, *ports)
         for message in self._frames.poll(0.0):
             if self._stopping:
                 continue  # nobody is promised anything any more
@@ -155,7 +200,8 @@ class ScoringWorker:
         self._metrics.queue_depth.labels(frame.camera, "score").set(lane.depth)
 
     def _finish(self, camera: str, connection: int, index: int) -> None:
-        self._lanes[camera].finish(connection, index)
+        if camera in self._lanes:  # else it is gone, and so is whoever waited for the answer
+            self._lanes[camera].finish(connection, index)
         self._frames.done(camera, Done(connection, index))
 
     def _work(self) -> None:
@@ -230,6 +276,7 @@ class ScoringWorker:
         if cells is not None and calibration is not None:
             scale = calibration.threshold - calibration.median
             anomaly_map = ((cells - calibration.median) / scale).astype(np.float32)
+        self._seen[frame.camera] = Seen(frame, score, anomaly_map)
         self._scores.send(
             ScoreMessage(
                 camera=frame.camera,
@@ -250,7 +297,7 @@ class ScoringWorker:
         )
 
     def _worth_a_snapshot(self, camera: str, score: float | None) -> bool:
-        enter = self._context.spec.config.cameras[camera].alert.enter
+        enter = self._cameras[camera].alert.enter
         return score is not None and score >= SNAPSHOT_RATIO * enter
 
     def _tell_state(self, camera: str, judgement: Judgement) -> None:
@@ -265,12 +312,12 @@ class ScoringWorker:
 
     def _open_lane(self, camera: str) -> Lane:
         model = self._scorer.config
-        detect = self._context.spec.config.cameras[camera].detect
+        detect = self._cameras[camera].detect
         adaptation = self._keeper.begin(camera, self._settings(camera), detect.size_hw)
         return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation)
 
     def _settings(self, camera: str) -> AdaptationSettings:
-        settings = self._context.spec.config.cameras[camera]
+        settings = self._cameras[camera]
         adapt, alert = settings.adapt, settings.alert
         reading = CalibratorSettings(
             adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day

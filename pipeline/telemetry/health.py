@@ -1,6 +1,6 @@
 """Is everything there? Plain answers for people, load balancers and container engines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,3 +33,20 @@ def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
         for worker in workers
     ]
     return ready, "\n".join(lines) + "\n"
+
+
+def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
+    """One status a camera: of its ingest worker and, where frames arrive, of its scene.
+
+    Args:
+        workers: As the supervisor tells them.
+    """
+    told = list(workers)
+    arriving: dict[str, str] = {}
+    scenes: dict[str, str] = {}
+    for worker in told:
+        (arriving if worker.name.startswith("ingest:") else scenes).update(worker.cameras)
+    return {
+        camera: scenes.get(camera, "starting") if status == "watching" else status
+        for camera, status in arriving.items()
+    }

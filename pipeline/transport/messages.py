@@ -134,3 +134,53 @@ class Live:
     kind: Literal["score", "event"]
     body: dict[str, object]
     """The score without its buffers, or the event as stored."""
+
+
+AnswerStatus = Literal["ok", "invalid", "unknown", "conflict", "unavailable", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command: whoever commands → supervisor, and supervisor → the worker that it concerns."""
+
+    id: str
+    """Chosen by whoever asks; comes back with the answer."""
+    command: str
+    """Its name (see commands.py)."""
+    arguments: dict[str, object]
+    deadline: float
+    """Unix seconds after which nobody waits for the answer, and it must not be carried out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What became of a `Request`; goes back the same way."""
+
+    id: str
+    status: AnswerStatus
+    """invalid: malformed; unknown: no such camera, event or scene; conflict: not in this state;
+    unavailable: a worker is away; failed: such as a full disk."""
+    body: dict[str, object] = field(default_factory=dict)
+    problem: str = ""
+    """What was got and what is wanted, for people, without credentials; empty when ok."""
+    anomaly_map: npt.NDArray[np.float32] | None = field(default=None)
+    """float32 (h, w) in units of the score, of a picture with one."""
+    pixels: npt.NDArray[np.uint8] | None = field(default=None)
+    """uint8 (H, W, 3), RGB, of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enlist:
+    """Worker → supervisor: this is the table of cameras that I work by; repeated every second."""
+
+    worker: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTable:
+    """Supervisor → worker: the cameras from now on, credentials included."""
+
+    revision: int
+    cameras: dict[str, object]
+    """Name → `pipeline.config.Camera` as JSON data, with everything inherited."""

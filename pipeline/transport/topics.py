@@ -86,7 +86,17 @@ LIVE = Topic(
     rate_hz=10.0,
     policy="for watchers only: dropped for a watcher that is slow",
 )
-TOPICS = (FRAMES, SCORES, HEARTBEATS, LIVE)
+CONTROL = Topic(
+    name="control",
+    sender=zmq.DEALER,
+    receiver=zmq.ROUTER,
+    binds="receiver",
+    high_water_mark=64,
+    largest_bytes=LARGEST_BUFFER_BYTES,
+    rate_hz=1.0,
+    policy="a request is answered, or forgotten at its deadline; workers ask again for the cameras",
+)
+TOPICS = (FRAMES, SCORES, HEARTBEATS, LIVE, CONTROL)
 
 SCORES_RESEND_SECONDS = 1.0
 """Without any acknowledgement for so long, everything unacknowledged is sent again."""

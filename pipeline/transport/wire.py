@@ -18,11 +18,15 @@ import zmq
 
 from pipeline.transport.messages import (
     SCHEMA_VERSION,
+    Answer,
+    CameraTable,
     Done,
+    Enlist,
     FrameMessage,
     Heartbeat,
     Hello,
     Live,
+    Request,
     ScoreAck,
     ScoreMessage,
     Welcome,
@@ -30,7 +34,18 @@ from pipeline.transport.messages import (
 from pipeline.transport.topics import LARGEST_BUFFER_BYTES, LARGEST_HEADER_BYTES
 
 Message: TypeAlias = (
-    Hello | Welcome | FrameMessage | Done | ScoreMessage | ScoreAck | Heartbeat | Live
+    Hello
+    | Welcome
+    | FrameMessage
+    | Done
+    | ScoreMessage
+    | ScoreAck
+    | Heartbeat
+    | Live
+    | Request
+    | Answer
+    | Enlist
+    | CameraTable
 )
 Part: TypeAlias = bytes | memoryview | zmq.Frame
 
@@ -43,6 +58,10 @@ KINDS: dict[bytes, type[Message]] = {
     b"score_ack": ScoreAck,
     b"heartbeat": Heartbeat,
     b"live": Live,
+    b"request": Request,
+    b"answer": Answer,
+    b"enlist": Enlist,
+    b"cameras": CameraTable,
 }
 """First part of a message → what it is."""
 

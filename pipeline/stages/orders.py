@@ -1,0 +1,67 @@
+"""What the scoring worker is asked to do with one camera: adapt, take an earlier scene, show."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.lane import Lane
+from pipeline.stages.scene_keeper import SceneKeeper
+from pipeline.transport.commands import Adapt, CommandError, Picture, Restore, Scenes, read_command
+from pipeline.transport.messages import Answer, FrameMessage, Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """The newest frame of a camera."""
+
+    frame: FrameMessage
+    score: float | None
+    anomaly_map: npt.NDArray[np.float32] | None
+    """float32 (h, w) in units of the score; None while there is no energy."""
+
+
+class Orders:
+    """Carries out what concerns the lanes of the scoring worker."""
+
+    def __init__(
+        self,
+        lanes: Mapping[str, Lane],
+        keeper: SceneKeeper,
+        settings: Callable[[str], AdaptationSettings],
+        seen: Mapping[str, Seen],
+    ) -> None:
+        self._lanes = lanes
+        self._keeper = keeper
+        self._settings = settings
+        self._seen = seen
+
+    def carry_out(self, request: Request) -> Answer:
+        """Do what is asked for, and say what became of it."""
+        try:
+            command = read_command(request.command, request.arguments)
+        except CommandError as error:
+            return Answer(request.id, "invalid", problem=str(error))
+        match command:
+            case Adapt(name=name) if name in self._lanes:
+                self._lanes[name].adaptation = Adaptation(self._settings(name))
+                return Answer(request.id, "ok")
+            case Picture(name=name) if name in self._lanes:
+                return self._show(request, name)
+            case Adapt(name=name) | Picture(name=name) | Scenes(name=name) | Restore(name=name):
+                problem = f"camera {name}: the scorer does not know it yet"
+                return Answer(request.id, "unavailable", problem=problem)
+            case _:
+                problem = f"{command.command}: the scorer does not serve it"
+                return Answer(request.id, "invalid", problem=problem)
+
+    def _show(self, request: Request, name: str) -> Answer:
+        seen = self._seen.get(name)
+        if seen is None:
+            return Answer(request.id, "unavailable", problem=f"camera {name}: no frame so far")
+        body: dict[str, object] = {"captured_at": seen.frame.captured_at, "score": seen.score}
+        return Answer(
+            request.id, "ok", body, anomaly_map=seen.anomaly_map, pixels=seen.frame.pixels
+        )

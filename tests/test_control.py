@@ -1,0 +1,251 @@
+"""Cameras that come and go while real processes run, and commands on their way."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from makers import walking_box, write_video
+from pipeline_run import PipelineRun, pipeline_run
+from test_roster import file
+
+from pipeline.config import Camera, Config
+from pipeline.runtime.control_desk import ControlDesk
+from pipeline.runtime.process_table import process_table
+from pipeline.runtime.roster import Roster
+from pipeline.runtime.staffing import Changes, Staff
+from pipeline.telemetry.health import WorkerStatus
+from pipeline.transport.commands import (
+    Adapt,
+    Annotate,
+    Attach,
+    Change,
+    Command,
+    Detach,
+    Overview,
+    Picture,
+    Switch,
+    arguments_of,
+)
+from pipeline.transport.control import ControlClient, ControlMember, ControlServer
+from pipeline.transport.messages import Answer, CameraTable, Enlist, Request
+from pipeline.transport.ports import wait
+from pipeline.transport.topics import Endpoints, private_socket_folder
+from pipeline.worker import RunInfo
+
+RUN = RunInfo(1, Path("/tmp/sockets"), Path("/tmp/data"))
+
+
+def config(**cameras: object) -> Config:
+    return file(Path("/videos"), **cameras)
+
+
+def camera(url: str = "/videos/a.mp4", **more: object) -> Camera:
+    return Camera.model_validate({"source": {"url": url}, **more})
+
+
+def table(staff: Staff) -> set[str]:
+    return set(staff.table.cameras)
+
+
+def test_new_camera_is_hired_when_all_know_it() -> None:
+    staff = Staff(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+    for name in ("scorer", "sink"):
+        staff.spawned(name)
+    both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
+    assert staff.reconcile(both, lambda _: False) == Changes((), (), tell=True, add=())
+    assert table(staff) == {"a", "b"}
+    assert staff.specs["scorer"].config.cameras.keys() == {"a", "b"}, "also when it is killed"
+    assert not staff.enlisted("scorer", 1)
+    assert staff.reconcile(both, lambda _: False).add == ()
+    assert staff.enlisted("sink", 0), "it has not heard yet, and is to be told again"
+    assert staff.reconcile(both, lambda _: False).add == ()
+    staff.spawned("sink")
+    assert staff.reconcile(both, lambda _: False).add == ("ingest:b",)
+    assert staff.reconcile(both, lambda _: False) == Changes((), (), tell=False, add=())
+
+
+def test_camera_leaves_when_its_ingest_worker_is_gone() -> None:
+    both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
+    staff = Staff(process_table(both, RUN))
+    for name in ("scorer", "sink"):
+        staff.spawned(name)
+    one = config(b={"source": "/videos/b.mp4"})
+    assert staff.reconcile(one, lambda _: False) == Changes((), ("ingest:a",), False, ())
+    assert staff.reconcile(one, lambda _: False) == Changes((), (), False, ())
+    assert table(staff) == {"a", "b"}
+    assert staff.reconcile(one, lambda name: name == "ingest:a").forget == ("ingest:a",)
+    assert table(staff) == {"b"}
+
+
+def test_only_another_view_needs_another_ingest_worker() -> None:
+    staff = Staff(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+    for name in ("scorer", "sink"):
+        staff.spawned(name)
+    calm = config(a={"source": "/videos/a.mp4", "alert": {"cooldown": 99}})
+    assert staff.reconcile(calm, lambda _: False) == Changes((), (), True, ())
+    other = config(a={"source": "/videos/other.mp4"})
+    assert staff.reconcile(other, lambda _: False).retire == ("ingest:a",)
+    assert staff.reconcile(other, lambda _: True).forget == ("ingest:a",)
+    for name in ("scorer", "sink"):
+        staff.spawned(name)
+    assert staff.reconcile(other, lambda _: True).add == ("ingest:a",)
+    assert staff.specs["ingest:a"].config.cameras["a"].source.url == "/videos/other.mp4"
+
+
+RUNNING = tuple(
+    WorkerStatus(name, "running", 1, 0, cameras=cameras)
+    for name, cameras in (("ingest:a", {"a": "watching"}), ("scorer", {"a": "watching"}))
+)
+
+
+def request(command: Command, deadline: float = 10.0) -> Request:
+    return Request("1", command.command, arguments_of(command), deadline)
+
+
+def desk(now: float = 0.0) -> ControlDesk:
+    roster = Roster.of(config(a={"source": "/videos/a.mp4"}))
+    return ControlDesk(roster, lambda _: None, clock=lambda: now)
+
+
+def answer(to: ControlDesk, message: Request, stopping: bool = False) -> Answer:
+    ((client, letter),) = to.take(b"me", message, RUNNING, stopping)
+    assert client == b"me"
+    assert isinstance(letter, Answer)
+    assert letter.id == message.id
+    return letter
+
+
+def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
+    attach = Attach(name="b", camera={"source": "synthetic:street"})
+    late = desk(now=11.0)
+    assert late.take(b"me", request(attach), RUNNING) == []
+    assert "b" not in late.roster.cameras
+    assert answer(desk(), request(attach), stopping=True).status == "unavailable"
+    assert answer(desk(), request(Overview()), stopping=True).status == "ok"
+    assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
+    assert answer(desk(), request(Annotate(event="x"))).status == "unavailable", "no sink"
+    assert answer(desk(), request(Adapt(name="b"))).status == "unknown"
+
+
+def test_what_cannot_be_kept_is_not_done() -> None:
+    def fail(_roster: Roster) -> None:
+        raise OSError(28, "No space left on device")
+
+    full = ControlDesk(Roster.of(config()), fail, clock=lambda: 0.0)
+    attach = Attach(name="b", camera={"source": "synthetic:street"})
+    assert answer(full, request(attach)).problem == "cannot be kept: No space left on device"
+    assert full.roster.cameras == {}
+
+
+def test_answer_of_a_worker_finds_its_way_back() -> None:
+    one = desk()
+    ((worker, order),) = one.take(b"me", request(Adapt(name="a")), RUNNING)
+    assert worker == b"scorer"
+    assert isinstance(order, Request)
+    assert order.id != "1", "two clients may choose the same"
+    ((client, back),) = one.take(b"scorer", Answer(order.id, "ok"), RUNNING)
+    assert (client, back.id) == (b"me", "1")
+    assert one.take(b"scorer", Answer(order.id, "ok"), RUNNING) == []
+
+
+@pytest.fixture
+def endpoints() -> Iterator[Endpoints]:
+    with private_socket_folder() as folder:
+        yield Endpoints.in_folder(folder)
+
+
+def test_over_real_sockets(endpoints: Endpoints) -> None:
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        with ControlClient(endpoints) as client:
+            answers.append(client.ask(Overview(), 10.0))
+            answers.append(client.ask(Overview(), 0.05))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    with ControlServer(endpoints) as server, ControlMember(endpoints, "sink", 3) as member:
+        found = server.poll(10.0)
+        server.send(found[0][0], Answer("another", "ok"))
+        server.send(found[0][0], Answer(found[0][1].id, "ok", {"a": 1}))  # type: ignore[union-attr]
+        thread.join(10)
+        assert [one.status for one in answers] == ["ok", "unavailable"]
+        assert answers[0].body == {"a": 1}
+        enlisted: list[tuple[bytes, object]] = []
+        while not enlisted:
+            member.poll()
+            enlisted = [one for one in server.poll(0.05) if isinstance(one[1], Enlist)]
+        assert enlisted[0] == (b"sink", Enlist("sink", 3))
+        now = time.time()
+        for message in (
+            CameraTable(3, {}),
+            CameraTable(4, {}),
+            Request("late", "overview", {}, now - 1),
+            Request("good", "overview", {}, now + 60),
+        ):
+            server.send(b"sink", message)
+        got: list[object] = []
+        while len(got) < 2:
+            wait(5.0, member)
+            got += member.poll()
+        assert got == [CameraTable(4, {}), Request("good", "overview", {}, now + 60)]
+
+
+def tell(run: PipelineRun, command: Command) -> Answer:
+    with ControlClient(run.supervisor.run_info.endpoints) as client:
+        return client.ask(command, 20.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "street.mp4"
+    write_video(clip, pictures=walking_box(150), frames_per_second=10)
+    looped = {"url": str(clip), "loop": True}
+    with pipeline_run(tmp_path, {"first": looped}) as run:
+        run.wait_for(lambda: len(run.scores("first")) > 3)
+        pids = {name: run.pid(name) for name in ("scorer", "sink", "ingest:first")}
+        added = tell(run, Attach(name="second", camera={"source": "synthetic:street"}))
+        assert (added.status, added.body["state"]) == ("ok", "starting")
+        run.wait_for(lambda: any(s["state"] == "ready" for s in run.scores("second")))
+        picture = tell(run, Picture(name="second"))
+        assert picture.pixels is not None
+        assert picture.pixels.shape == (48, 64, 3)
+        assert tell(run, Annotate(event="none")).status == "unknown"
+        assert {name: run.pid(name) for name in pids} == pids
+
+        run.kill("scorer")
+        run.kill("sink")
+        before = len(run.scores("second"))
+        run.wait_for(lambda: len(run.scores("second")) > before)
+
+        calmer = tell(run, Change(name="second", patch={"alert": {"cooldown": 99}}))
+        assert calmer.status == "ok"
+        off = tell(run, Switch(name="second", enabled=False))
+        assert off.body["state"] == "disabled"
+        run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))
+        assert tell(run, Switch(name="second", enabled=True)).status == "ok"
+        before = len(run.scores("second"))
+        run.wait_for(lambda: len(run.scores("second")) > before)
+        run.stop.set()
+        assert run.wait(60).failed == {}
+        first = run.scores("first")
+    for one, two in pairwise(first):
+        if one["connection"] == two["connection"]:
+            assert two["index"] == one["index"] + 1, "not a frame was lost"  # type: ignore[operator]
+
+    shutil.rmtree(tmp_path / "weights")
+    with pipeline_run(tmp_path, {"first": looped}) as run:
+        before = len(run.scores("second"))
+        run.wait_for(lambda: len(run.scores("second")) > before + 5)
+        assert {score["state"] for score in run.scores("second")[before:]} == {"ready"}
+        assert tell(run, Detach(name="second")).status == "ok"
+        run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))
+        assert tell(run, Adapt(name="second")).status == "unknown"
+        assert tell(run, Adapt(name="first")).status == "ok"
+        before = len(run.scores("first"))
+        run.wait_for(lambda: any(s["state"] == "collecting" for s in run.scores("first")[before:]))
