@@ -2,6 +2,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from stage_parts import run_info, small_config, worker_context
 
-from pipeline.alerts.database import StoreError
+from pipeline.alerts.database import StoreError, StoreUnreachableError
 from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines
@@ -22,6 +23,7 @@ from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.sink import AlertSink, event_settings
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
+from pipeline.alerts.store_opening import open_store
 from pipeline.config import Config
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
@@ -42,7 +44,8 @@ def run(tmp_path: Path) -> Iterator[RunInfo]:
 
 
 def config() -> Config:
-    return small_config(["door", "yard"], alert=ALERT)
+    # The events of these tests are of 1970: they must not be forgotten at once.
+    return small_config(["door", "yard"], alert=ALERT, record={"retain": {"days": 1e5}})
 
 
 def score(camera: str, index: int, value: float, connection: int = 7) -> ScoreMessage:
@@ -223,6 +226,9 @@ def test_death_at_any_point_leaves_each_score_and_event_once(
     expected = expected_events(messages)
     assert events == expected
     assert logged(run.data_folder) == list(range(len(COURSE)))
+    with EventStore.for_reading(None, run.data_folder) as store:
+        points = store.scores("door", 0, 1e9, 1)
+    assert sum(point.frames for point in points) == len(COURSE), "each score counts once"
     assert journalled(run.data_folder) == [event.id for event in expected]
     for event in expected:
         assert (run.data_folder / "events" / "door" / event.id / "heatmap.jpg").is_file()
@@ -337,3 +343,42 @@ def test_a_lost_store_is_made_again_from_the_score_log(run: RunInfo) -> None:
             asdict(event) for event in expected_events(course())
         ]
         assert it.metric("vedette_events_total", camera="door") is None
+
+
+def test_a_store_that_is_away_is_asked_seldom_and_loses_nothing(
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, now, tries = EventStore.save, [0.0], []
+
+    def away(*args: object) -> None:
+        tries.append(now[0])
+        raise StoreUnreachableError("event store: the server is away")
+
+    with opened(run, lambda: now[0]) as it:
+        monkeypatch.setattr(EventStore, "save", away)
+        for message in course()[:-1]:
+            now[0] += 0.1
+            it.sink.take(message)
+        assert len(tries) == 1
+        monkeypatch.setattr(EventStore, "save", real)
+        now[0] += 20
+        it.sink.take(course()[-1])
+        it.sink._save()
+        assert len(tries) == 1
+        assert it.store.events() == expected_events(course())
+        assert sum(point.frames for point in it.store.scores("door", 0, 1e9, 60)) == len(COURSE)
+
+
+def test_the_sink_waits_for_a_database_server(
+    run: RunInfo, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = "postgresql://me:pl4nted-s3cret@127.0.0.1:9/vedette"
+    config = small_config(["door"], store={"url": url})
+    context = worker_context("sink", config, run)
+    timer = threading.Timer(0.3, context.stop.set)
+    timer.start()
+    with pytest.raises(StoreUnreachableError) as caught, ExitStack() as stack:
+        open_store(context, stack)
+    timer.join()
+    assert "waiting for the database: event store postgresql://me:***@127.0.0.1:9" in caplog.text
+    assert "s3cret" not in caplog.text + str(caught.value) + repr(caught.value.__cause__)

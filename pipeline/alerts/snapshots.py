@@ -11,11 +11,15 @@ from pipeline.alerts.drawing import Pixels, draw_heatmap
 
 SNAPSHOT_NAME = "snapshot.jpg"
 HEATMAP_NAME = "heatmap.jpg"
+CLIP_NAME = "clip.mp4"
 _JPEG_QUALITY = 90
 
 
 class Snapshots:
-    """Pictures of events on disk: `<folder>/<camera>/<event id>/{snapshot,heatmap}.jpg`."""
+    """Pictures of events on disk: `<folder>/<camera>/<event id>/{snapshot,heatmap}.jpg`.
+
+    The ingest worker puts `clip.mp4` beside them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,6 +31,10 @@ class Snapshots:
     def heatmap_path(self, camera: str, event_id: str) -> Path:
         """Where the frame with its heatmap is, or would be."""
         return self._folder / camera / event_id / HEATMAP_NAME
+
+    def clip_path(self, camera: str, event_id: str) -> Path:
+        """Where the clip is, or would be."""
+        return self._folder / camera / event_id / CLIP_NAME
 
     def save(
         self,

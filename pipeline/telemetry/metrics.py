@@ -127,9 +127,38 @@ class Metrics:
             ["sink"],
             registry=registry,
         )
+        self.outbox_messages = Gauge(
+            "vedette_outbox_messages",
+            "Messages that wait for a receiver",
+            ["sink"],
+            registry=registry,
+        )
+        self.outbox_oldest_seconds = Gauge(
+            "vedette_outbox_oldest_seconds",
+            "Age of the oldest message that waits, 0 without any",
+            ["sink"],
+            registry=registry,
+        )
+        self.outbox_dropped = Counter(
+            "vedette_outbox_dropped",
+            "Messages dropped before a receiver took them (reason: age, count, bytes)",
+            ["sink", "reason"],
+            registry=registry,
+        )
         self.storage_used_bytes = Gauge(
             "vedette_storage_used_bytes",
             "Size of the data folder",
+            registry=registry,
+        )
+        self.storage_free_bytes = Gauge(
+            "vedette_storage_free_bytes",
+            "Free space of the file system with the data folder",
+            registry=registry,
+        )
+        self.retention_deleted = Counter(
+            "vedette_retention_deleted",
+            "Events whose files were deleted (reason: age, size, free)",
+            ["reason"],
             registry=registry,
         )
         # Supervisor.

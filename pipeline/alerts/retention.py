@@ -1,0 +1,73 @@
+"""Which events have been kept for long enough. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Reason = Literal["age", "size", "free"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event as far as keeping it is concerned."""
+
+    id: str
+    camera: str
+    last_at: float
+    """When something last happened in it, Unix seconds UTC."""
+    size_bytes: int
+    """Of its files; 0 where there are none."""
+    active: bool
+    """It goes on, or is not written yet: not to be touched."""
+    labelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be kept."""
+
+    max_age_seconds: float
+    max_bytes: float
+    """Of all files of events together."""
+    min_free_bytes: float
+    """To be left on the file system."""
+    keep_labelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Something to delete: of age the event as a whole, else its files alone."""
+
+    event: KeptEvent
+    reason: Reason
+
+
+def removals(
+    events: Iterable[KeptEvent], now: float, free_bytes: float, limits: Limits
+) -> list[Removal]:
+    """What to delete, oldest first, and no more than is needed.
+
+    Args:
+        events: All that are known, in any order.
+        now: Unix seconds UTC.
+        free_bytes: On the file system of their files.
+        limits: What may be kept.
+    """
+    known = sorted(events, key=lambda event: (event.last_at, event.id))
+    total_bytes = sum(event.size_bytes for event in known)
+    found: list[Removal] = []
+    for event in known:
+        if event.active or (event.labelled and limits.keep_labelled):
+            continue
+        reason: Reason | None = None
+        if now - event.last_at > limits.max_age_seconds:
+            reason = "age"
+        elif event.size_bytes and total_bytes > limits.max_bytes:
+            reason = "size"
+        elif event.size_bytes and free_bytes < limits.min_free_bytes:
+            reason = "free"
+        if reason is not None:
+            found.append(Removal(event, reason))
+            total_bytes -= event.size_bytes
+            free_bytes += event.size_bytes
+    return found
