@@ -22,7 +22,7 @@ from cameras.address import host_and_port, redact
 from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
 from cameras.ffmpeg import explain
-from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
+from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
 
 _PROBE_MICROSECONDS = 500_000
 _NEARLY = 0.9
@@ -65,6 +65,7 @@ class LiveStream:
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._decode_errors = 0
+        self.on_packet: PacketTap | None = None
 
     def __enter__(self) -> Self:
         """Connect, and wait for the first picture.
@@ -177,6 +178,8 @@ class LiveStream:
             packet = self._read(packets)
             if isinstance(packet, SourceError):
                 raise packet
+            if self.on_packet is not None:
+                self.on_packet(packet)
             frames = self._decode_packet(packet)
             if frames is None:
                 failures += 1

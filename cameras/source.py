@@ -18,12 +18,18 @@ Only `cameras.supervisor` reconnects.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from av import Packet
+    from av.video.stream import VideoStream
+
 Pixels = npt.NDArray[np.uint8]
+PacketTap = Callable[["Packet[VideoStream]"], None]
+"""Shown every packet before it is decoded, in the thread that reads; it must be quick."""
 ErrorCode = Literal["refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended"]
 
 

@@ -16,7 +16,7 @@ from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
 from cameras.ffmpeg import fences
 from cameras.pacing import Pace, Pacer
-from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
+from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
 
 _MOST_FAILURES_IN_A_ROW = 100
 _COMPLETE_RATIO = 0.9
@@ -41,6 +41,7 @@ class VideoFile:
         self._info: SourceInfo | None = None
         self._promised_seconds = 0.0
         self._decode_errors = 0
+        self.on_packet: PacketTap | None = None
 
     def __enter__(self) -> Self:
         """Open the file and find its pictures.
@@ -117,6 +118,8 @@ class VideoFile:
                 raise packet
             if packet is None:
                 return
+            if self.on_packet is not None and packet.size:  # the last one only flushes the decoder
+                self.on_packet(packet)
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError as error:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli import camera
 from pipeline.cli.errors import debug_wanted, report
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(camera.app, name="camera")
 
 Preset = Literal["paper", "paper-5", "vedette"]
 Objective = Literal["discriminative", "contrastive", "both"]

@@ -1,0 +1,93 @@
+"""What to make of a probe: remarks for people, and a piece of configuration to paste."""
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from cameras.address import kind_of
+from cameras.probe import ProbeReport
+from cameras.source import ErrorCode
+from pipeline.config import Detect
+
+_LARGEST_PIXELS = 1280 * 720
+_LONGEST_KEYFRAMES_SECONDS = 4.0
+_DEAREST_CORE_RATIO = 0.25
+_RATE_TOLERANCE = 0.1
+_STALL_SECONDS = 10.0
+_STALL_WAITS = 5.0
+_SECRET_IN_QUERY = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret)=)[^&\s]+", re.IGNORECASE)
+
+
+def what_to_do(code: ErrorCode) -> str:
+    """Say what a person may try after a failure."""
+    return {
+        "refused": "Is the port right, and is RTSP or HTTP switched on in the camera?",
+        "unauthorised": "Check user and password; write @ as %40, / as %2F, : as %3A in them.",
+        "not_found": "Check the host name and the path; the camera's manual names its paths.",
+        "timeout": "Is the camera on and in reach? For RTSP try the other --transport.",
+        "codec": "Set the camera to H.264, H.265 or Motion JPEG.",
+        "corrupt": "Packets get lost or the file is damaged; for RTSP try --transport tcp.",
+        "ended": "The camera hung up: does it allow one more viewer?",
+    }[code]
+
+
+def remarks(report: ProbeReport) -> list[str]:
+    """What is worth changing at the camera, one sentence each."""
+    found = []
+    height, width = report.size_hw
+    fps = report.measured_fps or 0.0
+    core_ratio = report.decode_ms / 1000 * fps
+    if height * width > _LARGEST_PIXELS or core_ratio > _DEAREST_CORE_RATIO:
+        found.append(
+            f"Decoding takes {100 * core_ratio:.0f} % of a core, of a picture that is made small "
+            "afterwards: use the camera's sub-stream (--guess looks for one)."
+        )
+    interval = report.keyframe_interval_seconds
+    if interval is not None and interval > _LONGEST_KEYFRAMES_SECONDS:
+        found.append(
+            f"Key frames come every {interval:.1f} s: after each loss the camera is blind for so "
+            "long; set the key-frame (I-frame) interval of the camera to 1 or 2 s."
+        )
+    announced = report.announced_fps
+    if report.live and announced and fps and abs(fps / announced - 1) > _RATE_TOLERANCE:
+        found.append(f"It announces {announced:.4g} frames/s and sends {fps:.4g}.")
+    clock = report.clock
+    if clock is not None:
+        if clock.missing > 1 or clock.backwards or clock.repeated:
+            found.append("Its time stamps are poor; they are mended, but times are less exact.")
+        if clock.rate_ratio is not None and abs(clock.rate_ratio - 1) > _RATE_TOLERANCE:
+            found.append("Its clock does not run as ours does; pictures may grow old on the way.")
+    if report.decode_errors:
+        hint = "use transport: tcp" if report.transport == "udp" else "the network loses packets"
+        found.append(f"{report.decode_errors} packets could not be decoded: {hint}.")
+    if fps and fps < Detect().fps:
+        found.append(f"The shipped model expects {Detect().fps:g} frames/s; set the camera so.")
+    return found
+
+
+def snippet(address: str, report: ProbeReport) -> str:
+    """A camera's piece of configuration; user and password are placeholders."""
+    stall_seconds = max(_STALL_SECONDS, round(_STALL_WAITS * report.longest_wait_seconds))
+    lines = [
+        "cameras:",
+        "  NAME:",
+        "    source:",
+        f"      url: {json.dumps(_without_secrets(address))}",
+    ]
+    if report.transport:
+        lines.append(f"      transport: {report.transport}")
+    if report.live:
+        lines.append(f"      stall_timeout: {stall_seconds:g}")
+    elif report.codec == "images":
+        lines.append(f"      fps: {report.announced_fps:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _without_secrets(address: str) -> str:
+    if kind_of(address) in ("rtsp", "http"):
+        parts = urlsplit(address)
+        user, at, host = parts.netloc.rpartition("@")
+        if user:
+            who = "{VEDETTE_CAMERA_USER}:{VEDETTE_CAMERA_PASSWORD}"
+            address = parts._replace(netloc=f"{who}{at}{host}").geturl()
+    return _SECRET_IN_QUERY.sub(r"\1{VEDETTE_CAMERA_PASSWORD}", address)
