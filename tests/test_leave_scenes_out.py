@@ -21,6 +21,7 @@ from pipeline.evaluation.measuring import (
     DIFFERENCE,
     Detector,
     MeasuringOptions,
+    OneFrame,
     measure,
 )
 
@@ -56,6 +57,13 @@ def moment(clip: torch.Tensor) -> tuple[int, int] | None:
     newest = int(marks[-1, 1])
     known = [[int(marks[-1, 0]), newest - age] for age in range(CLIP_LENGTH - 1, -1, -1)]
     return (known[-1][0], newest) if marks.tolist() == known else None
+
+
+def one_frame() -> OneFrame:
+    model = small_scorer().model
+    still = OneFrame(model.config).eval()
+    still.load_state_dict(model.state_dict())
+    return still
 
 
 def detector(name: str = "model", seed: int = 0, **changes: object) -> Detector:
@@ -152,7 +160,7 @@ def test_variants_change_what_they_say() -> None:
     variants = [
         detector("plain"),
         detector("fewer", shots=1),
-        detector("still", one_frame=True),
+        detector("still", model=one_frame()),
         detector("tainted", tainted=1.0),
     ]
     found = measure(HeldOutScene(sampler(), "scene0"), variants, replace(TINY, video=False))

@@ -6,7 +6,7 @@ clips are seen at other moments than planted ones.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from models.adaptation import adapt_observation, standardised_energy
 from models.config import SceneModelConfig
-from models.scene_model import SceneModel
+from models.scene_model import Observation, SceneModel
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler, IndependentClips
 from pipeline.datasets.scenes import SceneClip
-from pipeline.evaluation.measuring import CLIP_LENGTH
+from pipeline.evaluation.measuring import CLIP_LENGTH, look
 
 _BATCH = 8
 
@@ -78,7 +78,6 @@ def leave_scenes_out(
     return results
 
 
-@torch.no_grad()
 def measure_priors(
     model: SceneModel, scenes: dict[str, list[SceneClip]], shots: int = 10, queries: int = 8
 ) -> tuple[Tensor, Tensor]:
@@ -89,15 +88,35 @@ def measure_priors(
         model's `prior_mean` and `prior_spread`. Not the mean: where nothing moves most of the time
         the logarithm of motion leaps, and a few such scenes would speak for all.
     """
-    sampler = EpisodeSampler(scenes, held_out_options(model.config), seed=1)
-    medians, spreads = [], []
+    return measure_priors_of([model], scenes, shots, queries)[0]
+
+
+@torch.no_grad()
+def measure_priors_of(
+    models: Sequence[SceneModel],
+    scenes: dict[str, list[SceneClip]],
+    shots: int = 10,
+    queries: int = 8,
+    on_scene: Callable[[], None] = lambda: None,
+) -> list[tuple[Tensor, Tensor]]:
+    """`measure_priors` of several models that take the same clips; one network looks only once."""
+    sampler = EpisodeSampler(scenes, held_out_options(models[0].config), seed=1)
+    medians: list[list[Tensor]] = [[] for _ in models]
+    spreads: list[list[Tensor]] = [[] for _ in models]
     for name in sampler.scenes:
         support, normal, _ = sampler.normal_and_planted(name, shots, queries)
-        dictionary = model.dictionary(model.observe_input(support))
-        frames = model.terms(model.observe_input(normal), dictionary).frames
-        medians.append(frames.median(0).values)
-        spreads.append(frames.std(0))
-    return torch.stack(medians).median(0).values, torch.stack(spreads).median(0).values
+        supports: dict[tuple[object, ...], Observation] = {}
+        normals: dict[tuple[object, ...], Observation] = {}
+        for number, model in enumerate(models):
+            dictionary = model.dictionary(look(model, support, supports))
+            frames = model.terms(look(model, normal, normals), dictionary).frames
+            medians[number].append(frames.median(0).values)
+            spreads[number].append(frames.std(0))
+        on_scene()
+    return [
+        (torch.stack(middle).median(0).values, torch.stack(spread).median(0).values)
+        for middle, spread in zip(medians, spreads, strict=True)
+    ]
 
 
 class HeldOutScene:

@@ -1,7 +1,7 @@
 """Several detectors on exactly the same clips: support, normal and planted queries, whole video.
 
-A detector is a model with the shots that it is given, and with what an ablation does to its input.
-Models that share a network look at every clip once.
+A detector is a model with the support that it is given. Models that share a network look at every
+clip once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,8 +40,14 @@ class Detector:
     """The first so many support clips; None: all that are drawn."""
     tainted: float = 0.0
     """Share of support clips with something planted into them: each is, with this probability."""
-    one_frame: bool = False
-    """Clips repeat their newest frame, so that nothing moves."""
+
+
+class OneFrame(SceneModel):
+    """Sees clips that repeat their newest frame: nothing moves."""
+
+    def observe_input(self, pixels: Tensor, autocast: bool = False) -> Observation:
+        """Look at the newest frame of clips; see `SceneModel`."""
+        return super().observe_input(pixels[:, -1:].expand_as(pixels), autocast)
 
 
 class Stage(Protocol):
@@ -158,7 +164,7 @@ class _Scored:
             looked: dict[tuple[object, ...], Observation] = {}
             differences = _differences(batch)
             for detector in detectors:
-                observation = _look(detector, batch, looked)
+                observation = look(detector.model, batch, looked)
                 for part, of_draw in zip(parts, scenes, strict=True):
                     scored = _score(detector.model, observation, of_draw[detector.name])
                     for score, values in scored.items():
@@ -193,7 +199,7 @@ def _adapted(detector: Detector, drawn: IndependentClips, mask: Values) -> Adapt
     support = support[: detector.shots]
     size_hw = (int(support.shape[-2]), int(support.shape[-1]))
     with torch.no_grad():
-        return adapt_observation(detector.model, _look(detector, support, {}), size_hw, "")
+        return adapt_observation(detector.model, look(detector.model, support, {}), size_hw, "")
 
 
 def _taint(detector: Detector, drawn: IndependentClips, number: int) -> Values:
@@ -205,27 +211,28 @@ def _taint(detector: Detector, drawn: IndependentClips, number: int) -> Values:
     return np.asarray(chance < detector.tainted, dtype=np.float64)
 
 
-def _look(
-    detector: Detector, clips: Tensor, looked: dict[tuple[object, ...], Observation]
+def look(
+    model: SceneModel, clips: Tensor, looked: dict[tuple[object, ...], Observation]
 ) -> Observation:
-    """What the network of a detector sees; looked at before if another one has the same network."""
-    config = detector.model.config
-    key = (
-        id(detector.model.backbone),
-        config.clip_length,
-        config.motion_weight > 0,
-        detector.one_frame,
-    )
+    """What a model's network sees; looked at before if another model has the same network.
+
+    Args:
+        model: Of at most as many frames as the clips have; it gets the newest.
+        clips: Grey (B, T, H, W), or RGB (B, T, 3, H, W), in [0, 1].
+        looked: What was seen of these very clips so far; added to.
+
+    Raises:
+        ValueError: the model wants colour where there is none.
+    """
+    config = model.config
+    key = (id(model.backbone), config.clip_length, config.motion_weight > 0, type(model))
     if key not in looked:
         pixels = clips[:, -config.clip_length :]
         if config.colour and pixels.ndim == 4:
-            raise ValueError(f"{detector.name}: want clips in colour, got grey ones")
+            raise ValueError(f"{config.preset}: want clips in colour, got grey ones")
         if not config.colour and pixels.ndim == 5:
             pixels = grey_pixels(pixels)
-        if detector.one_frame:
-            pixels = pixels[:, -1:].expand_as(pixels)
-        device = next(detector.model.parameters()).device
-        looked[key] = detector.model.observe_input(pixels.to(device))
+        looked[key] = model.observe_input(pixels.to(next(model.parameters()).device))
     return looked[key]
 
 
