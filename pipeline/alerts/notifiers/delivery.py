@@ -1,0 +1,220 @@
+"""How messages leave the outbox: one courier a sink, in order, patiently.
+
+The waits are decided by pure functions; the courier is a thread that does what they say. However
+slow a receiver is, only its own courier waits for it.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.alerts.outbox import Letter, Outbox, OutboxError
+from pipeline.telemetry.floods import FloodCounter
+from pipeline.telemetry.metrics import Metrics
+
+LOG = logging.getLogger(__name__)
+
+SHORTEST_SECONDS = 1.0
+LONGEST_SECONDS = 60.0
+LONGEST_BIDDEN_SECONDS = 3600.0
+"""A receiver may ask for more patience than this, but does not get it."""
+_IDLE_SECONDS = 1.0
+_ROUNDING = 1e-9
+_OUTBOX_TROUBLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """To be tried again later."""
+
+    reason: str
+    """For people, without credentials."""
+    retry_after_seconds: float | None = None
+    """The receiver's own wish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Trying again would not help."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """There is no connection, and the notifier wakes the courier when there is one again."""
+
+
+Outcome = Delivered | Failed | Refused | Away
+
+
+class Notifier(Protocol):
+    """One receiver; all calls but `close` come from its courier's thread."""
+
+    def deliver(self, letter: Letter) -> Outcome:
+        """Send one message; may take as long as the notifier's own deadlines allow."""
+
+    def refresh(self, now: float) -> None:
+        """Do what is due besides messages; called at least once a second. `now`: monotonic."""
+
+    def close(self) -> None:
+        """Say goodbye and let go; a delivery under way may be cut short."""
+
+
+def retry_seconds(failures: int, chance: float, bidden: float | None = None) -> float:
+    """How long to wait before the next attempt.
+
+    It doubles from 1 s to 60 s, of which up to a half is left to chance, so that many senders that
+    lost one receiver do not come back together. The receiver's wish counts if it is longer.
+
+    Args:
+        failures: Attempts that failed in a row, >= 1.
+        chance: Random number 0 … 1 for the jitter.
+        bidden: Seconds that the receiver asked for.
+    """
+    doublings = min(failures - 1, 10)  # far beyond the longest wait already
+    seconds = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0**doublings) * (1 - chance / 2)
+    return max(seconds, min(bidden or 0.0, LONGEST_BIDDEN_SECONDS))
+
+
+class Pace:
+    """At most so many messages a second, after a first burst of as many. Pure."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._burst = max(1.0, per_second)
+        self._allowed = self._burst
+        self._counted_at: float | None = None
+
+    def wait_seconds(self, now: float) -> float:
+        """Seconds until the next message may go; 0: now."""
+        if self._counted_at is not None:
+            gained = max(0.0, now - self._counted_at) * self._per_second
+            self._allowed = min(self._burst, self._allowed + gained)
+        self._counted_at = now
+        missing = 1.0 - self._allowed
+        return missing / self._per_second if missing > _ROUNDING else 0.0
+
+    def spend(self) -> None:
+        """Count one message."""
+        self._allowed -= 1.0
+
+
+class Courier:
+    """Takes the messages of one sink from the outbox to its notifier."""
+
+    def __init__(
+        self,
+        name: str,
+        notifier: Notifier,
+        outbox: Outbox,
+        per_second: float,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._notifier = notifier
+        self._outbox = outbox
+        self._pace = Pace(per_second)
+        self._metrics = metrics
+        self._clock = clock
+        self._chance = chance
+        self._floods = FloodCounter(LOG)
+        self._failures = 0
+        self._not_before = -float("inf")
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._idle = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"courier {name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to do."""
+        self._wake.set()
+
+    def drain(self, deadline: float) -> None:
+        """Wait until all is delivered, a receiver fails, or the deadline (monotonic) is there."""
+        self._idle.clear()
+        self.wake()
+        self._idle.wait(max(0.0, deadline - time.monotonic()))
+
+    def stop(self, deadline: float) -> None:
+        """End; what is not delivered stays in the outbox."""
+        self._stop.set()
+        self.wake()
+        # A delivery that hangs is left to its daemon thread: it is repeated in the next run.
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                seconds = self.turn()
+            except OutboxError as error:
+                if self._stop.is_set():
+                    return
+                self._fail(str(error))
+                seconds = _OUTBOX_TROUBLE_SECONDS
+            if seconds > 0:
+                self._wake.wait(seconds)
+                self._wake.clear()
+
+    def turn(self) -> float:
+        """Deliver one message if one is due; seconds until there may be more to do.
+
+        Raises:
+            OutboxError: as from the outbox.
+        """
+        now = self._clock()
+        self._notifier.refresh(now)
+        letter = self._outbox.oldest(self.name)
+        if letter is None:
+            self._idle.set()
+            return _IDLE_SECONDS
+        wait = max(self._not_before - now, self._pace.wait_seconds(now))
+        if wait > 0:
+            if now < self._not_before:
+                self._idle.set()
+            return min(wait, _IDLE_SECONDS)
+        return self._deliver(letter)
+
+    def _deliver(self, letter: Letter) -> float:
+        try:
+            outcome = self._notifier.deliver(letter)
+        except Exception as error:  # whatever a library thinks of: the courier must live on
+            outcome = Failed(f"{type(error).__name__}: {error}")
+        match outcome:
+            case Away():
+                self._idle.set()
+                return _IDLE_SECONDS
+            case Failed(reason, bidden):
+                self._idle.set()
+                self._failures += 1
+                wait = retry_seconds(self._failures, self._chance(), bidden)
+                self._not_before = self._clock() + wait
+                self._fail(f"{reason}; again in {wait:.0f} s")
+                return min(wait, _IDLE_SECONDS)
+            case Refused(reason):
+                self._fail(f"{reason}; message {letter.key} is given up")
+                self._outbox.refused(letter, reason)
+            case Delivered():
+                self._outbox.delivered(letter)
+        self._failures = 0
+        self._pace.spend()
+        return 0.0
+
+    def _fail(self, reason: str) -> None:
+        self._metrics.sink_failures.labels(self.name).inc()
+        self._floods.warn(f"{self.name}: {reason}")

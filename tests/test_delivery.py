@@ -1,0 +1,181 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pipeline.alerts.notifiers.delivery import (
+    Away,
+    Courier,
+    Delivered,
+    Failed,
+    Outcome,
+    Pace,
+    Refused,
+    retry_seconds,
+)
+from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox
+from pipeline.telemetry.metrics import Metrics
+
+
+def test_retries_double_to_a_minute_and_up_to_half_is_chance() -> None:
+    longest = [retry_seconds(failures, 0.0) for failures in range(1, 9)]
+    assert longest == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [retry_seconds(failures, 1.0) for failures in range(1, 9)] == [s / 2 for s in longest]
+    assert retry_seconds(10_000, 0.5) == 45
+
+
+def test_a_receiver_may_ask_for_patience_within_reason() -> None:
+    assert retry_seconds(1, 0.0, bidden=120) == 120
+    assert retry_seconds(7, 0.0, bidden=3) == 60
+    assert retry_seconds(1, 0.0, bidden=10**9) == 3600
+
+
+def test_pace_allows_a_burst_and_then_a_rate() -> None:
+    pace, now, sent = Pace(5.0), 100.0, []
+    while now < 110.0:
+        wait = pace.wait_seconds(now)
+        if wait == 0:
+            pace.spend()
+            sent.append(now)
+        now += wait if wait > 0 else 0.001
+    assert len([at for at in sent if at < 100.1]) == 5
+    assert len(sent) == pytest.approx(5 + 5 * 10, abs=2)
+    assert Pace(0.1).wait_seconds(0.0) == 0.0
+
+
+class Receiver:
+    """A notifier that does what the test says."""
+
+    def __init__(self, outcome: Callable[[Letter], Outcome]) -> None:
+        self.outcome = outcome
+        self.asked: list[str] = []
+
+    def deliver(self, letter: Letter) -> Outcome:
+        self.asked.append(letter.key)
+        return self.outcome(letter)
+
+    def refresh(self, now: float) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with Outbox(tmp_path / "outbox.sqlite", Bounds()) as it:
+        yield it
+
+
+def put(outbox: Outbox, event: str, kind: Kind = "new", revision: int = 1) -> None:
+    key = f"{event}:{kind}:{revision}"
+    outbox.put(Letter("hook", key, event, kind, revision, "{}", 1000.0))
+
+
+def courier(
+    outbox: Outbox, receiver: Receiver, clock: Callable[[], float], rate: float = 1000.0
+) -> tuple[Courier, Metrics]:
+    metrics = Metrics(CollectorRegistry())
+    return Courier("hook", receiver, outbox, rate, metrics, clock, lambda: 0.0), metrics
+
+
+def failures(metrics: Metrics) -> float:
+    value = metrics.registry.get_sample_value("vedette_sink_failures_total", {"sink": "hook"})
+    return value or 0.0
+
+
+def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> None:
+    """In simulated time: one event a second, each with four new peaks, for an hour."""
+    now = 0.0
+    receiver = Receiver(lambda _: Failed("refused") if now < 3600 else Delivered())
+    it, metrics = courier(outbox, receiver, lambda: now, rate=5.0)
+    told, turn_at, arrivals = 0, 0.0, []
+    while now < 3600 or outbox.backlog("hook").messages:
+        if now < 3600 and told <= now:
+            for kind, revision in (("new", 1), ("update", 2), ("update", 3), ("end", 4)):
+                if told % 60 == 0:  # one event a minute is enough for the disk of the test
+                    put(outbox, f"e{told}", kind, revision)  # type: ignore[arg-type]
+            told += 1
+        while turn_at <= now:
+            before = len(receiver.asked)
+            turn_at = now + max(0.001, it.turn())
+            if now >= 3600 and len(receiver.asked) > before:
+                arrivals.append(now)
+        now += 0.25
+    assert failures(metrics) < 80  # about once a minute, rather than 3,600 times
+    delivered = receiver.asked[-len(arrivals) :]
+    assert delivered == [f"e{n}:{k}" for n in range(0, 3600, 60) for k in ("new:1", "end:4")]
+    assert min(b - a for a, b in zip(arrivals, arrivals[10:], strict=False)) >= 1.0
+
+
+def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
+    put(outbox, "a")
+    put(outbox, "b")
+    receiver = Receiver(lambda letter: Refused("410") if letter.subject == "a" else Delivered())
+    it, metrics = courier(outbox, receiver, lambda: 0.0)
+    while outbox.oldest("hook") is not None:
+        assert it.turn() == 0.0
+    assert receiver.asked == ["a:new:1", "b:new:1"]
+    assert failures(metrics) == 1
+    assert outbox.backlog("hook").refused == 1
+
+
+def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outbox) -> None:
+    put(outbox, "a")
+
+    def broken(_: Letter) -> Outcome:
+        raise KeyError("no such thing")
+
+    now = 0.0
+    receiver = Receiver(broken)
+    it, metrics = courier(outbox, receiver, lambda: now)
+    it.turn()
+    it.turn()
+    assert (len(receiver.asked), failures(metrics)) == (1, 1)  # the second turn only waited
+    now = 1.0
+    receiver.outcome = lambda _: Delivered()
+    it.turn()
+    assert outbox.oldest("hook") is None
+
+
+def test_away_is_no_failure_and_wakes_at_once(outbox: Outbox) -> None:
+    put(outbox, "a")
+    connected, asked, done = threading.Event(), threading.Event(), threading.Event()
+
+    def maybe(_: Letter) -> Outcome:
+        asked.set()
+        if not connected.is_set():
+            return Away()
+        done.set()
+        return Delivered()
+
+    it, metrics = courier(outbox, Receiver(maybe), lambda: 0.0)
+    it.start()
+    assert asked.wait(5)
+    connected.set()
+    it.wake()
+    assert done.wait(0.9)  # sooner than it would look by itself
+    it.stop(time.monotonic() + 5)
+    assert failures(metrics) == 0
+
+
+def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbox) -> None:
+    put(outbox, "a")
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang(_: Letter) -> Outcome:
+        hanging.set()
+        release.wait(10)
+        return Delivered()
+
+    it, _ = courier(outbox, Receiver(hang), lambda: 0.0)
+    it.start()
+    assert hanging.wait(5)
+    for number in range(50):
+        put(outbox, f"more{number}")
+    assert outbox.backlog("hook").messages == 51
+    it.stop(0.0)
+    release.set()
