@@ -11,7 +11,7 @@ from makers import write_video
 from pipeline.cli.errors import report
 from pipeline.cli.whole_file import whole_file
 
-COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera")
+COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera", "doctor")
 
 
 def vedette(*arguments: object, debug: bool = False) -> subprocess.CompletedProcess[str]:

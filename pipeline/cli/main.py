@@ -116,6 +116,19 @@ def validate(config: Config = Path("vedette.yaml")) -> None:
 
 
 @app.command()
+def doctor(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration file.  [vedette.yaml]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look whether this machine is ready, and say what to do where it is not."""
+    from pipeline.cli.doctor import doctor as implementation
+
+    implementation(config, json)
+
+
+@app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="Video file, or folder of images.")],
     out: Annotated[Path | None, typer.Option(help="Annotated H.264 video to write.")] = None,

@@ -1,0 +1,87 @@
+"""`vedette doctor`: is this machine ready, and if not, what is to be done?"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from pipeline.config import Config, ConfigError, load_config
+from pipeline.config.model import Api, MetricsServer, Scoring, Storage
+from pipeline.doctor import machine, places, software
+from pipeline.doctor.check import Check, look
+
+_DEFAULT_PATH = Path("vedette.yaml")
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def doctor(config_path: Path | None, as_json: bool) -> None:
+    """Look at everything, and print a line for each.
+
+    Args:
+        config_path: Configuration whose places, ports and weights are looked at; None: vedette.yaml
+            if there is one, else the defaults.
+        as_json: Print one JSON object in place of text.
+
+    Raises:
+        SystemExit: with 1, something fails.
+    """
+    config, first = _configuration(config_path)
+    found = [first]
+    _print(first, as_json)
+    for name, check in _checks(config):
+        found.append(look(name, check))
+        _print(found[-1], as_json)
+    failed = any(check.verdict == "fail" for check in found)
+    if as_json:
+        verdict = "fail" if failed else "ok"
+        print(json.dumps({"verdict": verdict, "checks": [asdict(one) for one in found]}, indent=2))
+    if failed:
+        raise SystemExit(1)
+
+
+def _configuration(path: Path | None) -> tuple[Config | None, Check]:
+    if path is None and not _DEFAULT_PATH.exists():
+        return None, Check("configuration", "ok", "none given, the defaults are looked at")
+    path = path or _DEFAULT_PATH
+    try:
+        config = load_config(path)
+    except (ConfigError, OSError) as error:
+        text = "; ".join(str(error).splitlines())
+        return None, Check("configuration", "fail", text, "mend it; the defaults are looked at")
+    return config, Check("configuration", "ok", f"{path}: {len(config.cameras)} cameras")
+
+
+def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
+    """Name and check, in the order in which they are shown."""
+    scoring = config.scoring if config else Scoring()
+    folder = (config.storage if config else Storage()).folder
+    metrics = config.metrics if config else MetricsServer()
+    api = config.api if config else Api()
+    cameras = len(config.cameras) if config else 1
+    checks: list[tuple[str, Callable[[], Check]]] = [
+        ("versions", software.versions),
+        *((f"codec {name}", partial(software.codec, name)) for name in ("h264", "hevc", "mjpeg")),
+        ("accelerator", partial(software.accelerator, scoring.device)),
+        ("weights", partial(software.weights, scoring.weights)),
+        ("machine", partial(machine.cores_and_memory, cameras)),
+        ("shared memory", machine.shared_memory),
+        ("open files", partial(machine.open_files, cameras)),
+        ("clocks", machine.clocks),
+        ("data folder", partial(places.data_folder, folder)),
+        ("file system", partial(places.file_system, folder)),
+        ("sockets", places.temporary_files),
+    ]
+    for what, server in (("metrics", metrics), ("api", api)):
+        if server.enabled:
+            check = partial(places.port, what, server.host, server.port, folder)
+            checks.append((f"port of {what}", check))
+    return checks
+
+
+def _print(check: Check, as_json: bool) -> None:
+    if as_json:
+        return
+    print(f"{_MARKS[check.verdict]}  {check.name}: {check.found}")
+    if check.advice:
+        print(f"      → {check.advice}")

@@ -1,0 +1,109 @@
+"""What is installed: versions, codecs, accelerators, weights."""
+
+import io
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import av
+import numpy as np
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
+from av.video.stream import VideoStream
+
+from pipeline.doctor.check import Check, judge
+
+_SHOWN = ("vedette", "torch", "av", "opencv-python-headless", "numpy", "pyzmq")
+_CODECS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg"}
+_PICTURES = 3
+_FAR_OFF = 12.0  # of 255: more than any of these codecs loses on a smooth picture
+
+
+def versions() -> Check:
+    """Which versions run here, for reports of faults."""
+    ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
+    packages = [f"{name} {version(name)}" for name in _SHOWN]
+    shown = [*packages, f"libavcodec {ffmpeg}", f"Python {platform.python_version()}"]
+    return Check("versions", "ok", ", ".join([*shown, platform.machine()]))
+
+
+def codec(name: str) -> Check:
+    """Decode pictures that were encoded a moment ago, and compare.
+
+    Args:
+        name: FFmpeg's name of the decoder: h264, hevc or mjpeg.
+    """
+    title = f"codec {name}"
+    advice = "reinstall PyAV with `pip install --force-reinstall av`"
+    try:
+        Codec(name, "r")
+    except UnknownCodecError:
+        return Check(title, "fail", "no decoder", advice)
+    try:
+        Codec(_CODECS[name], "w")
+    except UnknownCodecError:
+        return Check(title, "ok", "there is a decoder (untried: there is no encoder to try it)")
+    height, width = 144, 176
+    ramp = np.linspace(40, 200, width, dtype=np.uint8)
+    picture = np.repeat(np.tile(ramp, (height, 1))[:, :, None], 3, axis=2)
+    decoded = list(_round_trip(name, picture))
+    far = max((float(np.abs(one - picture.astype(float)).mean()) for one in decoded), default=0.0)
+    good = len(decoded) == _PICTURES and far < _FAR_OFF
+    found = f"{len(decoded)} of {_PICTURES} pictures decoded, off by {far:.1f} of 255"
+    return judge(title, found, fails="" if good else advice)
+
+
+def _round_trip(
+    name: str, picture: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+) -> Iterator["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
+    file = io.BytesIO()
+    quiet = {"x265-params": "log-level=none:pools=none"} if name == "hevc" else {}
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream(_CODECS[name], rate=10, options=quiet)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
+        for _ in range(_PICTURES):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file) as reading:
+        for frame in reading.decode(video=0):
+            yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def accelerator(device: str) -> Check:
+    """Whether torch sees what the configuration wants.
+
+    Args:
+        device: `scoring.device`.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        return Check("accelerator", "ok", ", ".join(names))
+    fails = ""
+    if device == "cuda":
+        fails = "install a driver and a torch build for CUDA, or set scoring.device to auto"
+    built = torch.version.cuda
+    kind = f"torch is built for CUDA {built}" if built else "torch is built for CPUs"
+    return judge("accelerator", f"none, the CPU scores ({kind})", fails)
+
+
+def weights(name: str) -> Check:
+    """Whether the weights are whole: their fingerprint is computed anew.
+
+    Args:
+        name: `scoring.weights`.
+    """
+    import torch
+
+    from models.checkpoint import CheckpointError, load_checkpoint
+
+    try:
+        model, mark = load_checkpoint(name, torch.device("cpu"))
+    except (CheckpointError, OSError) as error:
+        advice = "reinstall Vedette, or name other weights in scoring.weights"
+        return Check("weights", "fail", str(error), advice)
+    return Check("weights", "ok", f"{name}: {model.config.preset}, fingerprint {mark} as computed")

@@ -1,0 +1,153 @@
+"""`vedette doctor`: what it finds on this machine, and what it says of worse ones."""
+
+import json
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+from test_cli import vedette
+
+from pipeline.doctor import machine, places, software
+from pipeline.doctor.check import Check, look
+from pipeline.runtime.data_lock import data_lock
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc", "mjpeg"])
+def test_codecs_are_tried(name: str) -> None:
+    check = software.codec(name)
+    assert check.verdict == "ok"
+    assert "3 of 3 pictures decoded" in check.found
+
+
+def test_a_codec_that_decodes_nonsense_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(software, "_round_trip", lambda _, picture: iter([255 - picture] * 3))
+    assert software.codec("h264").verdict == "fail"
+    assert software.codec("nonsense").verdict == "fail"
+
+
+def test_weights(tmp_path: Path) -> None:
+    check = software.weights("vedette")
+    assert check.verdict == "ok"
+    assert "fingerprint" in check.found
+    shipped = Path(software.__file__).parents[2] / "models" / "weights"
+    for suffix in ("json", "safetensors"):
+        (tmp_path / f"x.{suffix}").write_bytes((shipped / f"vedette.{suffix}").read_bytes())
+    data = bytearray((tmp_path / "x.safetensors").read_bytes())
+    data[-5] ^= 1
+    (tmp_path / "x.safetensors").write_bytes(data)
+    check = software.weights(str(tmp_path / "x"))
+    assert check.verdict == "fail"
+    assert "the weights are not those of" in check.found
+
+
+def test_an_accelerator_that_is_wanted_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert software.accelerator("auto").verdict == "ok"
+    assert software.accelerator("cuda").verdict == "fail"
+
+
+def test_clocks() -> None:
+    now = 1.8e9
+    assert machine.clocks().verdict in ("ok", "warn")
+    assert machine.judge_clocks([1.0, 1.0, 2.0], now, True).verdict == "ok"
+    assert machine.judge_clocks([1.0, 2.0], now, None).verdict == "ok"
+    assert machine.judge_clocks([1.0, 2.0], now, False).verdict == "warn"
+    assert machine.judge_clocks([2.0, 1.0], now, True).verdict == "fail"
+    assert machine.judge_clocks([1.0, 2.0], 0.0, True).verdict == "fail"
+
+
+def test_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    assert machine.open_files(cameras=4).verdict == "ok"
+    few = machine.open_files(cameras=40)
+    assert few.verdict == "fail"
+    assert "ulimit -n 768" in few.advice
+
+
+def test_shared_memory(tmp_path: Path) -> None:
+    assert machine.shared_memory(tmp_path / "none").verdict == "warn"
+    assert machine.shared_memory(tmp_path).verdict == "ok"
+
+
+def test_memory_for_many_cameras() -> None:
+    assert machine.cores_and_memory(cameras=1_000_000).verdict == "warn"
+
+
+def test_the_data_folder_is_written_and_not_made(tmp_path: Path) -> None:
+    check = places.data_folder(tmp_path / "a" / "b")
+    assert check.verdict in ("ok", "warn")
+    assert "GiB free, writes" in check.found
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_data_folder_that_cannot_be_written() -> None:
+    check = places.data_folder(Path("/proc/vedette"))
+    assert check.verdict == "fail"
+    assert "storage.folder" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "rate", "verdict"),
+    [(100, 1e8, "ok"), (100, 1e6, "warn"), (2, 1e8, "warn"), (0.1, 1e8, "fail")],
+)
+def test_disks(free_gib: float, rate: float, verdict: str) -> None:
+    assert places.judge_disk("x", int(free_gib * places.GIB), rate).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"), [("ext4", "ok"), ("nfs4", "fail"), ("cifs", "fail"), ("9p", "warn")]
+)
+def test_file_systems(tmp_path: Path, kind: str, verdict: str) -> None:
+    mounts = f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n"
+    assert places.file_system(tmp_path / "data", mounts).verdict == verdict
+
+
+def test_ports(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number = listening.getsockname()[1]
+        assert places.port("metrics", "127.0.0.1", number, tmp_path).verdict == "fail"
+        with data_lock(tmp_path):
+            assert places.port("metrics", "127.0.0.1", number, tmp_path).verdict == "ok"
+        assert places.port("metrics", "127.0.0.1", number, tmp_path).verdict == "fail"
+    assert places.port("metrics", "127.0.0.1", number, tmp_path).verdict == "ok"
+    assert places.port("metrics", "192.0.2.1", 0, tmp_path).verdict == "fail"
+
+
+def test_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert places.temporary_files().verdict == "ok"
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    assert places.temporary_files().verdict == "fail"
+
+
+def test_a_check_that_breaks_is_a_line() -> None:
+    def broken() -> Check:
+        raise RuntimeError("no\nluck")
+
+    check = look("x", broken)
+    assert (check.name, check.verdict) == ("x", "fail")
+    assert "RuntimeError: no luck" in check.found
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "v.yaml"
+    text = f"""
+storage: {{folder: {tmp_path / "data"}}}
+metrics: {{port: 0}}
+cameras: {{a: {{source: "rtsp://cam:s3crt@127.0.0.1/x"}}}}
+"""
+    path.write_text(text)
+    well = vedette("doctor", "-c", path, "--json")
+    document = json.loads(well.stdout)
+    assert {check["verdict"] for check in document["checks"]} <= {"ok", "warn"}, document
+    assert (well.returncode, document["verdict"]) == (0, "ok")
+    path.write_text(text.replace(str(tmp_path / "data"), "/proc/x") + "nonsense: 1\n")
+    bad = vedette("doctor", "-c", path)
+    assert bad.returncode == 1
+    assert "FAIL  configuration: " in bad.stdout
+    assert "nonsense" in bad.stdout
+    assert "ok    codec h264: 3 of 3" in bad.stdout
+    assert "s3crt" not in well.stdout + bad.stdout + bad.stderr
+    assert "Traceback" not in bad.stderr
