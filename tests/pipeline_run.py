@@ -86,17 +86,20 @@ class PipelineRun:
 
 
 @contextmanager
-def pipeline_run(folder: Path, sources: Mapping[str, object]) -> Iterator[PipelineRun]:
+def pipeline_run(
+    folder: Path, sources: Mapping[str, object], **more: object
+) -> Iterator[PipelineRun]:
     """Run a pipeline with small random weights; stopped at the end if it still runs.
 
     Args:
         folder: Where data and weights are put.
         sources: Name and `source` of each camera.
+        more: Further sections of the configuration.
     """
     weights = folder / "weights" / "small"
     save_checkpoint(small_scorer().model, weights, {})
     scoring = {"weights": str(weights), "device": "cpu", "threads": 1}
-    config = small_config(sources, scoring=scoring)
+    config = small_config(sources, scoring=scoring, **more)
     with local_service(config, folder / "data", "WARNING") as supervisor:
         run = PipelineRun(supervisor, folder / "data")
         run.start()

@@ -183,6 +183,26 @@ def test_for_size_only_the_files_go(house: House) -> None:
     assert not house.store.event("e1").has_clip  # type: ignore[union-attr]
 
 
+def test_a_clip_that_comes_soon_after_its_event_is_noted(house: House) -> None:
+    keeper = Housekeeper(
+        house.store, house.folder, Record(), house.metrics, lambda sink, why: pytest.fail(why)
+    )
+    for name in ("soon", "never"):
+        house.add(name, 0)
+        stored = house.store.event(name)
+        assert stored is not None
+        keeper.expect_clip(stored.event, NOW)
+    keeper.note_new_clips(NOW + 1)
+    assert not any(one.has_clip for one in house.store.facts())
+    (house.folder / "events" / "door" / "soon" / "clip.mp4").touch()
+    keeper.note_new_clips(NOW + 6)
+    assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
+    keeper.note_new_clips(NOW + 3600)
+    (house.folder / "events" / "door" / "never" / "clip.mp4").touch()
+    keeper.note_new_clips(NOW + 3601)
+    assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
+
+
 def test_little_free_space_is_told_when_nothing_more_can_go(house: House) -> None:
     house.add("only", 1)
     house.free = 10**8

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.alerts.database import StoreError
+from pipeline.alerts.events import Event
 from pipeline.alerts.retention import KeptEvent, Limits, Removal, removals
 from pipeline.alerts.snapshots import CLIP_NAME
 from pipeline.alerts.store import EventFacts, EventStore
@@ -23,6 +24,7 @@ from pipeline.telemetry.metrics import Metrics
 LOG = logging.getLogger(__name__)
 
 _SECONDS_PER_DAY = 86_400
+_CLIP_LAG_SECONDS = 30.0
 _MOST_AT_ONCE = 200  # so that the sink does not stand still, nor a wrong clock cost everything
 
 
@@ -63,12 +65,43 @@ class Housekeeper:
         self._metrics = metrics
         self._fail = fail
         self._free_bytes = free_bytes
+        self._clips_due: dict[str, tuple[Path, float]] = {}
+        self._clip_seconds = record.post_capture + _CLIP_LAG_SECONDS if record.enabled else 0.0
         self._limits = Limits(
             max_age_seconds=record.retain.days * _SECONDS_PER_DAY,
             max_bytes=record.retain.max_size_gb * BYTES_PER_GB,
             min_free_bytes=record.min_free_gb * BYTES_PER_GB,
             keep_labelled=record.retain.keep_labelled,
         )
+
+    def expect_clip(self, event: Event, now: float) -> None:
+        """Look out for the clip of an event that has ended.
+
+        Args:
+            event: In the store, or soon.
+            now: Unix seconds UTC.
+        """
+        if self._clip_seconds:
+            path = self._folder / "events" / event.camera / event.id / CLIP_NAME
+            self._clips_due[event.id] = path, now + self._clip_seconds
+
+    def note_new_clips(self, now: float) -> None:
+        """Note in the store which of the expected clips have come; cheap, to be called often.
+
+        Args:
+            now: Unix seconds UTC.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        come = [event_id for event_id, (path, _) in self._clips_due.items() if path.exists()]
+        if come:
+            self._store.set_clips(come, True)
+        self._clips_due = {
+            event_id: (path, until)
+            for event_id, (path, until) in self._clips_due.items()
+            if event_id not in come and now < until
+        }
 
     def run(self, now: float, busy: Collection[str], cameras: Collection[str]) -> None:
         """Look at everything, and delete what is too much; what fails is told and tried again.

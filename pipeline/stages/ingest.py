@@ -9,16 +9,20 @@ import logging
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 
 from cameras.address import is_live
 from cameras.opening import open_source
 from cameras.options import SourceOptions
+from cameras.packet_ring import PacketRing, PacketSource
+from cameras.source import Source as OpenSource
 from cameras.source import SourceError
 from cameras.supervisor import CameraStatus, CameraSupervisor
 from pipeline.config import Source
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
 from pipeline.stages.progress import ProgressFile
+from pipeline.stages.recorder import Recorder, marked, ring_for
 from pipeline.stages.sender import Sender
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import WorkerContext
@@ -54,7 +58,9 @@ def run(context: WorkerContext) -> None:
         connection = done.connection if done else run_info.started_ms
     if done is not None:
         LOG.info("camera %s: goes on after frame %d", camera, done.index)
-    supervisor = camera_supervisor(camera, settings.source, connection)
+    record = context.spec.config.record
+    ring = ring_for(record, settings)
+    supervisor = camera_supervisor(camera, settings.source, connection, ring)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
@@ -63,13 +69,18 @@ def run(context: WorkerContext) -> None:
 
     def decode() -> None:
         try:
-            decoder.run(supervisor.frames(context.stop))
+            pictures = supervisor.frames(context.stop)
+            decoder.run(pictures if ring is None else marked(ring, pictures))
         except Exception as error:
             failures.append(error)
 
     # A daemon: a source that waits for its camera does not hold up the end of the process.
     thread = threading.Thread(target=decode, name="decoder", daemon=True)
-    with FrameSender(run_info.endpoints, camera) as port:
+    with ExitStack() as stack:
+        port = stack.enter_context(FrameSender(run_info.endpoints, camera))
+        if ring is not None:
+            recorder = Recorder(run_info.endpoints, run_info.data_folder, camera, record, ring)
+            stack.enter_context(recorder)
         thread.start()
         Sender(context, camera, mailbox, port, progress, reporter.tell).run()
     thread.join(_JOIN_SECONDS)
@@ -85,8 +96,17 @@ def mailbox_policy(source: Source, live: bool) -> Policy:
     return source.policy
 
 
-def camera_supervisor(camera: str, source: Source, first_connection: int) -> CameraSupervisor:
-    """What keeps the camera's source open; recordings come unpaced, the decoder paces them."""
+def camera_supervisor(
+    camera: str, source: Source, first_connection: int, ring: PacketRing | None = None
+) -> CameraSupervisor:
+    """What keeps the camera's source open; recordings come unpaced, the decoder paces them.
+
+    Args:
+        camera: Name of the camera.
+        source: Where its frames come from.
+        first_connection: Number of a recording's first pass.
+        ring: Is given the packets of every connection; None: nobody keeps them.
+    """
     options = SourceOptions(
         transport=source.transport,
         stall_timeout_seconds=source.stall_timeout,
@@ -97,9 +117,15 @@ def camera_supervisor(camera: str, source: Source, first_connection: int) -> Cam
     def tell_failure(error: SourceError) -> None:
         LOG.warning("camera %s: %s: %s", camera, error.code, error)
 
+    def open_connection() -> OpenSource:
+        opened = open_source(source.url, options)
+        if ring is not None and isinstance(opened, PacketSource):
+            opened.on_packet = ring.begin()
+        return opened
+
     return CameraSupervisor(
         camera,
-        lambda: open_source(source.url, options),
+        open_connection,
         source.loop,
         first_connection,
         on_error=tell_failure,
