@@ -18,7 +18,7 @@ FORBIDDEN = {
 # The order inside pipeline, highest first: a room may use the rooms below it, never those above.
 LAYERS = (
     ("cli",),
-    ("runtime", "evaluation", "doctor"),
+    ("runtime", "gateway", "evaluation", "doctor"),
     ("stages",),
     ("alerts", "datasets"),
     ("worker",),

@@ -127,7 +127,7 @@ def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
     assert answer(desk(), request(attach), stopping=True).status == "unavailable"
     assert answer(desk(), request(Overview()), stopping=True).status == "ok"
     assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
-    assert answer(desk(), request(Annotate(event="x"))).status == "unavailable", "no sink"
+    assert answer(desk(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
     assert answer(desk(), request(Adapt(name="b"))).status == "unknown"
 
 
@@ -215,7 +215,7 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         picture = tell(run, Picture(name="second"))
         assert picture.pixels is not None
         assert picture.pixels.shape == (48, 64, 3)
-        assert tell(run, Annotate(event="none")).status == "unknown"
+        assert tell(run, Annotate(event="first-1-1", acknowledged=True)).status == "unknown"
         assert {name: run.pid(name) for name in pids} == pids
 
         run.kill("scorer")

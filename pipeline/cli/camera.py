@@ -1,15 +1,24 @@
 """`vedette camera …`: what its commands are called and take."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Look at one camera.")
+from pipeline.cli.service_options import DEFAULT_URL, CaFile, Json, Url
+
+app = typer.Typer(no_args_is_help=True, help="Look at a camera, or manage those of a service.")
+
+Name = Annotated[str, typer.Argument(help="Name of the camera.")]
 
 
 @app.callback()
 def options() -> None:
-    """Look at one camera."""
+    """Look at a camera, or manage those of a service.
+
+    All but probe speak to a running service (api.enabled), with the token in VEDETTE_TOKEN if it
+    wants one.
+    """
 
 
 @app.command()
@@ -32,3 +41,85 @@ def probe(
     from pipeline.cli.probe import probe as implementation
 
     implementation(url, seconds, transport, timeout, guess, json)
+
+
+@app.command()
+def add(
+    name: Name,
+    source: Annotated[str | None, typer.Argument(help="Its address, as in the file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="YAML with the settings of the camera.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    ca_file: CaFile = None,
+) -> None:
+    """Watch one more camera from now on.
+
+    {VEDETTE_CAMERA_…} in the address is looked up by the service, and not kept there.
+    """
+    from pipeline.cli import cameras, remote
+
+    if source is None and file is None:
+        raise typer.BadParameter("want SOURCE, or --file")
+    cameras.add(remote.Remote(url, ca_file), name, source, file)
+
+
+@app.command("list")
+def list_all(url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
+    """Show all cameras and how they are."""
+    from pipeline.cli import cameras, remote
+
+    cameras.show_all(remote.Remote(url, ca_file), json)
+
+
+@app.command()
+def show(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
+    """Show one camera with all its settings, as JSON."""
+    from pipeline.cli import cameras, remote
+
+    cameras.show(remote.Remote(url, ca_file), name)
+
+
+@app.command()
+def adapt(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
+    """Adapt a camera to its scene anew; it should look normal meanwhile."""
+    from pipeline.cli import cameras, remote
+
+    cameras.act(remote.Remote(url, ca_file), name, "adapt")
+
+
+@app.command()
+def enable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
+    """Watch a camera again."""
+    from pipeline.cli import cameras, remote
+
+    cameras.act(remote.Remote(url, ca_file), name, "enable")
+
+
+@app.command()
+def disable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
+    """Leave a camera alone until it is enabled again."""
+    from pipeline.cli import cameras, remote
+
+    cameras.act(remote.Remote(url, ca_file), name, "disable")
+
+
+@app.command()
+def remove(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
+    """Forget a camera that was added; its events and scenes stay."""
+    from pipeline.cli import cameras, remote
+
+    cameras.remove(remote.Remote(url, ca_file), name)
+
+
+@app.command()
+def history(
+    name: Name,
+    restore: Annotated[str | None, typer.Option(help="Scene to go on with.")] = None,
+    url: Url = DEFAULT_URL,
+    ca_file: CaFile = None,
+) -> None:
+    """Show the scenes that a camera has had, or go on with an earlier one."""
+    from pipeline.cli import cameras, remote
+
+    cameras.history(remote.Remote(url, ca_file), name, restore)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli import camera
+from pipeline.cli import camera, event, token
 from pipeline.cli.errors import debug_wanted, report
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 
 app.add_typer(camera.app, name="camera")
+app.add_typer(event.app, name="event")
+app.add_typer(token.app, name="token")
 
 Preset = Literal["paper", "paper-5", "vedette"]
 Objective = Literal["discriminative", "contrastive", "both"]

@@ -12,6 +12,7 @@ from rich.live import Live as LiveDisplay
 
 from pipeline.cli.live_view import LiveView, event_line
 from pipeline.config import Config, load_config
+from pipeline.gateway.guard import Guard
 from pipeline.runtime.local import local_service
 from pipeline.runtime.signals import stop_on_signals
 from pipeline.runtime.supervisor import Outcome, Supervisor
@@ -41,18 +42,23 @@ def run(
     Raises:
         ConfigError: the configuration cannot be used.
         DataFolderInUseError: another service works on the data folder.
+        ExposedError: other machines could reach an API without tokens.
         OSError: the data folder cannot be written, or the metrics' address is taken.
         SystemExit: with 1, a worker was given up or a camera ended in an error.
     """
-    stop = stop_on_signals()
+    reload = threading.Event()
+    # On a terminal a hang-up is the end of it, as for any other command.
+    stop = stop_on_signals(None if sys.stdin.isatty() else reload.set)
     config = load_config(config_path)
     folder = data_folder or config.storage.folder
+    if config.api.enabled:
+        Guard(config.api, folder)  # before anything starts: it may refuse
     console = Console()
     drawn = console.is_terminal and not quiet
     level = "WARNING" if drawn or quiet else "INFO"
     redactor = Redactor(secrets_of(config.model_dump(mode="json")))
     set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
-    with local_service(config, folder, level) as supervisor:
+    with local_service(config, folder, level, config_path, reload) as supervisor:
         outcome = watch(supervisor, config, stop, None if quiet else console, seconds)
     failed = [f"{name}: {why}" for name, why in outcome.failed.items()]
     failed += errors_of(supervisor.statuses)

@@ -1,6 +1,7 @@
 """The local engine: all workers as processes on this machine."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,11 @@ LOG = logging.getLogger(__name__)
 
 @contextmanager
 def local_service(
-    config: Config, data_folder: Path, log_level: str = "INFO", config_path: Path | None = None
+    config: Config,
+    data_folder: Path,
+    log_level: str = "INFO",
+    config_path: Path | None = None,
+    reload: threading.Event | None = None,
 ) -> Iterator[Supervisor]:
     """A supervisor that is ready to run the whole pipeline on a data folder.
 
@@ -31,6 +36,7 @@ def local_service(
         data_folder: Where everything is kept, also the cameras that were attached at run time.
         log_level: Least level of what the workers log.
         config_path: Where the configuration can be read again; None: nowhere.
+        reload: Set when it shall be read again.
 
     Raises:
         AttachedError: what was attached at run time cannot be read.
@@ -58,4 +64,5 @@ def local_service(
             process_table(roster.config, run),
             metrics_address=(metrics.host, metrics.port) if metrics.enabled else None,
             desk=desk,
+            reload=reload,
         )

@@ -57,6 +57,7 @@ class Supervisor:
         metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
         desk: ControlDesk | None = None,
+        reload: threading.Event | None = None,
     ) -> None:
         """Plan a run.
 
@@ -67,11 +68,12 @@ class Supervisor:
             metrics_address: Host and port of the HTTP server; port 0: a free one; None: no server.
             clock: Monotonic seconds.
             desk: Knows which cameras there shall be; None: those of the table, for good.
+            reload: Set when the configuration file shall be read again.
         """
         self.run_info: RunInfo = table[0].run
         self._desk = desk
         self._staff = Staff(table)
-        self._reload = threading.Event()
+        self._reload = reload or threading.Event()
         # Those of cameras come first, and may all be missing.
         cameras = [spec.name for spec in table if spec.camera is not None]
         others = groupby((spec for spec in table if spec.camera is None), lambda s: s.entry)
@@ -138,10 +140,6 @@ class Supervisor:
         return Outcome(
             {name: life.reason for name, life in lives.items() if life.phase == "failed"}
         )
-
-    def reload(self) -> None:
-        """Have the configuration file read again soon; may be called from any thread."""
-        self._reload.set()
 
     def _read_again(self) -> None:
         if not self._reload.is_set():

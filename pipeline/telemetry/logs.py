@@ -25,6 +25,8 @@ LOG_FILE_BYTES = 1_000_000
 SHORTEST_SECRET = 3
 """Removing shorter ones would make the log unreadable, and tell what they are."""
 URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:@]*:(?P<password>\S*)@", re.IGNORECASE)
+SECRET_KEYS = ("password", "secret", "token")
+"""Keys of the configuration whose values are secrets as they are."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -49,9 +51,10 @@ class Redactor:
 
 
 def secrets_of(document: object) -> set[str]:
-    """Passwords in the URLs of a configuration (nested dicts and lists), raw and unquoted."""
+    """Secrets of a configuration (nested dicts and lists): passwords in URLs, raw and unquoted."""
     if isinstance(document, dict):
-        return set().union(*map(secrets_of, document.values()))
+        named = {document[key] for key in SECRET_KEYS if isinstance(document.get(key), str)}
+        return named.union(*map(secrets_of, document.values()))
     if isinstance(document, list | tuple):
         return set().union(*map(secrets_of, document))
     if isinstance(document, str) and (found := URL_PASSWORD.search(document)):

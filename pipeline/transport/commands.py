@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 from pipeline.config.base import Name, Section
 
 Label = Literal["normal", "anomaly"]
-EventId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+EventId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}-[0-9]{1,20}-[0-9]{1,20}$")]
 SceneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")]
 CameraDocument = dict[str, JsonValue]
 """A camera as it would stand in the configuration file, placeholders and all."""

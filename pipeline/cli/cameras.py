@@ -1,0 +1,122 @@
+"""`vedette camera …` and `vedette event …`: what they do, by the REST API."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.remote import Remote, RemoteError
+
+
+def add(remote: Remote, name: str, url: str | None, file: Path | None) -> None:
+    """Attach a camera, of an address or of a YAML file with all its settings.
+
+    Raises:
+        RemoteError: the service refuses, or the file is no mapping.
+        OSError: the file cannot be read.
+    """
+    camera: dict[str, Any] = _read_camera(file) if file else {}
+    if url is not None:
+        camera["source"] = {**_source(camera), "url": url}
+    shown = remote.ask("POST", "/cameras", {"name": name, "camera": camera})
+    print(f"{name}: attached, {shown['state']}")
+
+
+def show_all(remote: Remote, as_json: bool) -> None:
+    """Print all cameras."""
+    cameras = remote.ask("GET", "/cameras")["cameras"]
+    if as_json:
+        print(json.dumps(cameras, ensure_ascii=False))
+        return
+    table = Table("camera", "state", "source", "from", box=None, pad_edge=False)
+    for one in cameras:
+        state = f"{one['state']}: {one['reason']}" if one["reason"] else one["state"]
+        url = one["settings"]["source"]["url"] if one["settings"] else ""
+        table.add_row(one["name"], state, url, one["origin"])
+    _console().print(table, markup=False)
+
+
+def show(remote: Remote, name: str) -> None:
+    """Print one camera as JSON."""
+    print(json.dumps(remote.ask("GET", _path(name)), indent=2, ensure_ascii=False))
+
+
+def act(remote: Remote, name: str, action: str) -> None:
+    """Have a camera adapted, enabled or disabled."""
+    shown = remote.ask("POST", f"{_path(name)}/{action}")
+    print(f"{name}: {shown['state']}")
+
+
+def remove(remote: Remote, name: str) -> None:
+    """Forget a camera that was attached."""
+    remote.ask("DELETE", _path(name))
+    print(f"{name}: removed; its events and scenes stay")
+
+
+def history(remote: Remote, name: str, restore: str | None) -> None:
+    """Print the scenes of a camera, or go on with an earlier one."""
+    if restore is not None:
+        place = f"{_path(name)}/scenes/{quote(restore, safe='')}/restore"
+        print(f"{name}: {remote.ask('POST', place)['state']}")
+        return
+    for scene in remote.ask("GET", f"{_path(name)}/scenes")["scenes"]:
+        print(json.dumps(scene, ensure_ascii=False))
+
+
+def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -> None:
+    """Print the newest events, newest first."""
+    events = remote.ask("GET", "/events", camera=camera, limit=limit)["events"]
+    if as_json:
+        print(json.dumps(events, ensure_ascii=False))
+        return
+    table = Table("event", "began", "seconds", "peak", "", "note", box=None, pad_edge=False)
+    for one in events:
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["started_at"]))
+        marks = [
+            *(["goes on"] if one["ended_at"] is None else []),
+            *(["seen"] if one["acknowledged_at"] is not None else []),
+            *([one["label"]] if one["label"] else []),
+            *(["suppressed"] if one["suppressed"] else []),
+        ]
+        seconds, peak = f"{one['duration_seconds']:.1f}", f"{one['peak_score']:.2f}"
+        table.add_row(one["id"], began, seconds, peak, ", ".join(marks), one["note"] or "")
+    _console().print(table, markup=False)
+
+
+def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:
+    """Say something of an event."""
+    shown = remote.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
+    seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
+    print(f"{event}: {seen}, label {shown['label'] or 'none'}")
+
+
+def _path(name: str) -> str:
+    return f"/cameras/{quote(name, safe='')}"
+
+
+def _source(camera: Mapping[str, Any]) -> Mapping[str, Any]:
+    source = camera.get("source", {})
+    return source if isinstance(source, Mapping) else {}
+
+
+def _read_camera(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        # Not the error's own text: it quotes the line, and that may hold a password.
+        raise RemoteError(f"{file}: not valid YAML") from None
+    if not isinstance(found, dict):
+        raise RemoteError(f"{file}: want the settings of one camera, as below its name")
+    return found
+
+
+def _console() -> Console:
+    # Soft enough for pipes: a table is not cut at 80 columns where nobody looks at it.
+    console = Console()
+    return console if console.is_terminal else Console(width=200)

@@ -1,0 +1,42 @@
+"""`vedette token …`: who may use the REST API."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Make and revoke tokens of the REST API.")
+
+Name = Annotated[str, typer.Argument(help="For people: whose token it is.")]
+Folder = Annotated[Path, typer.Option(help="As that of `vedette run`.")]
+_FOLDER = Path("vedette-data")
+
+
+@app.command()
+def create(
+    name: Name,
+    role: Annotated[
+        Literal["viewer", "admin"], typer.Option(help="viewer: sees; admin: may change, too.")
+    ] = "viewer",
+    data_folder: Folder = _FOLDER,
+) -> None:
+    """Print a new token, once; only its hash is kept. It replaces one of the same name."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from pipeline.config.base import Name as CheckedName
+    from pipeline.gateway.tokens import create_token
+
+    try:
+        TypeAdapter(CheckedName).validate_python(name)
+    except ValidationError:
+        wanted = 'want 1 to 64 letters, digits, "_" or "-"'
+        raise typer.BadParameter(f"got {name!r:.80}, {wanted}") from None
+    print(create_token(data_folder, name, role))
+
+
+@app.command()
+def revoke(name: Name, data_folder: Folder = _FOLDER) -> None:
+    """Forget a token that was made; a running service refuses it from then on."""
+    from pipeline.gateway.tokens import revoke_token
+
+    revoke_token(data_folder, name)

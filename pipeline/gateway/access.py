@@ -1,0 +1,61 @@
+"""What the routes are given: the service, and the assurance that somebody may call them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from pipeline.gateway.guard import Guard
+from pipeline.gateway.live import LiveFeed
+from pipeline.gateway.service import Service
+from pipeline.gateway.tokens import Caller, Role
+
+_BEARER = HTTPBearer(auto_error=False, description="A token; not asked for where none is made.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything behind the routes."""
+
+    service: Service
+    guard: Guard
+    feed: LiveFeed
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.vedette
+    return state
+
+
+def _service(state: Annotated[State, Depends(_state)]) -> Service:
+    return state.service
+
+
+def _feed(state: Annotated[State, Depends(_state)]) -> LiveFeed:
+    return state.feed
+
+
+def _admit(
+    request: Request, credentials: HTTPAuthorizationCredentials | None, role: Role
+) -> Caller:
+    address = request.client.host if request.client else "unknown"
+    token = credentials.credentials if credentials else None
+    return _state(request).guard.admit(role, address, token)
+
+
+def _viewer(request: Request, credentials: _Credentials) -> Caller:
+    return _admit(request, credentials, "viewer")
+
+
+def _admin(request: Request, credentials: _Credentials) -> Caller:
+    return _admit(request, credentials, "admin")
+
+
+TheService = Annotated[Service, Depends(_service)]
+TheFeed = Annotated[LiveFeed, Depends(_feed)]
+Viewer = Depends(_viewer)
+"""For routes that show."""
+Admin = Depends(_admin)
+"""For routes that change."""

@@ -1,0 +1,110 @@
+"""The REST API as an application; what it can do stands in the routes."""
+
+import importlib.metadata
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
+
+from pipeline.gateway import cameras, events, system
+from pipeline.gateway.access import State
+from pipeline.gateway.guard import DeniedError, Guard
+from pipeline.gateway.live import CrowdedError, LiveFeed
+from pipeline.gateway.schemas import Problem
+from pipeline.gateway.service import Service, ServiceError
+from pipeline.gateway.wrap import Wrap
+from pipeline.transport.messages import AnswerStatus
+
+LOG = logging.getLogger(__name__)
+
+STATUS: dict[AnswerStatus, int] = {
+    "invalid": 422,
+    "unknown": 404,
+    "conflict": 409,
+    "unavailable": 503,
+    "failed": 507,
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": "Malformed: what was got, and what is wanted."},
+    "default": {"model": Problem, "description": "Why it was not done; docs/api.md has the codes."},
+}
+
+
+def create_app(service: Service, guard: Guard, feed: LiveFeed) -> FastAPI:
+    """The application; who calls starts and closes the feed."""
+    app = FastAPI(
+        title="Vedette",
+        summary="Watches fixed cameras and tells when something has no place in the scene.",
+        version=_version(),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # it would load code from elsewhere
+        redoc_url=None,
+        responses=_PROBLEMS,
+        middleware=[Middleware(Wrap, guard=guard)],
+        strict_content_type=True,
+    )
+    app.state.vedette = State(service, guard, feed)
+    app.include_router(cameras.router, prefix="/api/v1")
+    app.include_router(events.router, prefix="/api/v1")
+    app.include_router(system.router)
+    app.add_exception_handler(DeniedError, _denied)
+    app.add_exception_handler(ServiceError, _refused)
+    app.add_exception_handler(CrowdedError, _crowded)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(Exception, _fault)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, as committed in docs/openapi.json; of no version of ours."""
+    # The routes are all that is looked at.
+    app = create_app(None, None, None)  # type: ignore[arg-type]
+    document = app.openapi()
+    document["info"]["version"] = "1"
+    return document
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("vedette")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return "unknown"
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, headers)
+
+
+def _denied(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DeniedError)
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.retry_seconds is not None:
+        headers["Retry-After"] = f"{error.retry_seconds:.0f}"
+    return _problem(error.status, str(error), headers)
+
+
+def _refused(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return _problem(STATUS[error.status], str(error))
+
+
+def _crowded(_request: Request, error: Exception) -> JSONResponse:
+    return _problem(503, str(error))
+
+
+def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Places and what is wanted, never what was got: that may be a password.
+    found = [
+        f"{'.'.join(str(part)[:64] for part in one['loc'])}: {one['msg']}"
+        for one in error.errors()[:5]
+    ]
+    return _problem(422, "; ".join(found))
+
+
+def _fault(_request: Request, error: Exception) -> JSONResponse:
+    LOG.error("fault in a request: %s", error, exc_info=error)
+    return _problem(500, "a fault of the service; its log says more")

@@ -1,0 +1,156 @@
+"""Routes of the cameras."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Response
+from pydantic import JsonValue
+
+from pipeline.alerts.history import MOST_POINTS
+from pipeline.gateway.access import Admin, TheService, Viewer
+from pipeline.gateway.schemas import (
+    CameraName,
+    CameraShown,
+    CamerasShown,
+    NewCamera,
+    ScenePath,
+    ScenesShown,
+    ScoresShown,
+)
+from pipeline.gateway.service import Service, ServiceError
+from pipeline.transport.commands import (
+    Adapt,
+    Attach,
+    Change,
+    Detach,
+    Overview,
+    Restore,
+    Scenes,
+    Switch,
+)
+
+router = APIRouter(tags=["cameras"])
+
+Age = Annotated[float, Query(ge=0.1, le=3600, description="Oldest frame in seconds.")]
+Patch = Annotated[
+    dict[str, JsonValue],
+    Body(description="A JSON merge patch (RFC 7386) of the camera as it was attached."),
+]
+_JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_CHUNK_SECONDS = 3600.0
+
+
+@router.get("/cameras", dependencies=[Viewer])
+def list_cameras(service: TheService) -> CamerasShown:
+    """All cameras and how they are."""
+    return CamerasShown.model_validate(service.ask(Overview()).body)
+
+
+@router.post("/cameras", dependencies=[Admin], status_code=201)
+def attach_camera(camera: NewCamera, service: TheService) -> CameraShown:
+    """Watch one more camera; the others are not disturbed, and it comes back after a restart."""
+    answer = service.ask(Attach(name=camera.name, camera=camera.camera))
+    return CameraShown.model_validate(answer.body)
+
+
+@router.get("/cameras/{name}", dependencies=[Viewer])
+def show_camera(name: CameraName, service: TheService) -> CameraShown:
+    """One camera."""
+    return _camera(service, name)
+
+
+@router.patch("/cameras/{name}", dependencies=[Admin])
+def change_camera(name: CameraName, patch: Patch, service: TheService) -> CameraShown:
+    """Change a camera that was attached; what is null goes back to the setting for all."""
+    return CameraShown.model_validate(service.ask(Change(name=name, patch=patch)).body)
+
+
+@router.delete("/cameras/{name}", dependencies=[Admin], status_code=204)
+def detach_camera(name: CameraName, service: TheService) -> None:
+    """Forget a camera that was attached; its events and scenes stay."""
+    service.ask(Detach(name=name))
+
+
+@router.post("/cameras/{name}/enable", dependencies=[Admin])
+def enable_camera(name: CameraName, service: TheService) -> CameraShown:
+    """Watch it again."""
+    return CameraShown.model_validate(service.ask(Switch(name=name, enabled=True)).body)
+
+
+@router.post("/cameras/{name}/disable", dependencies=[Admin])
+def disable_camera(name: CameraName, service: TheService) -> CameraShown:
+    """Leave it alone until it is enabled again."""
+    return CameraShown.model_validate(service.ask(Switch(name=name, enabled=False)).body)
+
+
+@router.post("/cameras/{name}/adapt", dependencies=[Admin], status_code=202)
+def adapt_camera(name: CameraName, service: TheService) -> CameraShown:
+    """Adapt to its scene anew; the scene should look normal meanwhile."""
+    service.ask(Adapt(name=name))
+    return _camera(service, name)
+
+
+@router.get("/cameras/{name}/scenes", dependencies=[Viewer])
+def list_scenes(name: CameraName, service: TheService) -> ScenesShown:
+    """The scenes that it has had."""
+    return ScenesShown.model_validate(service.ask(Scenes(name=name)).body)
+
+
+@router.post("/cameras/{name}/scenes/{scene}/restore", dependencies=[Admin], status_code=202)
+def restore_scene(name: CameraName, scene: ScenePath, service: TheService) -> CameraShown:
+    """Go on with an earlier scene."""
+    service.ask(Restore(name=name, scene=scene))
+    return _camera(service, name)
+
+
+@router.get(
+    "/cameras/{name}/latest.jpg",
+    dependencies=[Viewer],
+    responses=_JPEG,
+    response_class=Response,
+)
+def latest_picture(name: CameraName, service: TheService, max_age: Age = 10.0) -> Response:
+    """What it saw last; never an old picture in place of a live one."""
+    return _picture(service, name, False, max_age)
+
+
+@router.get(
+    "/cameras/{name}/heatmap.jpg",
+    dependencies=[Viewer],
+    responses=_JPEG,
+    response_class=Response,
+)
+def latest_heatmap(name: CameraName, service: TheService, max_age: Age = 10.0) -> Response:
+    """The same, with the anomaly map over it."""
+    return _picture(service, name, True, max_age)
+
+
+@router.get("/cameras/{name}/scores", dependencies=[Viewer])
+def course_of_scores(
+    name: CameraName,
+    service: TheService,
+    begin: Annotated[float | None, Query(ge=0, le=1e11, description="Unix seconds.")] = None,
+    end: Annotated[float | None, Query(ge=0, le=1e11, description="Not included.")] = None,
+    minutes: Annotated[bool, Query(description="Minutes, not seconds.")] = False,
+    limit: Annotated[int, Query(ge=1, le=MOST_POINTS)] = MOST_POINTS,
+) -> ScoresShown:
+    """The course of its score, by default of the last hour."""
+    until = time.time() if end is None else end
+    since = until - _CHUNK_SECONDS if begin is None else begin
+    scores = service.scores(name, since, until, 60 if minutes else 1, limit)
+    return ScoresShown.model_validate({"scores": scores})
+
+
+def _camera(service: Service, name: str) -> CameraShown:
+    for camera in CamerasShown.model_validate(service.ask(Overview()).body).cameras:
+        if camera.name == name:
+            return camera
+    raise ServiceError("unknown", f"camera {name}: there is none")
+
+
+def _picture(service: Service, name: str, with_heatmap: bool, max_age: float) -> Response:
+    picture, captured_at = service.picture(name, with_heatmap, time.time(), max_age)
+    headers = {"X-Captured-At": f"{captured_at:.3f}"}
+    return Response(picture, media_type="image/jpeg", headers=headers)

@@ -1,0 +1,103 @@
+"""Routes of the events."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
+
+from pipeline.alerts.event_query import EventQuery
+from pipeline.config.base import Name
+from pipeline.gateway.access import Admin, TheService, Viewer
+from pipeline.gateway.schemas import EventChange, EventPath, EventShown, EventsShown
+from pipeline.gateway.service import FileKind, Service
+from pipeline.transport.commands import Annotate
+
+router = APIRouter(tags=["events"])
+
+Moment = Annotated[float | None, Query(ge=0, le=1e11)]
+
+
+def _content(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+@router.get("/events", dependencies=[Viewer])
+def list_events(
+    service: TheService,
+    camera: Annotated[Name | None, Query()] = None,
+    begin: Moment = None,
+    end: Moment = None,
+    active: bool | None = None,
+    suppressed: bool | None = None,
+    acknowledged: bool | None = None,
+    label: Literal["normal", "anomaly", "none"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+) -> EventsShown:
+    """A page of events, newest first; times are Unix seconds, `end` is not included."""
+    query = EventQuery(
+        camera=camera,
+        begin=begin,
+        end=end,
+        active=active,
+        suppressed=suppressed,
+        acknowledged=acknowledged,
+        label=label,
+        limit=limit,
+        cursor=cursor,
+    )
+    return EventsShown.model_validate(service.events(query))
+
+
+@router.get("/events/{event}", dependencies=[Viewer])
+def show_event(event: EventPath, service: TheService) -> EventShown:
+    """One event."""
+    return _event(service, event)
+
+
+@router.patch("/events/{event}", dependencies=[Admin])
+def annotate_event(event: EventPath, change: EventChange, service: TheService) -> EventShown:
+    """Acknowledge it, label it, write a note."""
+    service.ask(Annotate(event=event, **change.model_dump(exclude_unset=True)))
+    return _event(service, event)
+
+
+@router.get(
+    "/events/{event}/snapshot.jpg",
+    dependencies=[Viewer],
+    responses=_content("image/jpeg"),
+    response_class=FileResponse,
+)
+def event_snapshot(event: EventPath, service: TheService) -> FileResponse:
+    """The frame with the highest score."""
+    return _file(service, event, "snapshot", "image/jpeg")
+
+
+@router.get(
+    "/events/{event}/heatmap.jpg",
+    dependencies=[Viewer],
+    responses=_content("image/jpeg"),
+    response_class=FileResponse,
+)
+def event_heatmap(event: EventPath, service: TheService) -> FileResponse:
+    """The same, with the anomaly map over it."""
+    return _file(service, event, "heatmap", "image/jpeg")
+
+
+@router.get(
+    "/events/{event}/clip.mp4",
+    dependencies=[Viewer],
+    responses=_content("video/mp4"),
+    response_class=FileResponse,
+)
+def event_clip(event: EventPath, service: TheService) -> FileResponse:
+    """The video, if there is one."""
+    return _file(service, event, "clip", "video/mp4")
+
+
+def _event(service: Service, event: str) -> EventShown:
+    return EventShown.model_validate(service.shown(service.event(event)))
+
+
+def _file(service: Service, event: str, kind: FileKind, media_type: str) -> FileResponse:
+    return FileResponse(service.file(event, kind), media_type=media_type)

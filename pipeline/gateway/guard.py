@@ -1,0 +1,160 @@
+"""Who is let in: tokens, and at an open door only who stands on this machine and means it.
+
+Without tokens the API listens on loopback only. A web page in a browser on this machine could then
+speak to it: it is told apart by the `Origin` it cannot hide, and by a `Host` that is not ours (DNS
+rebinding). There are no cookies, so that no page can use what a person has logged in to.
+"""
+
+import ipaddress
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.config import Api
+from pipeline.gateway.tokens import Caller, Role, TokenBook, load_tokens, tokens_changed
+
+FAILURES = 10
+"""Wrong tokens of one address within the window, after which it has to wait."""
+WINDOW_SECONDS = 60.0
+_MOST_ADDRESSES = 1024
+_ANYBODY = Caller("this machine", "admin")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+class ExposedError(ValueError):
+    """The API would be open to other machines."""
+
+
+class DeniedError(Exception):
+    """Somebody is not let in."""
+
+    def __init__(self, status: int, message: str, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_seconds = retry_seconds
+
+
+class FailureLimit:
+    """How often an address may be wrong; pure, and bounded in memory."""
+
+    def __init__(self, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS) -> None:
+        self._failures = failures
+        self._window_seconds = window_seconds
+        self._failed_at: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def wait_seconds(self, address: str, now: float) -> float:
+        """How long the address has to wait; 0: it may try."""
+        times = self._failed_at.get(address, deque())
+        while times and now - times[0] >= self._window_seconds:
+            times.popleft()
+        return self._window_seconds - (now - times[0]) if len(times) >= self._failures else 0.0
+
+    def failed(self, address: str, now: float) -> None:
+        """The address was wrong."""
+        times = self._failed_at.setdefault(address, deque(maxlen=self._failures))
+        times.append(now)
+        self._failed_at.move_to_end(address)
+        while len(self._failed_at) > _MOST_ADDRESSES:
+            self._failed_at.popitem(last=False)
+
+
+class Guard:
+    """Asks everybody who they are."""
+
+    def __init__(
+        self, api: Api, data_folder: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read the tokens.
+
+        Raises:
+            ExposedError: other machines could reach an API without tokens.
+            TokenError: the tokens cannot be used.
+        """
+        self._api = api
+        self._data_folder = data_folder
+        self._clock = clock
+        self._limit = FailureLimit()
+        self._changed = tokens_changed(data_folder)
+        self._book = load_tokens(api, data_folder)
+        check_exposure(api, self._book)
+        # Once closed it never opens by itself, whatever becomes of the tokens.
+        self.open = len(self._book) == 0
+
+    def admit(self, role: Role, address: str, token: str | None) -> Caller:
+        """Let somebody in.
+
+        Args:
+            role: What they want to be.
+            address: Where they come from.
+            token: What they show.
+
+        Raises:
+            DeniedError: they may not.
+        """
+        self._read_again()
+        if self.open:
+            return _ANYBODY
+        now = self._clock()
+        if (seconds := self._limit.wait_seconds(address, now)) > 0:
+            raise DeniedError(429, "too many wrong tokens, try again later", seconds)
+        caller = self._book.caller(token) if token else None
+        if caller is None:
+            if token:
+                self._limit.failed(address, now)
+            what = "got a wrong one" if token else "got none"
+            raise DeniedError(401, f"want a token (Authorization: Bearer …), {what}")
+        if not caller.may(role):
+            raise DeniedError(403, f"want a token of the role {role}, got {caller.role}")
+        return caller
+
+    def check_page(self, host: str, origin: str | None) -> None:
+        """Tell a web page that somebody else made from a program on this machine.
+
+        Args:
+            host: The `Host` of the request.
+            origin: Its `Origin`; None: it has none.
+
+        Raises:
+            DeniedError: it comes from another page, or under a name that is not ours.
+        """
+        if self.open and _name_of(host) not in (*_LOOPBACK_NAMES, self._api.host.lower()):
+            raise DeniedError(421, f"want the host {self._api.host}, got another one")
+        if origin is not None and (urlsplit(origin).netloc or origin).lower() != host.lower():
+            raise DeniedError(403, "want no requests of pages from elsewhere")
+
+    def _read_again(self) -> None:
+        changed = tokens_changed(self._data_folder)
+        if changed != self._changed:
+            self._changed = changed
+            self._book = load_tokens(self._api, self._data_folder)
+            self.open = self.open and len(self._book) == 0
+
+
+def check_exposure(api: Api, book: TokenBook) -> None:
+    """Refuse to listen where others can reach it, if nobody is asked who they are.
+
+    Raises:
+        ExposedError: says what is wanted.
+    """
+    if len(book) == 0 and not is_loopback(api.host):
+        raise ExposedError(
+            f"api.host: got {api.host}, which other machines can reach, and no tokens; want "
+            "127.0.0.1, or a token (api.tokens, or `vedette token create`)"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name other than localhost is not sure."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _name_of(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,165 @@
+"""What the API takes and gives; the OpenAPI document is made of it."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from pipeline.config.base import Name, Section
+from pipeline.telemetry.health import WorkerPhase
+from pipeline.transport.commands import EventId, Label, SceneId
+from pipeline.transport.messages import CameraState, SceneState
+
+CameraName = Annotated[Name, Path(description="Name of the camera.")]
+EventPath = Annotated[EventId, Path(description="Id of the event.")]
+ScenePath = Annotated[SceneId, Path(description="Id of the scene.")]
+
+
+class Shown(BaseModel):
+    """Base of what is given."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Problem(Shown):
+    """Why something was not done."""
+
+    detail: str
+    """What was got and what is wanted."""
+
+
+class NewCamera(Section):
+    """A camera to be watched from now on."""
+
+    name: Name
+    """Of letters, digits, "_" and "-"; names its files, too."""
+    camera: dict[str, JsonValue] = Field(repr=False)
+    """As it would stand in the configuration file; {VEDETTE_CAMERA_…} stands for a secret."""
+
+
+class CameraShown(Shown):
+    """One camera."""
+
+    name: str
+    origin: Literal["file", "attached"]
+    """Whether it stands in the configuration file, or came at run time."""
+    enabled: bool
+    state: CameraState
+    reason: str
+    """Why it is in this state, or how far it got; may be empty."""
+    settings: dict[str, Any] | None
+    """As in the configuration, with everything inherited, without credentials; null: unusable."""
+
+
+class CamerasShown(Shown):
+    """All cameras."""
+
+    cameras: list[CameraShown]
+
+
+class WorkerShown(Shown):
+    """One process of the service."""
+
+    name: str
+    phase: WorkerPhase
+    restarts: int
+    """Starts after the first one."""
+    reason: str
+
+
+class ServiceShown(Shown):
+    """The processes of the service."""
+
+    workers: list[WorkerShown]
+
+
+class ScenesShown(Shown):
+    """The scenes that a camera has had."""
+
+    model_config = ConfigDict(extra="allow")
+
+    scenes: list[dict[str, Any]]
+
+
+class EventShown(Shown):
+    """An event, as it is stored; times are Unix seconds UTC."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    camera: str
+    connection: int
+    first_index: int
+    started_at: float
+    started_pts_seconds: float
+    ended_at: float | None
+    """Null while it goes on."""
+    duration_seconds: float
+    peak_score: float
+    peak_at: float
+    state: SceneState
+    suppressed: bool
+    """Began in the cool-down of another one: nobody was told."""
+    frames: int
+    acknowledged_at: float | None
+    label: Label | None
+    note: str | None
+    snapshot: str | None
+    """Address of the picture of its peak; null: there is none."""
+    heatmap: str | None
+    """Address of the same with the anomaly map."""
+    clip: str | None
+    """Address of the video."""
+
+
+class EventsShown(Shown):
+    """A page of events, newest first."""
+
+    events: list[EventShown]
+    next_cursor: str | None
+    """For the next page; null: this is the last one."""
+
+
+class EventChange(Section):
+    """What a person says of an event; what is left out stays as it is."""
+
+    acknowledged: bool = False
+    """Whether somebody has seen it."""
+    label: Label | None = None
+    """What it is taken for; null: nobody knows."""
+    note: Annotated[str, Field(max_length=2000)] | None = None
+    """Free text; null: none."""
+
+
+class ScoreShown(Shown):
+    """What was seen in one second or minute."""
+
+    model_config = ConfigDict(extra="allow")
+
+    begins_at: int
+    highest: float | None
+    """Null where no frame had a score."""
+    mean: float | None
+
+
+class ScoresShown(Shown):
+    """The course of a camera's score, oldest first."""
+
+    scores: list[ScoreShown]
+
+
+class Reloaded(Shown):
+    """What reading the configuration file again has changed: names of cameras."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    unchanged: list[str]
+    needs_restart: list[str]
+    """Sections that differ, but hold only after a restart of the service."""
+
+
+class Health(Shown):
+    """Whether all is well."""
+
+    ok: bool

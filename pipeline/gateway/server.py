@@ -1,0 +1,108 @@
+"""The gateway worker: serves the REST API from a process of its own."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Any
+
+import uvicorn
+
+from pipeline.config import Api
+from pipeline.gateway.app import create_app
+from pipeline.gateway.guard import ExposedError, Guard, is_loopback
+from pipeline.gateway.live import LiveFeed
+from pipeline.gateway.service import Service
+from pipeline.gateway.tokens import TokenError
+from pipeline.transport.commands import Overview
+from pipeline.worker import UnmendableError, WorkerContext
+
+LOG = logging.getLogger(__name__)
+
+_TURN_SECONDS = 0.2
+_DRAIN_SECONDS = 2
+_STATES_SECONDS = 2.0
+
+
+def run(context: WorkerContext) -> None:
+    """Entry of the worker: serve until told to stop.
+
+    Raises:
+        UnmendableError: the tokens, the certificate or the address cannot be used.
+    """
+    config, run_info = context.spec.config, context.spec.run
+    api = config.api
+    try:
+        guard = Guard(api, run_info.data_folder)
+    except (ExposedError, TokenError) as error:
+        raise UnmendableError(str(error)) from error
+    service = Service(config, run_info)
+
+    def states() -> dict[str, tuple[str, str]]:
+        found: Any = service.ask(Overview(), _STATES_SECONDS).body["cameras"]
+        return {one["name"]: (one["state"], one["reason"]) for one in found}
+
+    feed = LiveFeed(run_info.endpoints, states)
+    server = uvicorn.Server(_settings(api, create_app(service, guard, feed)))
+    listener = _listen(api)
+    scheme = "https" if api.tls else "http"
+    LOG.info("API on %s://%s:%d", scheme, api.host, listener.getsockname()[1])
+    if guard.open:
+        LOG.warning("API without tokens: everybody on this machine may use it")
+    elif api.tls is None and not is_loopback(api.host):
+        LOG.warning("API without TLS: whoever can listen in on the network learns the tokens")
+    feed.start()
+    try:
+        asyncio.run(_serve(server, listener, feed, context))
+    finally:
+        service.close()
+        listener.close()
+
+
+async def _serve(
+    server: uvicorn.Server, listener: socket.socket, feed: LiveFeed, context: WorkerContext
+) -> None:
+    serving = asyncio.create_task(server.serve([listener]))
+    while not context.stop.is_set() and not serving.done():
+        context.pulse.beat()
+        await asyncio.sleep(_TURN_SECONDS)
+    await asyncio.to_thread(feed.close)  # first of all: its watchers would never end by themselves
+    server.should_exit = True
+    await serving
+
+
+def _settings(api: Api, app: Any) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        limit_concurrency=200,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        ssl_certfile=api.tls.certificate if api.tls else None,
+        ssl_keyfile=str(api.tls.key) if api.tls else None,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise UnmendableError(
+            f"api.tls: want a certificate and its key in PEM, got {type(error).__name__} "
+            f"({error.strerror})"
+        ) from error
+    return config
+
+
+def _listen(api: Api) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(api.host, api.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server(
+            (api.host, api.port), family=family, backlog=128, reuse_port=False
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnmendableError(f"API at {api.host}:{api.port}: {reason}") from error

@@ -1,0 +1,193 @@
+"""The service as the routes see it: commands, stored events, pictures. No HTTP in here."""
+
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.alerts.database import StoreError
+from pipeline.alerts.drawing import draw_heatmap
+from pipeline.alerts.event_query import EventQuery, StoredEvent
+from pipeline.alerts.history import Resolution
+from pipeline.alerts.snapshots import Snapshots
+from pipeline.alerts.store import EventStore
+from pipeline.config import Config
+from pipeline.transport.commands import Command, Picture
+from pipeline.transport.control import ControlClient
+from pipeline.transport.messages import Answer, AnswerStatus
+from pipeline.worker import RunInfo
+
+ASK_SECONDS = 5.0
+_JPEG_QUALITY = 85
+FileKind = Literal["snapshot", "heatmap", "clip"]
+
+
+class ServiceError(Exception):
+    """What was asked for cannot be had; the text says why, for people, without credentials."""
+
+    def __init__(self, status: AnswerStatus, message: str) -> None:
+        super().__init__(message)
+        self.status: AnswerStatus = status
+
+
+class Service:
+    """Everything behind the API; its methods may be called from any thread, and may wait."""
+
+    def __init__(self, config: Config, run: RunInfo) -> None:
+        self._run = run
+        self._store_url = config.store.url
+        self._snapshots = Snapshots(run.data_folder / "events")
+        self._store: EventStore | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the store."""
+        with self._lock:
+            if self._store is not None:
+                self._store.__exit__(None, None, None)
+            self._store = None
+
+    def ask(self, command: Command, timeout_seconds: float = ASK_SECONDS) -> Answer:
+        """Have a command carried out.
+
+        Raises:
+            ServiceError: it was not.
+        """
+        with ControlClient(self._run.endpoints) as client:
+            answer = client.ask(command, timeout_seconds)
+        if answer.status != "ok":
+            raise ServiceError(answer.status, answer.problem)
+        return answer
+
+    def picture(
+        self, camera: str, with_heatmap: bool, now: float, longest_age: float
+    ) -> tuple[bytes, float]:
+        """What a camera saw last, as JPEG, and when; an old picture is not shown as a live one.
+
+        Args:
+            camera: Its name.
+            with_heatmap: Draw the anomaly map over it.
+            now: Unix seconds.
+            longest_age: In seconds.
+
+        Raises:
+            ServiceError: there is none, or none so young.
+        """
+        answer = self.ask(Picture(name=camera))
+        captured_at, score = answer.body.get("captured_at"), answer.body.get("score")
+        if answer.pixels is None or not isinstance(captured_at, float):
+            raise ServiceError("unavailable", f"camera {camera}: no frame so far")
+        if now - captured_at > longest_age:
+            age = f"{now - captured_at:.0f} s"
+            raise ServiceError("unavailable", f"camera {camera}: the newest frame is {age} old")
+        pixels = answer.pixels
+        if with_heatmap:
+            if answer.anomaly_map is None or not isinstance(score, float | int):
+                raise ServiceError("unavailable", f"camera {camera}: no anomaly map yet")
+            pixels = draw_heatmap(pixels, answer.anomaly_map, float(score))
+        return encode_jpeg(pixels), captured_at
+
+    def events(self, query: EventQuery) -> dict[str, Any]:
+        """A page of events, newest first.
+
+        Raises:
+            ServiceError: the query is wrong, or the store cannot be read.
+        """
+        try:
+            page = self._open_store().find(query)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+        except ValueError as error:
+            raise ServiceError("invalid", str(error)) from error
+        return {
+            "events": [self.shown(event) for event in page.events],
+            "next_cursor": page.next_cursor,
+        }
+
+    def event(self, event_id: str) -> StoredEvent:
+        """One event.
+
+        Raises:
+            ServiceError: there is none, or the store cannot be read.
+        """
+        try:
+            stored = self._open_store().event(event_id)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+        if stored is None:
+            raise ServiceError("unknown", f"event {event_id}: there is none")
+        return stored
+
+    def shown(self, stored: StoredEvent) -> dict[str, Any]:
+        """An event for people, with the addresses of its pictures."""
+        body = {**asdict(stored.event), **asdict(stored)}
+        del body["event"]
+        links: dict[FileKind, str] = {
+            "snapshot": "snapshot.jpg",
+            "heatmap": "heatmap.jpg",
+            "clip": "clip.mp4",
+        }
+        for kind, name in links.items():
+            there = self._path(stored, kind).is_file()
+            body[kind] = f"/api/v1/events/{stored.event.id}/{name}" if there else None
+        return body
+
+    def file(self, event_id: str, kind: FileKind) -> Path:
+        """A file of an event. Its place is made of what the store says, never of what was asked.
+
+        Raises:
+            ServiceError: there is no such event, or no such file of it.
+        """
+        path = self._path(self.event(event_id), kind)
+        if not path.is_file():
+            raise ServiceError("unknown", f"event {event_id}: has no {kind}")
+        return path
+
+    def scores(
+        self, camera: str, begin: float, end: float, resolution_seconds: Resolution, limit: int
+    ) -> list[dict[str, Any]]:
+        """The course of a camera's score, oldest first.
+
+        Raises:
+            ServiceError: the limit is out of range, or the store cannot be read.
+        """
+        try:
+            store = self._open_store()
+            points = store.scores(camera, begin, end, resolution_seconds, limit)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+        except ValueError as error:
+            raise ServiceError("invalid", str(error)) from error
+        return [asdict(point) for point in points]
+
+    def _path(self, stored: StoredEvent, kind: FileKind) -> Path:
+        place = stored.event.camera, stored.event.id
+        match kind:
+            case "snapshot":
+                return self._snapshots.snapshot_path(*place)
+            case "heatmap":
+                return self._snapshots.heatmap_path(*place)
+            case "clip":
+                return self._snapshots.clip_path(*place)
+
+    def _open_store(self) -> EventStore:
+        # Opened when it is first wanted: at the start the sink may not have made it yet.
+        with self._lock:
+            if self._store is None:
+                store = EventStore.for_reading(self._store_url, self._run.data_folder)
+                self._store = store.__enter__()
+            return self._store
+
+    def _unreadable(self, _error: StoreError) -> ServiceError:
+        # The text may name hosts and paths: that is for the log.
+        return ServiceError("unavailable", "the event store cannot be read; the log says why")
+
+
+def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A picture, uint8 (H, W, 3) RGB, as JPEG."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
