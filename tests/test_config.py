@@ -77,7 +77,7 @@ def test_anchors_and_merge_keys(tmp_path: Path) -> None:
         ("alert: {exit: 2}", ":1: alert: got exit 2 above enter 1, want exit ≤ enter"),
         ("metrics: {port: 70000}", ":1: metrics.port: got 70000, want ≤ 65535"),
         ("scoring: {device: tpu}", ":1: scoring.device: got \"tpu\", want 'auto', 'cpu' or 'cuda'"),
-        ("mqtt: {}", ":1: mqtt: unknown key; want one of detect, adapt, alert, scoring"),
+        ("colour: {}", ":1: colour: unknown key; want one of detect, adapt, alert, scoring"),
         ("{detect: {fps: 1}, detect: {fps: 2}}", ":1: detect: stands twice; first on line 1"),
     ],
 )

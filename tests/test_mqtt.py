@@ -278,8 +278,8 @@ def test_which_scores_are_worth_telling() -> None:
     assert not is_worth_telling(0.30, 0.33)
     assert is_worth_telling(0.30, 0.36)
     assert is_worth_telling(0.99, 1.0)
-    assert [status_of(s) for s in ("collecting", "fitting", "calibrating", "ready")] == [
-        "adapting", "adapting", "watching", "watching",
+    assert [status_of(s) for s in ("collecting", "fitting", "calibrating", "ready", "stale")] == [
+        "adapting", "adapting", "watching", "watching", "stale",
     ]  # fmt: skip
 
 

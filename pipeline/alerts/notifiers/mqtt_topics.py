@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.transport.messages import SceneState
 
-Status = Literal["starting", "adapting", "watching", "offline", "disabled"]
-STATUSES: tuple[Status, ...] = ("starting", "adapting", "watching", "offline", "disabled")
+Status = Literal["starting", "adapting", "watching", "stale", "offline", "disabled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 ONLINE, OFFLINE = "online", "offline"
 Payload = bytes | Path
 """What is published, or the file whose content is."""
@@ -56,7 +56,9 @@ class Topics:
 
 def status_of(state: SceneState) -> Status:
     """How a camera is whose newest score has this state."""
-    return "watching" if state in ("calibrating", "ready") else "adapting"
+    if state in ("collecting", "fitting"):
+        return "adapting"
+    return "stale" if state == "stale" else "watching"
 
 
 def is_worth_telling(told: float | None, score: float) -> bool:
