@@ -67,7 +67,7 @@ def _round_trip(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     file.seek(0)
-    with av.open(file) as reading:
+    with av.open(file, "r") as reading:
         for frame in reading.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
