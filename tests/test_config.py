@@ -207,6 +207,44 @@ def test_errors_never_show_a_password(
     assert PASSWORD not in "\n".join(problems(tmp_path, f"cameras: {{a: {{source: {source}}}}}"))
 
 
+def test_errors_never_show_what_stands_under_the_key_of_a_secret(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path,
+        """mqtt: {user: u, password: 123456789}
+webhooks:
+  x: {url: "ftp://host/planted-path", secret: planted}
+  y: {url: "http://u:planted@host/planted-path", secret: 1234567890123456789}
+  z: {url: "http://host:port/planted-path"}
+apprise: {p: {url: [planted]}}
+cameras: {a: {source: x}}
+""",
+    )
+    assert sorted(lines) == [
+        ":1: mqtt.password: got ***, want text",
+        ":3: webhooks.x.secret: got ***, want text of at least 16 characters",
+        ":3: webhooks.x.url: webhook address: want http:// or https://, got the scheme 'ftp'",
+        ":4: webhooks.y.secret: got ***, want text",
+        ":4: webhooks.y.url: webhook address: want no user or password in it; use `secret`",
+        ":5: webhooks.z.url: webhook address: want http://host[:port]/path or https://…",
+        ":6: apprise.p.url: got a list, want text",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "message"),
+    [
+        ("{password: p}", "mqtt: got a password without a user, want both or none"),
+        ("{ca: ca.pem}", "mqtt: got ca without tls, want tls: true"),
+        ("{topic_prefix: 'a/#'}", 'got "a/#", want letters, digits, "_" and "-", in parts'),
+        ("{port: 0}", "mqtt.port: got 0, want ≥ 1"),
+        ("{discovery: {prefix: ''}}", "mqtt.discovery.prefix: got"),
+    ],
+)
+def test_mistakes_of_mqtt(tmp_path: Path, mqtt: str, message: str) -> None:
+    (line,) = problems(tmp_path, f"mqtt: {mqtt}\ncameras: {{a: {{source: x}}}}")
+    assert message in line
+
+
 def test_url_is_not_in_the_repr_but_travels_as_json(tmp_path: Path) -> None:
     config = load(tmp_path, f'cameras: {{a: {{source: "rtsp://u:{PASSWORD}@host"}}}}')
     assert PASSWORD not in repr(config)
@@ -244,3 +282,39 @@ def test_validate_command(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["validate", "-c", str(good)])
     assert result.exit_code == 1
     assert isinstance(result.exception, ConfigError)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/vedette/events.sqlite",
+        "sqlite:///events.sqlite",
+        f"postgresql://vedette:{PASSWORD}@db:5433/vedette?sslmode=require",
+        "postgresql://vedette@/vedette?host=/run/postgresql",
+    ],
+)
+def test_store_urls(tmp_path: Path, url: str) -> None:
+    config = load(tmp_path, f'store: {{url: "{url}"}}\ncameras: {{a: {{source: a.mp4}}}}')
+    assert config.store.url == url
+    assert PASSWORD not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://vedette:{PASSWORD}@db/vedette",
+        f"postgresql://vedette:{PASSWORD}@db",
+        f"postgresql://vedette:{PASSWORD}@/vedette",
+        f"postgresql://vedette:{PASSWORD}@db:port/vedette",
+        f"postgresql+psycopg2://vedette:{PASSWORD}@db/vedette",
+        f"postgresql://db/vedette?user=vedette&password={PASSWORD}",
+        "sqlite:///",
+        "sqlite://events.sqlite",
+        "events.sqlite",
+    ],
+)
+def test_store_urls_that_are_none_never_show_the_password(tmp_path: Path, url: str) -> None:
+    (line,) = problems(tmp_path, f'store: {{url: "{url}"}}\ncameras: {{a: {{source: a.mp4}}}}')
+    assert line.startswith(":1: store.url: got ")
+    assert "want " in line
+    assert PASSWORD not in line

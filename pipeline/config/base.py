@@ -12,6 +12,9 @@ from pydantic import (
     StringConstraints,
 )
 
+SECRET_KEYS = ("password", "secret", "token")
+"""Keys whose values are secrets as they are."""
+
 
 def _no_truth(value: object) -> object:
     if isinstance(value, bool):  # which Python takes for 0 or 1

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.config.base import SECRET_KEYS
 from pipeline.config.document import Document, KeyPath, dotted, read_document
 from pipeline.config.errors import ConfigError, Problem, shown
 from pipeline.config.model import INHERITED, Config
@@ -25,7 +26,7 @@ _WANTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",
-    "string_too_short": "text that is not empty",
+    "string_too_short": "text of at least {min_length} characters",
     "path_type": "a path",
     "model_type": "a mapping",
     "dict_type": "a mapping",
@@ -105,7 +106,9 @@ def _message(document: Document, path: KeyPath, error: Any) -> str:
         message = error["msg"].removeprefix("Input should be ")
         wanted = f"want {_WANTED[kind].format(**context) if kind in _WANTED else message}"
     got = path[-1] if kind == "string_pattern_mismatch" else document.raw.get(path)
-    return f"got {shown(got)}, {wanted}"
+    # A number is no text, but it may well be somebody's password.
+    is_secret = bool(path) and path[-1] in SECRET_KEYS
+    return f"got {'***' if is_secret and got is not None else shown(got)}, {wanted}"
 
 
 def _unknown_key(path: KeyPath) -> str:

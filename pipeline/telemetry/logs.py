@@ -19,14 +19,13 @@ from types import TracebackType
 from urllib.parse import quote, unquote
 
 from cameras.address import redact
+from pipeline.config.base import SECRET_KEYS
 
 LOG_FILE_BYTES = 1_000_000
 """Size at which a log file is put aside; one predecessor is kept."""
 SHORTEST_SECRET = 3
 """Removing shorter ones would make the log unreadable, and tell what they are."""
 URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:@]*:(?P<password>\S*)@", re.IGNORECASE)
-SECRET_KEYS = ("password", "secret", "token")
-"""Keys of the configuration whose values are secrets as they are."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 

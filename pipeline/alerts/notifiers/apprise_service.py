@@ -4,6 +4,7 @@ The library is an extra. It does not tell a service that is down from one that r
 every failure is tried again until the message is too old.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class AppriseNotifier:
             raise UnmendableError(
                 f"apprise.{name}: want the library Apprise, got none; pip install vedette[apprise]"
             ) from None
+        # What it tells below that has addresses in it, which are as good as passwords.
+        logging.getLogger("apprise").setLevel(logging.WARNING)
         self._settings = settings
         self._data_folder = data_folder
         # No plugins from files, and nothing of an address is ever taken for a template.
