@@ -197,7 +197,9 @@ def _farthest_first(atoms: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
-    """λ_max(DᵀD) for each cell by power iteration on the d×d matrix D Dᵀ, which has the same one.
+    """λ_max(DᵀD) for each cell by power iteration on it, or on D Dᵀ, which has the same one.
+
+    The smaller is taken: with windows of l×l features a cell has fewer atoms than values.
 
     Args:
         own: (cells, A, d).
@@ -209,21 +211,30 @@ def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
     """
     if not own.shape[1]:
         own = own[:1]
+    if own.shape[1] > 0 and own.shape[1] + shared.shape[0] < own.shape[2]:
+        atoms = torch.cat([own, shared.expand(own.shape[0], -1, -1)], dim=1)
+        gram = torch.bmm(atoms, atoms.transpose(1, 2))
+        start = functional.normalize(gram.new_ones(*gram.shape[:2], 1), dim=1)
+        return _power_iterated(gram, start)
     # Start from the mean atom: correlated atoms have their main direction close to it.
     x = functional.normalize(own.sum(1) + shared.sum(0) + 1e-3, dim=-1).unsqueeze(-1)
     value: Tensor = x.new_ones(own.shape[0])
     if own.shape[1]:
-        matrix = shared.T @ shared + torch.bmm(own.transpose(1, 2), own)
-        power = matrix
-        for _ in range(_SQUARINGS):  # each doubles what the following iterations are worth
-            power = torch.bmm(power, power)
-            power = power / power.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
-        for _ in range(_POWER_ITERATIONS):
-            x = functional.normalize(torch.bmm(power, x), dim=1)
-        value = torch.bmm(matrix, x).norm(dim=1).squeeze(-1)
-        return value
+        return _power_iterated(shared.T @ shared + torch.bmm(own.transpose(1, 2), own), x)
     for _ in range(_POWER_ITERATIONS << _SQUARINGS):
         y = shared.T @ (shared @ x)
         value = y.norm(dim=1).squeeze(-1)
         x = functional.normalize(y, dim=1)
+    return value
+
+
+def _power_iterated(matrix: Tensor, x: Tensor) -> Tensor:
+    """Largest eigenvalue (cells,) of (cells, n, n), from the unit vectors x (cells, n, 1)."""
+    power = matrix
+    for _ in range(_SQUARINGS):  # each doubles what the following iterations are worth
+        power = torch.bmm(power, power)
+        power = power / power.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
+    for _ in range(_POWER_ITERATIONS):
+        x = functional.normalize(torch.bmm(power, x), dim=1)
+    value: Tensor = torch.bmm(matrix, x).norm(dim=1).squeeze(-1)
     return value

@@ -181,6 +181,19 @@ def test_nearest_takes_the_best_atom_alone() -> None:
     assert code[2, 1].max() == pytest.approx(float((atoms @ z[2, 1]).max()))
 
 
+def test_the_largest_eigenvalue_of_few_long_atoms() -> None:
+    random = torch.Generator().manual_seed(0)
+    main = torch.randn(96, generator=random)
+    own = functional.normalize(main + torch.randn(7, 6, 96, generator=random), dim=-1)
+    own[2, 4:] = 0  # as beyond the border
+    shared = functional.normalize(main + torch.randn(20, 96, generator=random), dim=-1)
+    found = largest_eigenvalue(own, shared)
+    for cell in range(7):
+        atoms = torch.cat([own[cell], shared]).double()
+        true = float(torch.linalg.eigvalsh(atoms @ atoms.T)[-1])
+        assert 0.9 * true <= float(found[cell]) <= true * (1 + 1e-5)
+
+
 def test_power_iteration_finds_the_largest_eigenvalue() -> None:
     torch.manual_seed(5)
     own, shared = unit(6, 20, 16), unit(30, 16)
