@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +17,18 @@ import pytest
 from http_receiver import receiving
 from mqtt_broker import broker, free_port, listening
 from prometheus_client import CollectorRegistry
-from stage_parts import run_info, small_config
-from test_sink import ALERT, course, score
+from stage_parts import run_info, small_config, worker_context
+from test_sink import ALERT, Killed, OpenSink, course, score
 
 from pipeline.alerts.events import Event, EventChange
-from pipeline.alerts.notifiers import open_notifiers
+from pipeline.alerts.notifiers import Notifiers, open_notifiers
+from pipeline.alerts.notifiers.delivery import Courier
 from pipeline.alerts.notifiers.message import EventMessage, event_message, read_message
+from pipeline.alerts.notifiers.notifiers import Receiver
+from pipeline.alerts.notifiers.webhook import WebhookNotifier
 from pipeline.alerts.outbox import Bounds, Outbox
-from pipeline.config import Config
+from pipeline.alerts.store import EventStore
+from pipeline.config import Config, Webhook
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.scores import ScoreSender
 from pipeline.transport.topics import private_socket_folder
@@ -149,6 +155,73 @@ def test_an_outbox_that_cannot_be_written_is_made_up_for(
             notifiers.tick()
             receiver.wait(2)
         assert [json.loads(post.body)["type"] for post in receiver.posts] == ["new", "end"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("kind", "name"), [(Outbox, "put"), (EventStore, "save")])
+def test_death_between_outbox_and_store_puts_each_message_once(
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
+) -> None:
+    real, rng, deaths = getattr(kind, name), random.Random(f"{name}{moment}"), 0
+
+    def mortal(*args: object) -> object:
+        nonlocal deaths
+        dies = rng.random() < 0.3
+        deaths += dies
+        if dies and moment == "before":
+            raise Killed
+        result = real(*args)
+        if dies:
+            raise Killed
+        return result
+
+    messages, taken = course(), 0
+    while taken < len(messages):
+        # The sink of a new process, with a courier that never comes.
+        with ExitStack() as stack:
+            outbox = stack.enter_context(Outbox(run.data_folder / "outbox.sqlite", Bounds()))
+            context = worker_context("sink", config(), run)
+            hook = WebhookNotifier("x", Webhook(url="http://127.0.0.1:1/"))
+            courier = Courier("webhook:x", hook, outbox, 1.0, context.metrics)
+            told = {"webhook:x": Receiver(hook, courier, frozenset({"new", "update", "end"}))}
+            notifiers = Notifiers(outbox, told, None, run.data_folder, context.metrics)
+            sink = OpenSink(context, stack, lambda: 0.0, notifiers).sink
+            try:
+                with monkeypatch.context() as patch:
+                    sink.recover()
+                    patch.setattr(kind, name, mortal)
+                    while taken < len(messages):
+                        sink.take(messages[taken])
+                        taken += 1
+            except Killed:
+                continue
+    assert deaths > 0
+    keys = []
+    with Outbox(run.data_folder / "outbox.sqlite", Bounds()) as outbox:
+        while (letter := outbox.oldest("webhook:x")) is not None:
+            keys.append(letter.key)
+            outbox.delivered(letter)
+    # 7.5 - 7.2 is a little less than 0.3: the second event is told one frame later.
+    assert keys == ["door-7-10:new:4", "door-7-10:end:6", "door-7-72:new:5", "door-7-72:end:8"]
+
+
+def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> None:
+    port = free_port()
+    metrics = Metrics(CollectorRegistry())
+    settings = config(webhooks=hook(port, max_rate=100))
+    with open_notifiers(settings, tmp_path, metrics) as notifiers:
+        for kind, frames in (("new", 4), ("update", 5), ("update", 6), ("end", 9)):
+            notifiers.event(change(kind, frames), None, None)
+        labels = {"sink": "webhook:x"}
+        deadline = time.monotonic() + 10
+        read = metrics.registry.get_sample_value
+        while not read("vedette_sink_failures_total", labels) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with receiving(port) as receiver:
+            receiver.wait(2)
+    keys = [post.headers["Idempotency-Key"] for post in receiver.posts]
+    assert keys == ["door-7-10:new:4", "door-7-10:end:9"]
+    assert [json.loads(post.body)["key"] for post in receiver.posts] == keys
 
 
 def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:

@@ -19,6 +19,7 @@ from pipeline.alerts.database import StoreError, StoreUnreachableError
 from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines
+from pipeline.alerts.notifiers import Notifiers
 from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.sink import AlertSink, event_settings
 from pipeline.alerts.snapshots import Snapshots
@@ -85,7 +86,13 @@ def expected_events(messages: list[ScoreMessage]) -> list[Event]:
 
 
 class OpenSink:
-    def __init__(self, context: WorkerContext, stack: ExitStack, clock: Callable[[], float]):
+    def __init__(
+        self,
+        context: WorkerContext,
+        stack: ExitStack,
+        clock: Callable[[], float],
+        notifiers: Notifiers | None = None,
+    ):
         folder = context.spec.run.data_folder
         self.context = context
         self.store = stack.enter_context(EventStore(folder / "events.sqlite"))
@@ -93,7 +100,7 @@ class OpenSink:
         names = context.spec.config.cameras
         logs = {name: stack.enter_context(ScoreLog(folder / "scores", name)) for name in names}
         publisher = stack.enter_context(LivePublisher(context.spec.run.endpoints))
-        self.sink = AlertSink(context, self.store, journal, logs, publisher, clock)
+        self.sink = AlertSink(context, self.store, journal, logs, publisher, clock, notifiers)
 
     def metric(self, name: str, **labels: str) -> float | None:
         registry: CollectorRegistry = self.context.metrics.registry
