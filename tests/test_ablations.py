@@ -7,26 +7,31 @@ import ablations as benchmark
 import numpy as np
 import pytest
 import torch
-from makers import small_scorer
+from makers import small_scorer, walking_box, write_images
 from rich.console import Console
+from rich.progress import Progress
 
 from models.checkpoint import save_checkpoint
 from models.config import VEDETTE, SceneModelConfig
 from models.scene_model import SceneModel
 from pipeline.datasets.scenes import SceneClip
+from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation.ablations import (
     AblationError,
     Ablations,
     Row,
     markdown,
     needs_priors,
+    on_benchmark,
     read_ablations,
     row_figures,
     set_priors,
     varied,
 )
 from pipeline.evaluation.leave_scenes_out import measure_priors, measure_priors_of
-from pipeline.evaluation.measuring import OneFrame, StageScores
+from pipeline.evaluation.measuring import Detector, OneFrame, StageScores
+from pipeline.evaluation.results import EvaluationOptions
+from pipeline.evaluation.runner import evaluate
 from pipeline.evaluation.separation import DrawScores
 
 
@@ -170,6 +175,28 @@ def test_the_table_is_markdown() -> None:
         "| **Support** |  |  |  |  |  |",
         "| b (6 support clips in all) | 75.0 ± 35.4 | -25.0 | 75.0 | hall, 50.0 | – |",
     ]
+
+
+def test_a_row_on_a_labelled_benchmark_is_what_the_evaluation_says(tmp_path: Path) -> None:
+    place = tmp_path / "UCSDped2"
+    for name in ("Train/Train001", "Test/Test001"):
+        write_images(place / name, walking_box(14))
+    for number in range(9, 15):
+        write_images(tmp_path / "odd", [np.full((48, 64, 3), 255 * (number % 2), np.uint8)])
+        (tmp_path / "odd" / "001.png").replace(place / "Test" / "Test001" / f"{number:03}.png")
+    (place / "Test" / "UCSDped2.m").write_text("x.gt_frame = [9:14];\n")
+    dataset = load_ucsd(place, "ped2")
+    scorer = small_scorer()
+    still = varied(scorer.model, Row(name="still", one_frame=True))
+    with Progress(console=Console(quiet=True)) as progress:
+        wanted = evaluate(dataset, scorer, EvaluationOptions(shots=2, draws=2), progress)
+        detector = Detector("as it is", scorer.model)
+        found = on_benchmark(dataset, detector, 2, 2, progress)
+        single = on_benchmark(dataset, Detector("still", still, shots=1), 2, 1, progress)
+    aurocs = [draw.metrics.frame_auroc_micro for draw in wanted.draws]
+    assert found == (pytest.approx(np.mean(aurocs)), pytest.approx(np.std(aurocs, ddof=1)))
+    assert 0 <= single[0] <= 1
+    assert single[1] is None
 
 
 def test_the_benchmark_measures_what_is_there(
