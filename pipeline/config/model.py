@@ -50,6 +50,12 @@ class Adapt(Section):
     """Further clips looked at in the same time, so that those that stand out can be left out."""
     calibrate: Number = Field(default=60.0, ge=0)
     """Seconds of normal scene after the adaptation from which the threshold is refined."""
+    max_wait: Number = Field(default=120.0, ge=0)
+    """Seconds without a usable picture after which clips are taken all the same."""
+    on_view_change: Literal["ask", "readapt", "ignore"] = "ask"
+    """When another view is seen: hold alerts until told, adapt to it, or do not look for it."""
+    view_change_after: Number = Field(default=10.0, gt=0)
+    """Seconds for which a view must be another one, covered or out of focus before it counts."""
 
 
 class Alert(Section):
@@ -69,6 +75,8 @@ class Alert(Section):
     """Seconds of low score that do not yet end an event."""
     cooldown: Number = Field(default=30.0, ge=0)
     """Seconds after an event in which further ones are kept, but nobody is told."""
+    light_hold: Number = Field(default=5.0, ge=0)
+    """Seconds after a sudden change of all the light in which no event begins; 0: none."""
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> Self:

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import torch
 
 from cameras import Picture
+from cameras.picture_statistics import measure
 from cameras.sampling import Sampler, fit
 from models import SceneScorer
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.scene_watch import SceneWatch, View, WatchSettings
 from pipeline.stages.support import make_scene
 
 Pixels = npt.NDArray[np.uint8]
@@ -52,18 +54,21 @@ def replay(
     """
     config = scorer.config
     sampler = Sampler(frames_per_second)
+    watch = SceneWatch(WatchSettings())
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     for index, picture in enumerate(sampled):
-        clip = buffer.push(picture.pts_seconds, fit(picture.pixels, config.size_hw))
-        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full)
+        pixels = fit(picture.pixels, config.size_hw)
+        clip = buffer.push(picture.pts_seconds, pixels)
+        view = watch.see(picture.pts_seconds, measure(pixels))
+        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view)
         if waiting is not None:
             yield ReplayedFrame(index, picture.pts_seconds, picture.pixels, waiting, None)
             if adaptation.state == "fitting":
                 adaptation.fitted(make_scene(scorer, adaptation))
             continue
-        pending.append(_Pending(index, picture, clip))
+        pending.append(_Pending(index, picture, clip, view))
         if len(pending) == batch_size:
             yield from _judge(pending, scorer, adaptation)
             pending.clear()
@@ -78,6 +83,7 @@ class _Pending:
     index: int
     picture: Picture
     clip: Pixels
+    view: View
 
 
 def _judge(
@@ -96,7 +102,7 @@ def _judge(
             frame.index,
             frame.picture.pts_seconds,
             frame.picture.pixels,
-            adaptation.judge(frame.picture.pts_seconds, energy),
+            adaptation.judge(frame.picture.pts_seconds, energy, frame.view),
             ((cells - calibration.median) / unit).astype(np.float32),
         )
 

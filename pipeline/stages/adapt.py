@@ -18,6 +18,7 @@ import numpy.typing as npt
 from models import AdaptedScene
 from models.calibration import Calibration, provisional
 from models.calibrator import Calibrator, CalibratorSettings
+from pipeline.stages.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
 
 Clip = npt.NDArray[np.uint8]
@@ -38,6 +39,8 @@ class AdaptationSettings:
     spare: int = 0
     """Number of further clips that are looked at in the same time: those that stand out are left
     out of the support. 0: the first K clips are the support."""
+    max_wait_seconds: float = 120.0
+    """Stream time without a usable picture after which candidates are taken all the same."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -71,7 +74,7 @@ class Judgement:
 
     state: SceneState
     progress: str
-    """For people: "3/16" while collecting, "12/60 s" while calibrating, else empty."""
+    """For people: "3/16" while collecting, "12/60 s" while calibrating, why it is stale."""
     energy: float | None = None
     """As the model gave it."""
     score: float | None = None
@@ -104,6 +107,7 @@ class Adaptation:
         self._candidates: list[Clip] = []
         self._candidate_seconds: list[float] = []
         self._last_candidate_seconds: float | None = None
+        self._unfit_since_seconds: float | None = None
         self._state: SceneState = "collecting"
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
@@ -143,10 +147,13 @@ class Adaptation:
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""
         self._last_candidate_seconds = None
+        self._unfit_since_seconds = None
         if self._calibrator is not None:
             self._calibrator.connected()
 
-    def before(self, pts_seconds: float, clip: Clip, full: bool) -> Judgement | None:
+    def before(
+        self, pts_seconds: float, clip: Clip, full: bool, view: View = STEADY
+    ) -> Judgement | None:
         """Look at a frame before it is scored.
 
         Args:
@@ -154,6 +161,7 @@ class Adaptation:
             clip: uint8 (T, H, W, 3).
             full: Whether the clip is made of T moments; others are fit neither for the support nor
                 for an energy.
+            view: What the frame says about its camera.
 
         Returns:
             The judgement where there is no energy to be had. None: the clip wants one, and then
@@ -164,7 +172,7 @@ class Adaptation:
             # A clip that repeats its first frame shows a jump that never was: after a reconnection
             # or at the start of another pass it would be a false alarm.
             return None if full else Judgement(self._state, self._progress())
-        if self._state == "collecting" and full and self._due(pts_seconds):
+        if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
             if len(self._candidates) == self._settings.candidates:
                 self._state = "fitting"
@@ -175,18 +183,26 @@ class Adaptation:
         self._candidates.clear()
         self._begin(scene, provisional(scene.support_energies))
 
-    def judge(self, pts_seconds: float, energy: float) -> Judgement:
-        """Read an energy.
+    def judge(self, pts_seconds: float, energy: float, view: View = STEADY) -> Judgement:
+        """Read an energy; of a view that is not the known one in steady light nothing is learnt.
 
         Args:
             pts_seconds: Stream time of the clip's newest frame.
             energy: Of a clip for which `before` gave None.
+            view: What the frame says about its camera.
 
         Raises:
             RuntimeError: there is no scene yet.
         """
         if self._calibrator is None:
             raise RuntimeError(f"judge: want a fitted scene, got one that is {self._state}")
+        if view.fault is not None or view.held:
+            self._calibrator.connected()
+            calibration = self._calibrator.calibration
+            state: SceneState = "held" if view.fault is None else "stale"
+            why = "the light has changed" if view.fault is None else REASONS[view.fault]
+            score = calibration.score(energy)
+            return Judgement(state, why, energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
         reading = self._calibrator.read(pts_seconds, energy)
         if self._calibrator.done:
@@ -198,9 +214,15 @@ class Adaptation:
         self._calibrator = Calibrator(self._settings.calibrator, calibration)
         self._state = "ready" if self._calibrator.done else "calibrating"
 
-    def _due(self, pts_seconds: float) -> bool:
+    def _due(self, pts_seconds: float, view: View) -> bool:
         last, interval = self._last_candidate_seconds, self._settings.candidate_interval_seconds
-        return last is None or pts_seconds - last >= interval - _ROUNDING_SECONDS
+        if last is not None and pts_seconds - last < interval - _ROUNDING_SECONDS:
+            return False
+        if view.fit:
+            return True
+        if self._unfit_since_seconds is None:
+            self._unfit_since_seconds = pts_seconds
+        return pts_seconds - self._unfit_since_seconds >= self._settings.max_wait_seconds
 
     def _take(self, pts_seconds: float, clip: Clip) -> None:
         last, step = self._last_candidate_seconds, self._settings.candidate_interval_seconds
@@ -210,10 +232,12 @@ class Adaptation:
         self._candidates.append(clip)
         self._candidate_seconds.append(before + step)
         self._last_candidate_seconds = pts_seconds
+        self._unfit_since_seconds = None
 
     def _progress(self) -> str:
         if self._state == "collecting":
-            return f"{len(self._candidates)}/{self._settings.candidates}"
+            unfit = "" if self._unfit_since_seconds is None else ", no usable picture"
+            return f"{len(self._candidates)}/{self._settings.candidates}{unfit}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
             return f"{self._calibrator.normal_seconds:.0f}/{wanted:.0f} s"

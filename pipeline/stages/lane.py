@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cameras.picture_statistics import measure
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.scene_watch import STEADY, SceneWatch, View
 from pipeline.transport.messages import FrameMessage
 
 
@@ -28,14 +30,19 @@ class Work:
     """uint8 (T, H, W, 3), the clip that ends at the frame."""
     waiting: Judgement | None
     """The frame's judgement where there is no energy to be had; None: it wants one."""
+    view: View
+    """What the frame says about its camera."""
 
 
 class Lane:
     """Takes the frames of one camera in order, each once, and makes their clips."""
 
-    def __init__(self, buffer: ClipBuffer, adaptation: Adaptation) -> None:
+    def __init__(
+        self, buffer: ClipBuffer, adaptation: Adaptation, watch: SceneWatch | None = None
+    ) -> None:
         self._buffer = buffer
         self.adaptation = adaptation
+        self.watch = watch
         self._newest: tuple[int, int] | None = None
         self._connection: int | None = None
         self._in_hand: set[tuple[int, int]] = set()
@@ -50,6 +57,12 @@ class Lane:
     def ready(self) -> bool:
         """Whether a frame can be served; while the scene is made, all wait for it."""
         return bool(self._queue) and self.adaptation.state != "fitting"
+
+    def adapt_anew(self) -> None:
+        """Begin another scene from what is seen from now on."""
+        self.adaptation = Adaptation(self.adaptation.settings)
+        if self.watch is not None:
+            self.watch.restart()
 
     def take(self, frame: FrameMessage) -> bool:
         """Take a frame, unless it came before.
@@ -81,6 +94,8 @@ class Lane:
                 self._connection = frame.connection
                 self._buffer.reset()
                 self.adaptation.connected()
+                if self.watch is not None:
+                    self.watch.connected()
             try:
                 clip = self._buffer.push(frame.pts_seconds, frame.pixels)
             except ValueError as error:
@@ -93,9 +108,15 @@ class Lane:
             if scene is not None and scene.size_hw != size_hw:
                 reason = f"want {scene.size_hw} (H, W) as the scene, got {size_hw}"
                 raise UnusableFrameError(frame, reason)
-            waiting = self.adaptation.before(frame.pts_seconds, clip, self._buffer.full)
-            return Work(frame, clip, waiting)
+            view = self._see(frame)
+            waiting = self.adaptation.before(frame.pts_seconds, clip, self._buffer.full, view)
+            return Work(frame, clip, waiting, view)
         return None
+
+    def _see(self, frame: FrameMessage) -> View:
+        if self.watch is None:
+            return STEADY
+        return self.watch.see(frame.pts_seconds, measure(frame.pixels))
 
     def finish(self, connection: int, index: int) -> None:
         """The frame is done: the sink has its score, or it was unusable."""

@@ -1,12 +1,11 @@
 """What the scoring worker is asked to do with one camera: adapt, take an earlier scene, show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.lane import Lane
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.transport.commands import Adapt, CommandError, Picture, Restore, Scenes, read_command
@@ -30,12 +29,10 @@ class Orders:
         self,
         lanes: Mapping[str, Lane],
         keeper: SceneKeeper,
-        settings: Callable[[str], AdaptationSettings],
         seen: Mapping[str, Seen],
     ) -> None:
         self._lanes = lanes
         self._keeper = keeper
-        self._settings = settings
         self._seen = seen
 
     def carry_out(self, request: Request) -> Answer:
@@ -46,7 +43,7 @@ class Orders:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
             case Adapt(name=name) if name in self._lanes:
-                self._lanes[name].adaptation = Adaptation(self._settings(name))
+                self._lanes[name].adapt_anew()
                 return Answer(request.id, "ok")
             case Picture(name=name) if name in self._lanes:
                 return self._show(request, name)

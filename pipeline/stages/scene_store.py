@@ -6,8 +6,12 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
+from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
+from pipeline.stages.scene_watch import REASONS, KnownView
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +68,8 @@ class SceneStore:
         """
         folder = self._folder / camera
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "calibration.json").unlink(missing_ok=True)
+        for of_the_last in ("calibration.json", "view.json"):
+            (folder / of_the_last).unlink(missing_ok=True)
         self._scorer.save_scene(scene, folder / "scene")
 
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
@@ -77,6 +82,37 @@ class SceneStore:
         partial = path.with_suffix(".tmp")
         partial.write_text(json.dumps(asdict(calibration)))
         os.replace(partial, path)
+
+    def save_view(self, camera: str, view: KnownView) -> None:
+        """Keep what is known of a camera's view; replaces the file in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self._folder / camera / "view.json"
+        partial = path.with_suffix(".tmp")
+        edges = np.round(view.edges.astype(np.float64), 2).tolist()
+        data = {"sharpness": view.sharpness, "fault": view.fault, "edges": edges}
+        partial.write_text(json.dumps(data))
+        os.replace(partial, path)
+
+    def load_view(self, camera: str) -> KnownView | None:
+        """What is known of a camera's view; None: nothing, or it is damaged."""
+        path = self._folder / camera / "view.json"
+        if not path.is_file():
+            return None
+        try:
+            data = json.loads(path.read_text())
+            edges = np.array(data["edges"], dtype=np.float32)
+            sharpness, fault = float(data["sharpness"]), data["fault"]
+            if edges.shape != EDGES_HW or not np.isfinite(edges).all():
+                raise ValueError(f"edges: want {EDGES_HW}, got {edges.shape}")
+            if fault is not None and fault not in REASONS:
+                raise ValueError(f"fault: want one of {', '.join(REASONS)}; got {fault!r}")
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            LOG.warning("camera %s: learning its view anew, %s: %s", camera, path, error)
+            return None
+        return KnownView(edges, sharpness, fault)
 
     def _load_calibration(self, camera: str) -> Calibration | None:
         path = self._folder / camera / "calibration.json"

@@ -25,11 +25,12 @@ from pipeline.stages.lane import Lane, UnusableFrameError, Work
 from pipeline.stages.orders import Orders, Seen
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.scene_watch import View
+from pipeline.stages.view_changes import UNJUDGED, ViewChanges, camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
 from pipeline.transport.messages import (
-    CameraState,
     CameraTable,
     Done,
     FrameMessage,
@@ -107,6 +108,7 @@ class ScoringWorker:
         self._seen: dict[str, Seen] = {}
         store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
         self._keeper = SceneKeeper(scorer, store, context.metrics)
+        self._views = ViewChanges(store, context.metrics)
         self._lanes = {name: self._open_lane(name) for name in self._cameras}
         self._served = dict.fromkeys(self._lanes, 0)
         self._batches = 0
@@ -122,6 +124,7 @@ class ScoringWorker:
                 self._step()
         finally:
             self._keeper.close()
+            self._views.keep(self._lanes)
 
     def _step(self) -> None:
         self._context.pulse.beat()
@@ -138,7 +141,7 @@ class ScoringWorker:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = Orders(self._lanes, self._keeper, self._settings, self._seen)
+        orders = Orders(self._lanes, self._keeper, self._seen)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -210,12 +213,14 @@ class ScoringWorker:
         waiting.sort(key=self._served.__getitem__)
         self._batches += 1
         groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
+        looked: list[tuple[str, View]] = []
         for camera in waiting[: self._context.spec.config.scoring.max_batch]:
             self._served[camera] = self._batches
             work = self._advance(camera)
             if work is None:
                 continue
             self._observe("queue", time.time() - work.frame.sent_at)
+            looked.append((camera, work.view))
             if work.waiting is None:
                 groups[work.clip.shape].append(work)
                 continue
@@ -224,6 +229,8 @@ class ScoringWorker:
                 self._keeper.fit(camera, self._lanes[camera].adaptation)
         for group in groups.values():
             self._score(group)
+        for camera, view in looked:
+            self._views.take(camera, self._lanes[camera], view)
 
     def _advance(self, camera: str) -> Work | None:
         try:
@@ -250,12 +257,13 @@ class ScoringWorker:
                     work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
                 )
                 continue
-            self._judge(work.frame, energy, cells)
+            self._judge(work, energy, cells)
 
-    def _judge(self, frame: FrameMessage, energy: float, cells: npt.NDArray[np.float32]) -> None:
+    def _judge(self, work: Work, energy: float, cells: npt.NDArray[np.float32]) -> None:
+        frame = work.frame
         adaptation = self._lanes[frame.camera].adaptation
         calibration = adaptation.calibration
-        judgement = adaptation.judge(frame.pts_seconds, energy)
+        judgement = adaptation.judge(frame.pts_seconds, energy, work.view)
         self._send(frame, judgement, calibration, cells)
         if adaptation.calibration is not None and adaptation.calibration is not calibration:
             self._keeper.calibrated(frame.camera, adaptation.calibration)
@@ -292,18 +300,17 @@ class ScoringWorker:
                 score=score,
                 threshold=threshold,
                 anomaly_map=anomaly_map,
-                pixels=frame.pixels if self._worth_a_snapshot(frame.camera, score) else None,
+                pixels=frame.pixels if self._worth_a_snapshot(frame.camera, judgement) else None,
             )
         )
 
-    def _worth_a_snapshot(self, camera: str, score: float | None) -> bool:
+    def _worth_a_snapshot(self, camera: str, judgement: Judgement) -> bool:
+        score = None if judgement.state in UNJUDGED else judgement.score
         enter = self._cameras[camera].alert.enter
         return score is not None and score >= SNAPSHOT_RATIO * enter
 
     def _tell_state(self, camera: str, judgement: Judgement) -> None:
-        adapting = judgement.state in ("collecting", "fitting")
-        state: CameraState = "adapting" if adapting else "watching"
-        self._context.cameras.set(camera, state, judgement.progress)
+        self._context.cameras.set(camera, camera_state(judgement.state), judgement.progress)
 
     def _scene(self, camera: str) -> AdaptedScene:
         scene = self._lanes[camera].adaptation.scene
@@ -314,7 +321,8 @@ class ScoringWorker:
         model = self._scorer.config
         detect = self._cameras[camera].detect
         adaptation = self._keeper.begin(camera, self._settings(camera), detect.size_hw)
-        return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation)
+        watch = self._views.watch(camera, self._cameras[camera], adaptation)
+        return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation, watch)
 
     def _settings(self, camera: str) -> AdaptationSettings:
         settings = self._cameras[camera]
@@ -322,7 +330,9 @@ class ScoringWorker:
         reading = CalibratorSettings(
             adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
         )
-        return AdaptationSettings(adapt.frames, adapt.interval, reading, adapt.spare)
+        return AdaptationSettings(
+            adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait
+        )
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

@@ -75,6 +75,18 @@ class Metrics:
             ["camera"],
             registry=registry,
         )
+        self.view_changes = Counter(
+            "vedette_view_changes",
+            "Views that were no longer the one adapted to (kind: moved, covered, defocused)",
+            ["camera", "kind"],
+            registry=registry,
+        )
+        self.frames_held = Counter(
+            "vedette_frames_held",
+            "Frames whose score could alert nobody (reason: light, stale)",
+            ["camera", "reason"],
+            registry=registry,
+        )
         self.anomaly_score = Gauge(
             "vedette_anomaly_score",
             "Newest calibrated score: 0 = median of normal, 1 = threshold",

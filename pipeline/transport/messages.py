@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 SCHEMA_VERSION = 1
 
-SceneState = Literal["collecting", "fitting", "calibrating", "ready", "stale"]
+SceneState = Literal["collecting", "fitting", "calibrating", "ready", "held", "stale"]
 CameraState = Literal[
     "starting", "adapting", "watching", "offline", "stale", "ended", "disabled", "error"
 ]
@@ -82,9 +82,10 @@ class ScoreMessage:
     dropped: int
     """As in `FrameMessage`."""
     state: SceneState
-    """Life of the scene at this frame; "collecting" and "fitting" carry no energy."""
+    """Life of the scene at this frame; "collecting" and "fitting" carry no energy, and of "held"
+    and "stale" nobody is alerted."""
     progress: str
-    """For people: "3/10" while collecting, "12/60 s" while calibrating, else empty."""
+    """For people: "3/16" while collecting, "12/60 s" while calibrating, why it is stale."""
     energy: float | None
     """Raw energy, unbounded, low = normal."""
     score: float | None
