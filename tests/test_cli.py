@@ -12,6 +12,7 @@ from pipeline.cli.errors import report
 from pipeline.cli.whole_file import whole_file
 
 COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera", "doctor")
+COMMANDS += ("event", "token")
 
 
 def vedette(*arguments: object, debug: bool = False) -> subprocess.CompletedProcess[str]:

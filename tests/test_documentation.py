@@ -25,6 +25,9 @@ SECTIONS = {
     "store": "Store",
     "record": "Record",
     "record.retain": "Retain",
+    "api": "Api",
+    "api.tokens.NAME": "Token",
+    "api.tls": "Tls",
     "mqtt": "Mqtt",
     "mqtt.discovery": "Discovery",
     "webhooks.NAME": "Webhook",
@@ -35,6 +38,7 @@ SECTIONS = {
     "cameras.NAME.masks.NAME": "Mask",
 }
 TYPES = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
+TYPES["array"] = "list"
 BOUNDS = {"exclusiveMinimum": "> {:g}", "minimum": "≥ {:g}", "maximum": "≤ {:g}"}
 
 
