@@ -33,6 +33,8 @@ NAMES = {
     "vedette_outbox_oldest_seconds",
     "vedette_outbox_dropped_total",
     "vedette_storage_used_bytes",
+    "vedette_storage_free_bytes",
+    "vedette_retention_deleted_total",
     "vedette_worker_restarts_total",
     "vedette_build_info",
 }

@@ -51,6 +51,7 @@ _DRAIN_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0  # beyond the merge gap: a restart of another worker takes less
 _KEEP_TRACKERS_SECONDS = 5.0
 _CLEAN_UP_SECONDS = 60.0
+_CLEAN_UP_RATIO = 100  # of its duration, until the next time
 _STORE_AGAIN_SECONDS = 15.0  # an attempt at a server that does not answer takes five
 _BUFFERS = ("anomaly_map", "pixels", "number", "after")
 
@@ -130,7 +131,7 @@ class AlertSink:
         }
         self._unsaved: dict[str, Event] = {}
         self._unwritten: dict[str, Event] = {}
-        self._saved_at = self._cleaned_at = self._store_again_at = -float("inf")
+        self._saved_at = self._clean_up_at = self._store_again_at = -float("inf")
         self._rejected = 0
 
     def recover(self) -> None:
@@ -280,12 +281,15 @@ class AlertSink:
                 self._handle(watch.tracker.finish())
         if now - self._saved_at > _KEEP_TRACKERS_SECONDS:
             self._save()
-        if now - self._cleaned_at > _CLEAN_UP_SECONDS:
-            self._cleaned_at = now
+        if now > self._clean_up_at:
             busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
             self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches)
             used = folder_size_bytes(self._context.spec.run.data_folder)
             self._metrics.storage_used_bytes.set(used)
+            # Where a slow disk takes its time for that, seldom: no frame shall wait for it.
+            self._clean_up_at = now + max(
+                _CLEAN_UP_SECONDS, _CLEAN_UP_RATIO * (self._clock() - now)
+            )
 
     def count_rejected(self, rejected: int) -> None:
         """Take the number of malformed messages so far into the metrics."""

@@ -63,4 +63,4 @@ class Record(Section):
     min_free_gb: Number = Field(default=1.0, ge=0)
     """Free space in GB below which clips are not written, and the oldest files are deleted."""
     retain: Retain = Retain()
-    """How long events are kept."""
+    """For how long, and how much."""
