@@ -24,7 +24,10 @@ def open_source(address: str, options: SourceOptions) -> Source:
         case "rtsp":
             from cameras.rtsp import RtspStream
 
-            return RtspStream(address, options.transport, options.stall_timeout_seconds)
+            stream = RtspStream(address, options.transport, options.stall_timeout_seconds)
+            if not options.catch_up:
+                stream.catch_up = None
+            return stream
         case "http" if is_live(address):
             from cameras.http_stream import HttpStream
 

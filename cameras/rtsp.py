@@ -22,6 +22,7 @@ from cameras.address import host_and_port, redact
 from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
 from cameras.ffmpeg import explain
+from cameras.lag import CatchUp
 from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
 
 _PROBE_MICROSECONDS = 500_000
@@ -65,7 +66,9 @@ class LiveStream:
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._decode_errors = 0
+        self._late = 0
         self.on_packet: PacketTap | None = None
+        self.catch_up: CatchUp | None = None if dialect.arrival_is_time else CatchUp()
 
     def __enter__(self) -> Self:
         """Connect, and wait for the first picture.
@@ -130,6 +133,7 @@ class LiveStream:
                 captured_at=time.time(),
                 image=partial(rgb, frame),
                 decode_errors=self._decode_errors,
+                late=self._late,
             )
 
     def _look_up(self) -> SourceError | None:
@@ -180,6 +184,10 @@ class LiveStream:
                 raise packet
             if self.on_packet is not None:
                 self.on_packet(packet)
+            if self._is_late(packet):
+                self._late += 1
+                heard = time.monotonic()
+                continue
             frames = self._decode_packet(packet)
             if frames is None:
                 failures += 1
@@ -195,10 +203,14 @@ class LiveStream:
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"
     ) -> "av.Packet[VideoStream] | SourceError":
+        began = time.monotonic()
         try:
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            failure = self._translate(error, silent=False)
+            # Where data come of which FFmpeg makes no packet, the end of its patience is an
+            # input/output error.
+            half = self._stall_timeout_seconds / 2
+            failure = self._translate(error, time.monotonic() - began > _NEARLY * half)
             if failure.code == "refused":  # an open connection refuses nothing
                 return self._error("ended", "the connection broke off")
             return failure
@@ -206,6 +218,13 @@ class LiveStream:
         if packet is None or packet.size == 0:
             return self._error("ended", "the camera closed the connection")
         return packet
+
+    def _is_late(self, packet: "av.Packet[VideoStream]") -> bool:
+        if self.catch_up is None:
+            return False
+        ticks = packet.pts if packet.dts is None else packet.dts
+        stamp = None if ticks is None else float(ticks * packet.time_base)
+        return self.catch_up.skips(stamp, packet.is_keyframe, time.monotonic())
 
     @staticmethod
     def _decode_packet(packet: "av.Packet[VideoStream]") -> list[av.VideoFrame] | None:

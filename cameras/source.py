@@ -80,6 +80,8 @@ class Picture:
     """The pixels, or what makes them: most pictures of a fast stream are looked at by nobody."""
     decode_errors: int = 0
     """Packets or images of this connection that could not be decoded before it, in all."""
+    late: int = 0
+    """Packets of this connection that were passed over undecoded, being too late, in all."""
 
     @property
     def pixels(self) -> Pixels:

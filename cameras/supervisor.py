@@ -87,6 +87,8 @@ class CameraSupervisor:
         self._failures = 0
         self._received = 0
         self._decode_errors = 0
+        self._late = 0
+        self._called_at: float | None = None
         self._reconnects: Counter[ErrorCode] = Counter()
         self._status = CameraStatus("starting")
 
@@ -104,6 +106,20 @@ class CameraSupervisor:
     def decode_errors(self) -> int:
         """Packets or images that could not be decoded, over all connections."""
         return self._decode_errors
+
+    @property
+    def late(self) -> int:
+        """Packets passed over because they came too late, over all connections."""
+        return self._late
+
+    def calling_seconds(self) -> float:
+        """For how long the source has not returned from a call; 0 outside of one.
+
+        A source keeps its own deadlines, but what it calls may not: a look-up of a host name, a
+        driver, a file on a server that is gone. Nothing in this process can end such a call.
+        """
+        called_at = self._called_at
+        return 0.0 if called_at is None else time.monotonic() - called_at
 
     @property
     def reconnects(self) -> dict[ErrorCode, int]:
@@ -134,17 +150,24 @@ class CameraSupervisor:
                 return
 
     def _connection(self, stop: threading.Event) -> Iterator[tuple[int, Picture]]:
-        before = self._decode_errors
-        with self._open() as source:
-            connection = self._number(source.info.live)
-            for picture in source:
-                if stop.is_set():
-                    return
-                self._failures = 0
-                self._received += 1
-                self._decode_errors = before + picture.decode_errors
-                self._status = CameraStatus("watching")
-                yield connection, picture
+        undecoded, late = self._decode_errors, self._late
+        self._called_at = time.monotonic()
+        try:
+            with self._open() as source:
+                connection = self._number(source.info.live)
+                for picture in source:
+                    self._called_at = None
+                    if stop.is_set():
+                        return
+                    self._failures = 0
+                    self._received += 1
+                    self._decode_errors = undecoded + picture.decode_errors
+                    self._late = late + picture.late
+                    self._status = CameraStatus("watching")
+                    yield connection, picture
+                    self._called_at = time.monotonic()
+        finally:
+            self._called_at = None
 
     def _number(self, live: bool) -> int:
         connection = self._next_connection

@@ -16,8 +16,8 @@ from cameras.rtsp_server.session import Session
 class RtspServer:
     """Serves mounts under rtsp://host:port/path while inside its `with`.
 
-    It can also misbehave like a real camera, for tests: `stall`, `reset_clients`, and `stop` with
-    a later `start` on the same port.
+    It can also misbehave like a real camera, for tests: `stall`, `alter`, `fall_behind`,
+    `reset_clients`, and `stop` with a later `start` on the same port.
     """
 
     def __init__(
@@ -98,6 +98,16 @@ class RtspServer:
         if self._running is not None:
             self._running.call(self._running.answering.set)
 
+    def alter(self, change: Callable[[bytes], bytes | None]) -> None:
+        """Send every RTP packet from now on as `change` makes it; None: it gets lost."""
+        if self._running is not None:
+            self._running.change = change
+
+    def fall_behind(self, ratio: float) -> None:
+        """Send everything later and later: by `ratio` seconds more in each second from now on."""
+        if self._running is not None:
+            self._running.behind = (self._running.now(), ratio)
+
     def reset_clients(self) -> None:
         """Break every connection off with a TCP reset."""
         if self._running is not None:
@@ -123,6 +133,8 @@ class _Running:
         self.answering = asyncio.Event()
         self.answering.set()
         self.sessions: dict[asyncio.Task[None], Session] = {}
+        self.change: Callable[[bytes], bytes | None] | None = None
+        self.behind: tuple[float, float] | None = None
 
     def start(self, host: str, port: int) -> int:
         try:
@@ -169,7 +181,20 @@ class _Running:
     def _post(self, path: str, burst: Burst) -> None:
         self._loop.call_soon_threadsafe(self._deliver, path, burst)
 
+    def now(self) -> float:
+        return self._loop.time()
+
     def _deliver(self, path: str, burst: Burst) -> None:
+        if self.change is not None:
+            changed = map(self.change, burst.packets)
+            burst = Burst(tuple(one for one in changed if one is not None), burst.keyframe)
+        if self.behind is None:
+            self._send(path, burst)
+        else:
+            since, ratio = self.behind
+            self._loop.call_later(ratio * (self.now() - since), self._send, path, burst)
+
+    def _send(self, path: str, burst: Burst) -> None:
         if self.answering.is_set():
             for session in list(self.sessions.values()):
                 session.deliver(path, burst)

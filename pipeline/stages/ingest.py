@@ -31,6 +31,9 @@ LOG = logging.getLogger(__name__)
 
 MAILBOX_CAPACITY = 4
 """Frames of a recording that are decoded ahead."""
+HUNG_STALLS = 3.0
+"""After so many stall time-outs in one call a source is given up, and this process with it."""
+LEAST_HUNG_SECONDS = 10.0
 STALE_SECONDS = 3.0
 """A live camera without a picture for so long is called stale, though its connection stands."""
 
@@ -64,7 +67,8 @@ def run(context: WorkerContext) -> None:
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
-    reporter = Reporter(context, supervisor, live)
+    hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
+    reporter = Reporter(context, supervisor, live, hung_seconds)
     failures: list[Exception] = []
 
     def decode() -> None:
@@ -112,6 +116,7 @@ def camera_supervisor(
         stall_timeout_seconds=source.stall_timeout,
         pace="fast",
         frames_per_second=source.fps,
+        catch_up=source.policy != "wait",
     )
 
     def tell_failure(error: SourceError) -> None:
@@ -132,29 +137,52 @@ def camera_supervisor(
     )
 
 
+class HungSourceError(Exception):
+    """A call into a source that does not come back, and that nothing in this process can end."""
+
+
 class Reporter:
     """Carries what the camera supervisor knows into metrics, heartbeats and the log."""
 
-    def __init__(self, context: WorkerContext, supervisor: CameraSupervisor, live: bool) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        supervisor: CameraSupervisor,
+        live: bool,
+        hung_seconds: float,
+    ) -> None:
         """Start before the first picture.
 
         Args:
             context: Where to tell.
             supervisor: Of whom to tell.
             live: Whether silence means that the camera is stale.
+            hung_seconds: A source that does not return for so long will not return.
         """
         self._context = context
         self._supervisor = supervisor
         self._live = live
+        self._hung_seconds = hung_seconds
         self._told: CameraStatus | None = None
         self._stale = False
         self._received = 0
+        self._late = 0
         self._received_at = time.monotonic()
         self._reconnects: Counter[str] = Counter()
 
     def tell(self) -> None:
-        """Tell what is new; cheap, to be called often."""
+        """Tell what is new; cheap, to be called often.
+
+        Raises:
+            HungSourceError: the source does not return; only a new process helps.
+        """
         self._count()
+        calling_seconds = self._supervisor.calling_seconds()
+        if calling_seconds > self._hung_seconds:
+            raise HungSourceError(
+                f"camera {self._supervisor.camera}: its source has not returned from a call for "
+                f"{calling_seconds:.0f} s; a new process tries again"
+            )
         status = self._supervisor.status
         quiet = time.monotonic() - self._received_at > STALE_SECONDS
         stale = self._live and status.state == "watching" and quiet
@@ -173,6 +201,10 @@ class Reporter:
             metrics.frames_received.labels(camera).inc(received - self._received)
             metrics.last_frame_timestamp_seconds.labels(camera).set(time.time())
             self._received, self._received_at = received, time.monotonic()
+        late = self._supervisor.late
+        if late > self._late:
+            metrics.frames_dropped.labels(camera, "late").inc(late - self._late)
+            self._late = late
         for code, count in self._supervisor.reconnects.items():
             metrics.reconnects.labels(camera, code).inc(count - self._reconnects[code])
             self._reconnects[code] = count
