@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _WIDEST_STEPS = 5.0
-_BURST = 5
+_BURST_SECONDS = 0.5
 _LEAST_SECONDS = 1.0
 
 
@@ -53,7 +53,7 @@ def clock_quality(packets: Sequence[SeenPacket], live: bool) -> ClockQuality:
         backwards=sum(step < 0 for step in steps),
         repeated=sum(step == 0 for step in steps),
         gaps=sum(step > _WIDEST_STEPS * usual for step in forward),
-        rate_ratio=_rate_ratio(stamped[_BURST:]) if live else None,
+        rate_ratio=_rate_ratio(stamped) if live else None,
     )
 
 
@@ -66,7 +66,8 @@ def rate(times_seconds: Sequence[float]) -> float | None:
 
 def after_the_burst(times_seconds: Sequence[float]) -> Sequence[float]:
     """Without what had gathered while the connection was opened: it says nothing of the rate."""
-    return times_seconds[min(_BURST, len(times_seconds) // 2) :]
+    later = [time for time in times_seconds if time > times_seconds[0] + _BURST_SECONDS]
+    return later if len(later) > 1 else times_seconds
 
 
 def keyframe_interval_seconds(packets: Sequence[SeenPacket], step_seconds: float) -> float | None:
@@ -81,9 +82,14 @@ def keyframe_interval_seconds(packets: Sequence[SeenPacket], step_seconds: float
 
 
 def _rate_ratio(packets: Sequence[SeenPacket]) -> float | None:
-    if len(packets) < 2:
+    later = [
+        packet
+        for packet in packets
+        if packet.arrived_seconds > packets[0].arrived_seconds + _BURST_SECONDS
+    ]
+    if not later:
         return None
-    first, last = packets[0], packets[-1]
+    first, last = later[0], later[-1]
     passed = last.arrived_seconds - first.arrived_seconds
     if passed < _LEAST_SECONDS:
         return None
