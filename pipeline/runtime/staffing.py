@@ -45,13 +45,9 @@ def plan(wanted: Mapping[str, Camera], manned: Mapping[str, Camera]) -> Plan:
 
 
 def _serves(manned: Camera, wanted: Camera) -> bool:
-    """Whether an ingest worker can go on: it looks at nothing else of a camera."""
-    return (
-        wanted.enabled
-        and manned.source == wanted.source
-        and manned.detect == wanted.detect
-        and manned.masks == wanted.masks
-    )
+    """Whether an ingest worker can go on: nothing but scorer and sink look at the rest."""
+    others = {section: getattr(manned, section) for section in ("adapt", "alert")}
+    return wanted.enabled and wanted.model_copy(update=others) == manned
 
 
 @dataclass(frozen=True, slots=True)
