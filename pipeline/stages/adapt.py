@@ -94,6 +94,7 @@ class Adaptation:
         settings: AdaptationSettings,
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
+        reason: str = "first seen",
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -102,7 +103,11 @@ class Adaptation:
             scene: A kept scene; nothing is collected then.
             calibration: What was kept with it; without one, or with one that is not final, the
                 calibration begins anew.
+            reason: Why a scene is made, for people.
         """
+        self.reason = reason
+        self.abandoned = False
+        """Set when nobody waits for the scene any more."""
         self._settings = settings
         self._candidates: list[Clip] = []
         self._candidate_seconds: list[float] = []

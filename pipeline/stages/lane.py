@@ -9,7 +9,7 @@ import numpy.typing as npt
 from cameras.picture_statistics import measure
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.scene_watch import STEADY, SceneWatch, View
+from pipeline.stages.scene_watch import STEADY, KnownView, SceneWatch, View
 from pipeline.transport.messages import FrameMessage
 
 
@@ -58,11 +58,20 @@ class Lane:
         """Whether a frame can be served; while the scene is made, all wait for it."""
         return bool(self._queue) and self.adaptation.state != "fitting"
 
-    def adapt_anew(self) -> None:
-        """Begin another scene from what is seen from now on."""
-        self.adaptation = Adaptation(self.adaptation.settings)
+    def adapt_anew(self, reason: str) -> None:
+        """Begin another scene from what is seen from now on.
+
+        Args:
+            reason: Why, for people.
+        """
+        self.go_on(Adaptation(self.adaptation.settings, reason=reason), None)
+
+    def go_on(self, adaptation: Adaptation, known: KnownView | None) -> None:
+        """Go on with another scene, and with what is known of its view."""
+        self.adaptation.abandoned = True
+        self.adaptation = adaptation
         if self.watch is not None:
-            self.watch.restart()
+            self.watch.restart(known)
 
     def take(self, frame: FrameMessage) -> bool:
         """Take a frame, unless it came before.

@@ -1,12 +1,13 @@
 """What the scoring worker is asked to do with one camera: adapt, take an earlier scene, show."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.stages.lane import Lane
+from pipeline.stages.scene_history import NoSceneError
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.transport.commands import Adapt, CommandError, Picture, Restore, Scenes, read_command
 from pipeline.transport.messages import Answer, FrameMessage, Request
@@ -30,10 +31,12 @@ class Orders:
         lanes: Mapping[str, Lane],
         keeper: SceneKeeper,
         seen: Mapping[str, Seen],
+        reopen: Callable[[str], None],
     ) -> None:
         self._lanes = lanes
         self._keeper = keeper
         self._seen = seen
+        self._reopen = reopen
 
     def carry_out(self, request: Request) -> Answer:
         """Do what is asked for, and say what became of it."""
@@ -43,16 +46,33 @@ class Orders:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
             case Adapt(name=name) if name in self._lanes:
-                self._lanes[name].adapt_anew()
+                self._lanes[name].adapt_anew("asked for")
                 return Answer(request.id, "ok")
             case Picture(name=name) if name in self._lanes:
                 return self._show(request, name)
+            case Scenes(name=name) if name in self._lanes:
+                scenes = [asdict(scene) for scene in self._keeper.history.scenes(name)]
+                return Answer(request.id, "ok", {"scenes": scenes})
+            case Restore(name=name, scene=scene) if name in self._lanes:
+                return self._restore(request, name, scene)
             case Adapt(name=name) | Picture(name=name) | Scenes(name=name) | Restore(name=name):
                 problem = f"camera {name}: the scorer does not know it yet"
                 return Answer(request.id, "unavailable", problem=problem)
             case _:
                 problem = f"{command.command}: the scorer does not serve it"
                 return Answer(request.id, "invalid", problem=problem)
+
+    def _restore(self, request: Request, name: str, scene: str) -> Answer:
+        try:
+            self._keeper.history.restore(name, scene)
+        except NoSceneError as error:
+            return Answer(request.id, "unknown", problem=f"camera {name}: {error}")
+        except OSError as error:
+            problem = f"camera {name}: cannot be restored: {error.strerror}"
+            return Answer(request.id, "failed", problem=problem)
+        self._lanes[name].adaptation.abandoned = True  # a scene on its way would replace it again
+        self._reopen(name)
+        return Answer(request.id, "ok")
 
     def _show(self, request: Request, name: str) -> Answer:
         seen = self._seen.get(name)

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.scene_history import SceneHistory
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.support import make_scene
 from pipeline.telemetry.metrics import Metrics
@@ -62,6 +63,11 @@ class SceneKeeper:
         LOG.info("camera %s: goes on with its kept scene", camera)
         return Adaptation(settings, kept.scene, kept.calibration)
 
+    @property
+    def history(self) -> SceneHistory:
+        """Scenes that cameras have had."""
+        return self._store.history
+
     def forget(self, camera: str) -> None:
         """A camera is gone; its scenes stay on the disk."""
         self._adapted_at.pop(camera, None)
@@ -80,6 +86,8 @@ class SceneKeeper:
         failed = []
         while not self._made.empty():
             fit = self._made.get()
+            if fit.adaptation.abandoned:
+                continue
             try:
                 if fit.failure is not None:
                     raise fit.failure
@@ -90,17 +98,17 @@ class SceneKeeper:
                 self._metrics.adaptations.labels(fit.camera, "failed").inc()
                 failed.append(fit.camera)
             else:
-                self._keep(fit.camera, fit.scene, fit.seconds)
+                self._keep(fit.camera, fit.scene, fit.seconds, fit.adaptation.reason)
         return failed
 
-    def _keep(self, camera: str, scene: AdaptedScene, seconds: float) -> None:
+    def _keep(self, camera: str, scene: AdaptedScene, seconds: float, reason: str) -> None:
         LOG.info("camera %s: adapted to %d clips in %.2f s", camera, scene.shots, seconds)
         self._metrics.stage_latency_seconds.labels("adapt").observe(seconds)
         self._metrics.adaptations.labels(camera, "ok").inc()
         self._adapted_at[camera] = time.time()
         self._calibration_kept_at.pop(camera, None)
         try:
-            self._store.save_scene(camera, scene)
+            self._store.save_scene(camera, scene, reason)
         except OSError as error:
             LOG.warning("camera %s: the scene could not be kept: %s", camera, error)
 

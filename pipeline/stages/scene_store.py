@@ -11,6 +11,7 @@ import numpy as np
 from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
+from pipeline.stages.scene_history import SceneHistory
 from pipeline.stages.scene_watch import REASONS, KnownView
 
 LOG = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class SceneStore:
     def __init__(self, folder: Path, scorer: SceneScorer) -> None:
         self._folder = folder
         self._scorer = scorer
+        self.history = SceneHistory(folder)
 
     def load(self, camera: str, size_hw: tuple[int, int]) -> KeptScene | None:
         """A camera's scene, if one is kept that can be used; says in the log why one cannot.
@@ -60,17 +62,24 @@ class SceneStore:
             return None
         return KeptScene(scene, self._load_calibration(camera), head.stat().st_mtime)
 
-    def save_scene(self, camera: str, scene: AdaptedScene) -> None:
-        """Keep a new scene; the calibration of the one before goes.
+    def save_scene(self, camera: str, scene: AdaptedScene, reason: str = "") -> None:
+        """Keep a new scene; the one before is put aside with its calibration and view.
+
+        Args:
+            camera: Name of the camera.
+            scene: Newly adapted.
+            reason: Why it was made, for people.
 
         Raises:
             OSError: it cannot be written.
         """
         folder = self._folder / camera
         folder.mkdir(parents=True, exist_ok=True)
+        self.history.put_aside(camera)
         for of_the_last in ("calibration.json", "view.json"):
             (folder / of_the_last).unlink(missing_ok=True)
         self._scorer.save_scene(scene, folder / "scene")
+        self.history.made(camera, reason)
 
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
         """Keep how the energies of the kept scene are read; replaces the file in one step.

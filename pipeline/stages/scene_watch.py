@@ -102,9 +102,9 @@ class SceneWatch:
             return None
         return KnownView(self._edges, self._sharpness, self._fault)
 
-    def restart(self) -> None:
-        """Take what is seen from now on for the view."""
-        self._begin(None)
+    def restart(self, known: KnownView | None = None) -> None:
+        """Begin anew with what is known of the view; None: what is seen from now on."""
+        self._begin(known)
 
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""

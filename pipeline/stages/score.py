@@ -141,7 +141,7 @@ class ScoringWorker:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = Orders(self._lanes, self._keeper, self._seen)
+        orders = Orders(self._lanes, self._keeper, self._seen, self._reopen)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -151,7 +151,7 @@ class ScoringWorker:
 
     def _work_by(self, cameras: Mapping[str, Camera]) -> None:
         """Open the lanes of new cameras and of those that are to be seen in another way."""
-        before = {name: (self._cameras[name].detect, self._settings(name)) for name in self._lanes}
+        before = {name: _way_of_seeing(self._cameras[name]) for name in self._lanes}
         self._cameras = cameras
         for name in [name for name in self._lanes if name not in cameras]:
             del self._lanes[name], self._served[name]
@@ -159,10 +159,13 @@ class ScoringWorker:
             self._keeper.forget(name)
             self._context.cameras.forget(name)
         for name, camera in cameras.items():
-            if before.get(name) != (camera.detect, self._settings(name)):
-                # What was in hand is sent again by the ingest worker, as it has no answer.
-                self._lanes[name] = self._open_lane(name)
-                self._served.setdefault(name, self._batches)
+            if before.get(name) != _way_of_seeing(camera):
+                self._reopen(name)
+
+    def _reopen(self, camera: str) -> None:
+        """Begin with what is on the disk; what was in hand comes again, as it had no answer."""
+        self._lanes[camera] = self._open_lane(camera)
+        self._served.setdefault(camera, self._batches)
 
     @property
     def _stopping(self) -> bool:
@@ -336,3 +339,10 @@ class ScoringWorker:
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))
+
+
+def _way_of_seeing(camera: Camera) -> tuple[object, ...]:
+    """All settings of a camera that its lane was opened with."""
+    alert = camera.alert
+    reading = alert.smoothing, alert.target_false_alarms_per_day, alert.light_hold
+    return camera.detect, camera.adapt, reading

@@ -64,7 +64,7 @@ class ViewChanges:
         if waits or (view.settled and self._readapt[camera]):
             # Who turns a camera while it is adapted to has not finished yet.
             LOG.info("camera %s: adapting to another view", camera)
-            lane.adapt_anew()
+            lane.adapt_anew("another view")
         elif self._is_due(camera, lane):
             self._keep(camera, lane)
 
