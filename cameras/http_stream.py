@@ -9,8 +9,8 @@ import av.container
 
 from cameras.address import host_and_port, redact
 from cameras.ffmpeg import explain, fences
+from cameras.live_stream import Dialect, LiveStream
 from cameras.pacing import Pace
-from cameras.rtsp import Dialect, LiveStream
 from cameras.source import SourceError
 from cameras.video_file import VideoFile
 

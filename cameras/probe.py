@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cameras.address import is_live, redact
+from cameras.live_stream import LiveStream
 from cameras.opening import open_source
 from cameras.options import SourceOptions
-from cameras.rtsp import LiveStream
 from cameras.source import Source
 from cameras.stream_quality import (
     ClockQuality,

@@ -2,7 +2,7 @@
 
 import os
 
-from cameras.rtsp import Dialect, LiveStream
+from cameras.live_stream import Dialect, LiveStream
 from cameras.source import SourceError
 
 

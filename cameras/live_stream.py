@@ -1,0 +1,253 @@
+"""One live connection through FFmpeg, whatever it speaks.
+
+FFmpeg reports the same trouble in many ways, and puts the address with the password into every
+text. So errors are caught here, turned into values, and raised outside of their handler: no chain
+of exceptions leads back to FFmpeg's own.
+"""
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import av
+import av.container
+from av.video.stream import VideoStream
+
+from cameras.address import redact
+from cameras.clock import StreamClock, plausible_rate
+from cameras.conversion import rgb
+from cameras.ffmpeg import explain
+from cameras.lag import CatchUp
+from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
+
+_PROBE_MICROSECONDS = 500_000
+_NEARLY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How FFmpeg is to open one kind of stream."""
+
+    how: str
+    """For messages, such as "over tcp"."""
+    options: Mapping[str, str]
+    """FFmpeg's, the fences of `cameras.ffmpeg` among them."""
+    format: str | None = None
+    """FFmpeg's name of the container; None: it finds out."""
+    opens: str | None = None
+    """What is opened in place of the address; None: the address."""
+    host_and_port: tuple[str, int] | None = None
+    """Looked up before; None: no network is involved."""
+    arrival_is_time: bool = False
+    """The stream has no time stamps of its own: a picture's time is its arrival."""
+
+
+class LiveStream:
+    """One connection to a camera; every way of losing it is a `SourceError`."""
+
+    def __init__(self, address: str, dialect: Dialect, stall_timeout_seconds: float) -> None:
+        """Remember what to open.
+
+        Args:
+            address: As the person wrote it.
+            dialect: How to open it.
+            stall_timeout_seconds: Lost after so long without a picture, > 0.
+        """
+        self._address = address
+        self._dialect = dialect
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._opened = ExitStack()
+        self._info: SourceInfo | None = None
+        self._first: av.VideoFrame | None = None
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._decode_errors = 0
+        self._late = 0
+        self.on_packet: PacketTap | None = None
+        self.catch_up: CatchUp | None = None if dialect.arrival_is_time else CatchUp()
+
+    def __enter__(self) -> Self:
+        """Connect, and wait for the first picture.
+
+        Raises:
+            SourceError: any code but corrupt.
+        """
+        av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
+        missing = self._look_up()
+        if missing is not None:
+            raise missing
+        container = self._connect()
+        if isinstance(container, SourceError):
+            raise container
+        self._opened.callback(container.close)
+        try:
+            self._frames = self._decode(container)
+            self._first = next(self._frames)
+            self._info = self._inspect(container, self._first)
+        except SourceError:
+            self._opened.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Hang up, and let go of the decoder without waiting for the garbage collector."""
+        self._opened.close()
+        self._first, self._frames = None, iter(())
+
+    @property
+    def info(self) -> SourceInfo:
+        """What the camera says of its stream, and the size of its first picture.
+
+        Raises:
+            RuntimeError: it is not open.
+        """
+        if self._info is None:
+            raise RuntimeError(f"{redact(self._address)}: not open")
+        return self._info
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield pictures as they arrive, until the connection is lost.
+
+        Raises:
+            SourceError: ended where the camera hung up, timeout where it fell silent, corrupt where
+                nothing it sends can be decoded.
+        """
+        by_arrival = self._dialect.arrival_is_time
+        clock = StreamClock(None if by_arrival else self.info.frames_per_second)
+        arrived = time.monotonic()
+        while True:
+            first, self._first = self._first, None
+            frame = first if first is not None else next(self._frames)
+            before, arrived = arrived, time.monotonic()
+            yield Picture(
+                pts_seconds=clock.map(arrived if by_arrival else frame.time, arrived - before),
+                captured_at=time.time(),
+                image=partial(rgb, frame),
+                decode_errors=self._decode_errors,
+                late=self._late,
+            )
+
+    def _look_up(self) -> SourceError | None:
+        """FFmpeg calls an unknown host an input/output error; so look it up before."""
+        if self._dialect.host_and_port is None:
+            return None
+        try:
+            socket.getaddrinfo(*self._dialect.host_and_port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return self._error("not_found", "the host name is unknown")
+        return None
+
+    def _connect(self) -> av.container.InputContainer | SourceError:
+        # FFmpeg's time-outs strike twice before they are reported, hence the halves. Its own
+        # watches the socket; the other one is PyAV's, and watches the whole call.
+        half = self._stall_timeout_seconds / 2
+        options = {
+            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
+            "timeout": str(max(1, int(half * 1e6))),
+            "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
+            **self._dialect.options,
+        }
+        began = time.monotonic()
+        try:
+            return av.open(
+                self._dialect.opens or self._address,
+                format=self._dialect.format,
+                options=options,
+                timeout=(self._stall_timeout_seconds, half),
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            silent = time.monotonic() - began > _NEARLY * half
+            return self._translate(error, silent)
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """Yield frames for ever; our own deadline holds even where packets without one arrive."""
+        video = container.streams.video
+        if not video:
+            raise self._error("codec", "want a video stream, got none")
+        if video[0].codec_context is None:
+            raise self._error("codec", "there is no decoder for its video stream")
+        video[0].codec_context.thread_type = "SLICE"  # frame threads would add two frames of delay
+        packets = container.demux(video[0])
+        heard, failures = time.monotonic(), 0
+        while True:
+            packet = self._read(packets)
+            if isinstance(packet, SourceError):
+                raise packet
+            if self.on_packet is not None:
+                self.on_packet(packet)
+            if self._is_late(packet):
+                self._late += 1
+                heard = time.monotonic()
+                continue
+            frames = self._decode_packet(packet)
+            if frames is None:
+                failures += 1
+                self._decode_errors += 1
+            if frames:
+                yield from frames
+                heard, failures = time.monotonic(), 0
+            elif time.monotonic() - heard > self._stall_timeout_seconds:
+                if failures:
+                    raise self._error("corrupt", f"{failures} packets in a row were undecodable")
+                raise self._error("timeout", f"no picture for {self._stall_timeout_seconds:g} s")
+
+    def _read(
+        self, packets: "Iterator[av.Packet[VideoStream]]"
+    ) -> "av.Packet[VideoStream] | SourceError":
+        began = time.monotonic()
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            # Where data come of which FFmpeg makes no packet, the end of its patience is an
+            # input/output error.
+            half = self._stall_timeout_seconds / 2
+            failure = self._translate(error, time.monotonic() - began > _NEARLY * half)
+            if failure.code == "refused":  # an open connection refuses nothing
+                return self._error("ended", "the connection broke off")
+            return failure
+        # At its end FFmpeg hands out an empty packet to flush the decoder.
+        if packet is None or packet.size == 0:
+            return self._error("ended", "the camera closed the connection")
+        return packet
+
+    def _is_late(self, packet: "av.Packet[VideoStream]") -> bool:
+        if self.catch_up is None:
+            return False
+        ticks = packet.pts if packet.dts is None else packet.dts
+        stamp = None if ticks is None else float(ticks * packet.time_base)
+        return self.catch_up.skips(stamp, packet.is_keyframe, time.monotonic())
+
+    @staticmethod
+    def _decode_packet(packet: "av.Packet[VideoStream]") -> list[av.VideoFrame] | None:
+        try:
+            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+        except av.error.FFmpegError:
+            return None
+
+    def _inspect(self, container: av.container.InputContainer, first: av.VideoFrame) -> SourceInfo:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        return SourceInfo(
+            size_hw=(first.height, first.width),
+            codec=stream.codec_context.codec.canonical_name,
+            frames_per_second=plausible_rate(None if rate is None else float(rate)),
+            frame_count=None,
+            live=True,
+        )
+
+    def _translate(self, error: Exception, silent: bool) -> SourceError:
+        code, message = explain(error, silent, self._stall_timeout_seconds)
+        return self._error(code, message)
+
+    def _error(self, code: ErrorCode, message: str) -> SourceError:
+        where = redact(self._address)
+        return SourceError(code, f"{where} {self._dialect.how}: {message}")
