@@ -27,6 +27,8 @@ from pipeline.transport.commands import (
     Detach,
     Overview,
     Picture,
+    Restore,
+    Scenes,
     Switch,
     arguments_of,
 )
@@ -249,3 +251,18 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         assert tell(run, Adapt(name="first")).status == "ok"
         before = len(run.scores("first"))
         run.wait_for(lambda: any(s["state"] == "collecting" for s in run.scores("first")[before:]))
+        run.wait_for(lambda: run.scores("first")[-1]["state"] == "ready")
+        made = scenes_of(run, "first")
+        assert tell(run, Restore(name="first", scene="1")).status == "unknown"
+        assert tell(run, Restore(name="first", scene=made[-1])).status == "ok"
+        before = len(run.scores("first"))
+        run.wait_for(lambda: len(run.scores("first")) > before + 3)
+        assert "collecting" not in {s["state"] for s in run.scores("first")[before:]}
+
+
+def scenes_of(run: PipelineRun, camera: str) -> list[str]:
+    """Scenes that a camera has had, newest first."""
+    scenes = tell(run, Scenes(name=camera)).body["scenes"]
+    assert isinstance(scenes, list)
+    assert scenes
+    return [scene["id"] for scene in scenes]
