@@ -27,7 +27,7 @@ def protocol(evaluation: Evaluation) -> str:
     repeated = ""
     if length > 1:
         still = all(clip.still for clip in dataset.test)
-        repeated = ", a single image being repeated" if still else ", the first ones by the past that they have"
+        repeated = ", a single image being repeated" if still else ", the first by their past"
     both = sum(map(has_both_classes, labels))
     return (
         f"Support of {clips} drawn at random from Train{scenes}, {draws}; every test frame scored "
