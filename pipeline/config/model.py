@@ -56,6 +56,8 @@ class Adapt(Section):
     """When another view is seen: hold alerts until told, adapt to it, or do not look for it."""
     view_change_after: Number = Field(default=10.0, gt=0)
     """Seconds for which a view must be another one, covered or out of focus before it counts."""
+    refresh: Number = Field(default=0.0, ge=0)
+    """Hours after which the scene is adapted to anew while it is watched; 0: never."""
 
 
 class Alert(Section):

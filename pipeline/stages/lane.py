@@ -1,7 +1,7 @@
 """One camera inside the scoring worker: its frames in hand, its recent past, its scene. Pure."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.scene_watch import STEADY, KnownView, SceneWatch, View
 from pipeline.transport.messages import FrameMessage
+
+USUAL_SECONDS = 10.0
+"""Stream time without an unusual frame after which the next scene may learn again."""
 
 
 class UnusableFrameError(ValueError):
@@ -43,6 +46,9 @@ class Lane:
         self._buffer = buffer
         self.adaptation = adaptation
         self.watch = watch
+        self.successor: Adaptation | None = None
+        """The next scene, while it is collected and made; the present one goes on meanwhile."""
+        self._unusual_seconds: float | None = None
         self._newest: tuple[int, int] | None = None
         self._connection: int | None = None
         self._in_hand: set[tuple[int, int]] = set()
@@ -68,10 +74,36 @@ class Lane:
 
     def go_on(self, adaptation: Adaptation, known: KnownView | None) -> None:
         """Go on with another scene, and with what is known of its view."""
-        self.adaptation.abandoned = True
-        self.adaptation = adaptation
+        for left in (self.adaptation, self.successor):
+            if left is not None:
+                left.abandoned = True
+        self.adaptation, self.successor = adaptation, None
         if self.watch is not None:
             self.watch.restart(known)
+
+    def adopt(self) -> None:
+        """Go on with the next scene, which is made, in the same view."""
+        assert self.successor is not None
+        self.adaptation, self.successor = self.successor, None
+
+    def collect_anew(self, failed: Adaptation) -> None:
+        """The support of the scene, or of the next one, could not be used."""
+        if failed is self.adaptation:
+            self.adaptation = Adaptation(failed.settings, reason=failed.reason)
+        elif failed is self.successor:
+            self.successor = None
+
+    def note(self, pts_seconds: float, judgement: Judgement, exit_score: float) -> None:
+        """Remember whether a frame was usual: what follows one that was not is not learnt from.
+
+        Args:
+            pts_seconds: Its time in the stream.
+            judgement: What it meant.
+            exit_score: From this score on it is unusual.
+        """
+        judged = judgement.state in ("calibrating", "ready") and judgement.score is not None
+        if not judged or (judgement.score or 0.0) >= exit_score:
+            self._unusual_seconds = pts_seconds
 
     def take(self, frame: FrameMessage) -> bool:
         """Take a frame, unless it came before.
@@ -103,6 +135,9 @@ class Lane:
                 self._connection = frame.connection
                 self._buffer.reset()
                 self.adaptation.connected()
+                self._unusual_seconds = None
+                if self.successor is not None:
+                    self.successor.connected()
                 if self.watch is not None:
                     self.watch.connected()
             try:
@@ -118,9 +153,17 @@ class Lane:
                 reason = f"want {scene.size_hw} (H, W) as the scene, got {size_hw}"
                 raise UnusableFrameError(frame, reason)
             view = self._see(frame)
-            waiting = self.adaptation.before(frame.pts_seconds, clip, self._buffer.full, view)
+            full = self._buffer.full
+            if self.successor is not None:
+                usual = replace(view, fit=view.fit and self._is_usual(frame.pts_seconds))
+                self.successor.before(frame.pts_seconds, clip, full, usual)
+            waiting = self.adaptation.before(frame.pts_seconds, clip, full, view)
             return Work(frame, clip, waiting, view)
         return None
+
+    def _is_usual(self, pts_seconds: float) -> bool:
+        unusual = self._unusual_seconds
+        return unusual is None or pts_seconds - unusual >= USUAL_SECONDS
 
     def _see(self, frame: FrameMessage) -> View:
         if self.watch is None:

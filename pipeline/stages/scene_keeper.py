@@ -77,11 +77,16 @@ class SceneKeeper:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
         self._asked.put(_Fit(camera, adaptation))
 
-    def fitted(self) -> list[str]:
+    def age_seconds(self, camera: str) -> float | None:
+        """How old a camera's scene is; None where there is none."""
+        adapted_at = self._adapted_at.get(camera)
+        return None if adapted_at is None else time.time() - adapted_at
+
+    def fitted(self) -> list[tuple[str, Adaptation]]:
         """Hand the scenes that are made meanwhile to their adaptations.
 
         Returns:
-            The cameras whose support cannot be used, and is to be collected anew.
+            Cameras and adaptations whose support cannot be used, and is to be collected anew.
         """
         failed = []
         while not self._made.empty():
@@ -96,7 +101,7 @@ class SceneKeeper:
             except ValueError as error:
                 LOG.warning("camera %s: adapting anew, as it failed: %s", fit.camera, error)
                 self._metrics.adaptations.labels(fit.camera, "failed").inc()
-                failed.append(fit.camera)
+                failed.append((fit.camera, fit.adaptation))
             else:
                 self._keep(fit.camera, fit.scene, fit.seconds, fit.adaptation.reason)
         return failed

@@ -17,27 +17,22 @@ import torch
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from models.calibrator import CalibratorSettings
 from pipeline.config import Camera
-from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
+from pipeline.stages.adapt import Judgement
+from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import Lane, UnusableFrameError, Work
 from pipeline.stages.orders import Orders, Seen
+from pipeline.stages.refresh import SceneRefresh
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import View
-from pipeline.stages.view_changes import UNJUDGED, ViewChanges, camera_state
+from pipeline.stages.score_message import in_units_of_score, score_message
+from pipeline.stages.view_changes import ViewChanges, camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
-from pipeline.transport.messages import (
-    CameraTable,
-    Done,
-    FrameMessage,
-    Hello,
-    ScoreMessage,
-    Welcome,
-)
+from pipeline.transport.messages import CameraTable, Done, FrameMessage, Hello, Welcome
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import UnmendableError, WorkerContext
@@ -47,8 +42,6 @@ LOG = logging.getLogger(__name__)
 CREDITS = 4
 """Frames of a camera on the way and not done: enough to hide the way to the sink and back, few
 enough that a live camera's frames are not old before their turn comes."""
-SNAPSHOT_RATIO = 0.8
-"""From this part of the score that begins an event on, a frame's pixels travel with it."""
 
 _IDLE_SECONDS = 0.1
 _DRAIN_SECONDS = 8.0
@@ -109,6 +102,7 @@ class ScoringWorker:
         store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
         self._keeper = SceneKeeper(scorer, store, context.metrics)
         self._views = ViewChanges(store, context.metrics)
+        self._refresh = SceneRefresh(self._keeper)
         self._lanes = {name: self._open_lane(name) for name in self._cameras}
         self._served = dict.fromkeys(self._lanes, 0)
         self._batches = 0
@@ -131,9 +125,9 @@ class ScoringWorker:
         ready = any(lane.ready for lane in self._lanes.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
         self._obey()
-        for camera in self._keeper.fitted():
+        for camera, adaptation in self._keeper.fitted():
             if camera in self._lanes:
-                self._lanes[camera].adaptation = Adaptation(self._settings(camera))
+                self._lanes[camera].collect_anew(adaptation)
         self._work()
         self._keeper.tell_ages()
 
@@ -151,7 +145,7 @@ class ScoringWorker:
 
     def _work_by(self, cameras: Mapping[str, Camera]) -> None:
         """Open the lanes of new cameras and of those that are to be seen in another way."""
-        before = {name: _way_of_seeing(self._cameras[name]) for name in self._lanes}
+        before = {name: way_of_seeing(self._cameras[name]) for name in self._lanes}
         self._cameras = cameras
         for name in [name for name in self._lanes if name not in cameras]:
             del self._lanes[name], self._served[name]
@@ -159,7 +153,7 @@ class ScoringWorker:
             self._keeper.forget(name)
             self._context.cameras.forget(name)
         for name, camera in cameras.items():
-            if before.get(name) != _way_of_seeing(camera):
+            if before.get(name) != way_of_seeing(camera):
                 self._reopen(name)
 
     def _reopen(self, camera: str) -> None:
@@ -234,6 +228,8 @@ class ScoringWorker:
             self._score(group)
         for camera, view in looked:
             self._views.take(camera, self._lanes[camera], view)
+            refresh = self._cameras[camera].adapt.refresh * 3600.0
+            self._refresh.take(camera, self._lanes[camera], refresh)
 
     def _advance(self, camera: str) -> Work | None:
         try:
@@ -268,6 +264,9 @@ class ScoringWorker:
         calibration = adaptation.calibration
         judgement = adaptation.judge(frame.pts_seconds, energy, work.view)
         self._send(frame, judgement, calibration, cells)
+        self._lanes[frame.camera].note(
+            frame.pts_seconds, judgement, self._cameras[frame.camera].alert.exit
+        )
         if adaptation.calibration is not None and adaptation.calibration is not calibration:
             self._keeper.calibrated(frame.camera, adaptation.calibration)
 
@@ -278,42 +277,18 @@ class ScoringWorker:
         calibration: Calibration | None = None,
         cells: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        self._tell_state(frame.camera, judgement)
+        state = camera_state(judgement.state)
+        self._context.cameras.set(frame.camera, state, judgement.progress)
         score, threshold = judgement.score, judgement.threshold
         if score is not None and threshold is not None:
             self._metrics.anomaly_score.labels(frame.camera).set(score)
             self._metrics.anomaly_threshold.labels(frame.camera).set(threshold)
         anomaly_map = None
         if cells is not None and calibration is not None:
-            scale = calibration.threshold - calibration.median
-            anomaly_map = ((cells - calibration.median) / scale).astype(np.float32)
+            anomaly_map = in_units_of_score(cells, calibration)
         self._seen[frame.camera] = Seen(frame, score, anomaly_map)
-        self._scores.send(
-            ScoreMessage(
-                camera=frame.camera,
-                connection=frame.connection,
-                index=frame.index,
-                pts_seconds=frame.pts_seconds,
-                captured_at=frame.captured_at,
-                scored_at=time.time(),
-                dropped=frame.dropped,
-                state=judgement.state,
-                progress=judgement.progress,
-                energy=judgement.energy,
-                score=score,
-                threshold=threshold,
-                anomaly_map=anomaly_map,
-                pixels=frame.pixels if self._worth_a_snapshot(frame.camera, judgement) else None,
-            )
-        )
-
-    def _worth_a_snapshot(self, camera: str, judgement: Judgement) -> bool:
-        score = None if judgement.state in UNJUDGED else judgement.score
-        enter = self._cameras[camera].alert.enter
-        return score is not None and score >= SNAPSHOT_RATIO * enter
-
-    def _tell_state(self, camera: str, judgement: Judgement) -> None:
-        self._context.cameras.set(camera, camera_state(judgement.state), judgement.progress)
+        enter = self._cameras[frame.camera].alert.enter
+        self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
 
     def _scene(self, camera: str) -> AdaptedScene:
         scene = self._lanes[camera].adaptation.scene
@@ -323,26 +298,11 @@ class ScoringWorker:
     def _open_lane(self, camera: str) -> Lane:
         model = self._scorer.config
         detect = self._cameras[camera].detect
-        adaptation = self._keeper.begin(camera, self._settings(camera), detect.size_hw)
+        adaptation = self._keeper.begin(
+            camera, adaptation_settings(self._cameras[camera]), detect.size_hw
+        )
         watch = self._views.watch(camera, self._cameras[camera], adaptation)
         return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation, watch)
 
-    def _settings(self, camera: str) -> AdaptationSettings:
-        settings = self._cameras[camera]
-        adapt, alert = settings.adapt, settings.alert
-        reading = CalibratorSettings(
-            adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
-        )
-        return AdaptationSettings(
-            adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait
-        )
-
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))
-
-
-def _way_of_seeing(camera: Camera) -> tuple[object, ...]:
-    """All settings of a camera that its lane was opened with."""
-    alert = camera.alert
-    reading = alert.smoothing, alert.target_false_alarms_per_day, alert.light_hold
-    return camera.detect, camera.adapt, reading

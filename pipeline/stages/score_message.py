@@ -1,0 +1,56 @@
+"""From a judgement to the score that travels. Pure."""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.calibration import Calibration
+from pipeline.stages.adapt import Judgement
+from pipeline.stages.view_changes import UNJUDGED
+from pipeline.transport.messages import FrameMessage, ScoreMessage
+
+SNAPSHOT_RATIO = 0.8
+"""From this part of the score that begins an event on, a frame's pixels travel with it."""
+
+
+def score_message(
+    frame: FrameMessage,
+    judgement: Judgement,
+    anomaly_map: npt.NDArray[np.float32] | None,
+    enter: float,
+    scored_at: float,
+) -> ScoreMessage:
+    """What the sink is told of a frame.
+
+    Args:
+        frame: That was judged.
+        judgement: What it means.
+        anomaly_map: (h, w) in units of the score; None without energy.
+        enter: Score at which an event begins: from near it on, the pixels travel too.
+        scored_at: Now, Unix seconds.
+    """
+    score = None if judgement.state in UNJUDGED else judgement.score
+    shown = score is not None and score >= SNAPSHOT_RATIO * enter
+    return ScoreMessage(
+        camera=frame.camera,
+        connection=frame.connection,
+        index=frame.index,
+        pts_seconds=frame.pts_seconds,
+        captured_at=frame.captured_at,
+        scored_at=scored_at,
+        dropped=frame.dropped,
+        state=judgement.state,
+        progress=judgement.progress,
+        energy=judgement.energy,
+        score=judgement.score,
+        threshold=judgement.threshold,
+        anomaly_map=anomaly_map,
+        pixels=frame.pixels if shown else None,
+    )
+
+
+def in_units_of_score(
+    cells: npt.NDArray[np.float32], calibration: Calibration
+) -> npt.NDArray[np.float32]:
+    """A map of energies as one of scores: 0 is the median of normal, 1 the threshold."""
+    scale = calibration.threshold - calibration.median
+    return ((cells - calibration.median) / scale).astype(np.float32)
