@@ -110,9 +110,8 @@ def test_a_scene_that_is_replaced_takes_the_next_one_with_it() -> None:
 def test_a_next_scene_that_fails_is_tried_again_when_it_is_time() -> None:
     lane = Lane(ClipBuffer(2, 0.5), Adaptation(SETTINGS))
     present = lane.adaptation
-    lane.successor = Adaptation(SETTINGS)
-    lane.collect_anew(lane.successor)
-    assert lane.successor is None
-    assert lane.adaptation is present
+    following = lane.successor = Adaptation(SETTINGS)
+    lane.collect_anew(following)
+    assert [lane.adaptation, lane.successor] == [present, None]
     lane.collect_anew(present)
     assert lane.adaptation is not present
