@@ -6,12 +6,14 @@ stands out there, whatever it is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 from torch import Tensor
 
+from models.config import SceneModelConfig
+from models.dictionary import build_dictionary
 from models.scene_model import Observation, SceneModel
 
 _LEAST_CLIPS = 5
@@ -50,7 +52,7 @@ def outlyingness(model: SceneModel, observation: Observation, neighbours: int = 
     if count < _LEAST_CLIPS:
         return [0.0] * count
     reach = neighbours if count >= 4 * neighbours + 2 else 0
-    whole = model.dictionary(observation)
+    whole = build_dictionary(observation.features, _coarse(model.config))
     pooled = []
     for clip in range(count):
         others = whole
@@ -73,6 +75,13 @@ def robust_z(values: Sequence[float]) -> list[float]:
     middle = median(values)
     spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in values)
     return [(value - middle) / max(spread, _LEAST_SPREAD_RATIO) for value in values]
+
+
+def _coarse(config: SceneModelConfig) -> SceneModelConfig:
+    """Fewer atoms, which cost less than half: this is to compare clips, not to score them."""
+    if not config.window:
+        return config
+    return replace(config, window=1, shared_atoms=max(1, config.shared_atoms // 2))
 
 
 def _deviation(terms: Tensor) -> Tensor:
