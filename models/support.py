@@ -52,7 +52,7 @@ def outlyingness(model: SceneModel, observation: Observation, neighbours: int = 
     if count < _LEAST_CLIPS:
         return [0.0] * count
     reach = neighbours if count >= 4 * neighbours + 2 else 0
-    whole = build_dictionary(observation.features, _coarse(model.config))
+    whole = build_dictionary(observation.features, _of_each_place(model.config))
     pooled = []
     for clip in range(count):
         others = whole
@@ -77,11 +77,9 @@ def robust_z(values: Sequence[float]) -> list[float]:
     return [(value - middle) / max(spread, _LEAST_SPREAD_RATIO) for value in values]
 
 
-def _coarse(config: SceneModelConfig) -> SceneModelConfig:
-    """Fewer atoms, which cost less than half: this is to compare clips, not to score them."""
-    if not config.window:
-        return config
-    return replace(config, window=1, shared_atoms=max(1, config.shared_atoms // 2))
+def _of_each_place(config: SceneModelConfig) -> SceneModelConfig:
+    """Of a cell's own atoms only those of its very place: cheaper, and less is explained away."""
+    return replace(config, window=1) if config.window else config
 
 
 def _deviation(terms: Tensor) -> Tensor:
