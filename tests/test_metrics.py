@@ -28,6 +28,8 @@ NAMES = {
     "vedette_event_active",
     "vedette_adaptations_total",
     "vedette_scene_age_seconds",
+    "vedette_view_changes_total",
+    "vedette_frames_held_total",
     "vedette_sink_failures_total",
     "vedette_outbox_messages",
     "vedette_outbox_oldest_seconds",
@@ -38,7 +40,7 @@ NAMES = {
     "vedette_worker_restarts_total",
     "vedette_build_info",
 }
-LABELS = {"camera", "reason", "stage", "result", "sink", "worker", "version"}
+LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "worker", "version"}
 
 
 def fresh() -> Metrics:
