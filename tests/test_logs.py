@@ -1,3 +1,4 @@
+import errno
 import logging
 import re
 import threading
@@ -26,6 +27,7 @@ def root_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # `force` closes what it replaces: keep the handlers of pytest out of its reach.
     root.handlers = []
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
     yield
     for handler in root.handlers:
         handler.close()
@@ -94,6 +96,25 @@ def test_file_has_the_traceback_and_the_terminal_has_not(
     assert "Traceback" in written
     assert "ValueError: with ***" in written
     assert "hunter2" not in written
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_full_disk_shows_neither_traceback_nor_secret(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up_logging("sink", Redactor(["hunter2"]), folder=tmp_path)
+    _, file = logging.getLogger().handlers
+    assert isinstance(file, logging.FileHandler)
+    written: list[str] = []
+
+    def refuse(text: str) -> int:
+        written.append(text)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file.stream, "write", refuse)
+    logging.getLogger("place").warning("lost: %s", "hunter2")
+    assert len(written) == 1
+    assert re.fullmatch(r"\S+Z WARNING sink place: lost: \*\*\*\n", capfd.readouterr().err)
 
 
 @pytest.mark.usefixtures("root_logger")

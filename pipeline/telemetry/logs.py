@@ -126,6 +126,9 @@ def set_up_logging(
         handlers.append(file)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
+    # A handler that cannot write, as to a full disk, would show each record with its traceback and
+    # its arguments as they are, credentials and all.
+    logging.raiseExceptions = False
 
 
 def log_uncaught() -> None:
