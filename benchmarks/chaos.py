@@ -16,25 +16,26 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import yaml
-from chaos_report import Findings, Recovery, judged, print_report
-from chaos_schedule import Absence, Fault, Trouble, schedule
+from chaos_faults import World
+from chaos_findings import Findings
+from chaos_report import judged, print_report
+from chaos_schedule import schedule
 from chaos_service import Service, fetch, stored_events, wait_for, waiting_messages
+from chaos_streets import FRAMES_PER_SECOND, Reel, draw_street, write_film
 from chaos_world import (
     Broker,
     Disk,
-    Reel,
     Subscriber,
     WebhookReceiver,
-    draw_street,
     free_port,
-    write_film,
 )
 from rich.console import Console
 from three_cameras import leftovers
@@ -49,7 +50,6 @@ ALERT = {
     "target_false_alarms_per_day": 96, "min_duration": 0.5, "merge_gap": 1.5, "cooldown": 3.0
 }  # fmt: skip
 _SETTLE_SECONDS = 120.0
-_TURN_SECONDS = 0.05
 _WIDTH = 110
 
 
@@ -78,7 +78,8 @@ def main() -> None:
     promises = judged(findings)
     print_report(console, findings, promises)
     if options.json:
-        options.json.write_text(json.dumps(findings.as_json(promises), indent=1) + "\n")
+        found = {**findings.as_json(), "promises": [asdict(one) for one in promises]}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     sys.exit(0 if all(one.kept for one in promises) else 1)
 
 
@@ -114,7 +115,12 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
         servers = {
             name: stack.enter_context(
                 RtspServer(
-                    {"street": Mount(partial(Reel, streets[name], shown_at), frames_per_second=10)},
+                    {
+                        "street": Mount(
+                            partial(Reel, streets[name], shown_at),
+                            frames_per_second=FRAMES_PER_SECOND,
+                        )
+                    },
                     guard=Guard("chaos", PASSWORD),
                 )
             )
@@ -200,97 +206,6 @@ def configuration(
         },
         "cameras": cameras,
     }
-
-
-class World:
-    """Carries faults out, and notes when each was over."""
-
-    def __init__(
-        self,
-        service: Service,
-        servers: Mapping[str, RtspServer],
-        broker: Broker,
-        webhook: WebhookReceiver,
-        disk: Disk,
-        api_port: int,
-    ) -> None:
-        self._service = service
-        self._servers = servers
-        self._broker = broker
-        self._webhook = webhook
-        self._disk = disk
-        self._api_port = api_port
-        self._waiting_for_api: Recovery | None = None
-
-    def suffer(self, faults: list[Fault], seconds: float, console: Console) -> list[Recovery]:
-        """Carry out a plan in its own time; ends early where the service does."""
-        recoveries = [Recovery(fault) for fault in faults]
-        due: list[tuple[float, int, Callable[[], None]]] = []
-        for number, recovery in enumerate(recoveries):
-            fault = recovery.fault
-            due.append((fault.at_seconds, number, partial(self._begin, recovery)))
-            due.append((fault.until_seconds, number, partial(self._end, recovery)))
-        due.sort(key=lambda one: one[0])
-        began_at = time.monotonic()
-        while (passed := time.monotonic() - began_at) < seconds and not self._service.ended:
-            while due and due[0][0] <= passed:
-                _, number, act = due.pop(0)
-                act()
-                recovery = recoveries[number]
-                if recovery.over_at is None or recovery.fault.seconds == 0:
-                    console.print(f"{passed:7.1f} s  {recovery.fault.name}", highlight=False)
-            self._look_at_api()
-            time.sleep(_TURN_SECONDS)
-        return recoveries
-
-    def _begin(self, recovery: Recovery) -> None:
-        recovery.began_at = time.time()
-        fault, service = recovery.fault, self._service
-        kind: Trouble | Absence = fault.kind
-        match kind:
-            case "kill ingest":
-                recovery.began_at = service.kill(f"ingest:{fault.camera}")
-            case "kill scorer" | "kill sink" | "kill gateway":
-                recovery.began_at = service.kill(kind.removeprefix("kill "))
-                if kind == "kill gateway":
-                    self._waiting_for_api = recovery
-            case "rtsp stalls":
-                self._servers[fault.camera].stall()
-            case "rtsp resets":
-                self._servers[fault.camera].reset_clients()
-            case "rtsp away":
-                self._servers[fault.camera].stop()
-            case "disk full":
-                self._disk.fill()
-            case "broker away":
-                self._broker.stop()
-            case "webhook away":
-                self._webhook.stop()
-            case "webhook hangs up":
-                self._webhook.hangs_up = True
-
-    def _end(self, recovery: Recovery) -> None:
-        fault = recovery.fault
-        match fault.kind:
-            case "rtsp stalls":
-                self._servers[fault.camera].resume()
-            case "rtsp away":
-                self._servers[fault.camera].start()
-            case "disk full":
-                self._disk.free()
-            case "broker away":
-                self._broker.start()
-            case "webhook away":
-                self._webhook.start()
-            case "webhook hangs up":
-                self._webhook.hangs_up = False
-        recovery.over_at = time.time() if fault.seconds else recovery.began_at
-
-    def _look_at_api(self) -> None:
-        recovery = self._waiting_for_api
-        if recovery is not None and fetch(self._api_port, "/api/v1/cameras") is not None:
-            recovery.back_at = time.time()
-            self._waiting_for_api = None
 
 
 if __name__ == "__main__":
