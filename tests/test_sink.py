@@ -21,10 +21,11 @@ from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines
 from pipeline.alerts.notifiers import Notifiers
 from pipeline.alerts.score_log import ScoreLog
-from pipeline.alerts.sink import AlertSink, event_settings
+from pipeline.alerts.sink import AlertSink
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
+from pipeline.alerts.watch import event_settings
 from pipeline.config import Config
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage

@@ -229,3 +229,15 @@ def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
     except FileNotFoundError:
         return
     yield from found
+
+
+def folder_size_bytes(folder: Path) -> int:
+    """Size of all files below a folder; those that vanish meanwhile count nothing."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_size
+            except OSError:
+                continue
+    return total

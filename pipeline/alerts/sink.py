@@ -14,31 +14,29 @@ disk must not stop the cameras.
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, fields
 from pathlib import Path
 
 from pipeline.alerts.database import StoreError, StoreUnreachableError
-from pipeline.alerts.event_query import Annotation, StoredEvent
-from pipeline.alerts.events import Event, EventChange, EventSettings, EventTracker
+from pipeline.alerts.events import Event, EventChange, EventTracker
 from pipeline.alerts.history import ScoreHistory
-from pipeline.alerts.housekeeping import Housekeeper
+from pipeline.alerts.housekeeping import Housekeeper, folder_size_bytes
 from pipeline.alerts.journal import EventJournal
+from pipeline.alerts.news import News
 from pipeline.alerts.notifiers import Notifiers, open_notifiers
+from pipeline.alerts.orders import carry_out
 from pipeline.alerts.score_log import ScoreLog, record_of
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
-from pipeline.alerts.watch import CameraWatch, shows_peak
-from pipeline.config import Alert, Camera
+from pipeline.alerts.watch import CameraWatch, event_settings, shows_peak
+from pipeline.config import Camera
 from pipeline.telemetry.floods import FloodCounter
-from pipeline.transport.commands import Annotate, CommandError, arguments_of, read_command
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
-from pipeline.transport.messages import Answer, Live, Request, ScoreAck, ScoreMessage
+from pipeline.transport.messages import Request, ScoreAck, ScoreMessage
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.worker import WorkerContext
@@ -53,7 +51,6 @@ _KEEP_TRACKERS_SECONDS = 5.0
 _CLEAN_UP_SECONDS = 60.0
 _CLEAN_UP_RATIO = 100  # of its duration, until the next time
 _STORE_AGAIN_SECONDS = 15.0  # an attempt at a server that does not answer takes five
-_BUFFERS = ("anomaly_map", "pixels", "number", "after")
 
 
 def run(context: WorkerContext) -> None:
@@ -106,7 +103,7 @@ class AlertSink:
         self._metrics = context.metrics
         self._store = store
         self._journal = journal
-        self._publisher = publisher
+        self._news = News(publisher, context.metrics)
         self._snapshots = Snapshots(context.spec.run.data_folder / "events")
         self._clock = clock
         self._notifiers = notifiers or Notifiers.nobody(
@@ -152,7 +149,7 @@ class AlertSink:
             # Without a stored tracker the whole past is made again: that is no news.
             if name in self._known:
                 self._notifiers.event(change, *self._pictures(change.event))
-                self._tell(change)
+                self._news.event(change, *self._pictures(change.event))
         active, enabled = watch.tracker.active, self._cameras[name].enabled
         self._notifiers.watch(name, active, enabled=enabled)
         self._metrics.event_active.labels(name).set(watch.tracker.active is not None)
@@ -197,29 +194,12 @@ class AlertSink:
     def _obey(self, control: ControlMember, open_log: Callable[[str], ScoreLog]) -> None:
         for message in control.poll():
             if isinstance(message, Request):
-                control.answer(self.carry_out(message))
+                control.answer(carry_out(message, self._store, self._fail))
                 continue
             # What fails here is tried again: the supervisor repeats a table that is not in use.
             with self._counted("score_log"):
                 self.work_by(read_cameras(message), open_log)
                 control.works_by(message.revision)
-
-    def carry_out(self, request: Request) -> Answer:
-        """Do what a person asks for, and say what became of it."""
-        try:
-            command = read_command(request.command, request.arguments)
-            if not isinstance(command, Annotate):
-                raise CommandError(f"{command.command}: the sink does not serve it")
-            changes = arguments_of(command)
-            stored = self._store.annotate(changes.pop("event"), Annotation(**changes))
-        except CommandError as error:
-            return Answer(request.id, "invalid", problem=str(error))
-        except StoreError as error:
-            self._fail("store", str(error))
-            return Answer(request.id, "failed", problem="the event store cannot be written")
-        if stored is None:
-            return Answer(request.id, "unknown", problem=f"event {command.event}: there is none")
-        return Answer(request.id, "ok", {**asdict(stored.event), **_beside(stored)})
 
     def work_by(self, cameras: Mapping[str, Camera], open_log: Callable[[str], ScoreLog]) -> None:
         """Watch these cameras from now on; the events of those that are gone end.
@@ -266,7 +246,7 @@ class AlertSink:
         self._handle(changes)
         if is_new:
             self._notifiers.score(message)
-            self._publish_score(message)
+            self._news.score(message)
             latency = max(0.0, time.time() - message.captured_at)
             self._metrics.end_to_end_latency_seconds.labels(message.camera).observe(latency)
             self._metrics.stage_latency_seconds.labels("sink").observe(self._clock() - begin)
@@ -311,7 +291,7 @@ class AlertSink:
         if changes:
             self._save()
         for change in changes:
-            self._tell(change)
+            self._news.event(change, *self._pictures(change.event))
 
     def _keep(self, change: EventChange) -> None:
         self._unsaved[change.event.id] = change.event
@@ -347,29 +327,11 @@ class AlertSink:
                 event.camera, event.id, picture.pixels, picture.anomaly_map, picture.score
             )
 
-    def _tell(self, change: EventChange) -> None:
-        event = change.event
-        camera = self._metrics.event_active.labels(event.camera)
-        camera.set(change.kind != "end")
-        paths = zip(("snapshot", "heatmap"), self._pictures(event), strict=True)
-        shown = {name: None if path is None else str(path) for name, path in paths}
-        body = {"change": change.kind, **asdict(event), **shown}
-        self._publisher.publish(Live(event.camera, "event", body))
-        if change.kind in ("new", "suppressed"):
-            self._metrics.events.labels(event.camera).inc()
-        if change.kind != "update":
-            LOG.info("%s", sentence(change), extra={"camera": event.camera})
-
     def _pictures(self, event: Event) -> tuple[Path | None, Path | None]:
         """Snapshot and heatmap of an event, as far as they are there."""
         snapshot = self._snapshots.snapshot_path(event.camera, event.id)
         heatmap = self._snapshots.heatmap_path(event.camera, event.id)
         return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
-
-    def _publish_score(self, message: ScoreMessage) -> None:
-        names = (field.name for field in fields(message) if field.name not in _BUFFERS)
-        body = {name: getattr(message, name) for name in names}
-        self._publisher.publish(Live(message.camera, "score", body))
 
     @contextmanager
     def _counted(self, sink: str) -> Iterator[None]:
@@ -383,36 +345,3 @@ class AlertSink:
     def _fail(self, sink: str, reason: str) -> None:
         self._metrics.sink_failures.labels(sink).inc()
         self._floods.warn(f"{sink}: {reason}")
-
-
-def _beside(stored: StoredEvent) -> dict[str, object]:
-    return {field.name: getattr(stored, field.name) for field in fields(stored)[1:]}
-
-
-def event_settings(alert: Alert) -> EventSettings:
-    """The tracker's settings from a camera's configuration."""
-    return EventSettings(
-        alert.enter, alert.exit, alert.min_duration, alert.merge_gap, alert.cooldown
-    )
-
-
-def sentence(change: EventChange) -> str:
-    """A change of an event for people."""
-    event = change.event
-    score = f"score {event.peak_score:.2f}"
-    if change.kind == "end":
-        return f"event {event.id} ended after {event.duration_seconds:.1f} s, peak {score}"
-    hushed = ", suppressed so soon after another one" if event.suppressed else ""
-    return f"event {event.id} began, {score}{hushed}"
-
-
-def folder_size_bytes(folder: Path) -> int:
-    """Size of all files below a folder; those that vanish meanwhile count nothing."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(root, name)).st_size
-            except OSError:
-                continue
-    return total

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline.alerts.events import Event, EventChange, EventTracker, Sample
+from pipeline.alerts.events import Event, EventChange, EventSettings, EventTracker, Sample
 from pipeline.alerts.history import ScoreHistory
 from pipeline.alerts.score_log import ScoreLog, ScoreRecord
+from pipeline.config import Alert
 from pipeline.transport.messages import ScoreMessage
 
 
@@ -76,6 +77,13 @@ class CameraWatch:
             return None
         picture, self._picture = self._picture, None
         return picture
+
+
+def event_settings(alert: Alert) -> EventSettings:
+    """The tracker's settings from a camera's configuration."""
+    return EventSettings(
+        alert.enter, alert.exit, alert.min_duration, alert.merge_gap, alert.cooldown
+    )
 
 
 def shows_peak(message: ScoreMessage, event: Event) -> bool:

@@ -1,0 +1,54 @@
+"""What the alert sink tells at once: to whoever watches live, to the metrics, and to the log."""
+
+import logging
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from pipeline.alerts.events import EventChange
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.live import LivePublisher
+from pipeline.transport.messages import Live, ScoreMessage
+
+LOG = logging.getLogger(__name__)
+
+_BUFFERS = ("anomaly_map", "pixels", "number", "after")
+
+
+class News:
+    """Tells each change and each score once, and keeps nothing."""
+
+    def __init__(self, publisher: LivePublisher, metrics: Metrics) -> None:
+        """Prepare; `publisher`: open, `metrics`: of the sink."""
+        self._publisher = publisher
+        self._metrics = metrics
+
+    def event(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
+        """Tell a change of an event; None: there is no such picture yet."""
+        event = change.event
+        self._metrics.event_active.labels(event.camera).set(change.kind != "end")
+        shown = {
+            name: None if path is None else str(path)
+            for name, path in (("snapshot", snapshot), ("heatmap", heatmap))
+        }
+        body = {"change": change.kind, **asdict(event), **shown}
+        self._publisher.publish(Live(event.camera, "event", body))
+        if change.kind in ("new", "suppressed"):
+            self._metrics.events.labels(event.camera).inc()
+        if change.kind != "update":
+            LOG.info("%s", sentence(change), extra={"camera": event.camera})
+
+    def score(self, message: ScoreMessage) -> None:
+        """Tell a score, without its pictures."""
+        names = (field.name for field in fields(message) if field.name not in _BUFFERS)
+        body = {name: getattr(message, name) for name in names}
+        self._publisher.publish(Live(message.camera, "score", body))
+
+
+def sentence(change: EventChange) -> str:
+    """A change of an event for people."""
+    event = change.event
+    score = f"score {event.peak_score:.2f}"
+    if change.kind == "end":
+        return f"event {event.id} ended after {event.duration_seconds:.1f} s, peak {score}"
+    hushed = ", suppressed so soon after another one" if event.suppressed else ""
+    return f"event {event.id} began, {score}{hushed}"
