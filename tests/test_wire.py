@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 
 from pipeline.transport.messages import (
+    Answer,
+    CameraTable,
     Done,
+    Enlist,
     FrameMessage,
     Heartbeat,
     Hello,
     Live,
+    Request,
     ScoreAck,
     ScoreMessage,
     Welcome,
@@ -53,6 +57,11 @@ MESSAGES: list[Message] = [
     ScoreAck("front", 7, 3),
     Heartbeat("scorer", 1, 2, 3.0, {"front": "watching"}, [["vedette_camera_up", {}, 1.0]]),
     Live("front", "event", {"began_at": 1.0, "peak": None}),
+    Request("a1", "adapt", {"camera": "front"}, 12.5),
+    Answer("a1", "conflict", problem="front: want a camera that is on"),
+    Answer("a2", "ok", {}, "", np.zeros((2, 3), np.float32), np.ones((2, 2, 3), np.uint8)),
+    Enlist("scorer", 4),
+    CameraTable(4, {"front": {"enabled": True}}),
 ]
 
 
