@@ -18,7 +18,7 @@ from stage_parts import (
 
 from cameras.frame import Frame
 from models import SceneScorer
-from pipeline.stages.in_flight import Progress
+from pipeline.stages.in_flight import InFlight, Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.sender import Sender
@@ -153,6 +153,26 @@ def test_stopped_with_nobody_there_it_gives_up_in_time(
         thread.join(10)
         assert not thread.is_alive()
     assert "camera street: stopped with 1 frames not done" in caplog.text
+
+
+def test_progress_that_cannot_be_kept_is_told_once(
+    run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = run.data_folder / "state"
+    place.write_text("in the way of the folder")
+    kept = Progress(connection=1, index=2, context_index=0)
+    monkeypatch.setattr(InFlight, "progress", kept)
+    context = worker_context("ingest:street", small_config(["street"]), run, "street")
+    with FrameSender(run.endpoints, "street") as port:
+        progress = ProgressFile(place / "street.json", run.started_ms)
+        sender = Sender(context, "street", Mailbox("wait", 4), port, progress, lambda: None)
+        sender._save()
+        sender._save()
+        place.unlink()
+        sender._save()
+        sender._save()
+    assert caplog.text.count("progress cannot be kept") == 1
+    assert progress_of(run) == kept
 
 
 def feed(mailbox: Mailbox, frames: list[Frame], pause_seconds: float = 0.0) -> None:

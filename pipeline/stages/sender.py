@@ -52,6 +52,7 @@ class Sender:
         self._heard_at = time.monotonic()
         self._hello_at = 0.0
         self._saved_at = 0.0
+        self._save_fails = False
 
     def run(self) -> None:
         """Send until the mailbox is exhausted and everything is done, or stopped and late."""
@@ -128,4 +129,10 @@ class Sender:
         try:
             self._progress.save(self._in_flight.progress)
         except OSError as error:
-            LOG.warning("camera %s: progress could not be kept: %s", self._camera, error)
+            if not self._save_fails:  # once: a disk may be full for days
+                LOG.warning("camera %s: progress cannot be kept: %s", self._camera, error)
+            self._save_fails = True
+        else:
+            if self._save_fails:
+                LOG.info("camera %s: progress is kept again", self._camera)
+            self._save_fails = False
