@@ -133,7 +133,9 @@ def now(listener: Listener, since: int) -> list[tuple[str, bytes]]:
     return [(topic, payload) for topic, payload, _ in listener.heard[since:]]
 
 
-def test_nothing_that_waited_is_lost_or_doubled(tmp_path: Path) -> None:
+def test_nothing_that_waited_is_lost_or_doubled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The listener is there first: every event arrives exactly once, in order."""
     with broker(tmp_path) as it:
         port = it.port
@@ -149,6 +151,8 @@ def test_nothing_that_waited_is_lost_or_doubled(tmp_path: Path) -> None:
             got = [json.loads(body)["n"] for body in listener.of("vedette/events")]
     assert got == sorted(set(got))
     assert got[-1] == 29
+    assert "cannot be reached; trying again" in caplog.text
+    assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
 
 
 def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -69,8 +69,10 @@ class MqttLink:
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2, settings.client_id, clean_session=True
         )
-        client.enable_logger(logging.getLogger(f"{__name__}.paho"))
-        logging.getLogger(f"{__name__}.paho").setLevel(logging.ERROR)
+        library = logging.getLogger(f"{__name__}.paho")
+        library.setLevel(logging.ERROR)
+        library.addFilter(_is_news)
+        client.enable_logger(library)
         client.connect_timeout = _CONNECT_SECONDS
         client.reconnect_delay_set(
             _SHORTEST_RECONNECT_SECONDS, random.randint(*_LONGEST_RECONNECT_SECONDS)
@@ -192,3 +194,8 @@ class MqttLink:
         with self._changed:
             self._acknowledged.add(mid)
             self._changed.notify_all()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # Of each attempt that fails the library says so as an error, right after we have told it.
+    return not record.getMessage().startswith("Client is not connected")
