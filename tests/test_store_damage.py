@@ -1,6 +1,7 @@
 """What the store says and keeps when the disk, the machine or the network lets it down."""
 
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -115,6 +116,24 @@ def test_a_really_full_disk(small_disk: Path) -> None:
             assert store.event("door-3-0") is not None
     finally:
         subprocess.run(["umount", small_disk], check=True)
+
+
+def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
+    """A sink that dies there must not be given up for it, and the whole service with it."""
+    path = tmp_path / "events.sqlite"
+    with EventStore(path) as store:
+        store.save([EVENT], {"door": TrackerState(now_seconds=7.0)})
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            # The log of the dead one is there, as whoever still has it open keeps it.
+            with EventStore(path) as successor:
+                assert successor.events() == [EVENT]
+                assert successor.tracker("door") == TrackerState(now_seconds=7.0)
+                with pytest.raises(StoreError, match="cannot be written"):
+                    successor.save([replace(EVENT, id="door-1-1")], {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def small_disk_free(place: Path) -> int:

@@ -225,7 +225,9 @@ def _sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         else:
-            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of use in a new file only
+            if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+                # Of use in a new file only; in another one it writes, and a disk may be full.
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             cursor.execute("PRAGMA journal_mode=WAL")
             # Survives the death of the process; after a power cut the newest events are made again
             # from the score log.
