@@ -345,3 +345,21 @@ def test_table_names_the_workers_in_the_order_of_the_flow(run_info: RunInfo) -> 
     table = process_table(config(), run_info)
     assert [spec.name for spec in table] == ["ingest:front", "scorer", "sink"]
     assert WorkerSpec.from_json(table[0].to_json()) == table[0]
+
+
+def test_a_thread_that_was_there_before_may_get_the_signal() -> None:
+    code = """
+import os, signal, threading
+from pipeline.runtime.signals import stop_on_signals
+
+older = threading.Thread(target=os.read, args=(os.pipe()[0], 1), daemon=True)
+older.start()
+hung_up = threading.Event()
+stop = stop_on_signals(hung_up.set)
+signal.pthread_kill(older.ident, signal.SIGHUP)
+assert hung_up.wait(10) and not stop.is_set()
+signal.pthread_kill(older.ident, signal.SIGTERM)
+assert stop.wait(10)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=30)
