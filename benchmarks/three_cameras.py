@@ -32,6 +32,7 @@ from pipeline.runtime.local import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, set_up_logging
+from pipeline.transport.topics import FRAMES
 
 FRAMES_PER_SECOND = 10
 PATIENCE_SECONDS = 240.0
@@ -84,7 +85,8 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
             rates = run.rates(options.seconds)
             workers = [status.name for status in run.statuses] if options.kill else []
             kills = {worker: run.kill(worker) for worker in workers}
-        sockets = run.supervisor.run_info.socket_folder
+        address = run.supervisor.run_info.endpoints.address(FRAMES)
+        sockets = Path(address.removeprefix("ipc://")).parent
     left = [
         f"{what} {name}" for what, names in leftovers().items() for name in names - before[what]
     ]

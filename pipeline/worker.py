@@ -33,23 +33,14 @@ class RunInfo:
 
     started_ms: int
     """Start of the run, Unix milliseconds."""
-    socket_folder: Path
-    """Private folder with the sockets of this run."""
+    endpoints: Endpoints
+    """Addresses of the topics, and the keys to them."""
     data_folder: Path
     """Where scenes, scores, events, snapshots and logs are kept."""
     log_level: str = "INFO"
     """Least level of what the workers log."""
     stuck_seconds: float = 60.0
     """A worker whose loop does not turn for so long is taken for stuck; see `Pulse`."""
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """Addresses of the topics.
-
-        Raises:
-            ValueError: the socket folder's path is too long.
-        """
-        return Endpoints.in_folder(self.socket_folder)
 
 
 @dataclass(frozen=True, slots=True)

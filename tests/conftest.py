@@ -2,9 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pipeline.config import Transport
+from pipeline.transport.topics import Endpoints, run_endpoints
 
 # Small tensors gain nothing from threads, and spawned workers would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,3 +35,12 @@ def device(request: pytest.FixtureRequest) -> str:
             pytest.fail("FAIL_WITHOUT_CUDA=1 and torch sees no CUDA device")
         pytest.skip("no CUDA device")
     return name
+
+
+@pytest.fixture(params=["ipc", "tcp", "curve"])
+def endpoints(request: pytest.FixtureRequest) -> Iterator[Endpoints]:
+    """Where the topics of a run are, in every way there is; "curve" is TCP with keys."""
+    way: str = request.param
+    transport = Transport(kind="ipc" if way == "ipc" else "tcp", curve=way == "curve")
+    with run_endpoints(transport) as endpoints:
+        yield endpoints

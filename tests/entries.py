@@ -27,6 +27,13 @@ def crash(context: WorkerContext) -> None:
     raise ValueError("cannot open rtsp://admin:hunter2@camera/stream")
 
 
+def reveal(context: WorkerContext) -> None:
+    """Raise, with the keys of the run in the message."""
+    keys = context.spec.run.endpoints.keys
+    assert keys
+    raise ValueError(f"wrong key {keys.worker.secret} for {keys.server.secret}")
+
+
 def despair(context: WorkerContext) -> None:
     """Find the configuration impossible."""
     raise UnmendableError("weights: want a model, got a scene")

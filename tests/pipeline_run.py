@@ -16,6 +16,7 @@ from stage_parts import small_config
 from models.checkpoint import save_checkpoint
 from pipeline.runtime.local import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.transport.topics import FRAMES
 
 
 class PipelineRun:
@@ -87,20 +88,21 @@ class PipelineRun:
 
 @contextmanager
 def pipeline_run(
-    folder: Path, sources: Mapping[str, object], **more: object
+    folder: Path, sources: Mapping[str, object], log_level: str = "WARNING", **more: object
 ) -> Iterator[PipelineRun]:
     """Run a pipeline with small random weights; stopped at the end if it still runs.
 
     Args:
         folder: Where data and weights are put.
         sources: Name and `source` of each camera.
+        log_level: Least level of what the workers log.
         more: Further sections of the configuration.
     """
     weights = folder / "weights" / "small"
     save_checkpoint(small_scorer().model, weights, {})
     scoring = {"weights": str(weights), "device": "cpu", "threads": 1}
     config = small_config(sources, scoring=scoring, **more)
-    with local_service(config, folder / "data", "WARNING") as supervisor:
+    with local_service(config, folder / "data", log_level) as supervisor:
         run = PipelineRun(supervisor, folder / "data")
         run.start()
         try:
@@ -108,6 +110,11 @@ def pipeline_run(
         finally:
             run.stop.set()
             run.wait(60)
+
+
+def socket_folder(supervisor: Supervisor) -> Path:
+    """Where the sockets of a run lie that has them in a folder."""
+    return Path(supervisor.run_info.endpoints.address(FRAMES).removeprefix("ipc://")).parent
 
 
 def leftovers() -> tuple[set[str], int, set[str]]:

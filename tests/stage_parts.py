@@ -18,6 +18,7 @@ from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameReceiver, FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, ScoreAck, ScoreMessage, Welcome
 from pipeline.transport.scores import ScoreReceiver, ScoreSender
+from pipeline.transport.topics import Endpoints
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 SIZE_HW = (48, 64)
@@ -197,4 +198,4 @@ def ingesting(context: WorkerContext) -> Iterator[threading.Thread]:
 
 def run_info(socket_folder: Path, data_folder: Path, started_ms: int = 1000) -> RunInfo:
     """Where a run of a test lives."""
-    return RunInfo(started_ms, socket_folder, data_folder)
+    return RunInfo(started_ms, Endpoints.in_folder(socket_folder), data_folder)

@@ -318,3 +318,27 @@ def test_store_urls_that_are_none_never_show_the_password(tmp_path: Path, url: s
     assert line.startswith(":1: store.url: got ")
     assert "want " in line
     assert PASSWORD not in line
+
+
+@pytest.mark.parametrize(
+    ("transport", "message"),
+    [
+        ("kind: pgm", 'transport.kind: got "pgm", want '),
+        ("host: localhost", 'transport.host: got "localhost", want an address in numbers'),
+        ("host: 0.0.0.0", 'transport.host: got "0.0.0.0", want one address of this machine'),
+        ("host: '::'", 'transport.host: got "::", want one address of this machine'),
+        ("host: 224.0.0.1", 'transport.host: got "224.0.0.1", want one address of this machine'),
+        ("port: 65532", "transport.port: got 65532, want ≤ 65531"),
+        ("curve: auto", 'transport.curve: got "auto", want true or false'),
+        ("key: x", "transport.key: unknown key"),
+    ],
+)
+def test_mistakes_of_the_transport(tmp_path: Path, transport: str, message: str) -> None:
+    (line,) = problems(tmp_path, f"transport: {{{transport}}}\ncameras: {{a: {{source: a.mp4}}}}")
+    assert line.startswith(f":1: {message}")
+
+
+def test_tcp_is_encrypted_unless_told_otherwise(tmp_path: Path) -> None:
+    for host in ("127.0.0.1", "10.0.0.7", "fd00::7"):
+        text = f'transport: {{kind: tcp, host: "{host}"}}\ncameras: {{a: {{source: a.mp4}}}}'
+        assert load(tmp_path, text).transport.curve

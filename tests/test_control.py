@@ -3,7 +3,6 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,10 +34,10 @@ from pipeline.transport.commands import (
 from pipeline.transport.control import ControlClient, ControlMember, ControlServer
 from pipeline.transport.messages import Answer, CameraTable, Enlist, Request
 from pipeline.transport.ports import wait
-from pipeline.transport.topics import Endpoints, private_socket_folder
+from pipeline.transport.topics import Endpoints
 from pipeline.worker import RunInfo
 
-RUN = RunInfo(1, Path("/tmp/sockets"), Path("/tmp/data"))
+RUN = RunInfo(1, Endpoints.in_folder(Path("/tmp/sockets")), Path("/tmp/data"))
 
 
 def config(**cameras: object) -> Config:
@@ -152,12 +151,6 @@ def test_answer_of_a_worker_finds_its_way_back() -> None:
     ((client, back),) = one.take(b"scorer", Answer(order.id, "ok"), RUNNING)
     assert (client, back.id) == (b"me", "1")
     assert one.take(b"scorer", Answer(order.id, "ok"), RUNNING) == []
-
-
-@pytest.fixture
-def endpoints() -> Iterator[Endpoints]:
-    with private_socket_folder() as folder:
-        yield Endpoints.in_folder(folder)
 
 
 def test_over_real_sockets(endpoints: Endpoints) -> None:

@@ -6,8 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
+import zmq
 
 from pipeline.cli.doctor import doctor
+from pipeline.config import Transport
+from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
 from pipeline.runtime.data_lock import data_lock
@@ -45,6 +48,38 @@ def test_an_accelerator_that_is_wanted_and_not_there(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert software.accelerator("auto").verdict == "ok"
     assert software.accelerator("cuda").verdict == "fail"
+
+
+def test_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
+    encrypted, open_to_all = Transport(kind="tcp"), Transport(kind="tcp", curve=False)
+    assert software.encryption(encrypted).verdict == "ok"
+    assert "with CURVE" in software.encryption(Transport()).found
+    assert software.encryption(open_to_all).verdict == "warn"
+    monkeypatch.setattr(zmq, "has", lambda what: what != "curve")
+    check = software.encryption(encrypted)
+    assert check.verdict == "fail"
+    assert "without CURVE" in check.found
+    assert "transport.kind" in check.advice
+    assert software.encryption(Transport()).verdict == "ok"
+    assert "without CURVE" in software.encryption(Transport()).found
+
+
+def test_ports_of_the_transport(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "v.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        first = min(listening.getsockname()[1], LAST_FIRST_PORT)
+        transport = f"transport: {{kind: tcp, port: {first}}}"
+        path.write_text(f"{transport}\nmetrics: {{port: 0}}\ncameras: {{a: {{source: x}}}}\n")
+        with pytest.raises(SystemExit):
+            doctor(path, as_json=False)
+    found = capsys.readouterr().out
+    assert f"FAIL  port {first} (transport): 127.0.0.1: address already in use" in found
+    assert f"port {first + 4} (transport): 127.0.0.1" in found
+    assert "ok    encryption: libzmq" in found
+    assert "sockets" not in found
 
 
 def test_clocks() -> None:

@@ -25,6 +25,7 @@ SECTIONS = {
     "store": "Store",
     "record": "Record",
     "record.retain": "Retain",
+    "transport": "Transport",
     "api": "Api",
     "api.tokens.NAME": "Token",
     "api.tls": "Tls",

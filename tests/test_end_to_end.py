@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 from makers import walking_box, write_video
-from pipeline_run import leftovers, pipeline_run
+from pipeline_run import leftovers, pipeline_run, socket_folder
 
 FRAMES = 40
 
@@ -31,7 +31,7 @@ def test_three_kinds_of_recordings(tmp_path: Path) -> None:
         for camera in ("file", "folder"):
             line = f'vedette_frames_scored_total{{camera="{camera}"}} {FRAMES}.0'
             run.wait_for(lambda line=line: line in run.metrics())
-        sockets = run.supervisor.run_info.socket_folder
+        sockets = socket_folder(run.supervisor)
         run.stop.set()
         assert run.wait(60).failed == {}
     assert leftovers() == before

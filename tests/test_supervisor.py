@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline_run import socket_folder
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.config import Config
@@ -21,7 +22,7 @@ from pipeline.runtime.local import local_service
 from pipeline.runtime.overseer import Rules
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Outcome, Supervisor
-from pipeline.transport.topics import private_socket_folder
+from pipeline.transport.topics import Endpoints, private_socket_folder
 from pipeline.worker import RunInfo, WorkerSpec
 
 PASSWORD = "hunter2"
@@ -42,7 +43,7 @@ def config() -> Config:
 @pytest.fixture
 def run_info(tmp_path: Path) -> Iterator[RunInfo]:
     with private_socket_folder() as sockets:
-        yield RunInfo(started_ms=1, socket_folder=sockets, data_folder=tmp_path)
+        yield RunInfo(started_ms=1, endpoints=Endpoints.in_folder(sockets), data_folder=tmp_path)
 
 
 def worker(run: RunInfo, name: str, entry: str, camera: str | None = None) -> WorkerSpec:
@@ -310,7 +311,7 @@ def test_interrupt_at_the_terminal_drains_in_order(run_info: RunInfo, tmp_path: 
 
 def test_local_service_gives_everything_back(tmp_path: Path) -> None:
     with local_service(config(), tmp_path / "data") as supervisor:
-        sockets = supervisor.run_info.socket_folder
+        sockets = socket_folder(supervisor)
         assert sockets.is_dir()
         assert [status.phase for status in supervisor.statuses] == ["waiting"] * 3
         with (

@@ -3,23 +3,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from pipeline.transport.delivery import Inbox, Outbox, OutboxFullError
 from pipeline.transport.messages import ScoreAck, ScoreMessage
 from pipeline.transport.scores import ScoreReceiver, ScoreSender
-from pipeline.transport.topics import Endpoints, private_socket_folder
+from pipeline.transport.topics import Endpoints
 from pipeline.transport.wire import WireError
-
-
-@pytest.fixture
-def endpoints() -> Iterator[Endpoints]:
-    with private_socket_folder() as folder:
-        yield Endpoints.in_folder(folder)
 
 
 def score(index: int, camera: str = "front", energy: float = 1.0) -> ScoreMessage:
@@ -111,13 +105,13 @@ def test_score_that_cannot_be_sent_is_not_kept(endpoints: Endpoints) -> None:
 
 SINK = """
 import sys
-from pathlib import Path
+from pydantic import TypeAdapter
 from pipeline.transport.messages import ScoreAck
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.transport.topics import Endpoints
 
-kept = open(sys.argv[2], "a")
-with ScoreReceiver(Endpoints.in_folder(Path(sys.argv[1]))) as sink:
+kept = open(sys.argv[1], "a")
+with ScoreReceiver(TypeAdapter(Endpoints).validate_json(sys.stdin.buffer.readline())) as sink:
     while True:
         for score in sink.poll(0.1):
             print(score.camera, score.index, file=kept, flush=True)
@@ -130,10 +124,18 @@ def test_every_score_arrives_in_order_though_the_sink_is_killed(
 ) -> None:
     log = tmp_path / "kept"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", SINK, str(endpoints.folder), str(log)]
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SINK, str(log)]
+        sink = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
+        assert sink.stdin
+        sink.stdin.write(TypeAdapter(Endpoints).dump_json(endpoints))
+        sink.stdin.close()
+        return sink
+
     cameras, number = ("front", "back"), 300
     deadline = time.monotonic() + 40
-    sink = subprocess.Popen(command, env=environment)
+    sink = start()
     kills = 0
     try:
         with ScoreSender(endpoints, resend_seconds=1.0) as scorer:
@@ -152,7 +154,7 @@ def test_every_score_arrives_in_order_though_the_sink_is_killed(
                     sink.send_signal(signal.SIGKILL)
                     sink.wait()
                     kills += 1
-                    sink = subprocess.Popen(command, env=environment)
+                    sink = start()
     finally:
         sink.kill()
         sink.wait()

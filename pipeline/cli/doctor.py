@@ -6,10 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from pipeline.config import Config, ConfigError, load_config
+from pipeline.config import Config, ConfigError, Transport, load_config
 from pipeline.config.model import Api, MetricsServer, Scoring, Storage
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
+from pipeline.transport.topics import ports_from
 
 _DEFAULT_PATH = Path("vedette.yaml")
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -58,6 +59,7 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
     folder = (config.storage if config else Storage()).folder
     metrics = config.metrics if config else MetricsServer()
     api = config.api if config else Api()
+    transport = config.transport if config else Transport()
     cameras = len(config.cameras) if config else 1
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("versions", software.versions),
@@ -70,8 +72,14 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
         ("clocks", machine.clocks),
         ("data folder", partial(places.data_folder, folder)),
         ("file system", partial(places.file_system, folder)),
-        ("sockets", places.temporary_files),
+        ("encryption", partial(software.encryption, transport)),
     ]
+    if transport.kind == "ipc":
+        checks.append(("sockets", places.temporary_files))
+    else:
+        for number in dict.fromkeys(ports_from(transport.port)):
+            check = partial(places.port, "transport", transport.host, number, folder)
+            checks.append(("port of transport", check))
     for what, server in (("metrics", metrics), ("api", api)):
         if server.enabled:
             check = partial(places.port, what, server.host, server.port, folder)

@@ -20,6 +20,7 @@ from pipeline.config.model import (
 )
 from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
 from pipeline.config.schema import config_schema
+from pipeline.config.transport import Transport
 
 __all__ = [
     "Adapt",
@@ -44,6 +45,7 @@ __all__ = [
     "Store",
     "Tls",
     "Token",
+    "Transport",
     "Webhook",
     "config_schema",
     "load_config",

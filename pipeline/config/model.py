@@ -17,6 +17,7 @@ from cameras.options import SourceOptions
 from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
 from pipeline.config.keeping import Record, Store
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
+from pipeline.config.transport import Transport
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
@@ -250,6 +251,8 @@ class Config(Section):
     """The database of the events."""
     record: Record = Record()
     """What is kept of an event."""
+    transport: Transport = Transport()
+    """How the processes of the service speak to each other."""
     api: Api = Api()
     """The REST API."""
     mqtt: Mqtt = Mqtt()

@@ -7,10 +7,12 @@ from importlib.metadata import version
 
 import av
 import numpy as np
+import zmq
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.video.stream import VideoStream
 
+from pipeline.config import Transport
 from pipeline.doctor.check import Check, judge
 
 _SHOWN = ("vedette", "torch", "av", "opencv-python-headless", "numpy", "pyzmq")
@@ -70,6 +72,23 @@ def _round_trip(
     with av.open(file, "r") as reading:
         for frame in reading.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def encryption(transport: Transport) -> Check:
+    """Whether libzmq can encrypt what the processes say to each other, if it has to.
+
+    Args:
+        transport: As it is configured.
+    """
+    there = zmq.has("curve")
+    found = f"libzmq {zmq.zmq_version()} {'with' if there else 'without'} CURVE"
+    if transport.kind == "ipc":
+        return Check("encryption", "ok", f"{found}, not needed in a private folder")
+    if not transport.curve:
+        warns = "whoever reaches the ports can watch and forge: set transport.curve to true"
+        return Check("encryption", "warn", f"{found}, switched off", warns)
+    fails = "install pyzmq as a wheel, or set transport.kind to ipc"
+    return judge("encryption", found, "" if there else fails)
 
 
 def accelerator(device: str) -> Check:

@@ -13,7 +13,7 @@ from pipeline.runtime.control_desk import ControlDesk
 from pipeline.runtime.data_lock import data_lock
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
-from pipeline.transport.topics import private_socket_folder
+from pipeline.transport.topics import run_endpoints
 from pipeline.worker import RunInfo
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def local_service(
 ) -> Iterator[Supervisor]:
     """A supervisor that is ready to run the whole pipeline on a data folder.
 
-    Call its `run` inside the `with`: at the end the sockets' folder and the lock are gone.
+    Call its `run` inside the `with`: at the end the sockets and the lock are gone.
 
     Args:
         config: As it was read.
@@ -41,13 +41,14 @@ def local_service(
     Raises:
         AttachedError: what was attached at run time cannot be read.
         DataFolderInUseError: another service works on the data folder.
-        OSError: the data folder cannot be made or written.
+        NoCurveError: keys are wanted, and libzmq has none.
+        OSError: the data folder cannot be made or written, or the ports cannot be had.
         ValueError: the folder for temporary files has too long a name for sockets.
     """
-    with data_lock(data_folder), private_socket_folder() as sockets:
+    with data_lock(data_folder), run_endpoints(config.transport) as endpoints:
         run = RunInfo(
             started_ms=time.time_ns() // 1_000_000,
-            socket_folder=sockets,
+            endpoints=endpoints,
             data_folder=data_folder.absolute(),
             log_level=log_level,
         )

@@ -140,7 +140,10 @@ def main() -> int:
         places = [".".join(map(str, item["loc"])) for item in error.errors(include_input=False)]
         print(f"worker specification: malformed at {', '.join(places)}", file=sys.stderr)
         return 2
-    redactor = Redactor(secrets_of(spec.config.model_dump(mode="json")))
+    keys = spec.run.endpoints.keys
+    redactor = Redactor(
+        secrets_of(spec.config.model_dump(mode="json")) | (keys.secrets if keys else set())
+    )
     set_up_logging(
         spec.name, redactor, level=spec.run.log_level, folder=spec.run.data_folder / "logs"
     )

@@ -7,7 +7,8 @@ from typing import Protocol, Self
 import zmq
 
 from pipeline.telemetry.floods import FloodCounter
-from pipeline.transport.topics import Endpoints, Topic
+from pipeline.transport.curve import Doorkeeper
+from pipeline.transport.topics import TCP_DEAD_SECONDS, TCP_PING_SECONDS, Endpoints, Topic
 from pipeline.transport.wire import Message, Part, WireError, decode, encode
 
 LOG = logging.getLogger(__name__)
@@ -29,11 +30,13 @@ class Port:
     ) -> None:
         self._topic = topic
         self._address = endpoints.address(topic)
+        self._keys = endpoints.keys
         self._kind = topic.sender if sends else topic.receiver
         self._binds = (topic.binds == "sender") == sends
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._doorkeeper: Doorkeeper | None = None
         self._floods = FloodCounter(LOG)
         self.rejected = 0
         """Malformed messages so far."""
@@ -47,14 +50,18 @@ class Port:
         # A context of its own costs two idle threads, and lets the `with` give back everything.
         self._context = zmq.Context()
         try:
-            self._socket = self._open(self._context)
+            self._socket = self._context.socket(self._kind)
+            if self._keys is not None:
+                if self._binds:
+                    self._doorkeeper = Doorkeeper(self._context, self._keys, self._topic.name)
+                self._keys.fit(self._socket, server=self._binds)
+            self._open(self._socket)
         except BaseException:
-            self._context.destroy(linger=0)
+            self._close(linger_ms=0)
             raise
         return self
 
-    def _open(self, context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-        socket = context.socket(self._kind)
+    def _open(self, socket: zmq.Socket[bytes]) -> None:
         socket.linger = self._topic.linger_ms
         socket.set_hwm(self._topic.high_water_mark)
         socket.setsockopt(zmq.MAXMSGSIZE, self._topic.largest_bytes)
@@ -68,11 +75,14 @@ class Port:
             socket.setsockopt(zmq.IMMEDIATE, 1)
         if self._kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
+        if self._address.startswith("tcp://"):
+            socket.setsockopt(zmq.IPV6, "[" in self._address)
+            socket.setsockopt(zmq.HEARTBEAT_IVL, round(TCP_PING_SECONDS * 1000))
+            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, round(TCP_DEAD_SECONDS * 1000))
         if self._binds:
             socket.bind(self._address)
         else:
             socket.connect(self._address)
-        return socket
 
     def __exit__(
         self,
@@ -81,9 +91,16 @@ class Port:
         trace: TracebackType | None,
     ) -> None:
         """Close the socket; what was not sent within the topic's linger time is dropped."""
+        self._close()
+
+    def _close(self, linger_ms: int | None = None) -> None:
+        if self._socket is not None:
+            self._socket.close(linger_ms)
         if self._context is not None:
-            self._context.destroy()
-        self._context = self._socket = None
+            self._context.term()
+        if self._doorkeeper is not None:
+            self._doorkeeper.join()
+        self._socket = self._context = self._doorkeeper = None
 
     @property
     def socket(self) -> zmq.Socket[bytes]:

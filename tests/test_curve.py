@@ -1,0 +1,285 @@
+"""CurveZMQ: who has the keys of the run is let in at every topic, and nobody else."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from makers import walking_box, write_video
+from pipeline_run import leftovers, pipeline_run
+from pydantic import TypeAdapter
+from test_transport_frames import until
+
+from pipeline.config import Config, Transport
+from pipeline.runtime.overseer import Rules
+from pipeline.runtime.process_table import process_table
+from pipeline.runtime.supervisor import Supervisor
+from pipeline.transport import ports
+from pipeline.transport.curve import CurveKeys, KeyPair
+from pipeline.transport.frames import FrameReceiver, FrameSender
+from pipeline.transport.messages import Enlist, Heartbeat, Hello, Live, Welcome
+from pipeline.transport.ports import Port
+from pipeline.transport.topics import (
+    CONTROL,
+    FRAMES,
+    HEARTBEATS,
+    LIVE,
+    SCORES,
+    TOPICS,
+    Endpoints,
+    Topic,
+    run_endpoints,
+)
+from pipeline.transport.wire import Message
+from pipeline.worker import RunInfo, WorkerSpec
+
+MESSAGES: dict[Topic, Message] = {
+    FRAMES: Hello("front", 1),
+    SCORES: Hello("front", 1),
+    HEARTBEATS: Heartbeat("front", 1, 1, 1.0),
+    LIVE: Live("front", "score", {}),
+    CONTROL: Enlist("sink", 1),
+}
+
+
+@pytest.fixture
+def curve() -> Iterator[Endpoints]:
+    with run_endpoints(Transport(kind="tcp")) as endpoints:
+        assert endpoints.keys
+        yield endpoints
+
+
+def keys_of(endpoints: Endpoints) -> CurveKeys:
+    assert endpoints.keys
+    return endpoints.keys
+
+
+def without_keys(endpoints: Endpoints) -> Endpoints:
+    return replace(endpoints, keys=None)
+
+
+def knows_the_public_key_only(endpoints: Endpoints) -> Endpoints:
+    """What a stranger can have that once saw the server's public key."""
+    server = KeyPair(keys_of(endpoints).server.public, "")
+    return replace(endpoints, keys=CurveKeys(server, KeyPair.fresh()))
+
+
+def takes_one_for_another(endpoints: Endpoints) -> Endpoints:
+    """Has the right key for itself, and a wrong one of the server."""
+    return replace(endpoints, keys=CurveKeys(KeyPair.fresh(), keys_of(endpoints).worker))
+
+
+def of_another_run(endpoints: Endpoints) -> Endpoints:
+    return replace(endpoints, keys=CurveKeys.fresh())
+
+
+def gets_through(server: Endpoints, client: Endpoints, topic: Topic, seconds: float) -> bool:
+    """Whether a message comes over, within a time."""
+    message = MESSAGES[topic]
+    sender = Port(topic, server if topic.binds == "sender" else client, sends=True, identity=b"a")
+    receiver = Port(topic, client if topic.binds == "sender" else server, sends=False)
+    deadline = time.monotonic() + seconds
+    with receiver, sender:
+        while time.monotonic() < deadline:
+            sender._send(message)
+            if any(got == message for _, got in receiver._receive(0.02)):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_every_topic_lets_in_its_own_and_nobody_else(curve: Endpoints, topic: Topic) -> None:
+    strangers = (
+        without_keys,
+        knows_the_public_key_only,
+        takes_one_for_another,
+        of_another_run,
+    )
+    began = time.monotonic()
+    assert gets_through(curve, curve, topic, 10.0)
+    time_enough = max(0.5, 3 * (time.monotonic() - began))
+    for stranger in strangers:
+        assert not gets_through(curve, stranger(curve), topic, time_enough), stranger.__name__
+    assert gets_through(curve, curve, topic, 10.0)
+
+
+def test_a_worker_that_meets_another_server_tells_it_nothing(curve: Endpoints) -> None:
+    """Somebody else on the machine may listen on the port of a sink that has just died."""
+    for impostor in (without_keys(curve), of_another_run(curve)):
+        for topic in TOPICS:
+            assert not gets_through(impostor, curve, topic, 0.3)
+
+
+def test_strangers_do_not_disturb(curve: Endpoints, caplog: pytest.LogCaptureFixture) -> None:
+    stranger = knows_the_public_key_only(curve)
+    with caplog.at_level(logging.WARNING), FrameReceiver(curve) as scorer:
+        for _ in range(10):
+            with FrameSender(stranger, "front") as knocking:
+                assert not knocking.hello(Hello("front", 9))
+                with FrameSender(curve, "front") as own:
+                    until(lambda own=own: own.hello(Hello("front", 1)))
+                    assert scorer.poll(2) == [Hello("front", 1)]
+                    scorer.welcome("front", Welcome(9, 4, 0.5))
+                    assert own.poll(2) == [Welcome(9, 4, 0.5)]
+                time.sleep(0.02)
+    said = [record.getMessage() for record in caplog.records]
+    assert said, "somebody was refused, and nobody said so"
+    assert all(line.startswith("frames: refused a stranger at 127.0.0.1") for line in said)
+    assert len(said) < 5
+
+
+@contextmanager
+def tapped(port: int, seen: bytearray) -> Iterator[int]:
+    """Another port that leads to a port, for one connection; both ways are overheard."""
+
+    def pump(one: socket.socket, other: socket.socket) -> None:
+        while part := one.recv(65536):
+            seen.extend(part)
+            other.sendall(part)
+        other.shutdown(socket.SHUT_WR)
+
+    def lead() -> None:
+        inner, _ = door.accept()
+        with inner, socket.create_connection(("127.0.0.1", port)) as outer:
+            back = threading.Thread(target=pump, args=(outer, inner))
+            back.start()
+            pump(inner, outer)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=lead)
+        thread.start()
+        yield door.getsockname()[1]
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_who_listens_on_the_way_learns_nothing(curve: Endpoints, keys: bool) -> None:
+    endpoints = curve if keys else without_keys(curve)
+    message, seen = Enlist("planted-pass", 1), bytearray()
+    with tapped(int(endpoints.address(CONTROL).rpartition(":")[2]), seen) as port:
+        over = {**endpoints.addresses, "control": f"tcp://127.0.0.1:{port}"}
+        client = Port(CONTROL, replace(endpoints, addresses=over), sends=True, identity=b"a")
+        with Port(CONTROL, endpoints, sends=False) as server, client:
+            until(lambda: client._send(message))
+            assert [got for _, got in server._receive(5.0)] == [message]
+    assert len(seen) > 100
+    assert (b"planted-pass" in seen) != keys
+
+
+def test_without_a_doorkeeper_nobody_is_let_in(
+    curve: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asleep:
+        def __init__(self, *_: object) -> None:
+            return
+
+        def join(self) -> None:
+            return
+
+    monkeypatch.setattr(ports, "Doorkeeper", Asleep)
+    assert not gets_through(curve, curve, FRAMES, 0.5)
+
+
+def test_a_port_gives_back_its_threads_and_descriptors(curve: Endpoints) -> None:
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    def use() -> None:
+        with FrameReceiver(curve) as scorer, FrameSender(curve, "front") as own:
+            until(lambda: own.hello(Hello("front", 1)))
+            assert scorer.poll(2)
+
+    use()
+    before = leftovers(), threads()
+    for _ in range(20):
+        use()
+    with FrameReceiver(curve), pytest.raises(zmq.ZMQError), FrameReceiver(curve):
+        pass  # the address is taken, and what was made for it goes as well
+    assert (leftovers(), threads()) == before
+
+
+def secrets_in(keys: CurveKeys) -> list[str]:
+    return [keys.server.public, keys.server.secret, keys.worker.public, keys.worker.secret]
+
+
+def test_keys_are_in_no_repr_and_in_the_specification(curve: Endpoints, tmp_path: Path) -> None:
+    config = Config.model_validate({"cameras": {"front": {"source": "a.mp4"}}})
+    (spec, *_) = process_table(config, RunInfo(1, curve, tmp_path))
+    text = f"{spec!r} {spec} {curve!r} {keys_of(curve)!r} {keys_of(curve).server!r}"
+    document = spec.to_json()
+    for key in secrets_in(keys_of(curve)):
+        assert key not in text
+        assert TypeAdapter(str).dump_json(key).decode() in document
+    assert WorkerSpec.from_json(document) == spec
+    assert keys_of(curve) != CurveKeys.fresh()
+
+
+def test_keys_are_taken_out_of_what_a_worker_says(
+    curve: Endpoints, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = Config.model_validate({"cameras": {"front": {"source": "a.mp4"}}})
+    run = RunInfo(1, curve, tmp_path)
+    table = [
+        WorkerSpec("ingest:front", "entries:reveal", "front", config, run),
+        WorkerSpec("sink", "entries:wait", None, config, run),
+    ]
+    rules = Rules(restarts=0, start_seconds=20.0)
+    outcome = Supervisor(table, rules, metrics_address=None).run(threading.Event())
+    assert list(outcome.failed) == ["ingest:front"]
+    said = capfd.readouterr().err + (tmp_path / "logs" / "ingest-front.log").read_text()
+    assert said.count("ValueError: wrong key *** for ***") == 3  # two lines, and a traceback
+    assert not [key for key in secrets_in(keys_of(curve)) if key in said]
+
+
+FRAMES_OF_A_CLIP = 120
+
+
+@pytest.mark.timeout(300)
+def test_the_whole_pipeline_with_keys(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every worker is killed in turn, nothing is lost, and no key is to be found anywhere."""
+    clip = tmp_path / "street.mp4"
+    write_video(clip, pictures=walking_box(FRAMES_OF_A_CLIP), frames_per_second=10)
+    before = leftovers()
+    shown = ""
+    more: dict[str, Any] = {"transport": {"kind": "tcp"}, "api": {"enabled": True, "port": 0}}
+    source = {"url": str(clip), "pace": "live"}
+    with pipeline_run(tmp_path, {"file": source}, "DEBUG", **more) as run:
+        keys = keys_of(run.supervisor.run_info.endpoints)
+        run.wait_for(lambda: len(run.scores("file")) > 5)
+        for worker in ("ingest:file", "scorer", "sink", "gateway"):
+            run.kill(worker)
+            had = len(run.scores("file"))
+            run.wait_for(lambda had=had: len(run.scores("file")) > had)
+            for status in run.supervisor.statuses:
+                shown += places_of(status.pid)
+        run.wait_for(lambda: len(run.scores("file")) == FRAMES_OF_A_CLIP)
+        shown += run.metrics() + run.statuses() + places_of(os.getpid())
+        run.stop.set()
+        assert run.wait(60).failed == {}
+    assert leftovers() == before
+    assert [score["index"] for score in run.scores("file")] == list(range(FRAMES_OF_A_CLIP))
+    shown += "".join(capfd.readouterr())
+    assert "pipeline.runtime.worker" in shown
+    for path in run.data_folder.rglob("*"):
+        if path.is_file():
+            shown += path.read_bytes().decode("utf-8", "replace")
+    for key in secrets_in(keys):
+        assert key not in shown
+
+
+def places_of(pid: int | None) -> str:
+    """Arguments and environment of a process, which others may see."""
+    if pid is None:
+        return ""
+    proc = Path(f"/proc/{pid}")
+    return "".join((proc / name).read_text(errors="replace") for name in ("cmdline", "environ"))
