@@ -41,9 +41,9 @@ def local_service(
     Raises:
         AttachedError: what was attached at run time cannot be read.
         DataFolderInUseError: another service works on the data folder.
-        NoCurveError: keys are wanted, and libzmq has none.
         OSError: the data folder cannot be made or written, or the ports cannot be had.
-        ValueError: the folder for temporary files has too long a name for sockets.
+        ValueError: the folder for temporary files has too long a name for sockets, or keys are
+            wanted and libzmq has none.
     """
     with data_lock(data_folder), run_endpoints(config.transport) as endpoints:
         run = RunInfo(

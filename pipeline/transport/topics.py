@@ -116,10 +116,6 @@ SCORES_OUTBOX_CAPACITY = 4096
 """Unacknowledged scores at most; credits keep the number far below, so more is a defect."""
 
 
-class NoCurveError(ValueError):
-    """Keys are wanted, and libzmq was built without them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """The addresses of one run, and the keys to them."""
@@ -163,16 +159,16 @@ def run_endpoints(transport: Transport) -> Iterator[Endpoints]:
     """Addresses for one run, and where it takes them keys: nobody else gets them meanwhile.
 
     Raises:
-        NoCurveError: keys are wanted, and libzmq has none.
         OSError: the ports cannot be had.
-        ValueError: the folder for temporary files has too long a name for sockets.
+        ValueError: the folder for temporary files has too long a name for sockets, or keys are
+            wanted and libzmq has none.
     """
     if transport.kind == "ipc":
         with private_socket_folder() as folder:
             yield Endpoints.in_folder(folder)
         return
     if transport.curve and not zmq.has("curve"):
-        raise NoCurveError(
+        raise ValueError(
             f"transport.curve: want a libzmq with CURVE, got {zmq.zmq_version()} without; install "
             "pyzmq as a wheel, or set transport.kind to ipc"
         )
