@@ -15,6 +15,8 @@ _DEAREST_CORE_RATIO = 0.25
 _RATE_TOLERANCE = 0.1
 _STALL_SECONDS = 10.0
 _STALL_WAITS = 5.0
+PLACEHOLDERS = ("{VEDETTE_CAMERA_USER}", "{VEDETTE_CAMERA_PASSWORD}")
+"""Stand for user and password where nobody named others."""
 _SECRET_IN_QUERY = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret)=)[^&\s]+", re.IGNORECASE)
 
 
@@ -68,12 +70,8 @@ def remarks(report: ProbeReport) -> list[str]:
 def snippet(address: str, report: ProbeReport) -> str:
     """A camera's piece of configuration; user and password are placeholders."""
     stall_seconds = max(_STALL_SECONDS, round(_STALL_WAITS * report.longest_wait_seconds))
-    lines = [
-        "cameras:",
-        "  NAME:",
-        "    source:",
-        f"      url: {json.dumps(_without_secrets(address))}",
-    ]
+    locked = kind_of(address) in ("rtsp", "http") and "@" in urlsplit(address).netloc
+    lines = ["cameras:", *camera_lines("NAME", address, PLACEHOLDERS if locked else None)]
     if report.transport:
         lines.append(f"      transport: {report.transport}")
     if report.live:
@@ -83,11 +81,18 @@ def snippet(address: str, report: ProbeReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _without_secrets(address: str) -> str:
-    if kind_of(address) in ("rtsp", "http"):
+def camera_lines(name: str, address: str, who: tuple[str, str] | None) -> list[str]:
+    """The lines of one camera below "cameras:", with its address.
+
+    Args:
+        name: Of the camera.
+        address: Of its stream.
+        who: User and password to stand in the address; None: it has none.
+    """
+    if who is not None:
         parts = urlsplit(address)
-        user, at, host = parts.netloc.rpartition("@")
-        if user:
-            who = "{VEDETTE_CAMERA_USER}:{VEDETTE_CAMERA_PASSWORD}"
-            address = parts._replace(netloc=f"{who}{at}{host}").geturl()
-    return _SECRET_IN_QUERY.sub(r"\1{VEDETTE_CAMERA_PASSWORD}", address)
+        host = parts.netloc.rpartition("@")[2]
+        address = parts._replace(netloc=f"{who[0]}:{who[1]}@{host}").geturl()
+    password = PLACEHOLDERS[1] if who is None else who[1]
+    address = _SECRET_IN_QUERY.sub(lambda found: found[1] + password, address)
+    return [f"  {name}:", "    source:", f"      url: {json.dumps(address)}"]
