@@ -16,8 +16,8 @@ Name = Annotated[str, typer.Argument(help="Name of the camera.")]
 def options() -> None:
     """Look at a camera, or manage those of a service.
 
-    All but probe speak to a running service (api.enabled), with the token in VEDETTE_TOKEN if it
-    wants one.
+    All but discover and probe speak to a running service (api.enabled), with the token in
+    VEDETTE_TOKEN if it wants one.
     """
 
 
@@ -41,6 +41,40 @@ def probe(
     from pipeline.cli.probe import probe as implementation
 
     implementation(url, seconds, transport, timeout, guess, json)
+
+
+@app.command()
+def discover(
+    user: Annotated[
+        str | None, typer.Option(help="Who asks for the streams: a name, or {VEDETTE_…}.")
+    ] = None,
+    password: Annotated[
+        str | None, typer.Option(help="{VEDETTE_…}, written as in an address (@ as %40).")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.5, max=60, help="Seconds to wait for an answer.")
+    ] = 4.0,
+    interface: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="IPv4 address of the interface to ask on."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST[:PORT]", help="Ask only this device, without multicast."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find cameras that speak ONVIF, and the streams they offer.
+
+    User and password are tried on every device that answers; it gets a digest of them only.
+    """
+    from pipeline.cli.discover import discover as implementation
+
+    if (user is None) != (password is None):
+        raise typer.BadParameter("want --user and --password, or neither")
+    if host is not None and interface is not None:
+        raise typer.BadParameter("want --host or --interface, not both")
+    implementation(user, password, timeout, interface, host, json)
 
 
 @app.command()
