@@ -78,6 +78,7 @@ def test_anchors_and_merge_keys(tmp_path: Path) -> None:
         ("metrics: {port: 70000}", ":1: metrics.port: got 70000, want ≤ 65535"),
         ("scoring: {device: tpu}", ":1: scoring.device: got \"tpu\", want 'auto', 'cpu' or 'cuda'"),
         ("colour: {}", ":1: colour: unknown key; want one of detect, adapt, alert, scoring"),
+        ("api: {tls: {cert: x, key: y, certificate: z}}", ":1: api.tls.cert: unknown key; want"),
         ("{detect: {fps: 1}, detect: {fps: 2}}", ":1: detect: stands twice; first on line 1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -129,4 +130,6 @@ def _known_keys(path: KeyPath) -> list[str]:
             section = get_args(section)[1]
         else:
             section = section.model_fields[str(part)].annotation
+        if isinstance(section, UnionType):  # a section that may be null
+            section = get_args(section)[0]
     return list(section.model_fields) if issubclass(section, BaseModel) else []
