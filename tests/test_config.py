@@ -104,7 +104,16 @@ def test_each_mistake_names_line_key_got_and_wanted(
         ("{source: 'rtsps://host/x'}", "got the scheme 'rtsps'"),
         ("{source: 'synthetic:mall'}", "cameras.a.source: synthetic"),
         ("{source: 'synthetic:street?seed=x'}", "seed: want a whole number >= 0, got 'x'"),
-        ("{source: x, zones: {}}", "cameras.a.zones: unknown key"),
+        ("{source: x, zone: {}}", 'cameras.a.zone: unknown key; did you mean "zones"?'),
+        ("{source: x, zones: {p: {coordinates: '0,0,1'}}}", "cameras.a.zones.p.coordinates: has 3"),
+        ("{source: x, zones: {p: {coordinates: '0,0,1,1,.5,.5'}}}", "zones.p: has no inside, want"),
+        ("{source: x, zones: {p: {enter: 1}}}", "cameras.a.zones.p.coordinates: missing"),
+        ("{source: x, zones: {p: {coordinates: '0,0,1,0,1,1', enter: 0}}}", "enter: got 0, want >"),
+        (
+            "{source: x, zones: {p: {coordinates: '0,0,1,0,1,1', min_duration: -1}}}",
+            "cameras.a.zones.p.min_duration: got -1, want ≥ 0",
+        ),
+        ("{source: x, zones: {'a b': {coordinates: '0,0,1,0,1,1'}}}", 'got "a b", want a name of'),
         ("{source: x, masks: {m: {coordinates: '0,0,1'}}}", "cameras.a.masks.m.coordinates: has 3"),
         ("{source: x, masks: {m: {coordinates: '0,0,1,1,2,0'}}}", "want every number from 0 to 1"),
         ("{source: x, alert: {cooldown: -1}}", "cameras.a.alert.cooldown: got -1, want ≥ 0"),
@@ -114,6 +123,83 @@ def test_mistakes_of_a_camera(tmp_path: Path, camera: str, message: str) -> None
     (line,) = problems(tmp_path, f"cameras:\n  a: {camera}")
     assert line.startswith(":2: cameras.a")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("[]", "alert.schedule: got a list, want a mapping"),
+        ("{active: [sat]}", "alert.schedule.timezone: missing"),
+        ("{timezone: UTC}", "alert.schedule.active: missing"),
+        ("{timezone: UTC, active: []}", "alert.schedule.active: got a list, want at least one"),
+        ("{timezone: UTC, active: sat}", 'alert.schedule.active: got "sat", want a '),
+        ("{timezone: UTC, active: [sat], on: 1}", "alert.schedule.on: unknown key; want one of"),
+        (
+            "{timezone: Europe/Berln, active: [sat]}",
+            'alert.schedule.timezone: got "Europe/Berln", want a name of a time zone, such as "Eu',
+        ),
+        ("{timezone: ../../etc/passwd, active: [sat]}", 'timezone: got "../../etc/passwd", want a'),
+        ("{timezone: Europe, active: [sat]}", 'alert.schedule.timezone: got "Europe", want a name'),
+        (
+            "{timezone: UTC, active: [sat, mon-fry]}",
+            'alert.schedule.active.1: got "mon-fry", want days among mon, tue, wed, thu, fri, ',
+        ),
+        ("{timezone: UTC, active: ['18:00-25:00']}", "want hours from 00:00 to 24:00"),
+        ("{timezone: UTC, active: ['18:60-19:00']}", "want hours from 00:00 to 24:00"),
+        ("{timezone: UTC, active: ['24:00-06:00']}", "want a beginning before 24:00"),
+        ("{timezone: UTC, active: ['mon 08:00-08:00']}", "want two different hours; a whole day"),
+        ("{timezone: UTC, active: ['mon 18:00']}", "want days, hours or both, such as"),
+        ("{timezone: UTC, active: ['']}", "want days, hours or both, such as"),
+    ],
+)
+def test_mistakes_of_a_schedule_are_told_once_where_they_stand(
+    tmp_path: Path, schedule: str, message: str
+) -> None:
+    (line,) = problems(tmp_path, f"alert: {{schedule: {schedule}}}\ncameras: {{a: {{source: x}}}}")
+    assert line.startswith(":1: alert.schedule")
+    assert message in line
+    camera = f"cameras:\n  a: {{source: x, alert: {{schedule: {schedule}}}}}"
+    (line,) = problems(tmp_path, camera)
+    assert line.startswith(":2: cameras.a.alert.schedule")
+    assert message in line
+
+
+def test_a_camera_has_its_own_schedule_or_none(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        alert: {schedule: {timezone: Europe/Berlin, active: ["mon-fri 18:00-07:00", sat-sun]}}
+        cameras:
+          a: {source: x}
+          b: {source: x, alert: {schedule: null}}
+          c: {source: x, alert: {schedule: {timezone: UTC, active: [sun]}}}
+        """,
+    )
+    schedules = [camera.alert.schedule for camera in config.cameras.values()]
+    assert schedules[0] is not None
+    assert schedules[0].active == ["mon-fri 18:00-07:00", "sat-sun"]
+    assert schedules[1] is None
+    assert schedules[2] is not None
+    assert schedules[2].timezone == "UTC"
+    adapter = TypeAdapter(Config)
+    assert adapter.validate_json(adapter.dump_json(config)) == config
+
+
+def test_lowest_score_at_which_an_event_may_begin(tmp_path: Path) -> None:
+    zones = "zones: {p: {coordinates: '0,0,1,0,1,1'}, q: {coordinates: '0,0,1,0,1,1', enter: 2}}"
+    config = load(
+        tmp_path,
+        f"""
+        cameras:
+          a: {{source: x, alert: {{enter: 1.5}}}}
+          b: {{source: x, {zones}, alert: {{enter: 1.5}}}}
+          c: {{source: x, {zones}, alert: {{enter: 3}}}}
+          d: {{source: x, {zones.replace("p: {coordinates: '0,0,1,0,1,1'}, ", "")}}}
+          e: {{source: x, {zones}, alert: {{enter: 1.5, only_zones: false}}}}
+        """,
+    )
+    lowest = {name: camera.lowest_enter for name, camera in config.cameras.items()}
+    assert lowest == {"a": 1.5, "b": 1.5, "c": 2.0, "d": 2.0, "e": 1.5}
 
 
 def test_all_mistakes_at_once_and_inherited_ones_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ SECTIONS = {
     "detect": "Detect",
     "adapt": "Adapt",
     "alert": "Alert",
+    "alert.schedule": "Schedule",
     "scoring": "Scoring",
     "metrics": "MetricsServer",
     "storage": "Storage",
@@ -37,6 +38,7 @@ SECTIONS = {
     "cameras.NAME": "Camera",
     "cameras.NAME.source": "Source",
     "cameras.NAME.masks.NAME": "Mask",
+    "cameras.NAME.zones.NAME": "Zone",
 }
 TYPES = {"integer": "whole number", "string": "text", "boolean": "`true` or `false`"}
 TYPES["array"] = "list"

@@ -61,6 +61,13 @@ def test_change_switch_and_detach() -> None:
     roster = roster.after(Change(name="door", patch=patch))
     assert roster.cameras["door"].alert.cooldown == 9
     assert roster.cameras["door"].source.url == "synthetic:street"
+    area = {"coordinates": "0,0,1,0,1,1"}
+    hours = {"timezone": "UTC", "active": ["sat-sun"]}
+    patch = {"zones": {"porch": area, "path": area}, "alert": {"schedule": hours}}
+    roster = roster.after(Change(name="door", patch=patch))
+    roster = roster.after(Change(name="door", patch={"zones": {"path": None}}))
+    assert list(roster.cameras["door"].zones) == ["porch"]
+    assert roster.cameras["door"].alert.schedule is not None
     roster = roster.after(Change(name="door", patch={"alert": None}))
     assert roster.cameras["door"].alert.cooldown == 7
     assert not roster.after(Switch(name="door", enabled=False)).cameras["door"].enabled
@@ -83,7 +90,11 @@ def test_file_owns_its_cameras() -> None:
     ("camera", "message"),
     [
         ({}, "camera a: source: missing"),
-        ({"source": "rtsp://h/x", "zones": {}}, "camera a: zones: unknown key"),
+        ({"source": "rtsp://h/x", "zone": {}}, "camera a: zone: unknown key"),
+        (
+            {"source": "rtsp://h/x", "alert": {"schedule": {"timezone": "UTC", "active": ["x"]}}},
+            'camera a: alert.schedule.active.0: got "x", want days among',
+        ),
         ({"source": "rtsp://h/x", "alert": {"exit": 3}}, "camera a: alert: got exit 3 above"),
         ({"source": {"url": "rtsp://h/x", "fps": -1}}, "camera a: source.fps: got -1, want > 0"),
         ({"source": "rtsp://{VEDETTE_ADMIN_TOKEN}@h/x"}, "a name that starts with VEDETTE_CAMERA_"),
@@ -173,7 +184,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=20,
 )
-KEYS = st.sampled_from(["source", "url", "enabled", "detect", "fps", "alert", "masks", "adapt"])
+KEYS = st.sampled_from(
+    ["source", "url", "enabled", "detect", "fps", "alert", "masks", "zones", "schedule", "adapt"]
+)
 CAMERAS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),

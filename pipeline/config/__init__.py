@@ -1,5 +1,6 @@
 """The configuration: one YAML file, checked as a whole before anything starts."""
 
+from pipeline.config.areas import Mask, Zone
 from pipeline.config.errors import ConfigError, Problem
 from pipeline.config.keeping import Record, Retain, Store
 from pipeline.config.loading import load_config
@@ -10,7 +11,6 @@ from pipeline.config.model import (
     Camera,
     Config,
     Detect,
-    Mask,
     MetricsServer,
     Scoring,
     Source,
@@ -19,6 +19,7 @@ from pipeline.config.model import (
     Token,
 )
 from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
+from pipeline.config.schedule import Schedule
 from pipeline.config.schema import config_schema
 from pipeline.config.transport import Transport
 
@@ -39,6 +40,7 @@ __all__ = [
     "Problem",
     "Record",
     "Retain",
+    "Schedule",
     "Scoring",
     "Source",
     "Storage",
@@ -47,6 +49,7 @@ __all__ = [
     "Token",
     "Transport",
     "Webhook",
+    "Zone",
     "config_schema",
     "load_config",
 ]

@@ -81,6 +81,8 @@ def _written(document: Document, path: KeyPath) -> KeyPath:
     is_inherited = len(path) > 2 and path[0] == "cameras" and path[2] in INHERITED
     if path not in document.lines and is_inherited and path[2:] in document.lines:
         return path[2:]
+    if path[:-1] not in document.lines and is_inherited and path[2:-1] in document.lines:
+        return path[2:]  # a key that is missing in a section for all
     if path not in document.lines and isinstance(document.raw.get(path[:-1]), str):
         return path[:-1]  # the url of a source that is written as a plain string
     return path

@@ -14,14 +14,15 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from cameras.address import kind_of
 from cameras.opening import open_source
 from cameras.options import SourceOptions
+from pipeline.config.areas import Mask, Zone
 from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
 from pipeline.config.keeping import Record, Store
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
+from pipeline.config.schedule import Schedule
 from pipeline.config.transport import Transport
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
-_LEAST_POINTS = 3
 
 
 class Detect(Section):
@@ -80,6 +81,10 @@ class Alert(Section):
     """Seconds after an event in which further ones are kept, but nobody is told."""
     light_hold: Number = Field(default=5.0, ge=0)
     """Seconds after a sudden change of all the light in which no event begins; 0: none."""
+    only_zones: bool = True
+    """Whether, on a camera with zones, only what is in one of them makes an event."""
+    schedule: Schedule | None = None
+    """Hours in which people are told; null: always."""
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> Self:
@@ -187,34 +192,6 @@ class Source(Section):
         return url
 
 
-class Mask(Section):
-    """A polygon that is painted over before anything looks at the frame."""
-
-    coordinates: str
-    """Corners "x,y,x,y,…", each from 0 (left, top) to 1 (right, bottom)."""
-
-    @field_validator("coordinates")
-    @classmethod
-    def _is_a_polygon(cls, coordinates: str) -> str:
-        try:
-            numbers = [float(number) for number in coordinates.split(",")]
-        except ValueError:
-            raise ValueError('want numbers "x,y,x,y,…"') from None
-        if len(numbers) % 2 or len(numbers) < 2 * _LEAST_POINTS:
-            raise ValueError(
-                f"has {len(numbers)} numbers, want two for each of at least {_LEAST_POINTS} corners"
-            )
-        if not all(0 <= number <= 1 for number in numbers):
-            raise ValueError("want every number from 0 to 1")
-        return coordinates
-
-    @property
-    def points(self) -> tuple[tuple[float, float], ...]:
-        """Corners (x, y), each from 0 to 1."""
-        numbers = [float(number) for number in self.coordinates.split(",")]
-        return tuple(zip(numbers[::2], numbers[1::2], strict=True))
-
-
 class Camera(Section):
     """One named view."""
 
@@ -230,6 +207,16 @@ class Camera(Section):
     """Own settings; what is not set here is as for all cameras."""
     masks: dict[Name, Mask] = Field(default_factory=dict)
     """Parts of the picture that nobody shall look at, such as a clock."""
+    zones: dict[Name, Zone] = Field(default_factory=dict)
+    """Parts of the picture in which anomalies count; without any, the whole picture does."""
+
+    @property
+    def lowest_enter(self) -> float:
+        """The lowest score at which an event may begin."""
+        enters = [self.alert.enter if z.enter is None else z.enter for z in self.zones.values()]
+        if not self.zones or not self.alert.only_zones:
+            enters.append(self.alert.enter)
+        return min(enters)
 
 
 class Config(Section):
