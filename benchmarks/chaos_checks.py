@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cameras.synthetic import PlannedAnomaly
-from pipeline.alerts.events import Event, EventSettings, EventTracker, Sample
+from pipeline.alerts.event_settings import EventSettings
+from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.alerts.score_log import ScoreRecord
 
 SLACK_SECONDS = 1.5

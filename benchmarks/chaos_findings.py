@@ -27,7 +27,8 @@ from continuity import Continuity, continuity
 from recordings import sampled_frames
 from three_cameras import leftovers
 
-from pipeline.alerts.events import Event, EventSettings
+from pipeline.alerts.event_settings import EventSettings
+from pipeline.alerts.events import Event
 from pipeline.alerts.score_log import ScoreRecord
 
 WARM_SECONDS = 90.0

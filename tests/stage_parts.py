@@ -24,11 +24,16 @@ from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 SIZE_HW = (48, 64)
 
 
-def small_config(cameras: Sequence[str] | Mapping[str, object], **more: object) -> Config:
+def small_config(
+    cameras: Sequence[str] | Mapping[str, object],
+    of_each: Mapping[str, object] | None = None,
+    **more: object,
+) -> Config:
     """A configuration for small pictures and a fast adaptation: ready after some two seconds.
 
     Args:
         cameras: Names of cameras that nobody opens, or names with the sources of real ones.
+        of_each: Further keys of each camera.
         more: Further sections.
     """
     if not isinstance(cameras, Mapping):
@@ -38,7 +43,9 @@ def small_config(cameras: Sequence[str] | Mapping[str, object], **more: object) 
             "detect": {"fps": 10, "height": SIZE_HW[0], "width": SIZE_HW[1]},
             "adapt": {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 1.0},
             "metrics": {"port": 0},
-            "cameras": {name: {"source": source} for name, source in cameras.items()},
+            "cameras": {
+                name: {"source": source, **(of_each or {})} for name, source in cameras.items()
+            },
             **more,
         }
     )

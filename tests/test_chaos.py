@@ -23,7 +23,7 @@ from chaos_checks import (
 from chaos_schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
 
 from cameras.synthetic import PlannedAnomaly
-from pipeline.alerts.events import EventSettings
+from pipeline.alerts.event_settings import EventSettings
 from pipeline.alerts.score_log import ScoreRecord
 
 LIVE = ["gate1", "gate2"]

@@ -88,6 +88,16 @@ def test_only_another_view_needs_another_ingest_worker() -> None:
         staff.spawned(name)
     calm = config(a={"source": "/videos/a.mp4", "alert": {"cooldown": 99}})
     assert staff.reconcile(calm, lambda _: False) == Changes((), (), True, ())
+    hours = {"timezone": "UTC", "active": ["sat-sun"]}
+    zoned = config(
+        a={
+            "source": "/videos/a.mp4",
+            "alert": {"schedule": hours},
+            "zones": {"porch": {"coordinates": "0,0,1,0,1,1"}},
+        }
+    )
+    assert staff.reconcile(zoned, lambda _: False) == Changes((), (), True, ())
+    assert "porch" in staff.specs["sink"].config.cameras["a"].zones
     other = config(a={"source": "/videos/other.mp4"})
     assert staff.reconcile(other, lambda _: False).retire == ("ingest:a",)
     assert staff.reconcile(other, lambda _: True).forget == ("ingest:a",)
@@ -218,8 +228,15 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         before = len(run.scores("second"))
         run.wait_for(lambda: len(run.scores("second")) > before)
 
-        calmer = tell(run, Change(name="second", patch={"alert": {"cooldown": 99}}))
-        assert calmer.status == "ok"
+        pids = {name: run.pid(name) for name in ("scorer", "sink", "ingest:second")}
+        hours = {"timezone": "UTC", "active": ["sat-sun"]}
+        patch: dict[str, object] = {
+            "alert": {"cooldown": 99, "schedule": hours},
+            "zones": {"porch": {"coordinates": "0,0.5,1,0.5,1,1"}},
+        }
+        assert tell(run, Change(name="second", patch=patch)).status == "ok"
+        run.wait_for(lambda: run.scores("second")[-1]["zones"] != {})
+        assert {name: run.pid(name) for name in pids} == pids
         off = tell(run, Switch(name="second", enabled=False))
         assert off.body["state"] == "disabled"
         run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))

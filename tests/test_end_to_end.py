@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from makers import walking_box, write_video
 from pipeline_run import leftovers, pipeline_run, socket_folder
+
+from pipeline.alerts.event_query import EventQuery
+from pipeline.alerts.store import EventStore
 
 FRAMES = 40
 
@@ -71,3 +75,43 @@ def test_a_second_run_goes_on_with_the_kept_scene(tmp_path: Path) -> None:
     again = [score["threshold"] for score in scores[FRAMES:]]
     assert again[:4] == [None] * 4, "a clip that is not whole has no energy"
     assert set(again[4:]) == {kept["threshold"]}
+
+
+@pytest.mark.timeout(300)
+def test_the_zones_of_an_event_are_in_the_store(tmp_path: Path) -> None:
+    """Something begins to flicker in the right half of a still picture."""
+    clip = tmp_path / "yard.mp4"
+    noise = np.random.default_rng(0)
+
+    def picture(number: int) -> np.ndarray:
+        shown = next(walking_box(1)) + noise.integers(0, 4, (48, 64, 1), dtype=np.uint8)
+        shown[12:24, 0:12] = 90  # without the box
+        if number >= 60:
+            shown[12:36, 40:60] = noise.integers(0, 256, (24, 20, 3), dtype=np.uint8)
+        return shown
+
+    write_video(clip, pictures=[picture(number) for number in range(80)], frames_per_second=10)
+    zones = {
+        "left": {"coordinates": "0,0,0.5,0,0.5,1,0,1"},
+        "right": {"coordinates": "0.5,0,1,0,1,1,0.5,1"},
+    }
+    # With random weights an anomaly is hardly more than its motion.
+    alert = {
+        "enter": 0.8,
+        "exit": 0.6,
+        "smoothing": 0.2,
+        "schedule": {"timezone": "UTC", "active": ["mon-sun"]},
+    }
+    sources = {"yard": {"url": str(clip), "pace": "fast"}}
+    with pipeline_run(tmp_path, sources, of_each={"zones": zones}, alert=alert) as run:
+        assert run.wait(90).failed == {}
+    with EventStore.for_reading(None, run.data_folder) as store:
+        (event,) = store.events("yard")
+        assert event.zones == ("right",)
+        assert 60 <= event.first_index < 70
+        assert not event.suppressed
+        (found,) = store.find(EventQuery(zone="right")).events
+        assert found.event == event
+        assert store.find(EventQuery(zone="left")).events == ()
+    for score in run.scores("yard"):
+        assert (score["zones"] != {}) == (score["score"] is not None)

@@ -5,19 +5,26 @@ from itertools import pairwise
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.alerts.event_settings import EventSettings, ZoneSettings, event_settings
 from pipeline.alerts.events import (
     Event,
     EventChange,
-    EventSettings,
     EventTracker,
     Sample,
     TrackerState,
 )
+from pipeline.config import Camera, Schedule
 
 SETTINGS = EventSettings(
     enter=1.0, exit=0.7, min_duration_seconds=0.5, merge_gap_seconds=2.0, cooldown_seconds=10.0
 )
 RATE = 10.0
+ZONES = replace(
+    SETTINGS,
+    zones={"porch": ZoneSettings(1.0, 0.7, 0.5), "path": ZoneSettings(2.0, 1.4, 0.2)},
+)
+HOURS = Schedule(timezone="UTC", active=["00:30-01:00"])
+"""Active from 1800 to 3600 seconds after the epoch."""
 
 
 def samples(scores: list[float | None], connection: int = 1, wall: float = 1000.0) -> list[Sample]:
@@ -182,3 +189,156 @@ def test_a_tracker_goes_on_from_its_json_as_if_nothing_had_happened(cut: int) ->
     changes += play(EventTracker(SETTINGS, state), stream[cut:])
     assert changes == whole
     assert all(isinstance(change.event, Event) for change in changes)
+
+
+def in_zones(*frames: tuple[float, float], whole: float | None = None) -> list[Sample]:
+    """Frames with scores of porch and path; of the whole picture the highest of all."""
+    return [
+        replace(sample, zones={"porch": porch, "path": path})
+        for (porch, path), sample in zip(
+            frames, samples([max(*frame, whole or 0.0) for frame in frames]), strict=True
+        )
+    ]
+
+
+def ended(settings: EventSettings, stream: list[Sample]) -> list[Event]:
+    tracker = EventTracker(settings)
+    changes = [*play(tracker, stream), *tracker.finish()]
+    return [change.event for change in changes if change.kind == "end"]
+
+
+def test_only_what_is_in_a_zone_makes_an_event() -> None:
+    elsewhere = in_zones(*[(0.1, 0.1)] * 30, whole=5.0)
+    assert ended(ZONES, elsewhere) == []
+    (event,) = ended(ZONES, in_zones(*[(0.1, 0.1)] * 5, *[(1.2, 0.1)] * 10, *[(0.1, 0.1)] * 5))
+    assert (event.zones, event.first_index, event.frames) == (("porch",), 5, 10)
+    assert event.peak_score == 1.2
+
+
+def test_the_peak_is_that_of_the_zones_whatever_happens_elsewhere() -> None:
+    stream = in_zones(*[(1.2, 0.1)] * 10, *[(1.4, 0.1)] * 2, *[(1.1, 0.1)] * 8)
+    loud = [replace(s, score=9.0) if s.index == 15 else s for s in stream]
+    (event,) = ended(ZONES, loud)
+    assert (event.peak_score, event.peak_index) == (1.4, 10)
+
+
+def test_with_the_whole_picture_zones_only_say_where() -> None:
+    settings = replace(ZONES, only_zones=False)
+    (event,) = ended(settings, in_zones(*[(0.1, 0.1)] * 10, whole=1.5))
+    assert (event.zones, event.peak_score) == ((), 1.5)
+    (event,) = ended(settings, in_zones(*[(0.1, 0.1)] * 10, *[(1.2, 0.1)] * 10, whole=1.5))
+    assert (event.zones, event.first_index) == (("porch",), 0)
+
+
+def test_each_zone_has_its_own_level_and_patience() -> None:
+    assert ended(ZONES, in_zones(*[(0.1, 1.9)] * 30)) == []
+    (event,) = ended(ZONES, in_zones((0.1, 2.1), (0.1, 1.5), (0.1, 1.4), (0.1, 0.1)))
+    assert (event.zones, event.frames) == (("path",), 3)
+    assert ended(ZONES, in_zones(*[(1.2, 0.1)] * 4, *[(0.1, 0.1)] * 4)) == []
+
+
+def test_what_goes_from_zone_to_zone_is_one_event_that_tells_of_each() -> None:
+    frames = [(0.1, 2.2)] * 5 + [(1.5, 2.1)] * 3 + [(1.5, 0.1)] * 6 + [(0.1, 0.1)] * 30
+    tracker = EventTracker(ZONES)
+    told = [(c.kind, c.event.zones) for c in play(tracker, in_zones(*frames))]
+    assert told == [
+        ("new", ("path",)),
+        ("update", ("path", "porch")),
+        ("end", ("path", "porch")),
+    ]
+
+
+def test_a_moment_in_a_zone_is_not_named() -> None:
+    frames = [(1.5, 0.1)] * 8 + [(1.5, 3.0)] + [(1.5, 0.1)] * 8
+    (event,) = ended(ZONES, in_zones(*frames))
+    assert event.zones == ("porch",)
+    assert event.peak_score == 3.0
+
+
+def test_from_zone_to_zone_none_long_enough_is_no_event() -> None:
+    settings = replace(ZONES, zones={"porch": ZONES.zones["porch"], "path": ZONES.zones["porch"]})
+    assert ended(settings, in_zones(*[(1.2, 0.1), (1.2, 0.1), (0.1, 1.2), (0.1, 1.2)] * 9)) == []
+
+
+def test_scores_from_before_there_were_zones_count_as_they_did() -> None:
+    stream = samples([0.0] * 5 + [1.2] * 20 + [0.0] * 40)
+    assert ended(ZONES, stream) == ended(SETTINGS, stream)
+    renamed = [replace(sample, zones={"gone": 0.1}) for sample in stream]
+    assert ended(ZONES, renamed) == ended(SETTINGS, stream)
+
+
+def test_settings_of_a_camera() -> None:
+    area = {"coordinates": "0,0,1,0,1,1"}
+    camera = Camera.model_validate(
+        {
+            "source": "x",
+            "alert": {"enter": 2.0, "exit": 1.0, "min_duration": 3, "only_zones": False},
+            "zones": {"plain": area, "keen": {**area, "enter": 0.5, "min_duration": 0}},
+        }
+    )
+    settings = event_settings(camera)
+    assert settings.zones == {
+        "plain": ZoneSettings(2.0, 1.0, 3.0),
+        "keen": ZoneSettings(0.5, 0.25, 0.0),
+    }
+    assert (settings.enter, settings.only_zones, settings.schedule) == (2.0, False, None)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_zone_over_everything_makes_the_same_events(seed: int) -> None:
+    scores = random_scores(seed)
+    everything = replace(SETTINGS, zones={"all": ZoneSettings(1.0, 0.7, 0.5)})
+    stream = [
+        replace(s, zones={} if s.score is None else {"all": s.score}) for s in samples(scores)
+    ]
+    plain = ended(SETTINGS, samples(scores))
+    assert [replace(event, zones=()) for event in ended(everything, stream)] == plain
+    assert {event.zones for event in ended(everything, stream)} == {("all",)}
+
+
+def at(wall: float, scores: list[float | None]) -> list[Sample]:
+    return samples(scores, wall=wall)
+
+
+def test_outside_of_the_schedule_events_are_kept_and_nobody_is_told() -> None:
+    settings = replace(SETTINGS, schedule=HOURS)
+    scores: list[float | None] = [1.2] * 10 + [0.0] * 30
+    (kept,) = ended(settings, at(1000.0, scores))
+    assert (kept.suppressed, kept.suppressed_by) == (True, "schedule")
+    (told,) = ended(settings, at(2000.0, scores))
+    assert (told.suppressed, told.suppressed_by) == (False, None)
+
+
+def test_an_event_that_goes_on_into_the_hours_is_told_then() -> None:
+    tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
+    changes = play(tracker, at(1798.0, [1.2] * 30 + [1.4] * 5))
+    assert [(c.kind, c.event.suppressed_by) for c in changes] == [
+        ("suppressed", "schedule"),
+        ("told", None),
+        ("update", None),
+    ]
+    assert changes[1].event.frames == 21
+    (end,) = tracker.finish()
+    assert not end.event.suppressed
+
+
+def test_one_that_begins_just_before_the_hours_is_new_in_them() -> None:
+    tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
+    (change,) = play(tracker, at(1799.8, [1.2] * 10))
+    assert (change.kind, change.event.suppressed) == ("new", False)
+
+
+def test_an_event_that_began_in_the_hours_is_told_to_its_end() -> None:
+    tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
+    changes = play(tracker, at(3599.0, [1.2] * 20 + [1.4] + [0.0] * 30))
+    assert kinds(changes) == ["new", "update", "end"]
+    assert not any(change.event.suppressed for change in changes)
+
+
+def test_what_nobody_was_told_of_begins_no_cooldown() -> None:
+    settings = replace(SETTINGS, schedule=HOURS)
+    high, low = [1.2] * 8, [0.0] * 30
+    first, second, third = ended(settings, at(1797.0, [*high, *low, *high, *low, *high, *low]))
+    assert first.suppressed_by == "schedule"
+    assert second.suppressed_by is None
+    assert third.suppressed_by == "cooldown"

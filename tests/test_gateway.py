@@ -225,6 +225,7 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
             camera="yard",
             started_at=event.started_at + shift,
             ended_at=(event.ended_at or 0) + shift,
+            zones=("porch", "path"),
         )
         for event in expected_events(course())
     ]
@@ -239,6 +240,10 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
         assert [event["id"] for event in page["events"]] == [newest, events[-2].id]
         assert page["events"][0]["snapshot"] == f"/api/v1/events/{newest}/snapshot.jpg"
         assert page["events"][1]["snapshot"] is None
+        shown = [(event["zones"], event["suppressed_by"]) for event in page["events"]]
+        assert shown == [(["porch", "path"], None), (["porch", "path"], "cooldown")]
+        assert client.get("/api/v1/events", params={"zone": "yard"}).json()["events"] == []
+        assert len(client.get("/api/v1/events", params={"zone": "path"}).json()["events"]) == 3
         cursor = {"cursor": page["next_cursor"], "limit": 2}
         rest = client.get("/api/v1/events", params=cursor).json()
         assert [event["id"] for event in rest["events"]] == [events[0].id]

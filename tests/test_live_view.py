@@ -81,6 +81,7 @@ def event(change: str, **more: object) -> dict[str, object]:
         "change": change,
         "peak_score": 2.345,
         "duration_seconds": 4.0,
+        "suppressed_by": "cooldown" if change == "suppressed" else None,
         "snapshot": None,
         "heatmap": None,
         **more,
@@ -92,4 +93,7 @@ def test_events_in_words_with_their_pictures() -> None:
     assert line == "street: event began, score 2.35\n    /data/events/street/1/heatmap.jpg"
     assert event_line(event("end")) == "street: event ended after 4.0 s, highest score 2.35"
     assert "nobody is told" in (event_line(event("suppressed")) or "")
+    outside = event_line(event("suppressed", suppressed_by="schedule")) or ""
+    assert "outside of the schedule" in outside
+    assert "goes on into the hours of the schedule" in (event_line(event("told")) or "")
     assert event_line(event("update")) is None

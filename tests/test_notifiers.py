@@ -22,8 +22,14 @@ from test_sink import ALERT, Killed, OpenSink, course, score
 
 from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.notifiers import Notifiers, open_notifiers
+from pipeline.alerts.notifiers.apprise_service import sentences
 from pipeline.alerts.notifiers.delivery import Courier
-from pipeline.alerts.notifiers.message import EventMessage, event_message, read_message
+from pipeline.alerts.notifiers.message import (
+    EventMessage,
+    event_message,
+    letter_to,
+    read_message,
+)
 from pipeline.alerts.notifiers.notifiers import Receiver
 from pipeline.alerts.notifiers.webhook import WebhookNotifier
 from pipeline.alerts.outbox import Bounds, Outbox
@@ -97,6 +103,22 @@ def test_what_a_message_says() -> None:
     without = event_message(change("new", 4), "a.jpg", "b.jpg", api=False)
     assert without is not None
     assert (without.snapshot, without.snapshot_url, without.ended_at) == ("a.jpg", None, None)
+
+
+def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
+    began = change("told", 40)
+    told = event_message(
+        replace(began, event=replace(began.event, zones=("porch", "path"))), None, None, api=False
+    )
+    assert told is not None
+    assert (told.type, told.key, told.zones) == ("new", "door-7-10:new:40", ("porch", "path"))
+    body = json.loads(letter_to("mqtt", told, 1000.0).body)
+    assert body["zones"] == ["porch", "path"]
+    del body["zones"]
+    waiting = read_message(json.dumps(body))
+    assert waiting == replace(told, zones=()), "a message that waited since before the zones"
+    assert "door (porch, path)" in sentences(told)[1]
+    assert "door since" in sentences(waiting)[1]
 
 
 @pytest.mark.parametrize("kind", ["suppressed", "update", "end"])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,20 @@ def test_a_line_says_all_of_a_score(tmp_path: Path) -> None:
     assert json.loads(line) == {
         "camera": "door", "connection": 3, "index": 7, "pts_seconds": 0.7, "captured_at": 1000.7,
         "energy": -2.5, "score": 0.25, "threshold": 7.5, "state": "ready", "dropped": 0,
+        "zones": {},
     }  # fmt: skip
+
+
+def test_zones_come_back_and_lines_of_before_them_count(tmp_path: Path) -> None:
+    seen = replace(record(3, 8), zones={"porch": 0.2})
+    with ScoreLog(tmp_path, "door") as log:
+        log.append(record(3, 7))
+        log.append(seen)
+    path = tmp_path / "door.jsonl"
+    path.write_text(path.read_text().replace(', "zones": {}', "").replace(',"zones":{}', ""))
+    assert path.read_text().count("zones") == 1
+    with ScoreLog(tmp_path, "door") as log:
+        assert [*log.after(None)] == [record(3, 7), seen]
 
 
 @pytest.mark.parametrize("torn", [b'{"camera":"door","conn', b"{", b"\x00" * 9])

@@ -41,8 +41,11 @@ def run(tmp_path: Path) -> Iterator[RunInfo]:
         yield run_info(folder, tmp_path)
 
 
-def context_for(run: RunInfo, *cameras: str, incarnation: int = 1) -> WorkerContext:
-    return worker_context("score", small_config(cameras), run, incarnation=incarnation)
+def context_for(
+    run: RunInfo, *cameras: str, incarnation: int = 1, **of_each: object
+) -> WorkerContext:
+    config = small_config(cameras, of_each)
+    return worker_context("score", config, run, incarnation=incarnation)
 
 
 def counter(context: WorkerContext, name: str, **labels: str) -> float:
@@ -76,8 +79,11 @@ def test_a_camera_from_its_first_frame_to_ready(run: RunInfo, scorer: SceneScore
     assert counter(context, "vedette_anomaly_threshold", camera="street") == judged[-1].threshold
 
 
+@pytest.mark.parametrize(
+    ("zones", "level"), [({}, 0.8), ({"a": {"coordinates": "0,0,1,0,1,1", "enter": 0.95}}, 0.76)]
+)
 def test_pixels_travel_only_where_a_snapshot_may_be_wanted(
-    run: RunInfo, scorer: SceneScorer
+    run: RunInfo, scorer: SceneScorer, zones: dict[str, object], level: float
 ) -> None:
     frames = noise_frames("street", 60, seed=0)
     in_flight = InFlight()
@@ -89,13 +95,13 @@ def test_pixels_travel_only_where_a_snapshot_may_be_wanted(
         narrow = Calibration(middle - 0.8e-3, middle + 0.2e-3, 1e-3, 40, final=True)
         SceneStore(run.data_folder / "scenes", scorer).save_calibration("street", narrow)
         in_flight.doubt()
-        with scoring(context_for(run, "street", incarnation=2), scorer):
+        with scoring(context_for(run, "street", incarnation=2, zones=zones), scorer):
             send_all(run, frames[40:], in_flight)
     with_pixels = [score for score in sink.scores[40:] if score.pixels is not None]
     assert 0 < len(with_pixels) < 20
     for score in sink.scores[40:]:
         assert score.score is not None
-        assert (score.pixels is not None) == (score.score >= 0.8)
+        assert (score.pixels is not None) == (score.score >= level)
     assert np.array_equal(with_pixels[0].pixels, frames[with_pixels[0].index].pixels)
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from os import getpid
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from stage_parts import run_info, small_config, worker_context
 
 from pipeline.alerts.database import StoreError, StoreUnreachableError
+from pipeline.alerts.event_settings import event_settings
 from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines
@@ -25,7 +26,6 @@ from pipeline.alerts.sink import AlertSink
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
-from pipeline.alerts.watch import event_settings
 from pipeline.config import Config
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
@@ -45,9 +45,11 @@ def run(tmp_path: Path) -> Iterator[RunInfo]:
         yield run_info(sockets, tmp_path)
 
 
-def config() -> Config:
+def config(alert: Mapping[str, object] | None = None, **of_each: object) -> Config:
     # The events of these tests are of 1970: they must not be forgotten at once.
-    return small_config(["door", "yard"], alert=ALERT, record={"retain": {"days": 1e5}})
+    alert = {**ALERT, **(alert or {})}
+    retain = {"retain": {"days": 1e5}}
+    return small_config(["door", "yard"], of_each, alert=alert, record=retain)
 
 
 def score(camera: str, index: int, value: float, connection: int = 7) -> ScoreMessage:
@@ -76,7 +78,7 @@ def course(camera: str = "door") -> list[ScoreMessage]:
 
 def expected_events(messages: list[ScoreMessage]) -> list[Event]:
     """What a tracker that never dies makes of the scores."""
-    tracker = EventTracker(event_settings(config().cameras["door"].alert))
+    tracker = EventTracker(event_settings(config().cameras["door"]))
     changes = []
     for m in messages:
         changes += tracker.update(
@@ -109,9 +111,11 @@ class OpenSink:
 
 
 @contextmanager
-def opened(run: RunInfo, clock: Callable[[], float] = lambda: 0.0) -> Iterator[OpenSink]:
+def opened(
+    run: RunInfo, clock: Callable[[], float] = lambda: 0.0, settings: Config | None = None
+) -> Iterator[OpenSink]:
     with ExitStack() as stack:
-        sink = OpenSink(worker_context("sink", config(), run), stack, clock)
+        sink = OpenSink(worker_context("sink", settings or config(), run), stack, clock)
         sink.sink.recover()
         yield sink
 
@@ -390,3 +394,86 @@ def test_the_sink_waits_for_a_database_server(
     timer.join()
     assert "waiting for the database: event store postgresql://me:***@127.0.0.1:9" in caplog.text
     assert "s3cret" not in caplog.text + str(caught.value) + repr(caught.value.__cause__)
+
+
+HALVES = {
+    "left": {"coordinates": "0,0,0.5,0,0.5,1,0,1"},
+    "right": {"coordinates": "0.5,0,1,0,1,1,0.5,1"},
+}
+
+
+def on_the(side: str, messages: list[ScoreMessage]) -> list[ScoreMessage]:
+    """The same scores, of something in one half of the picture."""
+    shown = []
+    for message in messages:
+        cells = np.full((3, 4), -1.0, np.float32)
+        cells[1, 0 if side == "left" else 3] = message.score
+        shown.append(replace(message, anomaly_map=cells))
+    return shown
+
+
+def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> None:
+    settings = config(zones=HALVES)
+    messages = on_the("left", course()[:40]) + on_the("right", course()[40:])
+    with opened(run, settings=settings) as it:
+        for message in messages:
+            it.sink.take(message)
+        it.sink.finish()
+        events = it.store.events()
+    assert [event.zones for event in events] == [("left",), ("left",), ("right",)]
+    for event, whole in zip(events, expected_events(messages), strict=True):
+        assert (event.id, event.ended_at, event.frames) == (whole.id, whole.ended_at, whole.frames)
+        # The smoothed share of a side still knows a little of what was on the other one.
+        assert event.peak_score == pytest.approx(whole.peak_score, rel=1e-4)
+    journal = [line["zones"] for line in read_json_lines(run.data_folder / "events.jsonl")]
+    assert journal == [["left"], ["left"], ["right"]]
+    for file in run.data_folder.glob("events.sqlite*"):
+        file.unlink()
+    with opened(run, settings=settings) as it:
+        assert it.store.events() == events
+
+
+def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
+    left = {"left": HALVES["left"]}
+    night = {"schedule": {"timezone": "UTC", "active": ["22:00-06:00"]}}
+    day = {"schedule": {"timezone": "UTC", "active": ["08:00-22:00"]}}
+    scores = on_the("right", [score("door", n, 1.5) for n in range(60)])
+    with opened(run, settings=config(zones=left)) as it:
+        logs = {name: watch._log for name, watch in it.sink._watches.items()}
+
+        def take(begin: int, end: int) -> list[Event]:
+            for message in scores[begin:end]:
+                it.sink.take(message)
+            return it.store.events()
+
+        assert take(0, 10) == [], "it is not in the zone"
+        it.sink.work_by(config(day, zones=HALVES).cameras, logs.__getitem__)
+        (event,) = take(10, 20)
+        assert (event.zones, event.suppressed_by) == (("right",), "schedule")
+        assert event.first_index == 10
+        it.sink.work_by(config(night, zones=HALVES).cameras, logs.__getitem__)
+        (event,) = take(20, 30)
+        assert (event.zones, event.suppressed_by) == (("right",), None)
+        it.sink.work_by(config(night).cameras, logs.__getitem__)
+        (event,) = take(30, 40)
+        assert event.zones == ("right",), "what was is not forgotten"
+        assert event.ended_at is None
+
+
+def test_an_event_that_the_hours_reach_is_counted_once(
+    run: RunInfo, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    hours = {"schedule": {"timezone": "UTC", "active": ["00:17-00:18"]}}  # from 1020 s on
+    levels = [0.1] * 5 + [1.2] * 20 + [0.1] * 10
+    with opened(run, settings=config(hours)) as it:
+        for n, level in enumerate(levels):
+            it.sink.take(replace(score("door", n, level), captured_at=1019 + n / 10))
+        it.sink.finish()
+        (event,) = it.store.events()
+        assert not event.suppressed
+        assert it.metric("vedette_events_total", camera="door") == 1
+    began, goes_on, over = (r.getMessage() for r in caplog.records if "event door" in r.message)
+    assert "suppressed outside of the schedule" in began
+    assert "goes on into the hours of the schedule" in goes_on
+    assert "ended after" in over

@@ -46,6 +46,18 @@ def test_score_label_is_in_the_corner_only() -> None:
     np.testing.assert_array_equal(drawn[30:], pixels[30:])
 
 
+def test_outlines_of_zones_are_faint_and_nowhere_else() -> None:
+    pixels, quiet = street(), np.zeros((15, 20), np.float32)
+    zone = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
+    drawn = draw_heatmap(pixels, quiet, zones=[zone, zone])
+    changed = np.argwhere((drawn != pixels).any(axis=2))
+    assert len(changed) >= 2 * (158 + 118)
+    inside = (changed > (62, 82)).all(axis=1) & (changed < (177, 237)).all(axis=1)
+    assert not inside.any()
+    assert 20 < int(drawn[60, 120, 0]) - int(pixels[60, 120, 0]) < 100
+    np.testing.assert_array_equal(draw_heatmap(pixels, quiet), pixels)
+
+
 def test_score_strip_shows_height_and_alarm() -> None:
     quiet = draw_score_strip(street(), [0.1] * 50, capacity=100)
     loud = draw_score_strip(street(), [0.1] * 49 + [2.9], capacity=100)

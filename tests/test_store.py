@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,13 +12,14 @@ from pipeline.alerts.events import Event, Sample, TrackerState
 from pipeline.alerts.store import EventStore
 
 EVENT = Event(
-    "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7
-)
+    "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7,
+    ("porch", "path"), "schedule",
+)  # fmt: skip
 
 
 def test_events_and_trackers_come_back_as_they_were(tmp_path: Path) -> None:
-    sample = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
-    state = TrackerState("active", EVENT, 1.5, 1000.9, 1.0, None, 2.0, sample)
+    sample = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready", {"porch": 1.3, "path": 0.2})
+    state = TrackerState("active", EVENT, 1.5, 1000.9, 1.0, None, 2.0, sample, {"porch": 1.2})
     with EventStore(tmp_path / "deep" / "events.sqlite") as store:
         store.save([EVENT], {"door": state})
     with EventStore(tmp_path / "deep" / "events.sqlite") as store:
@@ -83,7 +85,7 @@ def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     for statement in FIRST_SCHEMA:
         connection.execute(statement)
-    row = asdict(EVENT)
+    row = {k: v for k, v in asdict(EVENT).items() if k not in ("zones", "suppressed_by")}
     marks = ", ".join("?" * len(row))
     connection.execute(
         f"INSERT INTO events ({', '.join(row)}) VALUES ({marks})", list(row.values())
@@ -92,10 +94,25 @@ def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     with EventStore(path) as store:
-        assert store.event(EVENT.id) == StoredEvent(EVENT, None, None, None, False)
+        brought_up = replace(EVENT, zones=(), suppressed_by="cooldown")
+        assert store.event(EVENT.id) == StoredEvent(brought_up, None, None, None, False)
         assert store.tracker("door") == TrackerState(phase="pending")
         assert store.annotate(EVENT.id, Annotation(label="normal"), 5.0) is not None
         assert store.scores("door", 0, 1e9, 60) == []
+
+
+def test_a_tracker_of_before_the_zones_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    sample = {"camera": "door", "connection": 1, "index": 9, "pts_seconds": 0.9}
+    sample |= {"captured_at": 1000.9, "score": 1.4, "state": "ready"}
+    with EventStore(path) as store:
+        connection = sqlite3.connect(path)
+        state = json.dumps({"phase": "fading", "now_seconds": 2.0, "last": sample})
+        connection.execute("INSERT INTO trackers VALUES ('door', ?)", (state,))
+        connection.commit()
+        connection.close()
+        last = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
+        assert store.tracker("door") == TrackerState(phase="fading", now_seconds=2.0, last=last)
 
 
 def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +125,7 @@ def test_migrations_run_once_and_in_order(tmp_path: Path, monkeypatch: pytest.Mo
         with EventStore(path) as store:
             assert store.events() == [EVENT]
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
     connection.close()
 
@@ -124,7 +141,7 @@ def test_a_failing_migration_leaves_the_old_schema(
     with pytest.raises(StoreError, match="already exists"), EventStore(path):
         pass
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'added'").fetchall()
     connection.close()
 

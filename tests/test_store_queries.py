@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from postgresql_server import PASSWORD, PostgresqlServer, binaries, postgresql_server
 from pydantic import ValidationError
 
-from pipeline.alerts import database
+from pipeline.alerts import database, schema
 from pipeline.alerts.database import StoreError, StoreUnreachableError, store_url
 from pipeline.alerts.event_query import Annotation, EventQuery
 from pipeline.alerts.events import Event, TrackerState
@@ -69,6 +69,8 @@ def many() -> list[Event]:
                 started_at=started_at,
                 ended_at=ended_at,
                 suppressed=n % 5 == 0,
+                suppressed_by="cooldown" if n % 5 == 0 else None,
+                zones=((), ("porch",), ("a_b", "porch"), ("aXb", "Porch"))[n % 4],
             )
         )
     return events
@@ -113,6 +115,12 @@ def test_every_filter(store: EventStore) -> None:
     assert len(ids(store, label="none")) == 28
     assert ids(store, has_clip=True) == ["yard-1-4"]
     assert ids(store, camera="nobody") == []
+    for zone in ("porch", "a_b", "aXb", "Porch"):
+        assert ids(store, zone=zone) == having(lambda e, zone=zone: zone in e.zones)
+        assert ids(store, zone=zone, camera="yard") == having(
+            lambda e, zone=zone: zone in e.zones and e.camera == "yard"
+        )
+    assert ids(store, zone="orc") == []
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30])
@@ -221,6 +229,27 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
     ]
 
 
+def test_a_store_of_before_the_zones_is_brought_up(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, hushed = replace(EVENT, id="told"), replace(EVENT, id="hushed", suppressed=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
+        with opener() as store, store._database.begin() as connection:
+            names = [f.name for f in fields(Event) if f.name not in ("zones", "suppressed_by")]
+            marks = ", ".join(f":{name}" for name in names)
+            insert = sa.text(f"INSERT INTO events ({', '.join(names)}) VALUES ({marks})")
+            for event in (told, hushed):
+                connection.execute(insert, {name: getattr(event, name) for name in names})
+    with opener() as store:
+        assert store.events() == [replace(hushed, suppressed_by="cooldown"), told]
+        later = replace(told, id="later", zones=("porch", "path"), suppressed_by="schedule")
+        store.save([later], {})
+        found = store.event("later")
+        assert found is not None
+        assert found.event == later
+
+
 def test_scores_that_find_no_store_are_bounded() -> None:
     history = ScoreHistory(capacity=20)
     for second in range(100):
@@ -263,7 +292,7 @@ def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=1")
     connection.close()
-    with pytest.raises(StoreError, match="want schema version 2, got 1; the alert sink of the"):
+    with pytest.raises(StoreError, match="want schema version 3, got 1; the alert sink of the"):
         EventStore(path, read_only=True).__enter__()
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Polygon = Sequence[tuple[float, float]]
+"""Corners (x, y), both 0 … 1 from the upper left corner of the picture."""
 
 _FAINT_SCORE = 0.5
 _GLARING_SCORE = 2.0
@@ -21,10 +23,14 @@ _QUIET = (150, 190, 220)
 _ALARM = (255, 96, 64)
 _LINE = (110, 110, 118)
 _TEXT = (235, 235, 235)
+_OUTLINE_OPACITY = 0.4
 
 
 def draw_heatmap(
-    pixels: Pixels, anomaly_map: npt.NDArray[np.float32], score: float | None = None
+    pixels: Pixels,
+    anomaly_map: npt.NDArray[np.float32],
+    score: float | None = None,
+    zones: Sequence[Polygon] = (),
 ) -> Pixels:
     """Lay an anomaly map over a frame; what is normal stays as it is.
 
@@ -32,6 +38,7 @@ def draw_heatmap(
         pixels: uint8 (H, W, 3), RGB; not changed.
         anomaly_map: (h, w) in units of the score, coarse; 1 is the threshold.
         score: Written into the corner; None: nothing is.
+        zones: Whose outlines are drawn, faintly.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -46,6 +53,7 @@ def draw_heatmap(
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     opacity = _MOST_OPAQUE * strength
     drawn = np.rint(pixels * (1.0 - opacity) + colours * opacity).astype(np.uint8)
+    drawn = _outline(drawn, zones)
     return drawn if score is None else _label(drawn, score)
 
 
@@ -93,6 +101,16 @@ def _smooth(cells: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDA
     # interpolation without rings around a bright cell.
     blurred = cv2.GaussianBlur(scaled, (0, 0), max(1.0, height / cells.shape[0] / 3))
     return np.where(blurred > _INVISIBLE, blurred, 0.0).astype(np.float32)
+
+
+def _outline(pixels: Pixels, zones: Sequence[Polygon]) -> Pixels:
+    if not zones:
+        return pixels
+    last_xy = np.array([pixels.shape[1] - 1, pixels.shape[0] - 1])
+    corners = [np.rint(np.asarray(zone) * last_xy).astype(np.int32) for zone in zones]
+    lines = cv2.polylines(pixels.copy(), corners, True, _TEXT, 1, cv2.LINE_AA)
+    blended = cv2.addWeighted(pixels, 1.0 - _OUTLINE_OPACITY, lines, _OUTLINE_OPACITY, 0.0)
+    return np.asarray(blended, dtype=np.uint8)
 
 
 def _label(pixels: Pixels, score: float) -> Pixels:

@@ -65,6 +65,8 @@ class EventQuery:
     """Which events, newest first; None: of any kind."""
 
     camera: str | None = None
+    zone: str | None = None
+    """Which it has reached."""
     begin: float | None = None
     """Started at this time or later, Unix seconds UTC."""
     end: float | None = None
@@ -94,6 +96,10 @@ class EventQuery:
         query = sa.select(EVENTS).order_by(column.started_at.desc(), column.id.desc())
         if self.camera is not None:
             query = query.where(column.camera == self.camera)
+        if self.zone is not None:
+            # Not LIKE, for which "_" stands for anything, and in SQLite "a" for "A".
+            names = sa.type_coerce(column.zones, sa.Text)
+            query = query.where(sa.func.replace(names, f'"{self.zone}"', "") != names)
         if self.begin is not None:
             query = query.where(column.started_at >= self.begin)
         if self.end is not None:

@@ -5,37 +5,30 @@
       ├──────score < exit──────┘                                                     │
       └───────────────────── low for longer than merge_gap ──────────────────────────┘
 
+On a camera with zones the score is that of a zone: an event goes on while any of them is up, and
+names those that were up for long enough.
+
 Pure. Time is stream time: within a connection it runs with `pts_seconds`, so that a file that is
 read fast makes the same events as one in its own time; from one connection to the next it runs with
 `captured_at`, so that the time for which a camera was away counts. The wall clock of a frame is
 only recorded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pipeline.alerts.event_settings import EventSettings, ZoneSettings
+from pipeline.alerts.schedules import is_active
 from pipeline.transport.messages import SceneState
 
 Phase = Literal["idle", "pending", "active", "fading"]
-ChangeKind = Literal["new", "suppressed", "update", "end"]
+ChangeKind = Literal["new", "suppressed", "told", "update", "end"]
+"""told: an event that began outside of the schedule goes on into its hours."""
+Suppression = Literal["cooldown", "schedule"]
 _JUDGED: tuple[SceneState, ...] = ("calibrating", "ready")
-
-
-@dataclass(frozen=True, slots=True)
-class EventSettings:
-    """When a score becomes an event; times in seconds of the stream."""
-
-    enter: float = 1.0
-    """Score at which an event begins."""
-    exit: float = 0.7
-    """Score below which it fades; at most `enter`."""
-    min_duration_seconds: float = 0.5
-    """How long the score must stay up before anybody is told."""
-    merge_gap_seconds: float = 5.0
-    """How long a low score does not yet end an event."""
-    cooldown_seconds: float = 30.0
-    """After an event that was told, for how long the next ones are suppressed."""
+_WHOLE = ""
+"""The whole picture among the zones; no zone is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +43,8 @@ class Sample:
     """Unix seconds UTC."""
     score: float | None
     state: SceneState
+    zones: Mapping[str, float] = field(default_factory=dict)
+    """Score of each zone; empty where they were not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +66,7 @@ class Event:
     duration_seconds: float
     """From the first to the last frame that was up, in stream time."""
     peak_score: float
+    """Highest score, of the zones alone where only they count."""
     peak_at: float
     """Wall clock of the frame with the highest score."""
     peak_connection: int
@@ -78,14 +74,19 @@ class Event:
     state: SceneState
     """Of the scene at the first frame; "calibrating" means a conservative threshold."""
     suppressed: bool
-    """It began in the cool-down of another one: it is kept, but nobody is told."""
+    """It is kept, but nobody is told."""
     frames: int
     """Number of frames that were up."""
+    zones: tuple[str, ...] = ()
+    """Zones in which it was for long enough, in the order in which it reached them."""
+    suppressed_by: Suppression | None = None
+    """Why nobody is told: it began in the cool-down of another one, or outside of the schedule and
+    has not gone on into its hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """Something to tell: an event began (or would have), rose to a new peak, or ended."""
+    """Something to tell: an event began (or would have), rose or spread, or ended."""
 
     kind: ChangeKind
     event: Event
@@ -110,6 +111,8 @@ class TrackerState:
     """Stream time, counted from the first frame of all."""
     last: Sample | None = None
     """The newest frame."""
+    up_since: Mapping[str, float] = field(default_factory=dict)
+    """Stream time since which zones are up, or the whole picture under the empty name."""
 
 
 class EventTracker:
@@ -138,10 +141,15 @@ class EventTracker:
         """Take the next frame in the order (connection, index)."""
         self._advance(sample)
         changes = self._end_if_quiet()
-        score = sample.score if sample.state in _JUDGED else None
-        if self._is_up(score):
-            assert score is not None
-            changes += self._rise(sample, score)
+        up = {
+            place: score
+            for place, score in self._scores(sample).items()
+            if self._is_up(place, score)
+        }
+        since, now = self._state.up_since, self._state.now_seconds
+        self._state = replace(self._state, up_since={place: since.get(place, now) for place in up})
+        if up:
+            changes += self._rise(sample, max(up.values()))
         elif self._state.phase == "pending":
             self._state = replace(self._state, phase="idle", event=None)
         elif self._state.phase == "active":
@@ -163,12 +171,29 @@ class EventTracker:
         now = self._state.now_seconds + max(0.0, step)
         self._state = replace(self._state, now_seconds=now, last=sample)
 
-    def _is_up(self, score: float | None) -> bool:
-        if score is None:
-            return False
-        # A faded event must rise to `enter` again: noise around `exit` shall not keep it alive.
-        is_high = self._state.phase in ("pending", "active")
-        return score >= (self._settings.exit if is_high else self._settings.enter)
+    def _scores(self, sample: Sample) -> dict[str, float]:
+        """What counts in a frame, by zone."""
+        if sample.score is None or sample.state not in _JUDGED:
+            return {}
+        scores = {zone: s for zone, s in sample.zones.items() if zone in self._settings.zones}
+        # Scores that were logged before there were zones count as they did then.
+        if not scores or not self._settings.only_zones:
+            scores[_WHOLE] = sample.score
+        return scores
+
+    def _rule(self, place: str) -> ZoneSettings | EventSettings:
+        return self._settings.zones.get(place, self._settings)
+
+    def _is_up(self, place: str, score: float) -> bool:
+        # What has faded must rise to `enter` again: noise around `exit` shall not keep it alive.
+        rule = self._rule(place)
+        return score >= (rule.exit if place in self._state.up_since else rule.enter)
+
+    def _lasting(self) -> Collection[str]:
+        """Places that have been up for long enough, in the order in which they rose."""
+        since, now = self._state.up_since, self._state.now_seconds
+        lasting = [p for p in since if now - since[p] >= self._rule(p).min_duration_seconds]
+        return sorted(lasting, key=since.__getitem__)
 
     def _end_if_quiet(self) -> list[EventChange]:
         quiet = self._state.now_seconds - self._state.last_up_seconds
@@ -177,14 +202,16 @@ class EventTracker:
     def _end(self) -> list[EventChange]:
         state, event = self._state, self.active
         if event is None:
-            self._state = replace(state, phase="idle", event=None)
+            self._state = replace(state, phase="idle", event=None, up_since={})
             return []
         event = replace(event, ended_at=state.last_up_at)
         # A suppressed event prolongs no cool-down, or a restless scene would never alert again.
         cool_until = state.cool_until_seconds
         if not event.suppressed:
             cool_until = state.last_up_seconds + self._settings.cooldown_seconds
-        self._state = replace(state, phase="idle", event=None, cool_until_seconds=cool_until)
+        self._state = replace(
+            state, phase="idle", event=None, cool_until_seconds=cool_until, up_since={}
+        )
         return [EventChange("end", event)]
 
     def _rise(self, sample: Sample, score: float) -> list[EventChange]:
@@ -197,10 +224,13 @@ class EventTracker:
                 began_seconds=state.now_seconds,
             )
         assert state.event is not None
+        lasting = self._lasting()
+        reached = tuple(p for p in lasting if p != _WHOLE and p not in state.event.zones)
         event = replace(
             state.event,
             duration_seconds=state.now_seconds - state.began_seconds,
             frames=state.event.frames + 1,
+            zones=state.event.zones + reached,
         )
         is_peak = score > event.peak_score
         if is_peak:
@@ -211,21 +241,34 @@ class EventTracker:
                 peak_connection=sample.connection,
                 peak_index=sample.index,
             )
-        lasts = event.duration_seconds >= self._settings.min_duration_seconds
-        is_new = state.phase == "pending" and lasts
+        is_free = event.suppressed_by == "schedule" and self._suppression(sample) is None
+        if is_free:
+            event = replace(event, suppressed=False, suppressed_by=None)
+        was_pending = state.phase == "pending"
         self._state = replace(
             state,
-            phase="pending" if state.phase == "pending" and not lasts else "active",
+            phase="pending" if was_pending and not lasting else "active",
             event=event,
             last_up_seconds=state.now_seconds,
             last_up_at=sample.captured_at,
         )
-        if is_new:
-            return [EventChange("suppressed" if event.suppressed else "new", event)]
-        return [EventChange("update", event)] if is_peak and self.active else []
+        if was_pending:
+            kind: ChangeKind = "suppressed" if event.suppressed else "new"
+            return [EventChange(kind, event)] if lasting else []
+        if is_free:
+            return [EventChange("told", event)]
+        return [EventChange("update", event)] if is_peak or reached else []
+
+    def _suppression(self, sample: Sample) -> Suppression | None:
+        """Why nobody is told of an event at a frame; None: people are."""
+        schedule, cool_until = self._settings.schedule, self._state.cool_until_seconds
+        if schedule is not None and not is_active(schedule, sample.captured_at):
+            return "schedule"
+        cools = cool_until is not None and self._state.now_seconds < cool_until
+        return "cooldown" if cools else None
 
     def _begin(self, sample: Sample, score: float) -> Event:
-        cool_until = self._state.cool_until_seconds
+        suppression = self._suppression(sample)
         return Event(
             id=f"{sample.camera}-{sample.connection}-{sample.index}",
             camera=sample.camera,
@@ -240,6 +283,7 @@ class EventTracker:
             peak_connection=sample.connection,
             peak_index=sample.index,
             state=sample.state,
-            suppressed=cool_until is not None and self._state.now_seconds < cool_until,
+            suppressed=suppression is not None,
             frames=0,
+            suppressed_by=suppression,
         )

@@ -4,13 +4,17 @@ import logging
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from pipeline.alerts.events import EventChange
+from pipeline.alerts.events import EventChange, Suppression
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live, ScoreMessage
 
 LOG = logging.getLogger(__name__)
 
+_HUSHED: dict[Suppression, str] = {
+    "cooldown": "suppressed so soon after another one",
+    "schedule": "suppressed outside of the schedule",
+}
 _BUFFERS = ("anomaly_map", "pixels", "number", "after")
 
 
@@ -48,7 +52,10 @@ def sentence(change: EventChange) -> str:
     """A change of an event for people."""
     event = change.event
     score = f"score {event.peak_score:.2f}"
+    place = f" in {', '.join(event.zones)}" if event.zones else ""
     if change.kind == "end":
-        return f"event {event.id} ended after {event.duration_seconds:.1f} s, peak {score}"
-    hushed = ", suppressed so soon after another one" if event.suppressed else ""
-    return f"event {event.id} began, {score}{hushed}"
+        return f"event {event.id} ended after {event.duration_seconds:.1f} s{place}, peak {score}"
+    if change.kind == "told":
+        return f"event {event.id} goes on{place} into the hours of the schedule, {score}"
+    why = "" if event.suppressed_by is None else f", {_HUSHED[event.suppressed_by]}"
+    return f"event {event.id} began{place}, {score}{why}"

@@ -4,6 +4,7 @@ The statements are SQLite's. PostgreSQL reads some of their words in another sen
 for them; everything else is common to both.
 """
 
+import json
 import re
 from dataclasses import fields
 
@@ -55,6 +56,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (camera, resolution_seconds, begins_at)
         ) WITHOUT ROWID""",
     ),
+    (
+        "ALTER TABLE events ADD COLUMN zones TEXT NOT NULL DEFAULT '[]'",
+        """ALTER TABLE events ADD COLUMN suppressed_by TEXT
+            CHECK (suppressed_by IN ('cooldown', 'schedule'))""",
+        "UPDATE events SET suppressed_by = 'cooldown' WHERE suppressed",
+    ),
 )
 """What leads from each version of the schema to the next; only ever added to."""
 
@@ -62,13 +69,32 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 _POSTGRESQL_WORDS = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT", " WITHOUT ROWID": ""}
 _WORDS = re.compile(r"\bREAL\b|\bINTEGER\b| WITHOUT ROWID\b")
 
+
+class Names(sa.types.TypeDecorator[tuple[str, ...]]):
+    """Names as the text of a JSON array, in both databases."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: sa.Dialect) -> str | None:
+        """Names to text."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(
+        self, value: str | None, dialect: sa.Dialect
+    ) -> tuple[str, ...] | None:
+        """Text to names."""
+        return None if value is None else tuple(json.loads(value))
+
+
 _TABLES = sa.MetaData()
 EVENTS = sa.Table(
     "events",
     _TABLES,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("suppressed", sa.Boolean),
-    *(sa.Column(f.name) for f in fields(Event) if f.name not in ("id", "suppressed")),
+    sa.Column("zones", Names),
+    *(sa.Column(f.name) for f in fields(Event) if f.name not in ("id", "suppressed", "zones")),
     sa.Column("acknowledged_at", sa.Double),
     sa.Column("label", sa.Text),
     sa.Column("note", sa.Text),

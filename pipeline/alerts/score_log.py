@@ -7,7 +7,7 @@ the score is acknowledged, so that a score is either in the file or will be sent
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,8 @@ class ScoreRecord:
     threshold: float | None
     state: SceneState
     dropped: int
+    zones: dict[str, float] = field(default_factory=dict)
+    """Score of each zone; empty without zones or without a score."""
 
     @property
     def position(self) -> Position:
@@ -42,10 +44,10 @@ class ScoreRecord:
         return self.connection, self.index
 
 
-def record_of(message: ScoreMessage) -> ScoreRecord:
-    """What the log keeps of a score."""
-    names = (field.name for field in fields(ScoreRecord))
-    return ScoreRecord(**{name: getattr(message, name) for name in names})
+def record_of(message: ScoreMessage, zones: dict[str, float]) -> ScoreRecord:
+    """What the log keeps of a score, and of the scores of the zones."""
+    names = (field.name for field in fields(ScoreRecord) if field.name != "zones")
+    return ScoreRecord(**{name: getattr(message, name) for name in names}, zones=zones)
 
 
 class ScoreLog:
@@ -127,5 +129,6 @@ class ScoreLog:
 def _records(lines: Iterable[dict[str, Any]]) -> Iterator[ScoreRecord]:
     names = {field.name for field in fields(ScoreRecord)}
     for line in lines:
-        if line.keys() == names:  # else a damaged or foreign line: worth less than all the others
+        # Else a damaged or foreign line: worth less than all the others.
+        if line.keys() in (names, names - {"zones"}):  # older ones have no zones
             yield ScoreRecord(**line)

@@ -20,18 +20,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.alerts.database import StoreError, StoreUnreachableError
-from pipeline.alerts.events import Event, EventChange, EventTracker
+from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.history import ScoreHistory
 from pipeline.alerts.housekeeping import Housekeeper, folder_size_bytes
 from pipeline.alerts.journal import EventJournal
 from pipeline.alerts.news import News
 from pipeline.alerts.notifiers import Notifiers, open_notifiers
 from pipeline.alerts.orders import carry_out
-from pipeline.alerts.score_log import ScoreLog, record_of
+from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
-from pipeline.alerts.watch import CameraWatch, event_settings, shows_peak
+from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
@@ -119,11 +119,7 @@ class AlertSink:
         states = {name: store.tracker(name) for name in logs}
         self._known = {name for name, state in states.items() if state is not None}
         self._watches = {
-            name: CameraWatch(
-                log,
-                EventTracker(event_settings(self._cameras[name].alert), states[name]),
-                self._history,
-            )
+            name: CameraWatch(log, self._cameras[name], states[name], self._history)
             for name, log in logs.items()
         }
         self._unsaved: dict[str, Event] = {}
@@ -214,16 +210,18 @@ class AlertSink:
             self._notifiers.forget(name)
             self._metrics.event_active.labels(name).set(0)
         for name, camera in cameras.items():
-            settings, watch = event_settings(camera.alert), self._watches.get(name)
+            watch = self._watches.get(name)
             if watch is None:
                 state, log = self._store.tracker(name), open_log(name)
-                self._watches[name] = CameraWatch(log, EventTracker(settings, state), self._history)
+                self._watches[name] = CameraWatch(log, camera, state, self._history)
                 if state is not None:
                     self._known.add(name)
                 self._cameras = {**self._cameras, name: camera}
                 self._recover(name)
-            elif camera.alert != self._cameras[name].alert:
-                watch.read_by(EventTracker(settings, watch.tracker.state))
+            else:
+                before = self._cameras[name]
+                if (camera.alert, camera.zones) != (before.alert, before.zones):
+                    watch.read_by(camera)
         self._cameras = cameras
         self._save()
 
@@ -237,7 +235,7 @@ class AlertSink:
         changes: Sequence[EventChange] = ()
         is_new = watch.is_new(message)
         if is_new:
-            record = record_of(message)
+            record = watch.record(message)
             with self._counted("score_log"):
                 watch.log(record)
             changes = watch.track(record)
@@ -324,7 +322,12 @@ class AlertSink:
             return  # a predecessor has saved a better one
         with self._counted("snapshot"):
             self._snapshots.save(
-                event.camera, event.id, picture.pixels, picture.anomaly_map, picture.score
+                event.camera,
+                event.id,
+                picture.pixels,
+                picture.anomaly_map,
+                picture.score,
+                watch.zones.polygons,
             )
 
     def _pictures(self, event: Event) -> tuple[Path | None, Path | None]:

@@ -1,13 +1,14 @@
 """Pictures of an event: the frame at its peak, and the same with the heatmap."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.alerts.drawing import Pixels, draw_heatmap
+from pipeline.alerts.drawing import Pixels, Polygon, draw_heatmap
 
 SNAPSHOT_NAME = "snapshot.jpg"
 HEATMAP_NAME = "heatmap.jpg"
@@ -43,6 +44,7 @@ class Snapshots:
         pixels: Pixels,
         anomaly_map: npt.NDArray[np.float32] | None,
         score: float,
+        zones: Sequence[Polygon] = (),
     ) -> None:
         """Write both pictures over those of an earlier peak; each is whole at any time.
 
@@ -52,13 +54,14 @@ class Snapshots:
             pixels: uint8 (H, W, 3), RGB.
             anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
             score: Of this frame, written into the heatmap.
+            zones: Drawn into the heatmap.
 
         Raises:
             OSError: they cannot be written.
         """
         write_jpeg(self.snapshot_path(camera, event_id), pixels)
         if anomaly_map is not None:
-            drawn = draw_heatmap(pixels, anomaly_map, score)
+            drawn = draw_heatmap(pixels, anomaly_map, score, zones)
             write_jpeg(self.heatmap_path(camera, event_id), drawn)
 
 

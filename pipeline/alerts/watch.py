@@ -2,20 +2,33 @@
 
 from collections.abc import Sequence
 
-from pipeline.alerts.events import Event, EventChange, EventSettings, EventTracker, Sample
+from pipeline.alerts.event_settings import event_settings
+from pipeline.alerts.events import Event, EventChange, EventTracker, Sample, TrackerState
 from pipeline.alerts.history import ScoreHistory
-from pipeline.alerts.score_log import ScoreLog, ScoreRecord
-from pipeline.config import Alert
+from pipeline.alerts.score_log import ScoreLog, ScoreRecord, record_of
+from pipeline.alerts.zones import ZoneReader
+from pipeline.config import Camera
 from pipeline.transport.messages import ScoreMessage
 
 
 class CameraWatch:
     """Turns the scores of one camera, some of them sent twice, into changes of its events."""
 
-    def __init__(self, log: ScoreLog, tracker: EventTracker, history: ScoreHistory) -> None:
+    def __init__(
+        self, log: ScoreLog, camera: Camera, state: TrackerState | None, history: ScoreHistory
+    ) -> None:
+        """Begin, or go on where a predecessor left off.
+
+        Args:
+            log: Open.
+            camera: Its configuration.
+            state: Of the predecessor's tracker; None: there is none.
+            history: Takes the scores of all cameras.
+        """
         self._log = log
         self._history = history
-        self._tracker = tracker
+        self._tracker = EventTracker(event_settings(camera), state)
+        self._zones = ZoneReader.of(camera)
         self._picture: ScoreMessage | None = None
         self.heard_at = 0.0
         """Clock of the sink at the newest score, in seconds."""
@@ -25,9 +38,15 @@ class CameraWatch:
         """The machine that makes the events."""
         return self._tracker
 
-    def read_by(self, tracker: EventTracker) -> None:
-        """Go on with another machine, that has other settings and the same past."""
-        self._tracker = tracker
+    @property
+    def zones(self) -> ZoneReader:
+        """What looks into the zones."""
+        return self._zones
+
+    def read_by(self, camera: Camera) -> None:
+        """Go on with other settings and the same past."""
+        self._tracker = EventTracker(event_settings(camera), self._tracker.state)
+        self._zones = ZoneReader.of(camera)
 
     def close(self) -> None:
         """Close the score log: the camera is gone."""
@@ -49,6 +68,10 @@ class CameraWatch:
     def is_new(self, message: ScoreMessage) -> bool:
         """Whether a score was not taken before."""
         return self._log.is_new((message.connection, message.index))
+
+    def record(self, message: ScoreMessage) -> ScoreRecord:
+        """What is kept of a new score."""
+        return record_of(message, self._zones.read(message))
 
     def log(self, record: ScoreRecord) -> None:
         """Keep a new score; it counts as taken even if that fails.
@@ -79,13 +102,6 @@ class CameraWatch:
         return picture
 
 
-def event_settings(alert: Alert) -> EventSettings:
-    """The tracker's settings from a camera's configuration."""
-    return EventSettings(
-        alert.enter, alert.exit, alert.min_duration, alert.merge_gap, alert.cooldown
-    )
-
-
 def shows_peak(message: ScoreMessage, event: Event) -> bool:
     """Whether a score is that of the event's peak."""
     return (message.connection, message.index) == (event.peak_connection, event.peak_index)
@@ -100,4 +116,5 @@ def _sample(record: ScoreRecord) -> Sample:
         captured_at=record.captured_at,
         score=record.score,
         state=record.state,
+        zones=record.zones,
     )

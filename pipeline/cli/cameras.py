@@ -75,17 +75,20 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
     if as_json:
         print(json.dumps(events, ensure_ascii=False))
         return
-    table = Table("event", "began", "seconds", "peak", "", "note", box=None, pad_edge=False)
+    table = Table(
+        "event", "zones", "began", "seconds", "peak", "", "note", box=None, pad_edge=False
+    )
     for one in events:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["started_at"]))
         marks = [
             *(["goes on"] if one["ended_at"] is None else []),
             *(["seen"] if one["acknowledged_at"] is not None else []),
             *([one["label"]] if one["label"] else []),
-            *(["suppressed"] if one["suppressed"] else []),
+            *([f"suppressed ({one['suppressed_by']})"] if one["suppressed"] else []),
         ]
         seconds, peak = f"{one['duration_seconds']:.1f}", f"{one['peak_score']:.2f}"
-        table.add_row(one["id"], began, seconds, peak, ", ".join(marks), one["note"] or "")
+        zones, note = ", ".join(one["zones"]), one["note"] or ""
+        table.add_row(one["id"], zones, began, seconds, peak, ", ".join(marks), note)
     _console().print(table, markup=False)
 
 

@@ -104,7 +104,11 @@ def event_line(body: dict[str, object]) -> str | None:
         case "new":
             what = f"event began, score {peak:.2f}"
         case "suppressed":
-            what = f"event began, score {peak:.2f}, so soon after another one that nobody is told"
+            out = body["suppressed_by"] == "schedule"
+            why = "outside of the schedule, so" if out else "so soon after another one"
+            what = f"event began, score {peak:.2f}, {why} that nobody is told"
+        case "told":
+            what = f"event goes on into the hours of the schedule, score {peak:.2f}"
         case "end":
             what = f"event ended after {seconds:.1f} s, highest score {peak:.2f}"
         case _:

@@ -1,6 +1,7 @@
 """What a replay comes to, in one line."""
 
-from pipeline.alerts.events import Event, EventSettings, EventTracker, Sample
+from pipeline.alerts.event_settings import EventSettings
+from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.evaluation.replay import ReplayedFrame
 
 

@@ -14,7 +14,8 @@ from cameras.frame_directory import SUFFIXES
 from models import SceneScorer
 from models.calibration import provisional
 from models.calibrator import Calibrator, CalibratorSettings
-from pipeline.alerts.events import EventSettings, EventTracker, Sample
+from pipeline.alerts.event_settings import EventSettings
+from pipeline.alerts.events import EventTracker, Sample
 from pipeline.datasets.layout import DatasetError
 from pipeline.datasets.scenes import VIDEO_SUFFIXES
 from pipeline.evaluation.replay import replay

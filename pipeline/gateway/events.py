@@ -25,6 +25,7 @@ def _content(kind: str) -> dict[int | str, dict[str, Any]]:
 def list_events(
     service: TheService,
     camera: Annotated[Name | None, Query()] = None,
+    zone: Annotated[Name | None, Query()] = None,
     begin: Moment = None,
     end: Moment = None,
     active: bool | None = None,
@@ -37,6 +38,7 @@ def list_events(
     """A page of events, newest first; times are Unix seconds, `end` is not included."""
     query = EventQuery(
         camera=camera,
+        zone=zone,
         begin=begin,
         end=end,
         active=active,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from pipeline.alerts.events import Suppression
 from pipeline.config.base import Name, Section
 from pipeline.telemetry.health import WorkerPhase
 from pipeline.transport.commands import EventId, Label, SceneId
@@ -97,9 +98,13 @@ class EventShown(Shown):
     duration_seconds: float
     peak_score: float
     peak_at: float
+    zones: list[str]
+    """Zones that it reached, in that order; empty on a camera without zones."""
     state: SceneState
     suppressed: bool
-    """Began in the cool-down of another one: nobody was told."""
+    """Nobody was told."""
+    suppressed_by: Suppression | None
+    """Why: it began in the cool-down of another one, or outside of the schedule."""
     frames: int
     acknowledged_at: float | None
     label: Label | None

@@ -46,7 +46,7 @@ def plan(wanted: Mapping[str, Camera], manned: Mapping[str, Camera]) -> Plan:
 
 def _serves(manned: Camera, wanted: Camera) -> bool:
     """Whether an ingest worker can go on: nothing but scorer and sink look at the rest."""
-    others = {section: getattr(manned, section) for section in ("adapt", "alert")}
+    others = {section: getattr(manned, section) for section in ("adapt", "alert", "zones")}
     return wanted.enabled and wanted.model_copy(update=others) == manned
 
 

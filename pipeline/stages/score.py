@@ -287,7 +287,7 @@ class ScoringWorker:
         if cells is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
         self._seen[frame.camera] = Seen(frame, score, anomaly_map)
-        enter = self._cameras[frame.camera].alert.enter
+        enter = self._cameras[frame.camera].lowest_enter
         self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
 
     def _scene(self, camera: str) -> AdaptedScene:

@@ -25,7 +25,7 @@ def score_message(
         frame: That was judged.
         judgement: What it means.
         anomaly_map: (h, w) in units of the score; None without energy.
-        enter: Score at which an event begins: from near it on, the pixels travel too.
+        enter: Score at which an event may begin: from near it on, the pixels travel too.
         scored_at: Now, Unix seconds.
     """
     score = None if judgement.state in UNJUDGED else judgement.score

@@ -66,14 +66,15 @@ class AppriseNotifier:
 
 def sentences(message: EventMessage) -> tuple[str, str]:
     """Title and text for people."""
+    place = f" ({', '.join(message.zones)})" if message.zones else ""
     if message.type == "end":
         return (
             f"{message.camera}: over",
-            f"What had no place at {message.camera} lasted {message.duration_seconds:.0f} s "
+            f"What had no place at {message.camera}{place} lasted {message.duration_seconds:.0f} s "
             f"from {message.started_at_iso}; highest score {message.peak_score:.1f}.",
         )
     return (
         f"{message.camera}: anomaly",
-        f"Something that has no place in the scene of {message.camera} since "
+        f"Something that has no place in the scene of {message.camera}{place} since "
         f"{message.started_at_iso}; score {message.peak_score:.1f}.",
     )

@@ -46,6 +46,8 @@ class EventMessage:
     snapshot_url: str | None
     """Path of that picture in the REST API; None: there is none, or the API is not served."""
     heatmap_url: str | None
+    zones: tuple[str, ...] = ()
+    """Zones that it has reached so far, in that order; empty on a camera without zones."""
 
 
 _MESSAGE: TypeAdapter[EventMessage] = TypeAdapter(EventMessage)
@@ -65,11 +67,13 @@ def event_message(
     event = change.event
     if event.suppressed or change.kind == "suppressed":
         return None
+    # What began outside of the schedule is new to those who hear of it now.
+    kind = "new" if change.kind == "told" else change.kind
     url = f"/api/v1/events/{event.id}"
     return EventMessage(
         version=VERSION,
-        key=f"{event.id}:{change.kind}:{event.frames}",
-        type=change.kind,
+        key=f"{event.id}:{kind}:{event.frames}",
+        type=kind,
         id=event.id,
         camera=event.camera,
         revision=event.frames,
@@ -86,6 +90,7 @@ def event_message(
         heatmap=heatmap,
         snapshot_url=f"{url}/snapshot.jpg" if api and snapshot else None,
         heatmap_url=f"{url}/heatmap.jpg" if api and heatmap else None,
+        zones=event.zones,
     )
 
 
