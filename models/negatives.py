@@ -2,22 +2,27 @@
 
 The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
 same image, blur (`models.inpainting`). Ours add what moves: things cut out of other scenes, patches
-of other scenes and copies, all with a velocity of their own, and places where life is played
-several times too fast.
+of other scenes and copies, all with a velocity of their own, people of the very scene that glide
+where others walk, and places where life is played several times too fast.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
-_HURRIED_SHARE = 0.25
-_THING_SHARE = 0.45
+_HURRIED_SHARE = 0.2
+_THING_SHARE = 0.3
+_GLIDING_SHARE = 0.25
 _LEFT_SHARE = 0.4
 """Of the things, those that stand where they were left."""
+_GLIDING_SPEED = (2.5, 9.0)
+"""Pixels per frame that somebody of the scene glides beside what they walk."""
+_BACK_AND_FORTH = 0.08
+"""Of the picture's height: how far from the row that it was cut out of a gliding thing goes."""
 _VISIBLE = 0.04  # grey levels of [0, 1] by which a pixel must differ for anyone to see it
 
 
@@ -43,6 +48,8 @@ class Thing:
     """(T, h, w) or (T, 3, h, w) in [0, 1], smaller than the clip that it goes into."""
     alpha: Tensor
     """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
+    top: int
+    """Row of the picture in which it was cut out, of its upper edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +62,8 @@ class Material:
     """The same place as the clip, ending at the same time, played several times faster."""
     thing: Callable[[], Thing | None]
     """Cut out of another scene; None where nothing moved there."""
+    own: Callable[[], Thing | None]
+    """Cut out of the same scene at another time, as large as it is; None where nothing moved."""
 
 
 def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
@@ -75,6 +84,9 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
         if float(torch.rand((), generator=random)) < _LEFT_SHARE:
             return _overlay(clip, _frozen(thing), (0.0, 0.0), "left", random)
         return _overlay(clip, thing, _velocity(random), "thing", random)
+    draw -= _HURRIED_SHARE + _THING_SHARE
+    if 0 <= draw < _GLIDING_SHARE and (thing := material.own()) is not None:
+        return _glide(clip, thing, random)
     kind = _pick(_KINDS, random)
     source = material.foreign() if kind == "foreign" else clip
     return _paste(clip, source, kind, random)
@@ -87,6 +99,19 @@ def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
     return _seen(clip, mixed, alpha > 0.5, changed, "fast")
 
 
+def _glide(clip: Tensor, thing: Thing, random: torch.Generator) -> Planted:
+    """Somebody who looks as they do in this scene, but is too fast: on wheels, or running."""
+    low, high = _GLIDING_SPEED
+    speed = float(torch.empty(()).uniform_(low, high, generator=random))
+    if float(torch.rand((), generator=random)) < 0.5:
+        speed = -speed
+    height = clip.shape[-2]
+    reach = round(_BACK_AND_FORTH * height)
+    top = min(max(thing.top + _integer(-reach, reach, random), 0), height - thing.alpha.shape[1])
+    climb = 0.15 * speed * float(torch.empty(()).uniform_(-1, 1, generator=random))
+    return _overlay(clip, thing, (climb, speed), "glide", random, top)
+
+
 def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> Planted:
     length, (height, width) = clip.shape[0], clip.shape[-2:]
     side = float(torch.empty(()).uniform_(0.04, 0.28, generator=random)) * height
@@ -95,12 +120,16 @@ def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> 
     patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
     patch = _patch(source, kind, (patch_h, patch_w), random)
     alpha = _edge((patch_h, patch_w), random).expand(length, -1, -1)
-    return _overlay(clip, Thing(patch, alpha), _velocity(random), kind, random)
+    return _overlay(clip, Thing(patch, alpha, 0), _velocity(random), kind, random)
 
 
 def _frozen(thing: Thing) -> Thing:
     """The thing as it looks in the newest frame, in every frame."""
-    return Thing(thing.pixels[-1:].expand_as(thing.pixels), thing.alpha[-1:].expand_as(thing.alpha))
+    return replace(
+        thing,
+        pixels=thing.pixels[-1:].expand_as(thing.pixels),
+        alpha=thing.alpha[-1:].expand_as(thing.alpha),
+    )
 
 
 def _overlay(
@@ -109,6 +138,7 @@ def _overlay(
     velocity: tuple[float, float],
     kind: str,
     random: torch.Generator,
+    top: int | None = None,
 ) -> Planted:
     """Let a thing cross the clip, ending up somewhere inside it.
 
@@ -118,10 +148,12 @@ def _overlay(
         velocity: Pixels per frame down and right.
         kind: What the result is called.
         random: Where it ends up.
+        top: Row of its upper edge in the newest frame; None: any.
     """
     length, (height, width) = clip.shape[0], clip.shape[-2:]
     thing_h, thing_w = thing.alpha.shape[1:]
-    top = _integer(0, height - thing_h, random)
+    if top is None:
+        top = _integer(0, height - thing_h, random)
     left = _integer(0, width - thing_w, random)
     planted = clip.clone()
     mask = torch.zeros(height, width, dtype=torch.bool)

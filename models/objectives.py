@@ -63,9 +63,9 @@ class Episode:
 class DiscriminativeOptions:
     """Weights inside the discriminative objective."""
 
-    hard: float = 0.5
+    hard: float = 1.0
     """Of the highest normal cells."""
-    rank: float = 0.5
+    rank: float = 1.0
     """Of ranking every planted clip above every normal one."""
 
 

@@ -51,8 +51,8 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         foreign = torch.rand(5, 64, 80, generator=random) * 0.2 + 0.7
         fast = torch.rand(5, 64, 80, generator=random) * 0.2
         before = clip.clone()
-        thing = Thing(foreign[:, :20, :12], torch.ones(5, 20, 12))
-        material = Material(lambda: foreign, lambda: fast, lambda: thing)  # noqa: B023
+        thing = Thing(foreign[:, :20, :12], torch.ones(5, 20, 12), 30)
+        material = Material(lambda: foreign, lambda: fast, lambda: thing, lambda: thing)  # noqa: B023
         planted = plant(clip, material, random)
         kinds.add(planted.kind)
         assert torch.equal(clip, before)

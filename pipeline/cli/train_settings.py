@@ -23,7 +23,7 @@ class TrainSettings:
     queries: int = 4
     """Queries of each objective in an episode."""
     augment: bool = True
-    """Random zoom, crop, mirror, brightness and half speed."""
+    """Random zoom, crop, mirror, brightness, noise and half speed."""
     shrinkage: Shrinkage | None = None
     """Used in training in place of the preset's own; what is written has the preset's own."""
     init: str | None = None

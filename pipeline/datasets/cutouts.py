@@ -21,13 +21,16 @@ _AROUND = 0.6
 Mask = npt.NDArray[np.uint8]
 
 
-def cut_out(clip: Tensor, background: Tensor, random: np.random.Generator) -> Thing | None:
+def cut_out(
+    clip: Tensor, background: Tensor, random: np.random.Generator, as_it_is: bool = False
+) -> Thing | None:
     """Cut out something that moves, and bring it to a random size.
 
     Args:
         clip: (T, H, W) or (T, 3, H, W) in [0, 1].
         background: (H, W) or (3, H, W) in [0, 1].
         random: Source of every choice.
+        as_it_is: Neither another size nor other light: it goes back into its own scene.
 
     Returns:
         A thing smaller than the picture; None where nothing of a sensible size moved.
@@ -47,7 +50,7 @@ def cut_out(clip: Tensor, background: Tensor, random: np.random.Generator) -> Th
     columns = slice(max(0, left - grow_x), min(width, left + box_w + grow_x))
 
     wanted = height * float(np.exp(random.uniform(*np.log(_SIDE))))
-    zoom = wanted / float(np.sqrt(only.sum()))
+    zoom = 1.0 if as_it_is else wanted / float(np.sqrt(only.sum()))
     part_h, part_w = rows.stop - rows.start, columns.stop - columns.start
     zoom = min(zoom, 0.9 * height / part_h, 0.9 * width / part_w)
     size = (max(2, round(part_w * zoom)), max(2, round(part_h * zoom)))
@@ -62,9 +65,10 @@ def cut_out(clip: Tensor, background: Tensor, random: np.random.Generator) -> Th
     pixels = np.stack([scaled(one) for one in planes])
     pixels = pixels.reshape(*clip.shape[:-2], *pixels.shape[1:])
     alpha = np.stack([scaled(cv2.blur(mask.astype(np.float32), (3, 3))) for mask in masks])
-    gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
-    pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)
-    return Thing(torch.from_numpy(pixels), torch.from_numpy(alpha.clip(0, 1)))
+    if not as_it_is:
+        gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
+        pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)
+    return Thing(torch.from_numpy(pixels), torch.from_numpy(alpha.clip(0, 1)), rows.start)
 
 
 def _solid(mask: npt.NDArray[np.bool_]) -> Mask:

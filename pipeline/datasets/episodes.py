@@ -21,6 +21,7 @@ from pipeline.datasets.scenes import SceneClip
 _FAST = 3
 """How many times too fast hurried places are played."""
 _HURRIED_THINGS = 0.3
+_MOST_NOISE = 0.02
 _TRIES = 12
 _BACKGROUND_FRAMES = 40
 
@@ -33,7 +34,7 @@ class EpisodeOptions:
     stride: int = 8
     """Pixels a cell of the target is wide."""
     crop_hw: tuple[int, int] = (192, 256)
-    shots: tuple[int, ...] = (3, 5, 7)
+    shots: tuple[int, ...] = (4, 6, 8)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
     """Queries with a planted anomaly each; 0 where no objective asks for them."""
@@ -42,10 +43,10 @@ class EpisodeOptions:
     gap: int = 20
     """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
     of a query shall not stand in the support already."""
-    scale: tuple[float, float] = (0.55, 1.4)
+    scale: tuple[float, float] = (0.5, 1.4)
     """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
     augment: bool = True
-    """Random zoom, crop, mirror, brightness and half speed; else the whole picture as it is."""
+    """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class _View:
     """Size that the part is scaled to."""
     mirrored: bool
     gain: float
+    noise: float
+    """Standard deviation of the sensor's noise that is added, of a pixel range of 1."""
     step: int
     """Frames of the loaded clip from one frame of a training clip to the next."""
 
@@ -130,15 +133,15 @@ class EpisodeSampler:
         queries, targets = [], []
         for _ in range(options.queries):
             _, planted = self._query(name, view, moments)
-            queries.append(planted.clip)
+            queries.append(self._noisy(planted.clip, view))
             targets.append(_cells(planted, options.stride))
         normal, corrupted = [], []
         for _ in range(options.patched):
-            clip = self._plain(self._moment(clips, view, moments), view)
+            clip = self._noisy(self._plain(self._moment(clips, view, moments), view), view)
             patches = draw_patches(view.out_hw, self._torch_random)
             normal.append(clip)
             corrupted.append(corrupt(clip, patches, self._torch_random))
-        support = [self._plain(moment, view) for moment in moments]
+        support = [self._noisy(self._plain(moment, view), view) for moment in moments]
         return Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
 
     def state(self) -> dict[str, Any]:
@@ -241,13 +244,14 @@ class EpisodeSampler:
             foreign=lambda: self._foreign(scene, view.out_hw),
             fast=lambda: self._played(moment, view, _FAST),
             thing=lambda: self._thing(scene, view),
+            own=lambda: self._own_thing(scene, view),
         )
         return clip, plant(clip, material, self._torch_random)
 
     def _view(self, size_hw: tuple[int, int]) -> _View:
         height, width = size_hw
         if not self._options.augment:
-            return _View(0, 0, height, width, self._options.crop_hw, False, 1.0, 1)
+            return _View(0, 0, height, width, self._options.crop_hw, False, 1.0, 0.0, 1)
         random = self._random
         stride = self._options.stride
         zoom = float(np.exp(random.uniform(*np.log(self._options.scale))))
@@ -261,6 +265,7 @@ class EpisodeSampler:
             out_hw=(_whole(crop_h * zoom, stride), _whole(crop_w * zoom, stride)),
             mirrored=bool(random.random() < 0.5),
             gain=float(random.uniform(0.75, 1.25)),
+            noise=max(0.0, float(random.uniform(-_MOST_NOISE, _MOST_NOISE))),
             step=2 if random.random() < 0.25 else 1,
         )
 
@@ -297,6 +302,13 @@ class EpisodeSampler:
         ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
         return self._look(moment.clip.frames[np.maximum(moment.newest - ages, 0)], view)
 
+    def _noisy(self, clip: Tensor, view: _View) -> Tensor:
+        """The clip as a worse sensor gives it: every pixel of every frame off by its own error."""
+        if view.noise == 0:
+            return clip
+        noise = torch.randn(clip.shape, generator=self._torch_random)
+        return (clip + view.noise * noise).clamp(0, 1)
+
     def _elsewhere(self, scene: str) -> list[SceneClip]:
         """Clips of another scene."""
         return self._scenes[str(self._random.choice([n for n in self._scenes if n != scene]))]
@@ -316,6 +328,12 @@ class EpisodeSampler:
         speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
         background = self._look(self._background(moment.clip)[None], own)[0]
         return cut_out(self._played(moment, own, speed), background, self._random)
+
+    def _own_thing(self, scene: str, view: _View) -> Thing | None:
+        """Something that moves in the part of the scene that is looked at, at another time."""
+        moment = self._moment(self._scenes[scene], view)
+        background = self._look(self._background(moment.clip)[None], view)[0]
+        return cut_out(self._plain(moment, view), background, self._random, as_it_is=True)
 
     def _background(self, clip: SceneClip) -> npt.NDArray[np.uint8]:
         """What the scene looks like without what moves: the median over time, kept."""
