@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from makers import write_video
 from rich.console import Console
 from typer.testing import CliRunner
@@ -51,6 +52,7 @@ def test_episodes_hold_only_what_is_asked_for() -> None:
         (["--contrastive-weight", "0.5"], "only for --objective both"),
         (["--objective", "both", "--contrastive-weight", "0"], "want more than 0, got 0"),
         (["--learning-rate", "-1"], "--learning-rate: want more than 0, got -1"),
+        (["--blend", "0.5"], "want --init to blend with, got --blend 0.5 alone"),
         (["--device", "tpu"], "want auto, cpu, cuda or cuda:N, got 'tpu'"),
     ],
 )
@@ -68,13 +70,13 @@ def test_unknown_choices_are_wrong_usage(tmp_path: Path, option: str) -> None:
     assert result.exit_code == 2
 
 
-def make_scene_folders(folder: Path) -> Path:
+def make_scene_folders(folder: Path, frames: int = 20) -> Path:
     for number in range(2):
         place = folder / f"scene{number}"
         place.mkdir(parents=True)
         ground = np.random.default_rng(number).integers(40, 200, (48, 64, 3), dtype=np.uint8)
-        pictures = [np.roll(ground, shift, axis=1) for shift in range(20)]
-        write_video(place / "01.mp4", frames_per_second=5, pictures=pictures)
+        pictures = [np.roll(ground, shift, axis=1) for shift in range(frames)]
+        write_video(place / "01.mp4", frames_per_second=frames // 4, pictures=pictures)
     return folder
 
 
@@ -109,3 +111,19 @@ def test_the_paper_preset_is_trained_and_written(tmp_path: Path) -> None:
         (row,) = csv.DictReader(log)
     assert float(row["energy_positive"]) > 0
     assert list((tmp_path / "sheets").iterdir()) == []
+
+
+def test_what_is_written_may_be_a_blend_with_the_weights_to_begin_with(tmp_path: Path) -> None:
+    folder = make_scene_folders(tmp_path / "scenes", frames=40)
+    weights = {}
+    for blend in (0.0, 0.5, 1.0):
+        out = tmp_path / f"blend{blend:g}"
+        options = training_options("discriminative", None, 1e-2, 1, 1, False, 0)
+        settings = TrainSettings(queries=1, init="vedette", blend=blend, device="cpu")
+        run_train(folder, out, options, [], False, Console(quiet=True), settings)
+        weights[blend] = load_checkpoint(out, resolve_device("cpu"))[0].backbone.state_dict()
+    shipped = load_checkpoint("vedette", resolve_device("cpu"))[0].backbone.state_dict()
+    for name, value in shipped.items():
+        assert torch.equal(weights[0.0][name], value)
+        assert not torch.equal(weights[1.0][name], value)
+        torch.testing.assert_close(weights[0.5][name], (value + weights[1.0][name]) / 2)

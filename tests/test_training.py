@@ -46,7 +46,7 @@ def make_trainer(iterations: int) -> Trainer:
 def test_planted_anomalies_are_where_the_masks_say() -> None:
     random = torch.Generator().manual_seed(0)
     kinds = set()
-    for _ in range(60):
+    for _ in range(100):
         clip = torch.rand(5, 64, 80, generator=random) * 0.2
         foreign = torch.rand(5, 64, 80, generator=random) * 0.2 + 0.7
         fast = torch.rand(5, 64, 80, generator=random) * 0.2
@@ -62,7 +62,25 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         changed = (planted.clip != clip).any(0)
         assert not (changed & ~planted.touched).any() or planted.kind == "fast"
         assert (planted.touched | ~planted.mask).all()
-    assert kinds == {"fast", "foreign", "copy", "constant", "noise", "blur", "thing", "left"}
+    patches = {"foreign", "copy", "constant", "noise", "blur"}
+    assert kinds == {"fast", "thing", "left", "glide", *patches}
+
+
+def test_somebody_of_the_scene_glides_near_the_row_they_were_cut_out_of() -> None:
+    random = torch.Generator().manual_seed(1)
+    clip = torch.full((5, 100, 200), 0.2)
+    thing = Thing(torch.full((5, 20, 12), 0.9), torch.ones(5, 20, 12), 40)
+    material = Material(lambda: clip, lambda: clip, lambda: None, lambda: thing)
+    gliding = [one for _ in range(80) if (one := plant(clip, material, random)).kind == "glide"]
+    assert gliding
+    for planted in gliding:
+        rows = planted.mask.any(1).nonzero().flatten()
+        assert 32 <= rows.min() <= 48
+        newest, before = ((planted.clip[frame] > 0.5).nonzero() for frame in (-1, -2))
+        if len(newest) == len(before):  # wholly in the picture in both frames
+            step = (newest - before).float().mean(0)
+            assert 2 <= abs(step[1]) <= 9
+            assert abs(step[0]) <= 2
 
 
 def test_the_same_seed_draws_the_same_episodes() -> None:

@@ -210,6 +210,10 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Weights to begin with, shipped name or path.")
     ] = None,
+    blend: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of what was learned; the rest stays --init."),
+    ] = 1.0,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
     hold_out: Annotated[
@@ -233,6 +237,7 @@ def train(
         augment=preset == "vedette" if augment is None else augment,
         shrinkage=training_shrinkage(preset, objective),
         init=init,
+        blend=blend,
         device=device,
         images=images,
         images_every=images_every,

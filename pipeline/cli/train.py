@@ -69,8 +69,9 @@ def run_train(
     config = settings.config
     trained = replace(config, shrinkage=settings.shrinkage or config.shrinkage)
     model = _model(trained)
-    if settings.init is not None:
-        model.load_state_dict(_initial(settings.init, config))
+    initial = None if settings.init is None else _initial(settings.init, config)
+    if initial is not None:
+        model.load_state_dict(initial)
     trainer = Trainer(model.to(device), options)
     state_path = out.parent / (out.name + ".train.pt")
     resumed: dict[str, Any] = {}
@@ -103,6 +104,8 @@ def run_train(
     _train(trainer, sampler, viewer, out, state_path, console)
     model = _model(config).eval()
     model.load_state_dict(trainer.averaged)
+    if initial is not None:
+        _blend(model, initial, settings.blend)
     console.print("measuring the typical energies of normal life …")
     mean, spread = measure_priors(model, training)
     model.prior_mean.copy_(mean)
@@ -112,6 +115,7 @@ def run_train(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "training": asdict(options),
         "init": settings.init and Path(settings.init).name,
+        "blend": settings.blend,
         "queries": settings.queries,
         "augmented": settings.augment,
         "shrinkage": trained.shrinkage,
@@ -131,6 +135,13 @@ def _initial(weights: str, config: SceneModelConfig) -> dict[str, torch.Tensor]:
             f"--init: want weights of preset {config.preset}, got {model.config.preset}"
         )
     return dict(model.state_dict())
+
+
+@torch.no_grad()
+def _blend(model: SceneModel, initial: dict[str, torch.Tensor], share: float) -> None:
+    """Keep a share of the model's weights, and take the rest from the initial ones."""
+    for name, value in model.state_dict().items():
+        value.lerp_(initial[name].to(value.device), 1.0 - share)
 
 
 def _model(config: SceneModelConfig) -> SceneModel:

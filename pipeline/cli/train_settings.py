@@ -28,11 +28,26 @@ class TrainSettings:
     """Used in training in place of the preset's own; what is written has the preset's own."""
     init: str | None = None
     """Weights to begin with, shipped name or path; None: random ones."""
+    blend: float = 1.0
+    """Share of the learned weights in what is written, 0 … 1; the rest is of those to begin with.
+    A run that goes on from weights forgets some of what they knew; the mean of both often knows
+    more than either (Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022)."""
     device: str = "auto"
     images: Path | None = None
     """Folder for sheets of Langevin samples; None: none are drawn."""
     images_every: int = 100
     """Iterations from one sheet to the next."""
+
+    def __post_init__(self) -> None:
+        """Refuse a blend with nothing.
+
+        Raises:
+            ValueError: says what is wanted.
+        """
+        if self.blend != 1 and self.init is None:
+            raise ValueError(
+                f"--blend: want --init to blend with, got --blend {self.blend:g} alone"
+            )
 
     @property
     def config(self) -> SceneModelConfig:
