@@ -63,9 +63,9 @@ class Episode:
 class DiscriminativeOptions:
     """Weights inside the discriminative objective."""
 
-    hard: float = 1.0
+    hard: float = 0.5
     """Of the highest normal cells."""
-    rank: float = 1.0
+    rank: float = 0.5
     """Of ranking every planted clip above every normal one."""
 
 

@@ -34,7 +34,7 @@ class EpisodeOptions:
     stride: int = 8
     """Pixels a cell of the target is wide."""
     crop_hw: tuple[int, int] = (192, 256)
-    shots: tuple[int, ...] = (4, 6, 8)
+    shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
     """Queries with a planted anomaly each; 0 where no objective asks for them."""
@@ -43,7 +43,7 @@ class EpisodeOptions:
     gap: int = 20
     """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
     of a query shall not stand in the support already."""
-    scale: tuple[float, float] = (0.5, 1.4)
+    scale: tuple[float, float] = (0.55, 1.4)
     """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
