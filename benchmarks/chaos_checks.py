@@ -230,7 +230,9 @@ def back_at(
     return None if waited else last
 
 
-def growth_per_hour(readings: Iterable[Reading], warm_up_seconds: float) -> float | None:
+def growth_per_hour(
+    readings: Iterable[Reading], warm_up_seconds: float, least_seconds: float = 0.0
+) -> float | None:
     """Bytes of resident memory by which a worker grows in an hour; None: too little was seen.
 
     Its lives are fitted together, each with a level of its own.
@@ -238,6 +240,8 @@ def growth_per_hour(readings: Iterable[Reading], warm_up_seconds: float) -> floa
     Args:
         readings: Of one worker.
         warm_up_seconds: Beginning of each life that does not count.
+        least_seconds: Lives that were seen for less than that afterwards do not count: one
+            adaptation in a short life is no growth.
     """
     lives: dict[int, list[Reading]] = defaultdict(list)
     for reading in readings:
@@ -246,7 +250,7 @@ def growth_per_hour(readings: Iterable[Reading], warm_up_seconds: float) -> floa
     for life in lives.values():
         born = min(one.seconds for one in life)
         grown = [one for one in life if one.seconds - born >= warm_up_seconds]
-        if len(grown) < 3:
+        if len(grown) < 3 or grown[-1].seconds - grown[0].seconds < least_seconds:
             continue
         middle = sum(one.seconds for one in grown) / len(grown)
         above += sum((one.seconds - middle) * one.resident_bytes for one in grown)

@@ -32,6 +32,8 @@ from pipeline.alerts.events import Event
 from pipeline.alerts.score_log import ScoreRecord
 
 WARM_SECONDS = 90.0
+JUDGED_SECONDS = 240.0
+"""Of a life after that, at least, for its growth to count."""
 """Of each process; what it holds in memory at most is then there."""
 _AFTERMATH_SECONDS = 5.0
 
@@ -165,7 +167,9 @@ class Findings:
             },
             "workers": {
                 name: {
-                    "growth_bytes_per_hour": growth_per_hour(readings, WARM_SECONDS),
+                    "growth_bytes_per_hour": growth_per_hour(
+                        readings, WARM_SECONDS, JUDGED_SECONDS
+                    ),
                     "descriptors_gained": descriptors_gained(readings, WARM_SECONDS),
                     "largest_bytes": max(one.resident_bytes for one in readings),
                 }

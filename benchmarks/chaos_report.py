@@ -12,6 +12,7 @@ from chaos_checks import (
     unexpected_restarts,
 )
 from chaos_findings import (
+    JUDGED_SECONDS,
     WARM_SECONDS,
     Findings,
     Recovery,
@@ -115,7 +116,10 @@ def judged(findings: Findings) -> list[Promise]:
 def resources(findings: Findings) -> list[Promise]:
     """Promises about memory and descriptors."""
     workers = by_worker(findings.readings)
-    growths = {name: growth_per_hour(readings, WARM_SECONDS) for name, readings in workers.items()}
+    growths = {
+        name: growth_per_hour(readings, WARM_SECONDS, JUDGED_SECONDS)
+        for name, readings in workers.items()
+    }
     known = {name: growth for name, growth in growths.items() if growth is not None}
     gained = {
         name: descriptors_gained(readings, WARM_SECONDS) for name, readings in workers.items()
@@ -197,7 +201,7 @@ def workers_table(findings: Findings) -> Table:
     """One row a worker: the first reading of its first life, and the last of its last."""
     rows = []
     for name, readings in by_worker(findings.readings).items():
-        growth = growth_per_hour(readings, WARM_SECONDS)
+        growth = growth_per_hour(readings, WARM_SECONDS, JUDGED_SECONDS)
         warm = next((one for one in readings if one.seconds >= WARM_SECONDS), readings[0])
         last = readings[-1]
         rows.append(

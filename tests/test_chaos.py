@@ -160,6 +160,7 @@ def test_growth_is_fitted_over_all_lives() -> None:
     two = [*readings(1, 0, 50_000_000, 100.0), *readings(2, 300, 90_000_000, 100.0)]
     assert growth_per_hour(two, 60) == pytest.approx(360_000, rel=1e-3)
     assert growth_per_hour(readings(1, 0, 1000, 1.0)[:5], 60) is None
+    assert growth_per_hour(two, 60, least_seconds=10_000) is None
     assert descriptors_gained(two, 60) == 1
     assert descriptors_gained(two, 190) == 0
 
