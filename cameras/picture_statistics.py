@@ -29,6 +29,8 @@ _VISIBLE_RATIO = 0.03
 _ALIKE = 0.6
 """Correlation from which two blocks show the same. Street scenes moved sideways by a fifth keep at
 most a quarter of their blocks, with half of the picture hidden four tenths are left."""
+_OUT_OF_FOCUS_CELLS = 1.5
+"""Spread of a blur of some 6 pixels in 320, in cells of the map of edges."""
 _LEAST_BLOCKS = 12
 """With fewer blocks that are known by their edges, what moves would count more than what stays."""
 _STRONG_QUANTILE = 0.98
@@ -102,6 +104,15 @@ def likeness(edges: Floats, other: Floats) -> Likeness:
         seen=float(visible.sum() / max(1, textured.sum())),
         known=bool(textured.sum() >= _LEAST_BLOCKS),
     )
+
+
+def out_of_focus(edges: Floats) -> Floats:
+    """About where the edges of a view are when it is out of focus.
+
+    Args:
+        edges: As `PictureStatistics.edges`; may be a mean of several.
+    """
+    return np.asarray(cv2.GaussianBlur(edges, (0, 0), _OUT_OF_FOCUS_CELLS), np.float32)
 
 
 def median_step(values: Floats, others: Floats) -> float:

@@ -130,6 +130,17 @@ def test_another_view_settles_and_a_wandering_one_does_not(
     assert not any(view.settled for view in turning)
 
 
+def test_a_softer_view_is_another_one_all_the_same(camera: Camera) -> None:
+    other = SyntheticStreet(5, (320, 480), frames_per_second=1).render(0).pixels
+    known = camera.watch.known
+    assert known is not None
+    softer = measure(blurred(other))
+    assert softer.sharpness < 0.4 * known.sharpness, "by its sharpness it might be out of focus"
+    views = camera.look(25, lambda _: blurred(other))
+    assert {view.fault for view in views[20:]} == {"moved"}
+    assert views[-1].settled, "so that it can be adapted to"
+
+
 def test_covers_never_settle(camera: Camera) -> None:
     assert not any(view.settled for view in camera.look(40, black))
 
