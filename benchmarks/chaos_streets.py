@@ -3,13 +3,12 @@
 import math
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Self
 
-import av
 import cv2
+from recordings import write_video
 
 from cameras.frame_directory import read_image
 from cameras.pacing import Pacer
@@ -36,16 +35,7 @@ def draw_street(folder: Path, seed: int) -> None:
 
 def write_film(path: Path, pictures: Path) -> None:
     """Encode the pictures of `draw_street`, H.264."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        stream.height, stream.width = SIZE_HW
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = Fraction(1, FRAMES_PER_SECOND)
-        for number, picture in enumerate(sorted(pictures.iterdir())):
-            frame = av.VideoFrame.from_ndarray(read_picture(picture), format="rgb24")
-            frame.pts = number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    write_video(path, map(read_picture, sorted(pictures.iterdir())), FRAMES_PER_SECOND)
 
 
 def read_picture(path: Path) -> Pixels:
