@@ -28,17 +28,25 @@ _PATIENCE_SECONDS = 20.0
 class Service:
     """The service, with a thread beside it that reads its score logs and watches its workers."""
 
-    def __init__(self, config_path: Path, data_folder: Path, scratch: Path) -> None:
+    def __init__(
+        self,
+        config_path: Path,
+        data_folder: Path,
+        scratch: Path,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
         """Plan a run.
 
         Args:
             config_path: With ports for metrics and API.
             data_folder: As the configuration says.
             scratch: Becomes the service's folder for temporary files.
+            look_seconds: Time between two looks at the score logs.
         """
         self._config_path = config_path
         self._data_folder = data_folder
         self._scratch = scratch
+        self._look_seconds = look_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._over = threading.Event()
         self._stopping = False
@@ -121,7 +129,7 @@ class Service:
 
     def _watch(self) -> None:
         measure_at = 0.0
-        while not self._over.wait(_LOOK_SECONDS):
+        while not self._over.wait(self._look_seconds):
             self._read_scores()
             if time.monotonic() >= measure_at and not self._stopping:
                 self._measure()
