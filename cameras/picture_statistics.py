@@ -20,7 +20,8 @@ _CELLS = 10
 _HALF_HW = (120, 160)
 EDGES_HW = (BLOCKS_HW[0] * _CELLS, BLOCKS_HW[1] * _CELLS)
 """Cells of the map of edges."""
-_AREAS_HW = (12, 16)
+AREAS_HW = (12, 16)
+"""Areas of the maps of luma and chroma."""
 _TEXTURED = 0.5
 """Least standard deviation of the edges in a block that is known by them, in grey levels."""
 _VISIBLE = 0.2
@@ -77,8 +78,8 @@ def measure(pixels: Pixels) -> PictureStatistics:
     strength = _edge_strength(grey)
     strong = float(np.quantile(strength, _STRONG_QUANTILE))
     return PictureStatistics(
-        luma=_shrunk(grey, _AREAS_HW),
-        chroma=_shrunk(np.abs(small - grey[..., None]).mean(-1), _AREAS_HW),
+        luma=_shrunk(grey, AREAS_HW),
+        chroma=_shrunk(np.abs(small - grey[..., None]).mean(-1), AREAS_HW),
         contrast=contrast,
         sharpness=strong / max(contrast, 1.0),
         edges=_shrunk(_edge_strength(_softened(grey)), EDGES_HW),

@@ -21,13 +21,15 @@ from cameras.picture_statistics import (
     out_of_focus,
 )
 
-Fault = Literal["moved", "covered", "defocused"]
-"""The view is another one; nothing is to be seen; all is there, but not sharp."""
+Fault = Literal["moved", "covered", "defocused", "light"]
+"""The view is another one; nothing is to be seen; all is there, but not sharp; all is there, but in
+a light that the scene does not fit (which light.py finds out)."""
 
 REASONS: dict[Fault, str] = {
     "moved": "the view has changed",
     "covered": "nothing is to be seen: covered, or dark at once",
     "defocused": "out of focus",
+    "light": "the light is another one",
 }
 
 _FOLLOW_SECONDS = 300.0
@@ -83,6 +85,8 @@ class View:
     """May be learnt from: the known view in steady light, neither blank nor frozen."""
     settled: bool = False
     """The view is another one, and has been the same long enough to adapt to it."""
+    relit: bool = False
+    """The light is another one, and has been for so long that an answer is due."""
 
 
 STEADY = View()

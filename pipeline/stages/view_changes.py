@@ -86,7 +86,8 @@ class ViewChanges:
             LOG.info("camera %s: the known view is back", camera)
             return
         LOG.warning("camera %s: the scene is stale, %s", camera, REASONS[fault])
-        self._metrics.view_changes.labels(camera, fault).inc()
+        if fault != "light":
+            self._metrics.view_changes.labels(camera, fault).inc()
 
     def _keep(self, camera: str, lane: Lane) -> None:
         known = None if lane.watch is None else lane.watch.known
