@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from makers import small_scorer
 from stage_parts import (
     CollectingSink,
@@ -18,10 +20,12 @@ from stage_parts import (
     worker_context,
 )
 
+from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from pipeline.stages.light import Light, is_other
 from pipeline.stages.orders import Orders
-from pipeline.stages.scene_history import KEPT_SCENES, NoSceneError
+from pipeline.stages.scene_history import KEPT_SCENES, NoSceneError, superfluous
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import KnownView
 from pipeline.transport.messages import Request
@@ -30,6 +34,13 @@ from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
 VIEW = KnownView(np.ones((60, 80), np.float32), 1.0)
+
+
+def light(luma: float) -> Light:
+    return Light(np.full(AREAS_HW, luma, np.float32), np.zeros(AREAS_HW, np.float32))
+
+
+DAY, LAMP, NIGHT = light(120), light(60), light(20)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +125,70 @@ def test_the_oldest_go(tmp_path: Path, scorer: SceneScorer) -> None:
     store.history.restore("yard", oldest)
     assert [one.id for one in store.history.scenes("yard") if one.current] == [oldest]
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_of_each_light_one_scene_goes_last() -> None:
+    earlier = [("d6", DAY), ("d5", DAY), ("d4", None), ("l", LAMP), ("d3", DAY), ("n", NIGHT)]
+    assert superfluous(earlier, conditions=4, kept=5) == ["d3"]
+    assert superfluous(earlier, conditions=4, kept=3) == ["d5", "d4", "d3"]
+    assert superfluous(earlier, conditions=2, kept=3) == ["d4", "d3", "n"], "one other light"
+    assert superfluous(earlier, conditions=1, kept=5) == ["n"], "the last used stay"
+    assert superfluous(earlier[:5], conditions=4, kept=5) == []
+    assert superfluous([], conditions=4, kept=5) == []
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 255)), max_size=12),
+    st.integers(1, 6),
+    st.integers(1, 5),
+)
+def test_another_light_is_never_forgotten_for_more_of_the_same(
+    lumas: list[float | None], conditions: int, kept: int
+) -> None:
+    lights = [None if luma is None else light(luma) for luma in lumas]
+    earlier = [(str(number), one) for number, one in enumerate(lights)]
+    gone = superfluous(earlier, conditions, kept)
+    assert len(gone) == max(0, len(earlier) - kept)
+    assert "0" not in gone, "what was used last"
+    if kept > 1 and conditions > 1 and lights and (first := lights[0]) is not None:
+        other = [name for name, one in earlier if one is not None and is_other(one, first)]
+        assert not other or set(other) - set(gone), "of another light one stays, if there was one"
+
+
+def test_a_night_outlives_any_number_of_days(tmp_path: Path, scorer: SceneScorer) -> None:
+    store = SceneStore(tmp_path, scorer)
+    keep(store, scorer, 1, tmp_path)
+    store.save_light("yard", NIGHT)
+    for number in range(2, 2 * KEPT_SCENES):
+        keep(store, scorer, number, tmp_path)
+        store.save_light("yard", DAY)
+    scenes = store.history.scenes("yard")
+    assert len(scenes) == KEPT_SCENES + 1
+    assert scenes[-1].id == "1000"
+    assert scenes[-1].light == {"luma": 20.0, "chroma": 0.0}
+    assert scenes[0].light == {"luma": 120.0, "chroma": 0.0}
+    store.history.restore("yard", "1000")
+    assert store.load_light("yard") is not None
+    store.history.know("yard", 1)
+    store.history.restore("yard", scenes[0].id)
+    for number in range(20, 20 + KEPT_SCENES):
+        keep(store, scorer, number, tmp_path)
+    assert "1000" not in [one.id for one in store.history.scenes("yard")], "if none is wanted"
+
+
+def test_a_new_scene_takes_no_old_light(tmp_path: Path, scorer: SceneScorer) -> None:
+    store = SceneStore(tmp_path, scorer)
+    keep(store, scorer, 1, tmp_path)
+    store.save_light("yard", DAY)
+    keep(store, scorer, 2, tmp_path)
+    assert store.load_light("yard") is None
+    first = store.history.scenes("yard")[-1]
+    found = store.history.light("yard", first)
+    assert found is not None
+    assert np.array_equal(found.luma, DAY.luma)
+    assert first.used_at > first.adapted_at
+    (tmp_path / "yard" / "history" / "1000" / "light.json").write_text("{}")
+    assert store.history.light("yard", first) is None, "damaged is as good as not known"
 
 
 def test_a_scene_that_is_not_there(tmp_path: Path, scorer: SceneScorer) -> None:

@@ -1,20 +1,30 @@
-"""Earlier scenes of a camera on disk, so that an adaptation can be taken back."""
+"""Earlier scenes of a camera on disk, to take back an adaptation, and for a light that returns.
+
+One store serves both. What goes when there are too many is what was not in use for longest, but of
+scenes in the same light before the last one of another light.
+"""
 
 import json
 import logging
 import os
 import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.stages.light import Light, is_other, light_from_json
 
 LOG = logging.getLogger(__name__)
 
 KEPT_SCENES = 5
 """Earlier scenes of a camera that are kept; each takes some eight megabytes."""
+CONDITIONS = 4
+"""Scenes in different lights, that in use included, that are kept before others."""
 _HEAD = "scene.json"
 _ABOUT = "about.json"
 # In the order in which they are put in place: the head last, for it makes the others a scene.
-_FILES = ("scene.safetensors", "calibration.json", "view.json", _ABOUT, _HEAD)
+_FILES = ("scene.safetensors", "calibration.json", "view.json", "light.json", _ABOUT, _HEAD)
 
 
 class NoSceneError(ValueError):
@@ -33,6 +43,47 @@ class SceneRecord:
     """Why it was made, for people."""
     current: bool
     """Whether it is the one in use."""
+    used_at: float
+    """When it was last in use, Unix seconds; of the one in use, when it was made."""
+    light: dict[str, float] | None
+    """Typical luma and chroma of the light that it was made in, 0..255; None: it is not known."""
+
+
+def superfluous(
+    earlier: Sequence[tuple[str, Light | None]], conditions: int, kept: int
+) -> list[str]:
+    """Which earlier scenes are to go.
+
+    Args:
+        earlier: Name and light of each, the last used first.
+        conditions: How many lights are to be known, with that of the scene in use.
+        kept: How many earlier scenes may stay.
+    """
+    lights = [light for _, light in earlier]
+    first = list(range(len(earlier)))[:1]
+    others = of_other_lights(lights, conditions - 1, known=first)
+    ranked = [*first, *others]
+    ranked += [place for place in range(len(earlier)) if place not in ranked]
+    return [earlier[place][0] for place in ranked[kept:]]
+
+
+def of_other_lights(
+    lights: Sequence[Light | None], count: int, known: Sequence[int] = ()
+) -> list[int]:
+    """Places of the first scene in each light, `count` at most.
+
+    Args:
+        lights: Of some scenes, the most wanted first; None: not known, and passed over.
+        count: How many.
+        known: Places of scenes whose lights are not wanted again.
+    """
+    seen = [light for light in (lights[place] for place in known) if light is not None]
+    found: list[int] = []
+    for place, light in enumerate(lights):
+        if len(found) < count and light is not None and all(is_other(light, one) for one in seen):
+            found.append(place)
+            seen.append(light)
+    return found
 
 
 class SceneHistory:
@@ -41,9 +92,14 @@ class SceneHistory:
     def __init__(self, folder: Path, kept: int = KEPT_SCENES) -> None:
         self._folder = folder
         self._kept = kept
+        self._conditions: dict[str, int] = {}
+
+    def know(self, camera: str, conditions: int) -> None:
+        """Say how many lights of a camera are to be known, with that of the scene in use."""
+        self._conditions[camera] = conditions
 
     def put_aside(self, camera: str) -> None:
-        """Keep the scene in use as an earlier one, if there is one; the oldest ones go.
+        """Keep the scene in use as an earlier one, if there is one; too many are not kept.
 
         Raises:
             OSError: it cannot be written.
@@ -57,10 +113,23 @@ class SceneHistory:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _copy(folder, partial)
+        _write_about(partial, {"reason": now.reason, "used_at": time.time()})
         shutil.rmtree(place, ignore_errors=True)
         os.replace(partial, place)
-        for old in self._earlier(camera)[self._kept :]:
-            shutil.rmtree(folder / "history" / old.id, ignore_errors=True)
+        earlier = sorted(self._earlier(camera), key=lambda one: one.used_at, reverse=True)
+        lights = [(one.id, self.light(camera, one)) for one in earlier]
+        conditions = self._conditions.get(camera, CONDITIONS)
+        for old in superfluous(lights, conditions, self._kept):
+            shutil.rmtree(folder / "history" / old, ignore_errors=True)
+
+    def place(self, camera: str, scene: SceneRecord) -> Path:
+        """Folder of a scene."""
+        folder = self._folder / camera
+        return folder if scene.current else folder / "history" / scene.id
+
+    def light(self, camera: str, scene: SceneRecord) -> Light | None:
+        """The light that a scene was made in; None: it is not known, or damaged."""
+        return read_light(self.place(camera, scene))
 
     def made(self, camera: str, reason: str) -> None:
         """Say why the scene in use was made.
@@ -68,9 +137,7 @@ class SceneHistory:
         Raises:
             OSError: it cannot be written.
         """
-        partial = self._folder / camera / (_ABOUT + ".tmp")
-        partial.write_text(json.dumps({"reason": reason}))
-        os.replace(partial, self._folder / camera / _ABOUT)
+        _write_about(self._folder / camera, {"reason": reason})
 
     def scenes(self, camera: str) -> list[SceneRecord]:
         """All scenes of a camera that are kept, the newest first."""
@@ -123,12 +190,39 @@ def _record(folder: Path, current: bool) -> SceneRecord | None:
         adapted_at = (folder / _HEAD).stat().st_mtime
     except OSError:
         return None
-    reason = ""
+    about: dict[str, object] = {}
     try:
-        reason = str(json.loads((folder / _ABOUT).read_text())["reason"])
-    except (OSError, KeyError, TypeError, ValueError):
+        about = dict(json.loads((folder / _ABOUT).read_text()))
+    except (OSError, TypeError, ValueError):
         LOG.debug("%s: does not say why it was made", folder)
-    return SceneRecord(str(round(adapted_at * 1000)), adapted_at, reason, current)
+    used_at = about.get("used_at")
+    light = read_light(folder)
+    return SceneRecord(
+        id=str(round(adapted_at * 1000)),
+        adapted_at=adapted_at,
+        reason=str(about.get("reason", "")),
+        current=current,
+        used_at=used_at if isinstance(used_at, float) and not current else adapted_at,
+        light=None if light is None else dict(zip(("luma", "chroma"), light.levels, strict=True)),
+    )
+
+
+def read_light(folder: Path) -> Light | None:
+    """The light of the scene in a folder; None: it is not known, or damaged."""
+    path = folder / "light.json"
+    if not path.is_file():
+        return None
+    try:
+        return light_from_json(json.loads(path.read_text()))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        LOG.warning("%s: unusable, the light of the scene is not known: %s", path, error)
+        return None
+
+
+def _write_about(folder: Path, about: dict[str, object]) -> None:
+    partial = folder / (_ABOUT + ".tmp")
+    partial.write_text(json.dumps(about))
+    os.replace(partial, folder / _ABOUT)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.scene_history import SceneHistory
-from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.scene_store import KeptScene, SceneStore
 from pipeline.stages.support import make_scene
 from pipeline.telemetry.metrics import Metrics
 
@@ -58,10 +58,23 @@ class SceneKeeper:
         kept = self._store.load(camera, size_hw)
         if kept is None:
             return Adaptation(settings)
+        LOG.info("camera %s: goes on with its kept scene", camera)
+        return self.resume(camera, settings, kept)
+
+    def resume(self, camera: str, settings: AdaptationSettings, kept: KeptScene) -> Adaptation:
+        """An adaptation with a scene that was kept, and is that in use now."""
         self._metrics.adaptations.labels(camera, "resumed").inc()
         self._adapted_at[camera] = kept.adapted_at
-        LOG.info("camera %s: goes on with its kept scene", camera)
+        self._calibration_kept_at.pop(camera, None)
+        if kept.calibration is not None:
+            self._calibration_kept_at[camera] = time.monotonic()
         return Adaptation(settings, kept.scene, kept.calibration)
+
+    def leave(self, camera: str, adaptation: Adaptation) -> None:
+        """Keep what the scene in use has learnt, before another one takes its place."""
+        calibration = adaptation.calibration
+        if calibration is not None and calibration.final:
+            self._save_calibration(camera, calibration)
 
     @property
     def history(self) -> SceneHistory:
@@ -141,6 +154,9 @@ class SceneKeeper:
                 calibration.samples,
             )
         self._calibration_kept_at[camera] = now
+        self._save_calibration(camera, calibration)
+
+    def _save_calibration(self, camera: str, calibration: Calibration) -> None:
         try:
             self._store.save_calibration(camera, calibration)
         except OSError as error:

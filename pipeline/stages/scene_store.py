@@ -11,7 +11,8 @@ import numpy as np
 from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
-from pipeline.stages.scene_history import SceneHistory
+from pipeline.stages.light import Light, light_to_json
+from pipeline.stages.scene_history import SceneHistory, SceneRecord, read_light
 from pipeline.stages.scene_watch import REASONS, KnownView
 
 LOG = logging.getLogger(__name__)
@@ -43,24 +44,32 @@ class SceneStore:
             camera: Name of the camera.
             size_hw: Size in pixels of its frames now.
         """
-        folder = self._folder / camera
+        return self._load(camera, self._folder / camera, size_hw, "adapting anew, its kept scene")
+
+    def load_other(
+        self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
+    ) -> KeptScene | None:
+        """Any kept scene of a camera, if it can be used; the log says why one cannot."""
+        place = self.history.place(camera, record)
+        return self._load(camera, place, size_hw, f"scene {record.id} is passed over, it")
+
+    def _load(
+        self, camera: str, folder: Path, size_hw: tuple[int, int], what: str
+    ) -> KeptScene | None:
         head = folder / "scene.json"
         if not head.is_file():
             return None
         try:
             scene = self._scorer.load_scene(folder / "scene")
         except CheckpointError as error:
-            LOG.warning("camera %s: adapting anew, its kept scene is unusable: %s", camera, error)
+            LOG.warning("camera %s: %s is unusable: %s", camera, what, error)
             return None
         if scene.size_hw != size_hw:
             LOG.warning(
-                "camera %s: adapting anew, its kept scene is of size %s (H, W), want %s",
-                camera,
-                scene.size_hw,
-                size_hw,
+                "camera %s: %s is of size %s (H, W), want %s", camera, what, scene.size_hw, size_hw
             )
             return None
-        return KeptScene(scene, self._load_calibration(camera), head.stat().st_mtime)
+        return KeptScene(scene, self._load_calibration(camera, folder), head.stat().st_mtime)
 
     def save_scene(self, camera: str, scene: AdaptedScene, reason: str = "") -> None:
         """Keep a new scene; the one before is put aside with its calibration and view.
@@ -76,7 +85,7 @@ class SceneStore:
         folder = self._folder / camera
         folder.mkdir(parents=True, exist_ok=True)
         self.history.put_aside(camera)
-        for of_the_last in ("calibration.json", "view.json"):
+        for of_the_last in ("calibration.json", "view.json", "light.json"):
             (folder / of_the_last).unlink(missing_ok=True)
         self._scorer.save_scene(scene, folder / "scene")
         self.history.made(camera, reason)
@@ -87,10 +96,19 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        path = self._folder / camera / "calibration.json"
-        partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps(asdict(calibration)))
-        os.replace(partial, path)
+        self._write(camera, "calibration.json", asdict(calibration))
+
+    def save_light(self, camera: str, light: Light) -> None:
+        """Keep the light that the kept scene was made in; replaces the file in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._write(camera, "light.json", light_to_json(light))
+
+    def load_light(self, camera: str) -> Light | None:
+        """The light that the kept scene was made in; None: it is not known, or damaged."""
+        return read_light(self._folder / camera)
 
     def save_view(self, camera: str, view: KnownView) -> None:
         """Keep what is known of a camera's view; replaces the file in one step.
@@ -98,16 +116,25 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        path = self._folder / camera / "view.json"
-        partial = path.with_suffix(".tmp")
         edges = np.round(view.edges.astype(np.float64), 2).tolist()
         data = {"sharpness": view.sharpness, "fault": view.fault, "edges": edges}
+        self._write(camera, "view.json", data)
+
+    def _write(self, camera: str, name: str, data: dict[str, object]) -> None:
+        path = self._folder / camera / name
+        partial = path.with_suffix(".tmp")
         partial.write_text(json.dumps(data))
         os.replace(partial, path)
 
-    def load_view(self, camera: str) -> KnownView | None:
-        """What is known of a camera's view; None: nothing, or it is damaged."""
-        path = self._folder / camera / "view.json"
+    def load_view(self, camera: str, record: SceneRecord | None = None) -> KnownView | None:
+        """What is known of a camera's view; None: nothing, or it is damaged.
+
+        Args:
+            camera: Its name.
+            record: The scene that it was known with; None: the one in use.
+        """
+        folder = self._folder / camera if record is None else self.history.place(camera, record)
+        path = folder / "view.json"
         if not path.is_file():
             return None
         try:
@@ -123,8 +150,8 @@ class SceneStore:
             return None
         return KnownView(edges, sharpness, fault)
 
-    def _load_calibration(self, camera: str) -> Calibration | None:
-        path = self._folder / camera / "calibration.json"
+    def _load_calibration(self, camera: str, folder: Path) -> Calibration | None:
+        path = folder / "calibration.json"
         if not path.is_file():
             return None
         try:
