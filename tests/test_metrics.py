@@ -30,6 +30,7 @@ NAMES = {
     "vedette_scene_age_seconds",
     "vedette_view_changes_total",
     "vedette_frames_held_total",
+    "vedette_light_changes_total",
     "vedette_sink_failures_total",
     "vedette_outbox_messages",
     "vedette_outbox_oldest_seconds",

@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Iterator[RunInfo]:
 
 
 def context_for(
-    run: RunInfo, answer: str, incarnation: int = 1, interval: float = 0.2
+    run: RunInfo, answer: str, incarnation: int = 1, interval: float = 0.2, **more: object
 ) -> WorkerContext:
     adapt = {
         "frames": 3,
@@ -49,6 +49,7 @@ def context_for(
         "calibrate": 1.0,
         "on_view_change": answer,
         "view_change_after": AFTER,
+        **more,
     }
     config = small_config(["street"], adapt=adapt, alert={"light_hold": 0.5})
     return worker_context("score", config, run, incarnation=incarnation)
@@ -159,7 +160,7 @@ def test_a_light_switch_is_held_and_not_learnt_from(run: RunInfo, scorer: SceneS
     frames[40:] = [
         replace(frame, pixels=(frame.pixels * 0.6).astype(np.uint8)) for frame in frames[40:]
     ]
-    context = context_for(run, "ask")
+    context = context_for(run, "ask", on_light_change="ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames)
     held = [score.index for score in sink.scores if score.state == "held"]

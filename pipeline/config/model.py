@@ -58,6 +58,12 @@ class Adapt(Section):
     """When another view is seen: hold alerts until told, adapt to it, or do not look for it."""
     view_change_after: Number = Field(default=10.0, gt=0)
     """Seconds for which a view must be another one, covered or out of focus before it counts."""
+    on_light_change: Literal["switch", "ask", "ignore"] = "switch"
+    """When the light changes and stays: take a scene that fits, hold alerts, or do nothing."""
+    light_change_after: Number = Field(default=20.0, gt=0)
+    """Seconds for which the light must be another one before it counts."""
+    conditions: Count = Field(default=4, ge=1, le=6)
+    """Scenes in different lights that are kept to be taken again, that in use included."""
     refresh: Number = Field(default=0.0, ge=0)
     """Hours after which the scene is adapted to anew while it is watched; 0: never."""
 

@@ -23,6 +23,8 @@ from pipeline.transport.messages import SceneState
 
 Clip = npt.NDArray[np.uint8]
 
+_FIRST_REASON = "first seen"
+
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
@@ -74,7 +76,8 @@ class Judgement:
 
     state: SceneState
     progress: str
-    """For people: "3/16" while collecting, "12/60 s" while calibrating, why it is stale."""
+    """For people: "3/16" while collecting, and why if it is not the first time; "12/60 s" while
+    calibrating; why it is held or stale."""
     energy: float | None = None
     """As the model gave it."""
     score: float | None = None
@@ -94,7 +97,7 @@ class Adaptation:
         settings: AdaptationSettings,
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
-        reason: str = "first seen",
+        reason: str = _FIRST_REASON,
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -242,7 +245,8 @@ class Adaptation:
     def _progress(self) -> str:
         if self._state == "collecting":
             unfit = "" if self._unfit_since_seconds is None else ", no usable picture"
-            return f"{len(self._candidates)}/{self._settings.candidates}{unfit}"
+            why = "" if self.reason == _FIRST_REASON else f", {self.reason}"
+            return f"{len(self._candidates)}/{self._settings.candidates}{unfit}{why}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
             return f"{self._calibrator.normal_seconds:.0f}/{wanted:.0f} s"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from cameras.picture_statistics import measure
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.light import Light, LightWatch
 from pipeline.stages.scene_watch import STEADY, KnownView, SceneWatch, View
 from pipeline.transport.messages import FrameMessage
 
@@ -35,17 +36,24 @@ class Work:
     """The frame's judgement where there is no energy to be had; None: it wants one."""
     view: View
     """What the frame says about its camera."""
+    full: bool
+    """Whether the clip is made of as many moments as it has frames."""
 
 
 class Lane:
     """Takes the frames of one camera in order, each once, and makes their clips."""
 
     def __init__(
-        self, buffer: ClipBuffer, adaptation: Adaptation, watch: SceneWatch | None = None
+        self,
+        buffer: ClipBuffer,
+        adaptation: Adaptation,
+        watch: SceneWatch | None = None,
+        light: LightWatch | None = None,
     ) -> None:
         self._buffer = buffer
         self.adaptation = adaptation
         self.watch = watch
+        self.light = light
         self.successor: Adaptation | None = None
         """The next scene, while it is collected and made; the present one goes on meanwhile."""
         self._unusual_seconds: float | None = None
@@ -72,14 +80,18 @@ class Lane:
         """
         self.go_on(Adaptation(self.adaptation.settings, reason=reason), None)
 
-    def go_on(self, adaptation: Adaptation, known: KnownView | None) -> None:
-        """Go on with another scene, and with what is known of its view."""
+    def go_on(
+        self, adaptation: Adaptation, known: KnownView | None, light: Light | None = None
+    ) -> None:
+        """Go on with another scene, and with what is known of its view and its light."""
         for left in (self.adaptation, self.successor):
             if left is not None:
                 left.abandoned = True
         self.adaptation, self.successor = adaptation, None
         if self.watch is not None:
             self.watch.restart(known)
+        if self.light is not None:
+            self.light.restart(light)
 
     def adopt(self) -> None:
         """Go on with the next scene, which is made, in the same view."""
@@ -140,6 +152,8 @@ class Lane:
                     self.successor.connected()
                 if self.watch is not None:
                     self.watch.connected()
+                if self.light is not None:
+                    self.light.connected()
             try:
                 clip = self._buffer.push(frame.pts_seconds, frame.pixels)
             except ValueError as error:
@@ -158,7 +172,7 @@ class Lane:
                 usual = replace(view, fit=view.fit and self._is_usual(frame.pts_seconds))
                 self.successor.before(frame.pts_seconds, clip, full, usual)
             waiting = self.adaptation.before(frame.pts_seconds, clip, full, view)
-            return Work(frame, clip, waiting, view)
+            return Work(frame, clip, waiting, view, full)
         return None
 
     def _is_usual(self, pts_seconds: float) -> bool:
@@ -168,7 +182,11 @@ class Lane:
     def _see(self, frame: FrameMessage) -> View:
         if self.watch is None:
             return STEADY
-        return self.watch.see(frame.pts_seconds, measure(frame.pixels))
+        picture = measure(frame.pixels)
+        view = self.watch.see(frame.pts_seconds, picture)
+        if self.light is None:
+            return view
+        return self.light.see(frame.pts_seconds, picture, view)
 
     def finish(self, connection: int, index: int) -> None:
         """The frame is done: the sink has its score, or it was unusable."""

@@ -21,12 +21,12 @@ from pipeline.config import Camera
 from pipeline.stages.adapt import Judgement
 from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.conditions import Conditions
 from pipeline.stages.lane import Lane, UnusableFrameError, Work
 from pipeline.stages.orders import Orders, Seen
 from pipeline.stages.refresh import SceneRefresh
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
-from pipeline.stages.scene_watch import View
 from pipeline.stages.score_message import in_units_of_score, score_message
 from pipeline.stages.view_changes import ViewChanges, camera_state
 from pipeline.telemetry.floods import FloodCounter
@@ -102,6 +102,7 @@ class ScoringWorker:
         store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
         self._keeper = SceneKeeper(scorer, store, context.metrics)
         self._views = ViewChanges(store, context.metrics)
+        self._conditions = Conditions(scorer, self._keeper, store, context.metrics)
         self._refresh = SceneRefresh(self._keeper)
         self._lanes = {name: self._open_lane(name) for name in self._cameras}
         self._served = dict.fromkeys(self._lanes, 0)
@@ -151,6 +152,7 @@ class ScoringWorker:
             del self._lanes[name], self._served[name]
             self._seen.pop(name, None)
             self._keeper.forget(name)
+            self._conditions.forget(name)
             self._context.cameras.forget(name)
         for name, camera in cameras.items():
             if before.get(name) != way_of_seeing(camera):
@@ -210,14 +212,14 @@ class ScoringWorker:
         waiting.sort(key=self._served.__getitem__)
         self._batches += 1
         groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
-        looked: list[tuple[str, View]] = []
+        looked: list[tuple[str, Work]] = []
         for camera in waiting[: self._context.spec.config.scoring.max_batch]:
             self._served[camera] = self._batches
             work = self._advance(camera)
             if work is None:
                 continue
             self._observe("queue", time.time() - work.frame.sent_at)
-            looked.append((camera, work.view))
+            looked.append((camera, work))
             if work.waiting is None:
                 groups[work.clip.shape].append(work)
                 continue
@@ -226,8 +228,9 @@ class ScoringWorker:
                 self._keeper.fit(camera, self._lanes[camera].adaptation)
         for group in groups.values():
             self._score(group)
-        for camera, view in looked:
-            self._views.take(camera, self._lanes[camera], view)
+        for camera, work in looked:
+            self._views.take(camera, self._lanes[camera], work.view)
+            self._conditions.take(camera, self._lanes[camera], work)
             refresh = self._cameras[camera].adapt.refresh * 3600.0
             self._refresh.take(camera, self._lanes[camera], refresh)
 
@@ -302,7 +305,9 @@ class ScoringWorker:
             camera, adaptation_settings(self._cameras[camera]), detect.size_hw
         )
         watch = self._views.watch(camera, self._cameras[camera], adaptation)
-        return Lane(ClipBuffer(model.clip_length, model.clip_interval_seconds), adaptation, watch)
+        light = self._conditions.watch(camera, self._cameras[camera], adaptation)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
+        return Lane(buffer, adaptation, watch, light)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

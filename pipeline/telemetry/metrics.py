@@ -81,6 +81,12 @@ class Metrics:
             ["camera", "kind"],
             registry=registry,
         )
+        self.light_changes = Counter(
+            "vedette_light_changes",
+            "Lights that became other ones and stayed (result: kept, switched, adapting, refused)",
+            ["camera", "result"],
+            registry=registry,
+        )
         self.frames_held = Counter(
             "vedette_frames_held",
             "Frames whose score could alert nobody (reason: light, stale)",

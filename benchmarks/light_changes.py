@@ -1,0 +1,227 @@
+"""What a change of the light costs: how long nobody is alerted, and how often for nothing.
+
+    python benchmarks/light_changes.py --seeds 3 0
+    python benchmarks/light_changes.py --seeds 0 3 5 --lights
+
+A made street is watched by the whole pipeline with its defaults, once as shipped and once with
+`adapt.on_light_change: ignore`: it turns to something like infrared and back; dusk falls slowly.
+All of it is normal life, so every event is a false alarm. Times are those of the stream.
+
+With --lights: how a scene of the day, calibrated for a minute, scores the same street in other
+lights; the range of the medians of nine frames half a second apart, as a trial sees them.
+"""
+
+import argparse
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from cameras.synthetic import SyntheticStreet
+from models import SceneScorer
+from models.calibration import provisional
+from models.calibrator import Calibrator, CalibratorSettings
+from pipeline.alerts.events import Event
+from pipeline.alerts.score_log import ScoreLog, ScoreRecord
+from pipeline.alerts.store import EventStore
+from pipeline.config import Config
+from pipeline.runtime.local import local_service
+from pipeline.stages.scene_history import SceneHistory
+from pipeline.telemetry.logs import Redactor, set_up_logging
+from pipeline.transport.messages import SceneState
+
+Pixels = npt.NDArray[np.uint8]
+Look = Callable[[SyntheticStreet, int], Pixels]
+SIZE_HW = (240, 320)
+FRAMES_PER_SECOND = 10
+DARKEST = 0.2
+_NOISES = np.random.default_rng(0).normal(0, 1, (7, *SIZE_HW, 1))
+
+
+def day(street: SyntheticStreet, index: int, gain: float = 1.0) -> Pixels:
+    """As it is drawn, brighter or darker, with a little noise."""
+    return _seen(gain * street.render(index).pixels + _NOISES[index % 7])
+
+
+def infrared(street: SyntheticStreet, index: int) -> Pixels:
+    """The same moment as a camera shows it that has switched over: grey, darker, noisier."""
+    grey = street.render(index).pixels.mean(-1, keepdims=True)
+    return np.repeat(_seen(6 + 0.3 * grey + 2.0 * _NOISES[index % 7]), 3, axis=2)
+
+
+def _seen(picture: npt.NDArray[np.floating]) -> Pixels:
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
+
+
+def there_and_back(dusk: float, dawn: float) -> Look:
+    """Infrared between two moments, in seconds."""
+
+    def look(street: SyntheticStreet, index: int) -> Pixels:
+        return (infrared if dusk <= index / FRAMES_PER_SECOND < dawn else day)(street, index)
+
+    return look
+
+
+def slow_dusk(begin: float, end: float) -> Look:
+    """By equal factors in equal times down to a fifth of the light."""
+
+    def look(street: SyntheticStreet, index: int) -> Pixels:
+        part = (index / FRAMES_PER_SECOND - begin) / (end - begin)
+        return day(street, index, DARKEST ** min(1.0, max(0.0, part)))
+
+    return look
+
+
+def write_film(path: Path, look: Look, seconds: float, seed: int) -> None:
+    """Encode a street."""
+    street = SyntheticStreet(seed, SIZE_HW, frames_per_second=FRAMES_PER_SECOND)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        stream.height, stream.width = SIZE_HW
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, FRAMES_PER_SECOND)
+        for number in range(round(seconds * FRAMES_PER_SECOND)):
+            frame = av.VideoFrame.from_ndarray(look(street, number), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What became of a film."""
+
+    scores: tuple[ScoreRecord, ...]
+    events: tuple[Event, ...]
+    reasons: tuple[str, ...]
+    """Why each of its scenes was made, the oldest first."""
+
+    def course(self) -> list[tuple[SceneState, float, float]]:
+        """Each state with the moments at which it began and ended, in seconds."""
+        runs = [
+            (state, [score.pts_seconds for score in scores])
+            for state, scores in groupby(self.scores, key=lambda score: score.state)
+        ]
+        ends = [seconds[0] for _, seconds in runs[1:]] + [runs[-1][1][-1]]
+        return [(state, seconds[0], end) for (state, seconds), end in zip(runs, ends, strict=True)]
+
+
+def watch(film: Path, data_folder: Path, log_level: str = "ERROR", **sections: object) -> Watched:
+    """Watch a film to its end with the whole pipeline, as fast as it goes.
+
+    Args:
+        film: Its path.
+        data_folder: Where everything is kept.
+        log_level: Least level of what the workers log.
+        sections: Of the configuration.
+
+    Raises:
+        RuntimeError: a worker failed.
+    """
+    config = Config.model_validate(
+        {
+            "metrics": {"port": 0},
+            "scoring": {"device": "cpu"},
+            "cameras": {"street": {"source": {"url": str(film), "pace": "fast"}}},
+            **sections,
+        }
+    )
+    with local_service(config, data_folder, log_level) as supervisor:
+        failed = supervisor.run(threading.Event()).failed
+    if failed:
+        raise RuntimeError(f"the pipeline failed: {failed}")
+    with ScoreLog(data_folder / "scores", "street") as log:
+        scores = tuple(log.after(None))
+    with EventStore.for_reading(None, data_folder) as store:
+        events = tuple(store.events("street"))
+    history = SceneHistory(data_folder / "scenes").scenes("street")
+    return Watched(scores, events, tuple(one.reason for one in reversed(history)))
+
+
+def lights_table(seed: int, scorer: SceneScorer) -> Table:
+    """A scene of the day in other lights; draws and scores some two minutes of a street."""
+    street = SyntheticStreet(seed, SIZE_HW, frames_per_second=FRAMES_PER_SECOND)
+    looks: dict[str, Look] = {
+        f"{gain:g} of the light": partial(day, gain=gain) for gain in (1, 1.3, 0.8, 0.65, 0.5, 0.35)
+    }
+    looks["infrared"] = infrared
+
+    def clip(look: Look, index: int) -> torch.Tensor:
+        return torch.from_numpy(
+            np.stack([look(street, one) for one in range(index - 4, index + 1)])
+        )
+
+    def energy(look: Look, index: int) -> float:
+        return float(scorer.score(clip(look, index)[None], [scene]).energies[0])
+
+    scene = scorer.adapt(torch.stack([clip(day, index) for index in range(10, 110, 10)]))
+    calibrator = Calibrator(CalibratorSettings(), provisional(scene.support_energies))
+    for index in range(120, 760):
+        calibrator.read(index / FRAMES_PER_SECOND, energy(day, index))
+    score = calibrator.calibration.score
+    table = Table("light", "typical scores", "frames above 1", title=f"street {seed}", box=None)
+    for name, look in looks.items():
+        energies = [energy(look, index) for index in range(770, 1220, 5)]
+        typical = [score(float(np.median(energies[at : at + 9]))) for at in range(0, 82, 9)]
+        above = np.mean([score(one) >= 1 for one in energies])
+        table.add_row(name, f"{min(typical):.2f} … {max(typical):.2f}", f"{above:.0%}")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 0], help="which streets")
+    parser.add_argument("--lights", action="store_true", help="only score other lights")
+    options = parser.parse_args()
+    console = Console(width=140)
+    if options.lights:
+        scorer = SceneScorer.load("vedette")
+        for seed in options.seeds:
+            console.print(lights_table(seed, scorer))
+        return
+    set_up_logging("bench", Redactor(), level="ERROR")
+    films: dict[str, tuple[Look, float]] = {
+        "infrared and back": (there_and_back(120, 280), 400),
+        "slow dusk": (slow_dusk(120, 600), 720),
+    }
+    for seed in options.seeds:
+        for name, (look, seconds) in films.items():
+            with tempfile.TemporaryDirectory(prefix="vedette-bench-") as folder:
+                film = Path(folder) / "film.mp4"
+                write_film(film, look, seconds, seed)
+                for answer in ("switch", "ignore"):
+                    adapt = {"on_light_change": answer}
+                    watched = watch(film, Path(folder) / answer, adapt=adapt)
+                    show(f"street {seed}, {name}, {answer}", watched, console)
+
+
+def show(title: str, watched: Watched, console: Console) -> None:
+    """Print one film."""
+    table = Table("state", "from", "to", "seconds", title=title, title_justify="left", box=None)
+    for state, begin, end in watched.course():
+        table.add_row(state, f"{begin:.1f}", f"{end:.1f}", f"{end - begin:.1f}")
+    console.print(table)
+    judged = [one for one in watched.scores if one.state in ("calibrating", "ready")]
+    above = sum(one.score is not None and one.score >= 1 for one in judged)
+    console.print(f"scenes: {', '.join(watched.reasons)}")
+    console.print(f"judged frames above the threshold: {above} of {len(judged)}")
+    console.print(f"events: {len(watched.events)}, of {_seconds(watched.events):.1f} s\n")
+
+
+def _seconds(events: Iterable[Event]) -> float:
+    return sum(event.duration_seconds for event in events)
+
+
+if __name__ == "__main__":
+    main()
