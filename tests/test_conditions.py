@@ -43,7 +43,8 @@ def scorer() -> SceneScorer:
 def moments() -> list[tuple[Pixels, Pixels]]:
     """Each by day and in infrared."""
     street = SyntheticStreet(3, SIZE_HW, frames_per_second=10)
-    return [(day(street, index), infrared(street, index)) for index in range(FRAMES)]
+    drawn = [street.render(index).pixels for index in range(FRAMES)]
+    return [(day(one, index), infrared(one, index)) for index, one in enumerate(drawn)]
 
 
 @pytest.fixture

@@ -113,6 +113,8 @@ class Lane:
             judgement: What it meant.
             exit_score: From this score on it is unusual.
         """
+        if self.light is not None and judgement.score is not None:
+            self.light.note(pts_seconds, judgement.score)
         judged = judgement.state in ("calibrating", "ready") and judgement.score is not None
         if not judged or (judgement.score or 0.0) >= exit_score:
             self._unusual_seconds = pts_seconds

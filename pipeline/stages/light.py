@@ -15,6 +15,7 @@ import numpy as np
 
 from cameras.picture_statistics import AREAS_HW, Floats, PictureStatistics
 from pipeline.stages.scene_watch import View
+from pipeline.stages.trial import fits
 
 _LUMA_LEVELS, _LUMA_RATIO = 10.0, 0.25
 _CHROMA_LEVELS, _CHROMA_RATIO = 4.0, 0.5
@@ -115,8 +116,8 @@ class LightWatch:
     """Watches the light of one camera beside that of its scene.
 
     An answer to `View.relit` is `restart`, with whatever scene in its light, or `refuse`. Before
-    it, alerts are held where the light came at once, for a stay and a change at most: a light that
-    never rests cannot silence a camera.
+    it, alerts are held unless the scene is seen to be at home all the same, for a stay and a change
+    at most: a light that never rests cannot silence a camera.
     """
 
     def __init__(self, settings: LightSettings, own: Light | None = None) -> None:
@@ -133,7 +134,7 @@ class LightWatch:
         self._last_seconds: float | None = None
         self._own = own
         self._other = self._refused = self._jumping = False
-        self._sudden = True
+        self._scores: deque[tuple[float, float]] = deque()
         self._other_seconds = self._held_seconds = self._rest_seconds = 0.0
         self._stayed_seconds = math.inf
 
@@ -158,6 +159,7 @@ class LightWatch:
         self.settle(own)
         self._other = self._refused = False
         self._other_seconds = self._stayed_seconds = 0.0
+        self._scores.clear()
 
     def settle(self, own: Light | None) -> None:
         """Learn in which light the scene was made."""
@@ -171,7 +173,13 @@ class LightWatch:
         """Another connection begins, whose time has nothing to do with the last one's."""
         self._last_seconds = None
         self._past.clear()
-        self._sudden = True  # for it may have come while nobody watched
+        self._scores.clear()
+
+    def note(self, pts_seconds: float, score: float) -> None:
+        """Learn how the scene takes a frame that was seen: its score, smoothed or not."""
+        self._scores.append((pts_seconds, score))
+        while pts_seconds - self._scores[0][0] > self._gauge_seconds:
+            self._scores.popleft()
 
     def see(self, pts_seconds: float, picture: PictureStatistics, view: View) -> View:
         """Look at the next picture.
@@ -187,7 +195,9 @@ class LightWatch:
         last, self._last_seconds = self._last_seconds, pts_seconds
         step = 0.0 if last is None else min(max(0.0, pts_seconds - last), _LONGEST_STEP_SECONDS)
         if view.held and not self._jumping:
-            self._past.clear()  # the light before it is no part of the light now
+            # What was before it says nothing of the light now.
+            self._past.clear()
+            self._scores.clear()
         self._jumping = view.held
         present = self._gauge(pts_seconds, picture)
         self._stayed_seconds += step
@@ -195,10 +205,7 @@ class LightWatch:
             return view
         far = distance(self._own, present)
         self._other = far >= (_AGAIN if self._other else _OTHER)
-        if view.held:
-            self._sudden = True
-        elif not self._other:
-            self._sudden = self._refused = False
+        self._refused = self._refused and self._other
         held = self._count(step)
         if not self._other:
             return view
@@ -223,10 +230,18 @@ class LightWatch:
             return False
         self._other_seconds = min(self._other_seconds + step, after)
         self._rest_seconds = 0.0
-        if not self._sudden or self._held_seconds >= self._settings.stay_seconds + after:
+        if self._at_home or self._held_seconds >= self._settings.stay_seconds + after:
             return False
         self._held_seconds += step
         return True
+
+    @property
+    def _at_home(self) -> bool:
+        """Whether the scene is known to take what is seen as its own normal."""
+        scores = self._scores
+        if not scores or scores[-1][0] - scores[0][0] < self._gauge_seconds / 2:
+            return False
+        return fits(float(np.median([score for _, score in scores])))
 
     def _gauge(self, pts_seconds: float, picture: PictureStatistics) -> Light:
         past, spacing = self._past, self._gauge_seconds / _GAUGE_PICTURES

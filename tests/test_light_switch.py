@@ -1,0 +1,64 @@
+"""Real processes: a camera turns to infrared and back, and nobody is alerted by it.
+
+With -s it prints how long nobody could have been, in the time of the stream.
+"""
+
+from pathlib import Path
+
+import pytest
+from light_changes import Watched, there_and_back, watch, write_film
+
+from pipeline.stages.scene_history import SceneHistory
+
+DUSK, DAWN, END = 30, 75, 105
+"""Seconds of the film."""
+ADAPT = {"frames": 5, "spare": 2, "interval": 1.0, "calibrate": 10.0, "light_change_after": 5.0}
+ANEW = ["collecting", "fitting", "calibrating", "ready"]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "street.mp4"
+    write_film(path, there_and_back(DUSK, DAWN), END, seed=3)
+    return path
+
+
+def watched(film: Path, folder: Path, **adapt: object) -> Watched:
+    return watch(
+        film,
+        folder,
+        log_level="INFO",
+        adapt={**ADAPT, **adapt},
+        scoring={"device": "cpu", "threads": 1},
+    )
+
+
+@pytest.mark.timeout(600)
+def test_infrared_and_back(film: Path, tmp_path: Path) -> None:
+    found = watched(film, tmp_path)
+    course = found.course()
+    print()
+    for state, begin, end in course:
+        print(f"{state:>12} for {end - begin:5.1f} s from {begin:5.1f} s on")
+    assert [state for state, _, _ in course] == [*ANEW, "held", *ANEW, "held", "ready"]
+    assert course[4][1] == pytest.approx(DUSK)
+    assert course[9][1] == pytest.approx(DAWN)
+    anew, back = course[7][1] - DUSK, course[10][1] - DAWN
+    assert back < anew - 4.0, "the bank spares the time to collect and to fit"
+    assert found.events == ()
+    told = (tmp_path / "logs" / "scorer.log").read_text()
+    history = SceneHistory(tmp_path / "scenes").scenes("street")
+    assert told.count("adapted to 5 clips") == 2
+    assert told.count("; adapting anew, as no scene fits it") == 1
+    assert told.count(f"; going on with scene {history[-1].id}") == 1
+    assert [(one.reason, one.current) for one in history] == [
+        ("another light", False),
+        ("first seen", True),
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_without_the_bank_the_same_film_alerts_somebody(film: Path, tmp_path: Path) -> None:
+    found = watched(film, tmp_path, on_light_change="ignore")
+    assert DUSK < found.events[0].started_pts_seconds < DAWN
+    assert found.reasons == ("first seen",)
