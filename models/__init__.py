@@ -3,12 +3,14 @@
 from models.adaptation import AdaptedScene
 from models.checkpoint import CheckpointError
 from models.config import PRESETS, SceneModelConfig
+from models.memory import Evidence
 from models.scorer import SceneScorer, Scores
 
 __all__ = [
     "PRESETS",
     "AdaptedScene",
     "CheckpointError",
+    "Evidence",
     "SceneModelConfig",
     "SceneScorer",
     "Scores",

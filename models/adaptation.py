@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from models.dictionary import Dictionary
+from models.recall import SceneMemory
 from models.scene_model import EnergyTerms, Observation, SceneModel
 
 _PRIOR_WEIGHT_MEAN = 1.0
@@ -41,6 +42,8 @@ class AdaptedScene:
     """Number K of support clips."""
     model_id: str
     """Fingerprint of the model; its scenes are of no use to another."""
+    memory: SceneMemory | None = None
+    """What was labelled normal since (`models.memory`); not kept with the scene."""
 
 
 def standardised_energy(

@@ -8,16 +8,18 @@ import hashlib
 import json
 import os
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
 from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary
+from models.memory import Evidence
 from models.scene_model import SceneModel
 
 FORMAT = 1
@@ -163,6 +165,56 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}.json: damaged, {error!r}") from error
+
+
+def save_evidence(evidence: Evidence, path: Path, beside: Mapping[str, Tensor]) -> None:
+    """Write evidence, and what else is to be kept with it, as one file in one step.
+
+    Args:
+        evidence: Of one or several moments.
+        path: With suffix; its folder is there.
+        beside: Further tensors, by names that evidence does not use.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tensors = {
+        **{name: tensor.contiguous() for name, tensor in beside.items()},
+        "cells": evidence.cells.contiguous(),
+        "vectors": evidence.vectors.contiguous(),
+        "motion": evidence.motion.contiguous(),
+        "grid_hw": torch.tensor(evidence.grid_hw),
+    }
+    head = {"format": str(FORMAT), "kind": "evidence", "model": evidence.model_id}
+    # Always the same name: what a death in between leaves is replaced by the next one.
+    partial = path.parent / "evidence.tmp"
+    partial.write_bytes(save(tensors, head))
+    os.replace(partial, path)
+
+
+def load_evidence(path: Path) -> tuple[Evidence, dict[str, Tensor]]:
+    """Read what `save_evidence` wrote: the evidence, and what was kept with it.
+
+    Raises:
+        CheckpointError: missing, damaged, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if head.get("kind") != "evidence" or head.get("format") != str(FORMAT):
+            raise ValueError(f"want evidence of format {FORMAT}, got {head}")
+        height, width = map(int, tensors.pop("grid_hw"))
+        evidence = Evidence(
+            tensors.pop("cells"),
+            tensors.pop("vectors"),
+            tensors.pop("motion"),
+            (height, width),
+            head["model"],
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read as evidence: {error}") from error
+    return evidence, tensors
 
 
 def _size(value: object) -> tuple[int, int]:

@@ -129,8 +129,13 @@ def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
     else:
         places = farthest_first(flat.unsqueeze(0), config.shared_atoms)[0]
     shared = flat[places]
-    step = 0.9 / largest_eigenvalue(own.detach(), shared.detach()).clamp_min(1.0)
+    step = safe_step(own.detach(), shared.detach())
     return Dictionary(own, shared, mean, step, own_clip, places % clips)
+
+
+def safe_step(own: Tensor, shared: Tensor) -> Tensor:
+    """The step of the sparse coder, 0.9/L for each cell, or once where all share one dictionary."""
+    return 0.9 / largest_eigenvalue(own, shared).clamp_min(1.0)
 
 
 def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tensor:

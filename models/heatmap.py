@@ -6,6 +6,7 @@ from torch import Tensor
 from models.adaptation import AdaptedScene
 from models.energy import residual_energy
 from models.inputs import colour_clips, grey_clips
+from models.recall import recalled_residual
 from models.scene_model import SceneModel
 
 
@@ -23,7 +24,10 @@ def gradient_heatmap(model: SceneModel, clip: Tensor, scene: AdaptedScene) -> Te
     x = colour_clips(clip[None]) if model.config.colour else grey_clips(clip[None])
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        energy = residual_energy(model.features(x), scene.dictionary, model.config).sum()
-        (gradient,) = torch.autograd.grad(energy, x)
+        features = model.features(x)
+        residual = residual_energy(features, scene.dictionary, model.config)
+        if scene.memory is not None:
+            residual = recalled_residual(residual, features, scene.memory, model.config)
+        (gradient,) = torch.autograd.grad(residual.sum(), x)
     newest = gradient[0, -1] if model.config.colour else gradient[0, -1:]
     return newest.abs().sum(0)

@@ -10,6 +10,7 @@ from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
 from models.energy import motion_energy, pool_top, residual_energy
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
+from models.recall import SceneMemory, excused_motion, recalled_residual
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +96,23 @@ class SceneModel(nn.Module):
         """Dictionary of the scene that the K support clips show."""
         return build_dictionary(support.features, self.config)
 
-    def terms(self, observation: Observation, dictionary: Dictionary) -> EnergyTerms:
-        """Energy terms of clips in the scene of that dictionary."""
+    def terms(
+        self,
+        observation: Observation,
+        dictionary: Dictionary,
+        memory: SceneMemory | None = None,
+    ) -> EnergyTerms:
+        """Energy terms of clips in the scene of that dictionary, and with its memory."""
         residual = residual_energy(observation.features, dictionary, self.config)
+        motion = observation.motion
+        if memory is not None:
+            residual = recalled_residual(residual, observation.features, memory, self.config)
+            motion = None if motion is None else excused_motion(motion, memory)
         frames = [pool_top(residual, self.config.top_cells)]
         cells = [residual]
-        if observation.motion is not None:
-            cells.append(observation.motion)
-            frames.append(pool_top(observation.motion, self.config.motion_cells))
+        if motion is not None:
+            cells.append(motion)
+            frames.append(pool_top(motion, self.config.motion_cells))
         return EnergyTerms(tuple(cells), torch.stack(frames, dim=1))
 
     def weights(self) -> Tensor:

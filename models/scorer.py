@@ -12,6 +12,7 @@ from models.adaptation import AdaptedScene, adapt, adapt_observation, standardis
 from models.checkpoint import fingerprint, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
+from models.memory import Evidence, evidence_of, remember
 from models.scene_model import Observation, SceneModel
 from models.support import Survey, outlyingness
 
@@ -24,6 +25,8 @@ class Scores:
     """Energy of each clip's newest frame, (B,), float32 on the CPU; unbounded, low = normal."""
     maps: Tensor
     """Where it comes from, (B, h, w), float32 on the CPU; in the unit of the energies."""
+    observation: Observation | None = None
+    """What the network saw, for `SceneScorer.evidence`."""
 
 
 class SceneScorer:
@@ -137,7 +140,7 @@ class SceneScorer:
                 maps = torch.empty(len(scenes), *some.maps.shape[1:])
             energies[places] = some.energies
             maps[places] = some.maps
-        return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps)
+        return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps, observation)
 
     @torch.no_grad()
     def score_in_each(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Scores]:
@@ -157,6 +160,33 @@ class SceneScorer:
             self._check(scene, (clips.shape[2], clips.shape[3]))
         observation = self.model.observe(clips.to(self.device))
         return [self._score_observed(observation, scene) for scene in scenes]
+
+    def evidence(self, scores: Scores, place: int) -> Evidence:
+        """What stood out in one of the clips that were scored.
+
+        Args:
+            scores: As `score` gave them.
+            place: Of the clip in the batch.
+
+        Raises:
+            ValueError: they are not of `score`.
+        """
+        if scores.observation is None:
+            raise ValueError("evidence: want scores as `score` gives them, got others")
+        observation = scores.observation[[place]]
+        return evidence_of(observation, scores.maps[place], self.config, self.model_id)
+
+    def remember(self, scene: AdaptedScene, evidence: Sequence[Evidence]) -> AdaptedScene:
+        """A scene with a memory of what was labelled normal, and of nothing else.
+
+        Args:
+            scene: Of this model.
+            evidence: Oldest first; none: the scene as it was adapted.
+
+        Raises:
+            ValueError: evidence of another model, or of another size of pictures.
+        """
+        return remember(scene, evidence, self.config)
 
     def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
         """|∇ₓE| of the newest frame (paper, section 3.3).
@@ -184,7 +214,7 @@ class SceneScorer:
         return load_scene(path, self.model_id, self.device)
 
     def _score_observed(self, observation: Observation, scene: AdaptedScene) -> Scores:
-        terms = self.model.terms(observation, scene.dictionary)
+        terms = self.model.terms(observation, scene.dictionary, scene.memory)
         energies, maps = standardised_energy(
             terms, scene.term_mean, scene.term_spread, self.model.weights()
         )

@@ -1,0 +1,86 @@
+"""What a scene remembers beside its dictionary, while it is watched (ours, not in the paper).
+
+The dictionary stays what the adaptation made. Beside it a few cells have a second one: their own
+atoms and those of what was labelled normal there. Only what the first one explains badly is coded
+again over the second one, so that remembering costs nothing where nothing stands out, and never
+raises the energy of a cell.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.config import SceneModelConfig
+from models.dictionary import Dictionary, feature_vectors, prepare, reconstruct
+from models.sparse_coding import sparse_code
+
+_EXCESS_GAIN = 3.0
+"""How steeply motion beyond what is allowed counts again, until it counts in full."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneMemory:
+    """What was labelled normal in one scene; made by `models.memory.remember`."""
+
+    cells: Tensor
+    """Places of the cells that remember something, in row order, rising, int (R,)."""
+    dictionary: Dictionary
+    """Of these cells only: the scene's atoms and what is remembered there."""
+    typical_residual: Tensor
+    """Residual up to which a cell stands out for nobody, ()."""
+    allowance: Tensor | None
+    """Log motion of each cell that counts as typical, (h, w), −∞ where nothing is remembered; None
+    where the model has no motion term."""
+    typical_motion: Tensor | None
+    """What it then counts as, ()."""
+
+
+def recalled_residual(
+    residual: Tensor, features: Tensor, memory: SceneMemory, config: SceneModelConfig
+) -> Tensor:
+    """Residual of every cell, lower where the memory explains what the scene does not.
+
+    Args:
+        residual: As the scene's dictionary leaves it, (B, h, w).
+        features: (B, d, h, w).
+        memory: Of the scene.
+        config: How to code.
+
+    Returns:
+        (B, h, w), nowhere above `residual`, and the same in all cells that remember nothing.
+    """
+    flat = residual.flatten(1)
+    clips, rows = (flat[:, memory.cells] > memory.typical_residual).nonzero(as_tuple=True)
+    if not rows.numel():
+        return residual
+    cells, atoms = memory.cells[rows], memory.dictionary
+    second = Dictionary(
+        own=atoms.own[rows],
+        shared=atoms.shared,
+        mean=atoms.mean[rows],
+        step=atoms.step[rows],
+        own_clip=atoms.own_clip[rows],
+        shared_clip=atoms.shared_clip,
+    )
+    vectors = feature_vectors(features, config.receptive_field)[cells, clips].unsqueeze(1)
+    z = prepare(vectors, second.mean, config)
+    left = (z - reconstruct(second, sparse_code(z, second, config))).square().sum(-1).squeeze(1)
+    lowered = torch.minimum(flat[clips, cells], left)
+    return flat.index_put((clips, cells), lowered).view_as(residual)
+
+
+def excused_motion(motion: Tensor, memory: SceneMemory) -> Tensor:
+    """Log motion of every cell, typical where no more moves than was labelled normal there.
+
+    Args:
+        motion: (B, h, w).
+        memory: Of the scene.
+
+    Returns:
+        (B, h, w), nowhere above `motion`.
+    """
+    if memory.allowance is None or memory.typical_motion is None:
+        return motion
+    excess = (motion - memory.allowance).clamp_min(0.0)
+    return torch.minimum(motion, memory.typical_motion + _EXCESS_GAIN * excess)
