@@ -66,6 +66,8 @@ class Adapt(Section):
     """Scenes in different lights that are kept to be taken again, that in use included."""
     refresh: Number = Field(default=0.0, ge=0)
     """Hours after which the scene is adapted to anew while it is watched; 0: never."""
+    absorb_after: Number = Field(default=3600.0, ge=0)
+    """Seconds for which an event must have gone on before it counts as normal; 0: never."""
 
 
 class Alert(Section):
@@ -223,6 +225,11 @@ class Camera(Section):
         if not self.zones or not self.alert.only_zones:
             enters.append(self.alert.enter)
         return min(enters)
+
+    @property
+    def lowest_exit(self) -> float:
+        """The lowest score that may keep an event up."""
+        return self.lowest_enter * self.alert.exit / self.alert.enter
 
 
 class Config(Section):

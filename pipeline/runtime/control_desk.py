@@ -29,9 +29,11 @@ from pipeline.transport.commands import (
     Command,
     CommandError,
     Detach,
+    Forget,
     Overview,
     Picture,
     Reload,
+    Remember,
     Restore,
     Scenes,
     Switch,
@@ -160,7 +162,8 @@ class ControlDesk:
         worker: str,
         workers: tuple[WorkerStatus, ...],
     ) -> Letter:
-        if not isinstance(command, Annotate) and hasattr(command, "name"):
+        # Events outlive their cameras.
+        if not isinstance(command, Annotate | Remember | Forget) and hasattr(command, "name"):
             self._roster.origin(command.name)
         if not any(one.name == worker and one.phase == "running" for one in workers):
             raise RefusedError("unavailable", f"the {worker} is not there; try again")
@@ -206,7 +209,7 @@ _DONE: dict[type[RosterCommand], str] = {
 
 def _performer(command: Command) -> str | None:
     """The worker that carries a command out; None: the supervisor itself."""
-    if isinstance(command, Adapt | Scenes | Restore | Picture):
+    if isinstance(command, Adapt | Scenes | Restore | Picture | Remember | Forget):
         return "scorer"
     return "sink" if isinstance(command, Annotate) else None
 

@@ -1,4 +1,4 @@
-"""What the scoring worker is asked to do with one camera: adapt, take an earlier scene, show."""
+"""What the scoring worker is asked to do with one camera: adapt, restore, remember, show."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +9,17 @@ import numpy.typing as npt
 from pipeline.stages.lane import Lane
 from pipeline.stages.scene_history import NoSceneError
 from pipeline.stages.scene_keeper import SceneKeeper
-from pipeline.transport.commands import Adapt, CommandError, Picture, Restore, Scenes, read_command
+from pipeline.stages.scene_memory import SceneMemories
+from pipeline.transport.commands import (
+    Adapt,
+    CommandError,
+    Forget,
+    Picture,
+    Remember,
+    Restore,
+    Scenes,
+    read_command,
+)
 from pipeline.transport.messages import Answer, FrameMessage, Request
 
 
@@ -32,11 +42,13 @@ class Orders:
         keeper: SceneKeeper,
         seen: Mapping[str, Seen],
         reopen: Callable[[str], None],
+        memories: SceneMemories,
     ) -> None:
         self._lanes = lanes
         self._keeper = keeper
         self._seen = seen
         self._reopen = reopen
+        self._memories = memories
 
     def carry_out(self, request: Request) -> Answer:
         """Do what is asked for, and say what became of it."""
@@ -55,6 +67,8 @@ class Orders:
                 return Answer(request.id, "ok", {"scenes": scenes})
             case Restore(name=name, scene=scene) if name in self._lanes:
                 return self._restore(request, name, scene)
+            case Remember() | Forget():
+                return self._learn(request, command)
             case Adapt(name=name) | Picture(name=name) | Scenes(name=name) | Restore(name=name):
                 problem = f"camera {name}: the scorer does not know it yet"
                 return Answer(request.id, "unavailable", problem=problem)
@@ -73,6 +87,20 @@ class Orders:
         self._lanes[name].adaptation.abandoned = True  # a scene on its way would replace it again
         self._reopen(name)
         return Answer(request.id, "ok")
+
+    def _learn(self, request: Request, command: Remember | Forget) -> Answer:
+        name, event = command.name, command.event
+        try:
+            if isinstance(command, Forget):
+                self._memories.forget(name, event)
+                remembered = False
+            else:
+                span = command.begin, command.end
+                remembered = self._memories.remember(name, event, *span, newest=command.newest)
+        except OSError as error:
+            problem = f"camera {name}: its memory cannot be written: {error.strerror}"
+            return Answer(request.id, "failed", problem=problem)
+        return Answer(request.id, "ok", {"remembered": remembered})
 
     def _show(self, request: Request, name: str) -> Answer:
         seen = self._seen.get(name)

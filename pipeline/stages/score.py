@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models import AdaptedScene, SceneScorer
+from models import SceneScorer, Scores
 from models.calibration import Calibration
 from pipeline.config import Camera
 from pipeline.stages.adapt import Judgement
@@ -26,6 +26,7 @@ from pipeline.stages.lane import Lane, UnusableFrameError, Work
 from pipeline.stages.orders import Orders, Seen
 from pipeline.stages.refresh import SceneRefresh
 from pipeline.stages.scene_keeper import SceneKeeper
+from pipeline.stages.scene_memory import SceneMemories
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.score_message import in_units_of_score, score_message
 from pipeline.stages.view_changes import ViewChanges, camera_state
@@ -99,11 +100,13 @@ class ScoringWorker:
         self._control = control
         self._cameras: Mapping[str, Camera] = context.spec.config.cameras
         self._seen: dict[str, Seen] = {}
-        store = SceneStore(context.spec.run.data_folder / "scenes", scorer)
+        scenes = context.spec.run.data_folder / "scenes"
+        store = SceneStore(scenes, scorer)
         self._keeper = SceneKeeper(scorer, store, context.metrics)
         self._views = ViewChanges(store, context.metrics)
         self._conditions = Conditions(scorer, self._keeper, store, context.metrics)
         self._refresh = SceneRefresh(self._keeper)
+        self._memories = SceneMemories(scenes, scorer, context.metrics)
         self._lanes = {name: self._open_lane(name) for name in self._cameras}
         self._served = dict.fromkeys(self._lanes, 0)
         self._batches = 0
@@ -120,6 +123,7 @@ class ScoringWorker:
         finally:
             self._keeper.close()
             self._views.keep(self._lanes)
+            self._memories.close()
 
     def _step(self) -> None:
         self._context.pulse.beat()
@@ -136,7 +140,7 @@ class ScoringWorker:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = Orders(self._lanes, self._keeper, self._seen, self._reopen)
+        orders = Orders(self._lanes, self._keeper, self._seen, self._reopen, self._memories)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -153,6 +157,7 @@ class ScoringWorker:
             self._seen.pop(name, None)
             self._keeper.forget(name)
             self._conditions.forget(name)
+            self._memories.leave(name)
             self._context.cameras.forget(name)
         for name, camera in cameras.items():
             if before.get(name) != way_of_seeing(camera):
@@ -249,27 +254,28 @@ class ScoringWorker:
     def _score(self, group: list[Work]) -> None:
         begin = time.monotonic()
         clips = torch.from_numpy(np.stack([work.clip for work in group]))
-        result = self._scorer.score(clips, [self._scene(work.frame.camera) for work in group])
-        energies, maps = result.energies.tolist(), result.maps.numpy()
+        cameras = [work.frame.camera for work in group]
+        scenes = [self._memories.scene(camera, self._lanes[camera]) for camera in cameras]
+        result = self._scorer.score(clips, scenes)
         self._observe("score", time.monotonic() - begin)
         self._metrics.batch_size.observe(len(group))
-        for work, energy, cells in zip(group, energies, maps, strict=True):
+        for place, (work, energy) in enumerate(zip(group, result.energies.tolist(), strict=True)):
             if not math.isfinite(energy):
                 self._drop(
                     work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
                 )
                 continue
-            self._judge(work, energy, cells)
+            self._judge(work, result, place)
 
-    def _judge(self, work: Work, energy: float, cells: npt.NDArray[np.float32]) -> None:
-        frame = work.frame
-        adaptation = self._lanes[frame.camera].adaptation
+    def _judge(self, work: Work, result: Scores, place: int) -> None:
+        frame, energy, cells = work.frame, float(result.energies[place]), result.maps[place].numpy()
+        lane, camera = self._lanes[work.frame.camera], self._cameras[work.frame.camera]
+        adaptation = lane.adaptation
         calibration = adaptation.calibration
         judgement = adaptation.judge(frame.pts_seconds, energy, work.view)
         self._send(frame, judgement, calibration, cells)
-        self._lanes[frame.camera].note(
-            frame.pts_seconds, judgement, self._cameras[frame.camera].alert.exit
-        )
+        lane.note(frame.pts_seconds, judgement, camera.alert.exit)
+        self._memories.take(frame, lane, judgement, camera.lowest_exit, result, place)
         if adaptation.calibration is not None and adaptation.calibration is not calibration:
             self._keeper.calibrated(frame.camera, adaptation.calibration)
 
@@ -292,11 +298,6 @@ class ScoringWorker:
         self._seen[frame.camera] = Seen(frame, score, anomaly_map)
         enter = self._cameras[frame.camera].lowest_enter
         self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
-
-    def _scene(self, camera: str) -> AdaptedScene:
-        scene = self._lanes[camera].adaptation.scene
-        assert scene is not None  # `before` gave None, and it does so only with a scene
-        return scene
 
     def _open_lane(self, camera: str) -> Lane:
         model = self._scorer.config

@@ -93,6 +93,12 @@ class Metrics:
             ["camera", "reason"],
             registry=registry,
         )
+        self.events_remembered = Gauge(
+            "vedette_events_remembered",
+            "Events that the memory of the scene holds as normal",
+            ["camera"],
+            registry=registry,
+        )
         self.anomaly_score = Gauge(
             "vedette_anomaly_score",
             "Newest calibrated score: 0 = median of normal, 1 = threshold",
@@ -130,6 +136,12 @@ class Metrics:
         self.events = Counter(
             "vedette_events",
             "Events begun",
+            ["camera"],
+            registry=registry,
+        )
+        self.events_absorbed = Counter(
+            "vedette_events_absorbed",
+            "Events that went on for so long that they count as normal",
             ["camera"],
             registry=registry,
         )

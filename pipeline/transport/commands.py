@@ -94,6 +94,28 @@ class Picture(Section):
     name: Name
 
 
+class Remember(Section):
+    """Let what an event of a camera showed be normal in its scene; again: with what is kept now."""
+
+    command: Literal["remember"] = "remember"
+    name: Name
+    event: EventId
+    begin: float = Field(ge=0, le=1e11)
+    """When the event began, Unix seconds."""
+    end: float | None = Field(default=None, ge=0, le=1e11)
+    """When it ended; null: it goes on."""
+    newest: bool = False
+    """Whether what it showed last counts most, as of what stays."""
+
+
+class Forget(Section):
+    """Let what an event of a camera showed be what it was."""
+
+    command: Literal["forget"] = "forget"
+    name: Name
+    event: EventId
+
+
 class Annotate(Section):
     """Say what a person knows of an event; what is not set stays as it was."""
 
@@ -115,6 +137,8 @@ Command: TypeAlias = (
     | Scenes
     | Restore
     | Picture
+    | Remember
+    | Forget
     | Annotate
 )
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
