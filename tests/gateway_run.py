@@ -39,6 +39,7 @@ class Backend:
         self.run_info = run
         self.desk = desk
         self.captured_at = time.time()
+        self.orders: list[Request] = []
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._serve)
 
@@ -60,6 +61,7 @@ class Backend:
                     scorer.answer(self._show(order))
 
     def _show(self, order: Request) -> Answer:
+        self.orders.append(order)
         if order.command != "picture":
             return Answer(order.id, "ok", {"scenes": []})
         return Answer(

@@ -255,10 +255,24 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
         labelled = client.patch(f"/api/v1/events/{newest}", json=change).json()
         assert labelled["acknowledged_at"] == pytest.approx(time.time(), abs=60)
         assert (labelled["label"], labelled["note"]) == ("normal", "the postman")
+        span = {"begin": events[-1].started_at, "end": events[-1].ended_at}
+        scene = {"name": "yard", "event": newest}
+        orders = gateway.backend.orders
+        assert [(one.command, one.arguments) for one in orders] == [("remember", scene | span)]
+        assert not labelled["remembered"], "the scorer has kept nothing of it"
         kept = client.patch(f"/api/v1/events/{newest}", json={"note": None}).json()
         assert (kept["label"], kept["note"]) == ("normal", None)
         assert client.patch(f"/api/v1/events/{newest}", json={"label": "x"}).status_code == 422
         assert client.patch("/api/v1/events/yard-9-9", json={}).status_code == 404
+        assert len(orders) == 1, "only labels are told"
+        memory = tmp_path / "scenes" / "yard" / "memory"
+        memory.mkdir(parents=True)
+        (memory / f"{newest}.safetensors").write_bytes(b"remembered")
+        assert client.get(f"/api/v1/events/{newest}").json()["remembered"]
+        other = client.patch(f"/api/v1/events/{newest}", json={"label": "anomaly"}).json()
+        assert other["label"] == "anomaly"
+        assert (orders[-1].command, orders[-1].arguments) == ("forget", scene)
+        client.patch(f"/api/v1/events/{newest}", json={"label": "normal"})
         wanted = {"label": "normal"}
         found = client.get("/api/v1/events", params=wanted).json()["events"]
         assert [event["id"] for event in found] == [newest]

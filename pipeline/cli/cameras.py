@@ -96,7 +96,8 @@ def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:
     """Say something of an event."""
     shown = remote.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
-    print(f"{event}: {seen}, label {shown['label'] or 'none'}")
+    remembered = ", remembered" if shown["remembered"] else ""
+    print(f"{event}: {seen}, label {shown['label'] or 'none'}{remembered}")
 
 
 def _path(name: str) -> str:

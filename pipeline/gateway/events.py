@@ -59,8 +59,10 @@ def show_event(event: EventPath, service: TheService) -> EventShown:
 
 @router.patch("/events/{event}", dependencies=[Admin])
 def annotate_event(event: EventPath, change: EventChange, service: TheService) -> EventShown:
-    """Acknowledge it, label it, write a note."""
+    """Acknowledge it, label it, write a note. What is labelled normal, its scene remembers."""
     service.ask(Annotate(event=event, **change.model_dump(exclude_unset=True)))
+    if "label" in change.model_fields_set:
+        service.learn(event)
     return _event(service, event)
 
 

@@ -109,6 +109,8 @@ class EventShown(Shown):
     acknowledged_at: float | None
     label: Label | None
     note: str | None
+    remembered: bool
+    """Whether what it showed is normal for its scene from now on."""
     snapshot: str | None
     """Address of the picture of its peak; null: there is none."""
     heatmap: str | None
@@ -131,7 +133,8 @@ class EventChange(Section):
     acknowledged: bool = False
     """Whether somebody has seen it."""
     label: Label | None = None
-    """What it is taken for; null: nobody knows."""
+    """What it is taken for; null: nobody knows. What is normal the scene remembers, and forgets
+    when it is taken for anything else."""
     note: Annotated[str, Field(max_length=2000)] | None = None
     """Free text; null: none."""
 

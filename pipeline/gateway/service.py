@@ -16,7 +16,8 @@ from pipeline.alerts.history import Resolution
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.config import Config
-from pipeline.transport.commands import Command, Picture
+from pipeline.stages.memory_places import remembered_file
+from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus
 from pipeline.worker import RunInfo
@@ -122,10 +123,32 @@ class Service:
             raise ServiceError("unknown", f"event {event_id}: there is none")
         return stored
 
+    def learn(self, event_id: str) -> None:
+        """Have the scene of an event's camera go by the label of the event.
+
+        Raises:
+            ServiceError: it does not, or not yet.
+        """
+        stored = self.event(event_id)
+        command: Command | None = None
+        camera, span = stored.event.camera, (stored.event.started_at, stored.event.ended_at)
+        if stored.label == "normal":
+            command = Remember(name=camera, event=event_id, begin=span[0], end=span[1])
+        elif self._remembered(stored):
+            command = Forget(name=camera, event=event_id)
+        if command is None:
+            return
+        try:
+            self.ask(command)
+        except ServiceError as error:
+            problem = f"the label is kept, but its scene does not go by it yet: {error}"
+            raise ServiceError(error.status, problem) from error
+
     def shown(self, stored: StoredEvent) -> dict[str, Any]:
         """An event for people, with the addresses of its pictures."""
         body = {**asdict(stored.event), **asdict(stored)}
         del body["event"]
+        body["remembered"] = self._remembered(stored)
         links: dict[FileKind, str] = {
             "snapshot": "snapshot.jpg",
             "heatmap": "heatmap.jpg",
@@ -163,6 +186,10 @@ class Service:
         except ValueError as error:
             raise ServiceError("invalid", str(error)) from error
         return [asdict(point) for point in points]
+
+    def _remembered(self, stored: StoredEvent) -> bool:
+        scenes = self._run.data_folder / "scenes"
+        return remembered_file(scenes, stored.event.camera, stored.event.id).is_file()
 
     def _path(self, stored: StoredEvent, kind: FileKind) -> Path:
         place = stored.event.camera, stored.event.id
