@@ -24,6 +24,8 @@ NAMES = {
     "vedette_batch_size",
     "vedette_anomaly_score",
     "vedette_anomaly_threshold",
+    "vedette_events_absorbed_total",
+    "vedette_events_remembered",
     "vedette_events_total",
     "vedette_event_active",
     "vedette_adaptations_total",

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pipeline.alerts.absorption import Absorption
 from pipeline.alerts.database import StoreError, StoreUnreachableError
 from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.history import ScoreHistory
@@ -76,7 +77,10 @@ def run(context: WorkerContext) -> None:
         receiver = stack.enter_context(ScoreReceiver(endpoints))
         spec = context.spec
         control = stack.enter_context(ControlMember(endpoints, spec.name, spec.revision))
-        sink = AlertSink(context, store, journal, logs, publisher, notifiers=notifiers)
+        absorption = stack.enter_context(Absorption.through(endpoints, store, context.metrics))
+        sink = AlertSink(
+            context, store, journal, logs, publisher, notifiers=notifiers, absorption=absorption
+        )
         sink.recover()
         sink.serve(receiver, control, open_log)
 
@@ -93,8 +97,11 @@ class AlertSink:
         publisher: LivePublisher,
         clock: Callable[[], float] = time.monotonic,
         notifiers: Notifiers | None = None,
+        absorption: Absorption | None = None,
     ) -> None:
         """Make the watches; everything handed over is open.
+
+        Without `absorption` no anomaly ever becomes normal by staying.
 
         Raises:
             StoreError: the stored trackers cannot be read.
@@ -109,6 +116,7 @@ class AlertSink:
         self._notifiers = notifiers or Notifiers.nobody(
             context.spec.run.data_folder, context.metrics
         )
+        self._absorption = absorption
         self._floods = FloodCounter(LOG)
         self._cameras: Mapping[str, Camera] = context.spec.config.cameras
         self._history = ScoreHistory()
@@ -257,6 +265,7 @@ class AlertSink:
             patience = self._cameras[name].alert.merge_gap + _SILENCE_SECONDS
             if watch.tracker.candidate is not None and now - watch.heard_at > patience:
                 self._handle(watch.tracker.finish())
+        self._absorb()
         if now - self._saved_at > _KEEP_TRACKERS_SECONDS:
             self._save()
         if now > self._clean_up_at:
@@ -268,6 +277,17 @@ class AlertSink:
             self._clean_up_at = now + max(
                 _CLEAN_UP_SECONDS, _CLEAN_UP_RATIO * (self._clock() - now)
             )
+
+    def _absorb(self) -> None:
+        """Let what has gone on for long enough become normal."""
+        if self._absorption is None or self._clock() < self._store_again_at:
+            return
+        with self._counted("store"):
+            for name, watch in self._watches.items():
+                if watch.tracker.active is not None:
+                    after_seconds = self._cameras[name].adapt.absorb_after
+                    self._absorption.consider(watch.tracker.active, after_seconds)
+            self._absorption.settle()
 
     def count_rejected(self, rejected: int) -> None:
         """Take the number of malformed messages so far into the metrics."""

@@ -1,0 +1,156 @@
+"""What goes on for long enough becomes normal: asked for, labelled, told, and open to objection."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from pipeline.alerts.absorption import Absorption
+from pipeline.alerts.event_query import Annotation
+from pipeline.alerts.events import Event
+from pipeline.alerts.store import EventStore
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.commands import Forget, Remember
+from pipeline.transport.messages import Answer
+
+EVENT = Event("yard-1-0", "yard", 1, 0, 5e8, 0.5, None, 9.9, 1.4, 5e8, 1, 9, "ready", False, 7)
+OLD = replace(EVENT, duration_seconds=10.0)
+
+
+class Scorer:
+    """Answers as it is told."""
+
+    def __init__(self) -> None:
+        self.commands: list[Remember | Forget] = []
+        self.answer = Answer("", "ok", {"remembered": True})
+        self.before: Callable[[], None] = lambda: None
+
+    def ask(self, command: Remember | Forget) -> Answer:
+        self.before()
+        self.commands.append(command)
+        return self.answer
+
+
+class Bench:
+    """An absorption with everything around it."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+        self.scorer = Scorer()
+        self.now = 1000.0
+        self.metrics = Metrics(CollectorRegistry())
+        self.absorption = Absorption(self.scorer.ask, store, self.metrics, lambda: self.now)
+
+    def settle(self, asked: int) -> None:
+        """Until so many questions are answered and taken in."""
+        deadline = time.monotonic() + 10
+        while len(self.scorer.commands) < asked:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.05)
+        self.absorption.settle()
+
+    @property
+    def label(self) -> tuple[str | None, str | None]:
+        stored = self.store.event(EVENT.id)
+        assert stored is not None
+        return stored.label, stored.note
+
+    @property
+    def counted(self) -> float | None:
+        read = self.metrics.registry.get_sample_value
+        return read("vedette_events_absorbed_total", {"camera": "yard"})
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with EventStore(tmp_path / "events.sqlite") as store:
+        store.save([EVENT], {})
+        found = Bench(store)
+        with found.absorption:
+            yield found
+
+
+def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    bench.absorption.consider(EVENT, 10.0)
+    bench.absorption.consider(OLD, 0.0)
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    assert bench.scorer.commands == [
+        Remember(name="yard", event="yard-1-0", begin=5e8, newest=True)
+    ], "neither too young nor where it is never wanted"
+    note = "absorbed: it had gone on for 10 s, and counts as normal since"
+    assert bench.label == ("normal", note)
+    assert bench.counted == 1
+    assert "event yard-1-0 has gone on for 10 s: absorbed" in caplog.text
+
+
+def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Bench) -> None:
+    for number in range(1, 4):
+        bench.absorption.consider(OLD, 10.0)
+        bench.absorption.consider(OLD, 10.0)
+        bench.settle(asked=number)
+        bench.now += 61.0
+    assert len(bench.scorer.commands) == 3
+    assert bench.counted == 1
+
+
+def test_what_a_person_says_goes_first(bench: Bench) -> None:
+    bench.store.annotate(EVENT.id, Annotation(label="anomaly"))
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=0)
+    assert bench.scorer.commands == []
+    bench.store.annotate(EVENT.id, Annotation(label=None, note="mine"))
+    bench.now += 61.0
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    assert bench.label == ("normal", "mine"), "no note is written over"
+
+
+def test_what_was_taken_back_is_not_absorbed_again(bench: Bench) -> None:
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    bench.store.annotate(EVENT.id, Annotation(label=None))
+    bench.now += 61.0
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    assert len(bench.scorer.commands) == 1
+
+
+def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
+    def object_to_it() -> None:
+        bench.store.annotate(EVENT.id, Annotation(label="anomaly"))
+
+    bench.scorer.before = object_to_it
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    bench.settle(asked=2)
+    assert bench.scorer.commands[1] == Forget(name="yard", event="yard-1-0")
+    assert bench.label == ("anomaly", None)
+    assert bench.counted is None
+
+
+def test_a_scorer_that_is_away_is_asked_again_even_if_the_event_is_over(bench: Bench) -> None:
+    bench.scorer.answer = Answer("", "unavailable", problem="the scorer is not there")
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    assert bench.label == (None, None)
+    bench.absorption.settle()
+    assert len(bench.scorer.commands) == 1, "not at once"
+    bench.scorer.answer = Answer("", "ok", {"remembered": True})
+    bench.now += 6.0
+    bench.absorption.settle()
+    bench.settle(asked=2)
+    assert bench.label[0] == "normal"
+
+
+def test_nothing_is_labelled_where_nothing_is_kept(bench: Bench) -> None:
+    bench.scorer.answer = Answer("", "ok", {"remembered": False})
+    bench.absorption.consider(OLD, 10.0)
+    bench.settle(asked=1)
+    assert bench.label == (None, None)
+    assert bench.counted is None
