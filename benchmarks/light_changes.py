@@ -16,15 +16,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 import torch
+from recordings import write_video
 from rich.console import Console
 from rich.table import Table
 
@@ -87,18 +86,9 @@ def slow_dusk(begin: float, end: float) -> Look:
 def write_film(path: Path, look: Look, seconds: float, seed: int) -> None:
     """Encode a street."""
     street = SyntheticStreet(seed, SIZE_HW, frames_per_second=FRAMES_PER_SECOND)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
-        stream.height, stream.width = SIZE_HW
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = Fraction(1, FRAMES_PER_SECOND)
-        for number in range(round(seconds * FRAMES_PER_SECOND)):
-            frame = av.VideoFrame.from_ndarray(
-                look(street.render(number).pixels, number), format="rgb24"
-            )
-            frame.pts = number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    numbers = range(round(seconds * FRAMES_PER_SECOND))
+    pictures = (look(street.render(number).pixels, number) for number in numbers)
+    write_video(path, pictures, FRAMES_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
