@@ -155,6 +155,7 @@ def test_what_stays_is_absorbed_and_can_be_taken_back(tmp_path: Path) -> None:
     adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 1.0, "absorb_after": 4}
     with pipeline_run(tmp_path, sources, alert=alert, adapt=adapt) as run:
         counter = 'vedette_events_absorbed_total{camera="yard"} 1.0'
+        run.wait_for(lambda: len(run.scores("yard")) > 0)  # from then on metrics are served
         run.wait_for(lambda: counter in run.metrics())
         assert run.wait(90).failed == {}
     with EventStore.for_reading(None, run.data_folder) as store:
