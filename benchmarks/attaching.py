@@ -161,7 +161,7 @@ class Bench:
                 answer: {"source": source, "adapt": {"on_view_change": answer}}
                 for answer in ANSWERS
             }
-            with self._station(f"{known}-{other}", cameras) as station:
+            with self._station(f"views{len(self.changes)}", cameras) as station:
                 self._say(f"two cameras are adapted to {known} …")
                 self.changes += ViewTrial(station, projector, known, other).run(self._say)
 

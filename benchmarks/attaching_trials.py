@@ -169,7 +169,7 @@ class ViewTrial:
                     kind=kind,
                     answer=camera,
                     scenes_made=told.pop("scenes"),
-                    told=told,
+                    told=dict(told),
                     stale_seconds=_between(changed_at, stale_at),
                     before=before_stale(self._station.records(camera), changed_at),
                     judged_seconds=_between(since[camera], judged_at),
