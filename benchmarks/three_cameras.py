@@ -207,7 +207,10 @@ def leftovers() -> dict[str, set[str]]:
             for number in os.listdir("/proc/self/fd")
             if os.path.lexists(link := f"/proc/self/fd/{number}")
         },
-        "shared memory": set(os.listdir("/dev/shm")),
+        # Database servers come and go by themselves.
+        "shared memory": {
+            name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")
+        },
     }
 
 
