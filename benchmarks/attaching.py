@@ -13,6 +13,7 @@ was not told as what it was, or alerted anybody once it was.
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -60,6 +61,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.repeats < 1 or options.restarts < 1:
         parser.error("want one repeat and one restart at least")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))  # never without stopping the service
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     root = os.environ.get("VEDETTE_DATA")
     collection = None if root is None else Path(root) / "scenes"
