@@ -21,7 +21,7 @@ from pipeline.stages.light import Light, LightSettings, LightWatch, distance
 from pipeline.stages.scene_history import NoSceneError, SceneRecord, of_other_lights
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import KeptScene, SceneStore
-from pipeline.stages.scene_watch import KnownView, View
+from pipeline.stages.scene_watch import SAME_AGAIN, KnownView, View
 from pipeline.stages.trial import Trial, best_of, fits
 from pipeline.telemetry.metrics import Metrics
 
@@ -31,7 +31,6 @@ _TRIAL_RATIO = 0.25
 """Length of a trial, as part of the time after which a light counts."""
 _SUCH_A_LIGHT = 1.5
 """Distance of the lights up to which a scene may be tried; its energies have the last word."""
-_SAME_VIEW = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,4 +215,4 @@ def _calibration(kept: KeptScene) -> Calibration:
 
 def _is_same_view(now: KnownView, other: KnownView) -> bool:
     like = likeness(now.edges, other.edges)
-    return like.same >= _SAME_VIEW or not like.known
+    return like.same >= SAME_AGAIN or not like.known

@@ -19,6 +19,7 @@ from pipeline.stages.adapt import Judgement
 from pipeline.stages.evidence_store import Edges, EvidenceStore, Kept
 from pipeline.stages.lane import Lane
 from pipeline.stages.moments import Moments
+from pipeline.stages.scene_watch import SAME_BELOW
 from pipeline.stages.view_changes import UNJUDGED
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.telemetry.metrics import Metrics
@@ -26,8 +27,6 @@ from pipeline.transport.messages import FrameMessage
 
 LOG = logging.getLogger(__name__)
 
-_SAME_VIEW = 0.33
-"""Likeness of two views below which they are two, as for `SceneWatch`."""
 _LEAD_SECONDS = 1.0
 """What stood out so shortly before an event belongs to it: the smoothed score follows later."""
 
@@ -205,4 +204,4 @@ def _same_view(edges: Edges | None, known: Edges | None) -> bool:
     if edges is None or known is None:
         return True
     like = likeness(known, edges)
-    return not like.known or like.same >= _SAME_VIEW
+    return not like.known or like.same >= SAME_BELOW

@@ -42,7 +42,8 @@ _LONGEST_HOLD_RATIO = 6.0
 _LIGHT_LEVELS, _LIGHT_RATIO = 6.0, 0.15
 _CHROMA_LEVELS, _CHROMA_RATIO = 4.0, 0.5
 _BLANK_CONTRAST = 3.0
-_SAME_BELOW, _SAME_AGAIN = 0.33, 0.5
+SAME_BELOW, SAME_AGAIN = 0.33, 0.5
+"""Likeness of two views below which they are two, and from which on they are one again."""
 _SEEN_BELOW, _SEEN_AGAIN = 0.25, 0.5
 _SHARP_BELOW, _SHARP_AGAIN = 0.5, 0.65
 _SAME_BLURRED = 0.25
@@ -172,7 +173,7 @@ class SceneWatch:
             # Another view may be a softer one, but then its edges are elsewhere.
             soft = likeness(out_of_focus(self._edges), picture.edges)
             return "defocused" if max(soft.same, like.same) >= _SAME_BLURRED else "moved"
-        return "moved" if like.same < (_SAME_AGAIN if stale else _SAME_BELOW) else None
+        return "moved" if like.same < (SAME_AGAIN if stale else SAME_BELOW) else None
 
     def _decide(self, step: float, wrong: Fault | None) -> None:
         if wrong is None:
@@ -191,7 +192,7 @@ class SceneWatch:
 
     def _settles(self, step: float, picture: PictureStatistics) -> bool:
         """Whether the other view has stayed what it is; asked only while it is another one."""
-        if self._other is None or not likeness(self._other, picture.edges).same >= _SAME_AGAIN:
+        if self._other is None or not likeness(self._other, picture.edges).same >= SAME_AGAIN:
             self._other, self._settled_seconds = picture.edges, 0.0
         part = min(1.0, step / _SETTLE_FOLLOW_SECONDS)
         self._other = self._other + np.float32(part) * (picture.edges - self._other)
