@@ -85,8 +85,7 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
             rates = run.rates(options.seconds)
             workers = [status.name for status in run.statuses] if options.kill else []
             kills = {worker: run.kill(worker) for worker in workers}
-        address = run.supervisor.run_info.endpoints.address(FRAMES)
-        sockets = Path(address.removeprefix("ipc://")).parent
+        sockets = socket_folder(run.supervisor)
     left = [
         f"{what} {name}" for what, names in leftovers().items() for name in names - before[what]
     ]
@@ -197,6 +196,11 @@ class Run:
             time.sleep(TURN_SECONDS)
 
 
+def socket_folder(supervisor: Supervisor) -> Path:
+    """Where the sockets of a run lie that has them in a folder."""
+    return Path(supervisor.run_info.endpoints.address(FRAMES).removeprefix("ipc://")).parent
+
+
 def leftovers() -> dict[str, set[str]]:
     """What a run must give back: child processes, open descriptors, shared memory."""
     tasks = Path("/proc/self/task").glob("*/children")
@@ -207,11 +211,13 @@ def leftovers() -> dict[str, set[str]]:
             for number in os.listdir("/proc/self/fd")
             if os.path.lexists(link := f"/proc/self/fd/{number}")
         },
-        # Database servers come and go by themselves.
-        "shared memory": {
-            name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")
-        },
+        "shared memory": shared_memory(),
     }
+
+
+def shared_memory() -> set[str]:
+    """Segments of this machine, but for those of database servers, which come and go."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")}
 
 
 def cameras_table(

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from makers import small_scorer
 from stage_parts import small_config
+from three_cameras import shared_memory
 
 from models.checkpoint import save_checkpoint
 from pipeline.runtime.local import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
-from pipeline.transport.topics import FRAMES
 
 
 class PipelineRun:
@@ -112,11 +112,6 @@ def pipeline_run(
             run.wait(60)
 
 
-def socket_folder(supervisor: Supervisor) -> Path:
-    """Where the sockets of a run lie that has them in a folder."""
-    return Path(supervisor.run_info.endpoints.address(FRAMES).removeprefix("ipc://")).parent
-
-
 def leftovers() -> tuple[set[str], int, set[str]]:
     """What a run must give back: child processes, open descriptors, shared memory."""
     me = str(os.getpid())
@@ -129,6 +124,4 @@ def leftovers() -> tuple[set[str], int, set[str]]:
                 continue
             if parent == me:
                 children.add(entry.name)
-    # Database servers of other tests come and go beside this one.
-    shared = {name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")}
-    return children, len(os.listdir("/proc/self/fd")), shared
+    return children, len(os.listdir("/proc/self/fd")), shared_memory()

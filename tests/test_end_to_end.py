@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 from makers import walking_box, write_video
-from pipeline_run import leftovers, pipeline_run, socket_folder
+from pipeline_run import leftovers, pipeline_run
+from three_cameras import socket_folder
 
 from pipeline.alerts.event_query import EventQuery
 from pipeline.alerts.store import EventStore

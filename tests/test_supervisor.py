@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline_run import socket_folder
 from prometheus_client.parser import text_string_to_metric_families
+from three_cameras import socket_folder
 
 from pipeline.config import Config
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
