@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Transport
-from pipeline.transport.topics import Endpoints, run_endpoints
+from pipeline.transport.topics import Endpoints, private_socket_folder, run_endpoints
+from pipeline.worker import RunInfo
 
 # Small tensors gain nothing from threads, and spawned workers would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,3 +45,12 @@ def endpoints(request: pytest.FixtureRequest) -> Iterator[Endpoints]:
     transport = Transport(kind="ipc" if way == "ipc" else "tcp", curve=way == "curve")
     with run_endpoints(transport) as endpoints:
         yield endpoints
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunInfo]:
+    """A run for a single stage, with its sockets in a folder of their own."""
+    from stage_parts import run_info
+
+    with private_socket_folder() as folder:
+        yield run_info(folder, tmp_path)

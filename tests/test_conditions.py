@@ -1,9 +1,8 @@
 """Through the scoring worker: a light that stays gets a scene that fits, from the bank or anew."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from light_changes import SIZE_HW, Pixels, day, infrared
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     send_all,
     small_config,
@@ -25,7 +23,6 @@ from pipeline.stages.in_flight import InFlight
 from pipeline.stages.orders import Orders
 from pipeline.stages.scene_history import SceneHistory
 from pipeline.transport.messages import FrameMessage, Request, ScoreMessage
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext
 
 FRAMES = 160
@@ -45,12 +42,6 @@ def moments() -> list[tuple[Pixels, Pixels]]:
     street = SyntheticStreet(3, SIZE_HW, frames_per_second=10)
     drawn = [street.render(index).pixels for index in range(FRAMES)]
     return [(day(one, index), infrared(one, index)) for index, one in enumerate(drawn)]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def frames(moments: list[tuple[Pixels, Pixels]], night: range = NIGHT) -> list[FrameMessage]:

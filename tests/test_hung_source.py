@@ -6,24 +6,16 @@ An image that is a pipe without a writer hangs in the kernel, as a file on a ser
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from makers import walking_box, write_images
 from pipeline_run import pipeline_run
-from stage_parts import run_info, small_config, worker_context
+from stage_parts import small_config, worker_context
 
 from cameras import SourceError
 from pipeline.stages import ingest
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The ingest worker on real sources, with a real scoring worker behind it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,6 @@ from makers import small_scorer, walking_box, write_video
 from stage_parts import (
     CollectingSink,
     ingesting,
-    run_info,
     scoring,
     small_config,
     worker_context,
@@ -20,19 +19,12 @@ from cameras.video_file import VideoFile
 from models import SceneScorer
 from pipeline.config import Config, Source
 from pipeline.stages.ingest import mailbox_policy
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext
 
 
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return small_scorer()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from http_receiver import receiving
 from mqtt_broker import broker, free_port, listening
 from prometheus_client import CollectorRegistry
-from stage_parts import run_info, small_config, worker_context
+from stage_parts import small_config, worker_context
 from test_sink import ALERT, Killed, OpenSink, course, score
 
 from pipeline.alerts.events import Event, EventChange
@@ -37,7 +36,6 @@ from pipeline.alerts.store import EventStore
 from pipeline.config import Config, Webhook
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.scores import ScoreSender
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, UnmendableError, WorkerSpec
 
 SECRET = "planted-webhook-secret"
@@ -58,12 +56,6 @@ def change(kind: str, frames: int, *, suppressed: bool = False) -> EventChange:
         suppressed, frames,
     )  # fmt: skip
     return EventChange(kind, event)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as sockets:
-        yield run_info(sockets, tmp_path)
 
 
 def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:

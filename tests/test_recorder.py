@@ -1,7 +1,7 @@
 """From what the alert sink tells to a clip on the disk, over real sockets, from real sources."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import av
 import pytest
 from makers import small_scorer, walking_box, write_images, write_video
 from pipeline_run import pipeline_run
-from stage_parts import CollectingSink, ingesting, run_info, scoring, small_config, worker_context
+from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
 
 from cameras.packet_ring import PacketRing
 from cameras.rtsp_server import Mount, RtspServer
@@ -22,16 +22,9 @@ from pipeline.stages.event_clips import ClipOrder, EventClips
 from pipeline.stages.recorder import Recorder, ring_for
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
 
 RECORD = {"pre_capture": 1, "post_capture": 1, "longest": 5, "min_free_gb": 0}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,11 @@
 """A scene is made anew on schedule while the present one is watched, from usual moments only."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from makers import small_scorer
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     send_all,
     small_config,
@@ -23,7 +19,6 @@ from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import USUAL_SECONDS, Lane
 from pipeline.stages.scene_store import SceneStore
 from pipeline.transport.messages import FrameMessage
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=1.0, calibrator=CalibratorSettings(0))
@@ -32,12 +27,6 @@ SETTINGS = AdaptationSettings(frames=3, interval_seconds=1.0, calibrator=Calibra
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return small_scorer()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def test_a_running_camera_gets_another_scene(run: RunInfo, scorer: SceneScorer) -> None:

@@ -1,7 +1,6 @@
 """An adaptation can be taken back: earlier scenes are kept, and found again."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from makers import small_scorer
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     send_all,
     small_config,
@@ -29,7 +27,6 @@ from pipeline.stages.scene_history import KEPT_SCENES, NoSceneError, superfluous
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import KnownView
 from pipeline.transport.messages import Request
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
@@ -46,12 +43,6 @@ DAY, LAMP, NIGHT = light(120), light(60), light(20)
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return small_scorer()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def scene(scorer: SceneScorer, seed: int) -> AdaptedScene:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from makers import small_scorer
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     send_all,
     small_config,
@@ -31,7 +29,6 @@ from pipeline.stages.moments import Moments
 from pipeline.stages.orders import Orders
 from pipeline.stages.score import ScoringWorker
 from pipeline.transport.messages import Answer, FrameMessage, Request
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo
 
 
@@ -158,12 +155,6 @@ def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return small_scorer()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as sockets:
-        yield run_info(sockets, tmp_path)
 
 
 def passing(connection: int, begin: int = 0, count: int = 40) -> list[FrameMessage]:

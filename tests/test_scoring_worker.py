@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,12 +33,6 @@ from pipeline.worker import RunInfo, WorkerContext
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return SceneScorer.untrained("vedette", seed=0)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def context_for(

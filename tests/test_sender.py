@@ -4,13 +4,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     small_config,
     worker_context,
@@ -23,19 +21,12 @@ from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.sender import Sender
 from pipeline.transport.frames import FrameSender
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext
 
 
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return SceneScorer.untrained("vedette", seed=0)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def frames_of(camera: str, count: int, seed: int = 0) -> list[Frame]:

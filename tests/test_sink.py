@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
-from stage_parts import run_info, small_config, worker_context
+from stage_parts import small_config, worker_context
 
 from pipeline.alerts.database import StoreError, StoreUnreachableError
 from pipeline.alerts.event_settings import event_settings
@@ -30,19 +30,12 @@ from pipeline.config import Config
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 ALERT = {"min_duration": 0.3, "merge_gap": 0.5, "cooldown": 3}
 # Two told events and one suppressed, at 10 frames a second; the first one has two peaks.
 COURSE = [0.1] * 10 + [1.2, 1.6, 1.4, 1.1, 1.9, 1.2] + [0.1] * 10 + [1.3] * 6 + [0.1] * 40
 COURSE += [1.5] * 8 + [0.2] * 10
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as sockets:
-        yield run_info(sockets, tmp_path)
 
 
 def config(alert: Mapping[str, object] | None = None, **of_each: object) -> Config:

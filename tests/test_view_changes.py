@@ -1,9 +1,7 @@
 """Through the scoring worker: a camera that is moved alerts nobody, says so, and adapts if told."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from makers import small_scorer
 from stage_parts import (
     CollectingSink,
     noise_frames,
-    run_info,
     scoring,
     send_all,
     small_config,
@@ -21,7 +18,6 @@ from stage_parts import (
 from models import SceneScorer
 from pipeline.stages.in_flight import InFlight
 from pipeline.transport.messages import FrameMessage, ScoreMessage
-from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext
 
 AFTER = 1.0
@@ -31,12 +27,6 @@ LIFE = ["collecting", "fitting", "calibrating", "ready"]
 @pytest.fixture(scope="module")
 def scorer() -> SceneScorer:
     return small_scorer()
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunInfo]:
-    with private_socket_folder() as folder:
-        yield run_info(folder, tmp_path)
 
 
 def context_for(
