@@ -1,9 +1,9 @@
 """From energies to a score that people can read: 0 is the median of normal, 1 the threshold (ours).
 
-The threshold comes in three steps. `provisional` has only the leave-one-out energies of a few
-support clips and is deliberately high; `refine` has seen the scene's first normal minute, and asks
-the tail of its energies for the level that normal life passes as often as people allow; `learn`
-goes on with every further passage that raised no alarm.
+The threshold comes in steps. `provisional` has only the leave-one-out energies of a few support
+clips and is deliberately high; `firmer` corrects it while the scene's first normal minute goes by;
+`refine` has seen that minute, and asks the tail of its energies for the level that normal life
+passes as often as people allow; `learn` goes on with every further passage that raised no alarm.
 """
 
 import math
@@ -79,6 +79,30 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     highest = max(support_energies, default=middle)
     threshold = max(middle + _PROVISIONAL_SPREADS * spread, highest + 2.0 * spread)
     return Calibration(middle, threshold, spread, count, final=False)
+
+
+def firmer(first: Calibration, energies: Sequence[float], seconds: float) -> Calibration:
+    """The first calibration, corrected by what was seen since.
+
+    Clips of a few seconds resemble each other more than they resemble the next minute, so that the
+    leave-one-out energies are too low and too much alike. Median and spread move to those of the
+    energies since, of which half may be anomalous; the threshold only ever rises.
+
+    Args:
+        first: What the support gave.
+        energies: All energies since the adaptation, also those above the threshold; at least one.
+        seconds: Time in which they came; about one of them a second is independent of the others.
+
+    Returns:
+        A conservative calibration, not final.
+    """
+    own_middle = median(energies)
+    own_spread = _robust_spread(energies, own_middle)
+    weight = seconds / (seconds + _SUPPORT_PRIOR_WEIGHT)
+    middle = first.median + weight * (own_middle - first.median)
+    spread = math.sqrt(first.spread**2 + weight * (own_spread**2 - first.spread**2))
+    threshold = max(first.threshold, middle + _PROVISIONAL_SPREADS * spread)
+    return replace(first, median=middle, spread=spread, threshold=threshold)
 
 
 def refine(

@@ -4,11 +4,15 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from models.calibration import Calibration, learn, refine
+from models.calibration import Calibration, firmer, learn, refine
 from models.tail import PassageCounter
 
 _LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
 _LONGEST_WAIT_SECONDS = 3600.0
+_FIRST_LOOK = 10
+"""Energies after which the provisional calibration is corrected for the first time."""
+_NEXT_LOOK = 1.2
+"""And each time there are so many times as many: often at first, and cheap in a long one."""
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
@@ -50,8 +54,9 @@ class Reading:
 class Calibrator:
     """Turns the energies of one camera into scores; time is that of the stream.
 
-    While calibrating only normal time counts, that is, the time of energies below the provisional
-    threshold: an anomaly in the first minute makes the minute longer.
+    While calibrating the provisional calibration is corrected by all energies so far, and only
+    normal time counts, that is, the time of energies below its threshold: an anomaly in the first
+    minute makes the minute longer.
     """
 
     def __init__(self, settings: CalibratorSettings, calibration: Calibration) -> None:
@@ -60,7 +65,9 @@ class Calibrator:
         self._calibration = calibration
         self._last_seconds: float | None = None
         self._smoothed: float | None = None
-        self._normal: list[float] = []
+        self._first = calibration
+        self._seen: list[float] = []
+        self._firmer_at = _FIRST_LOOK
         self._steps: list[float] = []
         self._normal_seconds = 0.0
         self._done = calibration.final or settings.calibrate_seconds == 0
@@ -110,19 +117,23 @@ class Calibrator:
         return self._smoothed
 
     def _collect(self, energy: float, step: float) -> None:
-        if energy >= self._calibration.threshold:
-            return
-        self._normal.append(energy)
+        self._seen.append(energy)
         if step > 0:
             self._steps.append(step)
+        if len(self._seen) >= self._firmer_at:
+            self._firmer_at = math.ceil(_NEXT_LOOK * len(self._seen))
+            self._calibration = firmer(self._first, self._seen, sum(self._steps))
+        if energy >= self._calibration.threshold:
+            return
         self._normal_seconds += min(step, _LONGEST_STEP_SECONDS)
         if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
             typical = median(self._steps)
             alarms = self._settings.alarms_per_day
-            self._calibration = refine(self._calibration, self._normal, typical, alarms)
+            last = firmer(self._first, self._seen, sum(self._steps))
+            self._calibration = refine(last, self._seen, typical, alarms)
             self._tail = self._calibration.tail
             self._counter = _counter(self._calibration)
-            self._normal.clear()
+            self._seen.clear()
             self._steps.clear()
             self._done = True
 
@@ -136,11 +147,11 @@ class Calibrator:
         assert tail is not None
         assert self._calibration.tail is not None
         assert self._counter is not None  # all three come together
+        excess = self._counter.push(energy, step)
         if energy >= self._calibration.threshold:
             self._counter.forget()
             return
         self._unseen_seconds += step
-        excess = self._counter.push(energy, step)
         if excess is not None:
             tail = tail.after(self._unseen_seconds).with_peak(excess)
             self._unseen_seconds = 0.0

@@ -91,6 +91,7 @@ class PassageCounter:
         self._base = base
         self._peak: float | None = None
         self._low_seconds = 0.0
+        self._forgotten = False
 
     def push(self, energy: float, step_seconds: float) -> float | None:
         """Take the next energy.
@@ -109,17 +110,19 @@ class PassageCounter:
         self._low_seconds += step_seconds
         if self._peak is None or self._low_seconds < _PASSAGE_GAP_SECONDS:
             return None
-        excess, self._peak = self._peak - self._base, None
+        excess = None if self._forgotten else self._peak - self._base
+        self._peak, self._forgotten = None, False
         return excess
 
     def forget(self) -> None:
-        """Drop the passage that goes on: it turned out not to be normal."""
-        self._peak = None
+        """Drop the passage that goes on, to its very end: it turned out not to be normal."""
+        self._forgotten = True
 
     def flush(self) -> float | None:
         """The excess of the passage that goes on, if one does; it is over then."""
-        peak, self._peak = self._peak, None
-        return None if peak is None else peak - self._base
+        excess = None if self._peak is None or self._forgotten else self._peak - self._base
+        self._peak, self._forgotten = None, False
+        return excess
 
 
 def tail_of(energies: Sequence[float], step_seconds: float, base: float, prior_mean: float) -> Tail:

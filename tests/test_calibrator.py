@@ -64,6 +64,35 @@ def test_a_long_watch_sharpens_the_threshold() -> None:
     assert late.median == early.median
 
 
+def test_life_unlike_the_support_raises_no_alarm_in_the_first_minute() -> None:
+    """Ten clips of five seconds resemble each other; what walks in later resembles them less."""
+    first = provisional([0.7, 0.8, 0.6, 0.7, 0.8, 0.7, 0.8, 0.6, 0.7, 0.8])
+    source = random.Random(6)
+    value, energies = 0.0, []
+    for number in range(700):
+        value = 0.97 * value + source.gauss(0, 0.24)
+        energies.append(0.7 + min(number / 150, 1.0) * (1.8 + 1.5 * value))
+    assert max(energies) > first.threshold
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.4, 24.0), first)
+    assert max(run(calibrator, energies)) < 1
+    assert calibrator.done
+
+
+def test_an_alarm_to_its_very_end_teaches_nothing() -> None:
+    """What is left of an anomaly once its score is below 1 again is no passage of normal life."""
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.0, 24.0), FIRST)
+    run(calibrator, life(650))
+    before = calibrator.calibration
+    assert before.tail is not None
+    calm, shoulder = before.median, before.threshold - 0.01
+    anomaly = [before.threshold + 3.0] * 10 + [calm] * 3 + [shoulder] * 20
+    run(calibrator, (anomaly + [calm] * 30) * 15, begin=65.0)
+    after = calibrator.calibration
+    assert after.tail is not None
+    assert max(after.tail.excesses) == max(before.tail.excesses)
+    assert after.threshold <= before.threshold
+
+
 def test_alarms_teach_nothing() -> None:
     calibrator = Calibrator(CalibratorSettings(60.0, 0.0, 1.0), FIRST)
     run(calibrator, life(650))
