@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from models.dictionary import Dictionary
+from models.energy import pool_top
 from models.recall import SceneMemory
 from models.scene_model import EnergyTerms, Observation, SceneModel
 
-_PRIOR_WEIGHT_MEAN = 1.0
+_PRIOR_WEIGHT_MEAN = 0.2
+"""Support clips that the prior of a term's mean is worth: what a term varies by within a scene over
+what its mean varies by between scenes, both squared; 0.25 and 0.13 for the two terms on the
+training scenes. Scenes differ far more than clips of one."""
 _PRIOR_WEIGHT_SPREAD = 5.0
 _FEWEST_FOR_BIAS = 3
 """Support clips from which on a second one can be left out."""
@@ -98,7 +102,7 @@ def adapt_observation(
     """Make a scene from a support that the network has already seen."""
     dictionary = model.dictionary(observation)
     left_out = _leave_one_out(model, observation, dictionary)
-    mean, spread = _term_statistics(model, left_out)
+    mean, spread = _term_statistics(model, _typical(model, observation, left_out))
     energies: Sequence[float] = ()
     if left_out:
         energies = [
@@ -135,16 +139,27 @@ def _leave_one_out(
     return [replace(terms, frames=terms.frames - one_fewer) for terms in left_out]
 
 
-def _term_statistics(model: SceneModel, left_out: list[EnergyTerms]) -> tuple[Tensor, Tensor]:
+def _typical(model: SceneModel, support: Observation, left_out: Sequence[EnergyTerms]) -> Tensor:
+    """Pooled terms of the support's clips, (K, terms).
+
+    A single clip leaves no others to be judged by, and its residual is the prior's; its motion is
+    its own, for it asks for no dictionary.
+    """
+    if left_out:
+        return torch.cat([terms.frames for terms in left_out])
+    frames = model.prior_mean.clone().unsqueeze(0)
+    if support.motion is not None:
+        frames[:, 1] = pool_top(support.motion, model.config.motion_cells)
+    return frames
+
+
+def _term_statistics(model: SceneModel, frames: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and spread of the pooled terms: the support's own, leaning on the prior."""
     prior_mean, prior_spread = model.prior_mean, model.prior_spread
-    if not left_out:
-        return prior_mean, prior_spread
-    frames = torch.cat([terms.frames for terms in left_out])
     count = frames.shape[0]
     mean = (frames.sum(0) + _PRIOR_WEIGHT_MEAN * prior_mean) / (count + _PRIOR_WEIGHT_MEAN)
-    own = frames.var(0, correction=0)
-    spread = (count * own + _PRIOR_WEIGHT_SPREAD * prior_spread.square()) / (
-        count + _PRIOR_WEIGHT_SPREAD
+    own = (frames - frames.mean(0)).square().sum(0)  # of count − 1 degrees of freedom
+    spread = (own + _PRIOR_WEIGHT_SPREAD * prior_spread.square()) / (
+        count - 1 + _PRIOR_WEIGHT_SPREAD
     )
     return mean, spread.sqrt()

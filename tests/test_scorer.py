@@ -1,6 +1,7 @@
 """The door to the method: adapt once, score many, keep scenes."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_one_shot_has_no_leave_one_out_energies_but_scores(scorer: SceneScorer) 
     scene = scorer.adapt(make_clips(1, length_of(scorer), seed=1))
     assert scene.support_energies == ()
     assert scorer.score(make_clips(1, length_of(scorer), seed=2), [scene]).energies.isfinite().all()
+
+
+@pytest.mark.parametrize("shots", [1, 2, 5])
+def test_how_much_a_scene_moves_is_its_own_from_the_first_clip_on(shots: int) -> None:
+    """A still scene in which something moves: the prior, in which more moves, hides nothing."""
+    scorer = SceneScorer.untrained("vedette", seed=0)
+    length = scorer.config.clip_length
+    still = make_clips(1, 1, seed=1).repeat(shots, length, 1, 1, 1)
+    scene = scorer.adapt(still)
+    assert float(scene.term_mean[1]) < math.log(0.002) + 1.5
+    moved = still[:1].clone()
+    moved[:, -1, 16:48, 16:48] += 40  # uint8 wraps: a change all the same
+    calm, lively = scorer.score(torch.cat([still[:1], moved]), [scene] * 2).energies
+    assert lively > calm + 2
 
 
 def test_one_support_energy_a_shot(scorer: SceneScorer) -> None:
