@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 Backbone = Literal["resnet10", "motion"]
-Shrinkage = Literal["soft", "sigshrink", "nonnegative"]
+Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
 Coder = Literal["istc", "fista", "nearest"]
 
 
@@ -39,7 +39,8 @@ class SceneModelConfig:
     coder: Coder
     """ISTC is Eq. 6; FISTA adds momentum (ours); "nearest" takes one atom, as an ablation."""
     shrinkage: Shrinkage
-    """Soft is Eq. 7, SigShrink Eq. 9, "nonnegative" the upper half of Eq. 7 (ours)."""
+    """Soft is Eq. 7, SigShrink Eq. 9, "nonnegative" the upper half of Eq. 7 (ours); "none", as an
+    ablation, leaves the code as it is."""
     steps: int
     """Iterations N."""
     warm_start: bool

@@ -29,12 +29,14 @@ def shrink(x: Tensor, threshold: Tensor, kind: Shrinkage, tau: Tensor | float) -
         x: Any shape, any real value.
         threshold: λ >= 0, broadcast against x.
         kind: "soft" is Eq. 7, sgn(x)·max(|x| − λ, 0); "sigshrink" is Eq. 9,
-            x / (1 + exp(−τ(|x| − λ))); "nonnegative" is max(x − λ, 0) (ours).
+            x / (1 + exp(−τ(|x| − λ))); "nonnegative" is max(x − λ, 0) (ours); "none" is x.
         tau: Steepness τ of Eq. 9, broadcast against x.
 
     Returns:
         The shape of x. "soft" and "nonnegative" give exact zeros.
     """
+    if kind == "none":
+        return x
     if kind == "nonnegative":
         return torch.relu(x - threshold)
     if kind == "soft":

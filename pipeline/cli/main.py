@@ -28,6 +28,7 @@ app.add_typer(token.app, name="token")
 
 Preset = Literal["paper", "paper-5", "vedette"]
 Objective = Literal["discriminative", "contrastive", "both"]
+Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
 Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue", "shanghaitech", "mvtec"]
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
@@ -191,6 +192,10 @@ def train(
     contrastive_weight: Annotated[
         float | None, typer.Option(help="Of the paper's objective in both.  [default: 1]")
     ] = None,
+    shrinkage: Annotated[
+        Shrinkage | None,
+        typer.Option(help="Of the coder, in training only.  [default: as preset and objective]"),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="Highest rate.  [default: 0.002; of the paper's objective alone 0.0001]"),
@@ -235,7 +240,7 @@ def train(
         preset=preset,
         queries=queries,
         augment=preset == "vedette" if augment is None else augment,
-        shrinkage=training_shrinkage(preset, objective),
+        shrinkage=shrinkage or training_shrinkage(preset, objective),
         init=init,
         blend=blend,
         device=device,
