@@ -29,11 +29,11 @@ cameras:
   {camera}:
     source: {{url: "{address}"}}
 detect: {{fps: 10}}
-# Ten clips in five seconds, so that there is something to see soon.
-adapt: {{frames: 10, interval: 0.5, calibrate: 45}}
-# Short things happen five seconds apart here, and each shall be told. A false alarm every quarter
-# of an hour is far too much for a camera that is watched for years, and little for two minutes.
-alert: {{target_false_alarms_per_day: 96, min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
+# Ten clips in eight seconds, so that there is something to see soon.
+adapt: {{frames: 10, interval: 0.8, calibrate: 45}}
+# Short things happen five seconds apart here, and each shall be told. A false alarm every ten
+# minutes is far too much for a camera that is watched for years, and little for two minutes.
+alert: {{target_false_alarms_per_day: 144, min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
 """
 
