@@ -5,11 +5,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from makers import CLIP_HW, make_clips
 from torch import Tensor
 
+from cameras.synthetic import SyntheticStreet
 from models import CheckpointError, SceneScorer
 from models.adaptation import AdaptedScene
 from models.checkpoint import load_checkpoint, save_checkpoint
@@ -89,6 +91,18 @@ def test_how_much_a_scene_moves_is_its_own_from_the_first_clip_on(shots: int) ->
     moved[:, -1, 16:48, 16:48] += 40  # uint8 wraps: a change all the same
     calm, lively = scorer.score(torch.cat([still[:1], moved]), [scene] * 2).energies
     assert lively > calm + 2
+
+
+def test_life_of_a_scene_known_by_one_clip_is_about_normal() -> None:
+    """One clip explains the others badly; that alone must not look like an anomaly."""
+    street = SyntheticStreet(seed=7, size_hw=(240, 320), frames_per_second=10.0)
+    scorer = SceneScorer.load("vedette")
+    starts = (0, 80, 100, 120, 140)
+    drawn = [street.render(start + age).pixels for start in starts for age in range(5)]
+    clips = torch.from_numpy(np.stack(drawn)).unflatten(0, (5, 5))
+    scene = scorer.adapt(clips[:1])
+    energies = scorer.score(clips[1:], [scene] * 4).energies
+    assert -3 < float(energies.median()) < 3
 
 
 def test_one_support_energy_a_shot(scorer: SceneScorer) -> None:
