@@ -86,7 +86,7 @@ def firmer(first: Calibration, energies: Sequence[float], seconds: float) -> Cal
 
     Clips of a few seconds resemble each other more than they resemble the next minute, so that the
     leave-one-out energies are too low and too much alike. Median and spread move to those of the
-    energies since, of which half may be anomalous; the threshold only ever rises.
+    energies since, of which half may be anomalous; the threshold is never below the first.
 
     Args:
         first: What the support gave.
