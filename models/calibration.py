@@ -86,11 +86,11 @@ def firmer(first: Calibration, energies: Sequence[float], seconds: float) -> Cal
 
     Clips of a few seconds resemble each other more than they resemble the next minute, so that the
     leave-one-out energies are too low and too much alike. Median and spread move to those of the
-    energies since, of which half may be anomalous; the threshold is never below the first.
+    energies since; the threshold is never below the first.
 
     Args:
         first: What the support gave.
-        energies: All energies since the adaptation, also those above the threshold; at least one.
+        energies: Normal energies since the adaptation; at least one.
         seconds: Time in which they came; about one of them a second is independent of the others.
 
     Returns:

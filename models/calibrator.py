@@ -54,9 +54,9 @@ class Reading:
 class Calibrator:
     """Turns the energies of one camera into scores; time is that of the stream.
 
-    While calibrating the provisional calibration is corrected by all energies so far, and only
-    normal time counts, that is, the time of energies below its threshold: an anomaly in the first
-    minute makes the minute longer.
+    While calibrating only normal energies and their time count, that is, those below the
+    provisional threshold: an anomaly in the first minute makes the minute longer. They correct that
+    threshold as they come.
     """
 
     def __init__(self, settings: CalibratorSettings, calibration: Calibration) -> None:
@@ -66,7 +66,7 @@ class Calibrator:
         self._last_seconds: float | None = None
         self._smoothed: float | None = None
         self._first = calibration
-        self._seen: list[float] = []
+        self._normal: list[float] = []
         self._firmer_at = _FIRST_LOOK
         self._steps: list[float] = []
         self._normal_seconds = 0.0
@@ -117,25 +117,24 @@ class Calibrator:
         return self._smoothed
 
     def _collect(self, energy: float, step: float) -> None:
-        self._seen.append(energy)
-        if step > 0:
-            self._steps.append(step)
-        if len(self._seen) >= self._firmer_at:
-            self._firmer_at = math.ceil(_NEXT_LOOK * len(self._seen))
-            self._calibration = firmer(self._first, self._seen, sum(self._steps))
         if energy >= self._calibration.threshold:
             return
+        self._normal.append(energy)
+        if step > 0:
+            self._steps.append(step)
         self._normal_seconds += min(step, _LONGEST_STEP_SECONDS)
         if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
             typical = median(self._steps)
             alarms = self._settings.alarms_per_day
-            last = firmer(self._first, self._seen, sum(self._steps))
-            self._calibration = refine(last, self._seen, typical, alarms)
+            self._calibration = refine(self._calibration, self._normal, typical, alarms)
             self._tail = self._calibration.tail
             self._counter = _counter(self._calibration)
-            self._seen.clear()
+            self._normal.clear()
             self._steps.clear()
             self._done = True
+        elif len(self._normal) >= self._firmer_at:
+            self._firmer_at = math.ceil(_NEXT_LOOK * len(self._normal))
+            self._calibration = firmer(self._first, self._normal, self._normal_seconds)
 
     def _follow(self, energy: float, step: float) -> None:
         """Normal life goes on: passages that raised no alarm refine the threshold.

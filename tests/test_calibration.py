@@ -42,13 +42,6 @@ def test_a_calmer_life_does_not_lower_the_first_threshold() -> None:
     assert firmer(first, [0.0] * 600, 60.0).threshold == first.threshold
 
 
-def test_up_to_half_of_what_follows_may_be_anomalous() -> None:
-    first = provisional(normal_energies(10))
-    energies = normal_energies(600)
-    energies[::3] = [50.0] * 200
-    assert firmer(first, energies, 60.0).threshold < 10
-
-
 def test_without_energies_there_is_still_a_calibration() -> None:
     calibration = provisional([])
     assert calibration.score(0.0) == 0.0

@@ -141,7 +141,9 @@ class SceneKeeper:
             self._made.put(fit)
 
     def calibrated(self, camera: str, calibration: Calibration) -> None:
-        """Keep a calibration that has changed; what it learns later is written now and then."""
+        """Keep a final calibration that has changed; what it learns later, now and then."""
+        if not calibration.final:
+            return
         now = time.monotonic()
         kept_at = self._calibration_kept_at.get(camera)
         if kept_at is not None and now - kept_at < _KEEP_INTERVAL_SECONDS:
