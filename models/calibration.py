@@ -73,9 +73,7 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     middle = median(support_energies) if support_energies else 0.0
     own = _robust_spread(support_energies, middle)
     count = len(support_energies)
-    spread = math.sqrt(
-        (count * own**2 + _SUPPORT_PRIOR_WEIGHT * prior_spread**2) / (count + _SUPPORT_PRIOR_WEIGHT)
-    )
+    spread = _leaning(own, count, prior_spread)
     highest = max(support_energies, default=middle)
     threshold = max(middle + _PROVISIONAL_SPREADS * spread, highest + 2.0 * spread)
     return Calibration(middle, threshold, spread, count, final=False)
@@ -97,10 +95,9 @@ def firmer(first: Calibration, energies: Sequence[float], seconds: float) -> Cal
         A conservative calibration, not final.
     """
     own_middle = median(energies)
-    own_spread = _robust_spread(energies, own_middle)
     weight = seconds / (seconds + _SUPPORT_PRIOR_WEIGHT)
     middle = first.median + weight * (own_middle - first.median)
-    spread = math.sqrt(first.spread**2 + weight * (own_spread**2 - first.spread**2))
+    spread = _leaning(_robust_spread(energies, own_middle), seconds, first.spread)
     threshold = max(first.threshold, middle + _PROVISIONAL_SPREADS * spread)
     return replace(first, median=middle, spread=spread, threshold=threshold)
 
@@ -157,6 +154,13 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
 
 def _threshold(middle: float, spread: float, tail: Tail, alarms_per_day: float) -> float:
     return max(tail.level(alarms_per_day), middle + _LEAST_SPREADS * spread)
+
+
+def _leaning(own: float, samples: float, prior: float) -> float:
+    """A spread seen in so many independent samples, leaning on one that was expected."""
+    return math.sqrt(
+        (samples * own**2 + _SUPPORT_PRIOR_WEIGHT * prior**2) / (samples + _SUPPORT_PRIOR_WEIGHT)
+    )
 
 
 def _robust_spread(energies: Sequence[float], middle: float) -> float:
