@@ -79,17 +79,18 @@ class ResNet10(nn.Module):
 
     def __init__(self, config: SceneModelConfig) -> None:
         super().__init__()
+        first, second, third, fourth = config.widths
         self.space_time: SpaceTimeStem | None = None
         if config.clip_length > 1:
-            self.space_time = SpaceTimeStem((32, 64))
+            self.space_time = SpaceTimeStem((first, second))
         else:
-            self.stem = nn.Conv2d(3, 32, 7, 2, 3, bias=False)
-            self.stem_norm = _norm(32)
-            self.block1 = ResidualBlock(32, 32, 1)
-            self.block2 = ResidualBlock(32, 64, 2)
-        self.block3 = ResidualBlock(64, 128, 2)
-        self.block4 = ResidualBlock(128, 256, 2)
-        self.head = nn.Conv2d(256, config.feature_channels, 1, bias=False)
+            self.stem = nn.Conv2d(3, first, 7, 2, 3, bias=False)
+            self.stem_norm = _norm(first)
+            self.block1 = ResidualBlock(first, first, 1)
+            self.block2 = ResidualBlock(first, second, 2)
+        self.block3 = ResidualBlock(second, third, 2)
+        self.block4 = ResidualBlock(third, fourth, 2)
+        self.head = nn.Conv2d(fourth, config.feature_channels, 1, bias=False)
         self.head_norm = _norm(config.feature_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,12 +110,13 @@ class MotionNet(nn.Module):
 
     def __init__(self, config: SceneModelConfig) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(config.clip_length, 24, 5, 2, 2, bias=False)
-        self.stem_norm = _norm(24)
-        self.block1 = ResidualBlock(24, 32, 2)
-        self.block2 = ResidualBlock(32, 48, 2)
-        self.block3 = ResidualBlock(48, 64, 1)
-        self.head = nn.Conv2d(64, config.feature_channels, 1)
+        stem, first, second, third = config.widths
+        self.stem = nn.Conv2d(config.clip_length, stem, 5, 2, 2, bias=False)
+        self.stem_norm = _norm(stem)
+        self.block1 = ResidualBlock(stem, first, 2)
+        self.block2 = ResidualBlock(first, second, 2)
+        self.block3 = ResidualBlock(second, third, 1)
+        self.head = nn.Conv2d(third, config.feature_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, H, W), see `models.inputs.motion_input`, to (B, d, H/8, W/8) in (-1, 1)."""

@@ -7,6 +7,8 @@ Backbone = Literal["resnet10", "motion"]
 Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
 Coder = Literal["istc", "fista", "nearest"]
 
+_NARROW = (24, 32, 48, 64)
+
 
 @dataclass(frozen=True, slots=True)
 class SceneModelConfig:
@@ -16,6 +18,9 @@ class SceneModelConfig:
     """Name under which the configuration is known, "paper", "paper-5" or "vedette"."""
     backbone: Backbone
     """The paper's colour network, stride 32, or ours on grey and differences, stride 8."""
+    widths: tuple[int, int, int, int]
+    """Channels of the network's four stages: of ours the stem and three blocks, of the paper's the
+    blocks, the first of which is as wide as the stem."""
     feature_channels: int
     """Channels d of the feature map z."""
     clip_length: int
@@ -65,6 +70,7 @@ class SceneModelConfig:
             ValueError: names the field, the value and what is wanted.
         """
         checks = (
+            ("widths", len(self.widths) == 4 and min(self.widths) >= 1, "four numbers >= 1"),
             ("feature_channels", self.feature_channels >= 1, ">= 1"),
             ("clip_length", self.clip_length >= 1, ">= 1"),
             ("clip_interval_seconds", self.clip_interval_seconds > 0, "> 0"),
@@ -111,6 +117,8 @@ class SceneModelConfig:
             ValueError: keys are missing or unknown, or a value is impossible.
         """
         known = {field.name for field in fields(SceneModelConfig)}
+        # Models of before widths were a setting have those of the presets.
+        data = {"widths": PAPER.widths if data.get("backbone") == "resnet10" else _NARROW} | data
         if set(data) != known:
             raise ValueError(
                 "want the keys of this version, "
@@ -120,12 +128,22 @@ class SceneModelConfig:
         size = data["size_hw"]
         if not (isinstance(size, (list, tuple)) and len(size) == 2):
             raise ValueError(f"size_hw: want [height, width], got {size!r}")
-        return SceneModelConfig(**{**data, "size_hw": (int(size[0]), int(size[1]))})  # type: ignore[arg-type]
+        widths = data["widths"]
+        if not isinstance(widths, (list, tuple)):
+            raise ValueError(f"widths: want four numbers, got {widths!r}")
+        return SceneModelConfig(
+            **{
+                **data,  # type: ignore[arg-type]
+                "size_hw": (int(size[0]), int(size[1])),
+                "widths": tuple(map(int, widths)),
+            }
+        )
 
 
 PAPER = SceneModelConfig(
     preset="paper",
     backbone="resnet10",
+    widths=(32, 64, 128, 256),
     feature_channels=256,
     clip_length=1,
     clip_interval_seconds=0.1,
@@ -155,6 +173,7 @@ PAPER_5 = replace(PAPER, preset="paper-5", clip_length=5)
 VEDETTE = SceneModelConfig(
     preset="vedette",
     backbone="motion",
+    widths=_NARROW,
     feature_channels=64,
     clip_length=5,
     clip_interval_seconds=0.1,

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.overlay import Thing, lay
+
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
 _HURRIED_SHARE = 0.2
 _THING_SHARE = 0.3
@@ -38,18 +40,6 @@ class Planted:
     """bool (H, W): where any frame was changed, the mask included."""
     kind: str
     """Which kind was planted."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Thing:
-    """Something that moves, cut out of its scene."""
-
-    pixels: Tensor
-    """(T, h, w) or (T, 3, h, w) in [0, 1], smaller than the clip that it goes into."""
-    alpha: Tensor
-    """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
-    top: int
-    """Row of the picture in which it was cut out, of its upper edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,30 +140,11 @@ def _overlay(
         random: Where it ends up.
         top: Row of its upper edge in the newest frame; None: any.
     """
-    length, (height, width) = clip.shape[0], clip.shape[-2:]
-    thing_h, thing_w = thing.alpha.shape[1:]
+    (height, width), (thing_h, thing_w) = clip.shape[-2:], thing.alpha.shape[1:]
     if top is None:
         top = _integer(0, height - thing_h, random)
-    left = _integer(0, width - thing_w, random)
-    planted = clip.clone()
-    mask = torch.zeros(height, width, dtype=torch.bool)
-    touched = torch.zeros(height, width, dtype=torch.bool)
-    for number in range(length):
-        age = length - 1 - number
-        y = round(top - velocity[0] * age)
-        x = round(left - velocity[1] * age)
-        y0, y1 = max(0, y), min(height, y + thing_h)
-        x0, x1 = max(0, x), min(width, x + thing_w)
-        if y0 >= y1 or x0 >= x1:
-            continue
-        inside = (..., slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-        alpha = thing.alpha[number][inside]
-        place = planted[number, ..., y0:y1, x0:x1]
-        place += alpha * (thing.pixels[number][inside] - place)
-        touched[y0:y1, x0:x1] |= alpha > 0
-        if number == length - 1:
-            mask[y0:y1, x0:x1] = alpha > 0.5
-    return _seen(clip, planted, mask, touched, kind)
+    laid = lay(clip, thing, (top, _integer(0, width - thing_w, random)), velocity)
+    return _seen(clip, laid.clip, laid.mask, laid.touched, kind)
 
 
 def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str) -> Planted:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from models.dictionary import Dictionary
 from models.energy import pool_top, residual_energy
 from models.langevin import LangevinOptions, sample
-from models.scene_model import SceneModel
+from models.scene_model import Observation, SceneModel
 
 _HARD_CELLS = 20
 _POOLED_CELLS = 20
@@ -111,7 +111,8 @@ class Discriminative(nn.Module):
             autocast: Run the network in bfloat16.
         """
         shots = episode.support.shape[0]
-        seen = model.observe_input(torch.cat([episode.support, episode.query]), autocast)
+        clips = torch.cat([episode.support, episode.query])
+        seen = Observation(model.features(clips, autocast), None)  # motion has nothing to learn
         dictionary = model.dictionary(seen[:shots])
         energy = model.terms(seen[shots:], dictionary).cells[0]
         loss = self._loss(energy, episode.target)

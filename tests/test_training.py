@@ -10,8 +10,9 @@ from rich.console import Console
 
 from models.config import VEDETTE
 from models.meta_training import Trainer, TrainingOptions
-from models.negatives import Material, Thing, plant
+from models.negatives import Material, plant
 from models.objectives import Episode
+from models.overlay import Thing
 from models.scene_model import SceneModel
 from pipeline.cli.train import run_train
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler

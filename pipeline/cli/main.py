@@ -196,6 +196,10 @@ def train(
         Shrinkage | None,
         typer.Option(help="Of the coder, in training only.  [default: as preset and objective]"),
     ] = None,
+    widths: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(help="Channels of the network's four stages.  [default: the preset's]"),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="Highest rate.  [default: 0.002; of the paper's objective alone 0.0001]"),
@@ -205,6 +209,10 @@ def train(
         bool | None,
         typer.Option(help="Zoom, crop, mirror, brighten.  [default: only the preset vedette]"),
     ] = None,
+    crowded: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the augmented episodes with a made crowd."),
+    ] = 0.5,
     images: Annotated[
         Path | None, typer.Option(help="Folder for sheets of Langevin samples.")
     ] = None,
@@ -240,7 +248,9 @@ def train(
         preset=preset,
         queries=queries,
         augment=preset == "vedette" if augment is None else augment,
+        crowded=crowded,
         shrinkage=shrinkage or training_shrinkage(preset, objective),
+        widths=widths,
         init=init,
         blend=blend,
         device=device,

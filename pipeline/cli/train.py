@@ -118,6 +118,7 @@ def run_train(
         "blend": settings.blend,
         "queries": settings.queries,
         "augmented": settings.augment,
+        "crowded": settings.crowded,
         "shrinkage": trained.shrinkage,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "scenes": sorted(training),
@@ -133,6 +134,10 @@ def _initial(weights: str, config: SceneModelConfig) -> dict[str, torch.Tensor]:
     if model.config.preset != config.preset:
         raise ValueError(
             f"--init: want weights of preset {config.preset}, got {model.config.preset}"
+        )
+    if model.config.widths != config.widths:
+        raise ValueError(
+            f"--init: want weights of widths {config.widths}, got {model.config.widths}"
         )
     return dict(model.state_dict())
 

@@ -1,6 +1,6 @@
 """What `vedette train` trains and how, from the few things that a person says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,10 @@ class TrainSettings:
     """Queries of each objective in an episode."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed."""
+    crowded: float = 0.5
+    """Share of the augmented episodes through which a made crowd walks."""
+    widths: tuple[int, int, int, int] | None = None
+    """Channels of the network's stages; None: the preset's."""
     shrinkage: Shrinkage | None = None
     """Used in training in place of the preset's own; what is written has the preset's own."""
     init: str | None = None
@@ -52,7 +56,8 @@ class TrainSettings:
     @property
     def config(self) -> SceneModelConfig:
         """Of the model that is written."""
-        return PRESETS[self.preset]
+        config = PRESETS[self.preset]
+        return config if self.widths is None else replace(config, widths=self.widths)
 
     @property
     def frames_per_second(self) -> float:
@@ -70,6 +75,7 @@ class TrainSettings:
             patched=self.queries if options.contrastive_weight > 0 else 0,
             gap=round(_GAP_SECONDS * self.frames_per_second),
             augment=self.augment,
+            crowded=self.crowded,
         )
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.negatives import Thing
+from models.overlay import Thing
 
 _CHANGE = 0.07  # grey levels of [0, 1] from the background that make a pixel part of a thing
 _SMALLEST_PIXELS = 40

@@ -1,7 +1,7 @@
 """Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.inpainting import corrupt, draw_patches
-from models.negatives import Material, Planted, Thing, plant
+from models.negatives import Material, Planted, plant
 from models.objectives import Episode
+from models.overlay import Thing
+from pipeline.datasets.crowds import Crowd, draw_crowd
 from pipeline.datasets.cutouts import cut_out
 from pipeline.datasets.scenes import SceneClip
 
@@ -22,6 +24,11 @@ _FAST = 3
 """How many times too fast hurried places are played."""
 _HURRIED_THINGS = 0.3
 _MOST_NOISE = 0.02
+_CROWD_OF_ITS_OWN = 0.4
+"""Share of the crowds that are of the very scene, if enough moves there."""
+_CROWD_TRIES = 3
+_CROWD_TALL = (0.06, 0.25)
+"""Height of a crowd that comes from another scene, as a share of the picture's."""
 _TRIES = 12
 _BACKGROUND_FRAMES = 40
 
@@ -47,6 +54,8 @@ class EpisodeOptions:
     """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
+    crowded: float = 0.5
+    """Share of the augmented episodes through which a made crowd walks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +139,23 @@ class EpisodeSampler:
         view = self._view(clips[0].size_hw)
         shots = int(random.choice(options.shots))
         moments = [self._moment(clips, view) for _ in range(shots)]
+        crowd = self._crowd(name, view)
         queries, targets = [], []
         for _ in range(options.queries):
-            _, planted = self._query(name, view, moments)
+            _, planted = self._query(name, view, moments, crowd)
             queries.append(self._noisy(planted.clip, view))
             targets.append(_cells(planted, options.stride))
         normal, corrupted = [], []
         for _ in range(options.patched):
-            clip = self._noisy(self._plain(self._moment(clips, view, moments), view), view)
+            plain = self._plain(self._moment(clips, view, moments), view)
+            clip = self._noisy(self._peopled(crowd, False, view)(plain), view)
             patches = draw_patches(view.out_hw, self._torch_random)
             normal.append(clip)
             corrupted.append(corrupt(clip, patches, self._torch_random))
-        support = [self._noisy(self._plain(moment, view), view) for moment in moments]
+        support = [
+            self._noisy(self._peopled(crowd, True, view)(self._plain(moment, view)), view)
+            for moment in moments
+        ]
         return Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
 
     def state(self) -> dict[str, Any]:
@@ -234,19 +248,55 @@ class EpisodeSampler:
                 break
         return planted
 
-    def _query(self, scene: str, view: _View, support: list[_Moment]) -> tuple[Tensor, Planted]:
+    def _query(
+        self, scene: str, view: _View, support: list[_Moment], crowd: Crowd | None = None
+    ) -> tuple[Tensor, Planted]:
         """A normal clip, and the same with something planted into it."""
-        return self._planted(scene, view, self._moment(self._scenes[scene], view, support))
+        return self._planted(scene, view, self._moment(self._scenes[scene], view, support), crowd)
 
-    def _planted(self, scene: str, view: _View, moment: _Moment) -> tuple[Tensor, Planted]:
-        clip = self._plain(moment, view)
+    def _planted(
+        self, scene: str, view: _View, moment: _Moment, crowd: Crowd | None = None
+    ) -> tuple[Tensor, Planted]:
+        peopled = self._peopled(crowd, False, view)
+        clip = peopled(self._plain(moment, view))
         material = Material(
             foreign=lambda: self._foreign(scene, view.out_hw),
-            fast=lambda: self._played(moment, view, _FAST),
+            fast=lambda: peopled(self._played(moment, view, _FAST)),
             thing=lambda: self._thing(scene, view),
-            own=lambda: self._own_thing(scene, view),
+            own=lambda: self._own_thing(scene, view) if crowd is None else self._one_of(crowd),
         )
         return clip, plant(clip, material, self._torch_random)
+
+    def _crowd(self, scene: str, view: _View) -> Crowd | None:
+        """Who walks through an episode beside those who do: of the same scene or of another."""
+        if not self._options.augment or self._random.random() >= self._options.crowded:
+            return None
+        size_hw = view.out_hw
+        if self._random.random() < _CROWD_OF_ITS_OWN:
+            crowd = draw_crowd(lambda: self._own_thing(scene, view), size_hw, self._random)
+            if crowd is not None:
+                return crowd
+        for _ in range(_CROWD_TRIES):
+            of = str(self._random.choice([name for name in self._scenes if name != scene]))
+            seen = replace(self._view(self._scenes[of][0].size_hw), step=view.step)
+            cut = lambda of=of, seen=seen: self._own_thing(of, seen)  # noqa: E731
+            crowd = draw_crowd(cut, size_hw, self._random, _CROWD_TALL)
+            if crowd is not None:
+                return crowd
+        return None
+
+    def _peopled(
+        self, crowd: Crowd | None, of_support: bool, view: _View
+    ) -> Callable[[Tensor], Tensor]:
+        """What lets some of the crowd, if there is one, walk through a clip."""
+        if crowd is None:
+            return lambda clip: clip
+        return crowd.gather(of_support, view.out_hw, self._random)
+
+    def _one_of(self, crowd: Crowd) -> Thing:
+        """Somebody of a crowd, somewhere among it."""
+        thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
+        return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
 
     def _view(self, size_hw: tuple[int, int]) -> _View:
         height, width = size_hw

@@ -29,6 +29,7 @@ NETWORK_FIELDS = frozenset(
     {
         "preset",
         "backbone",
+        "widths",
         "feature_channels",
         "clip_length",
         "clip_interval_seconds",
