@@ -11,8 +11,13 @@ from torch.nn import functional
 from models.config import SceneModelConfig
 
 
+def norm_groups(channels: int) -> int:
+    """Groups that so many channels are normalised in."""
+    return min(8, channels)
+
+
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(8, channels), channels)
+    return nn.GroupNorm(norm_groups(channels), channels)
 
 
 class ResidualBlock(nn.Module):

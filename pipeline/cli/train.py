@@ -21,6 +21,7 @@ from rich.progress import (
 
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
+from models.growing import grow
 from models.meta_training import Progress as Step
 from models.meta_training import Trainer, TrainingOptions
 from models.scene_model import SceneModel
@@ -136,9 +137,7 @@ def _initial(weights: str, config: SceneModelConfig) -> dict[str, torch.Tensor]:
             f"--init: want weights of preset {config.preset}, got {model.config.preset}"
         )
     if model.config.widths != config.widths:
-        raise ValueError(
-            f"--init: want weights of widths {config.widths}, got {model.config.widths}"
-        )
+        return grow(model.state_dict(), model.config, config)
     return dict(model.state_dict())
 
 

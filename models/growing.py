@@ -1,0 +1,81 @@
+"""Weights of a network made those of a wider one that begins by doing (nearly) the same.
+
+Net2WiderNet (Chen, Goodfellow and Shlens, ICLR 2016): a new channel is a copy of an old one, and
+what reads both takes half of each. GroupNorm sees its group's statistics with some channels
+counted twice, which is why it is only nearly the same; a little noise tells the copies apart.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from models.backbone import norm_groups
+from models.config import SceneModelConfig
+
+_NOISE = 0.05
+"""Standard deviation of what a copy's weights are off by, relative to them."""
+_CONVOLUTIONS = ("conv1", "conv2", "skip")
+
+
+def grow(
+    state: Mapping[str, Tensor], narrow: SceneModelConfig, wide: SceneModelConfig, seed: int = 0
+) -> dict[str, Tensor]:
+    """Weights of the wider network.
+
+    Args:
+        state: Of a `SceneModel` of the narrow configuration.
+        narrow: Of our own network.
+        wide: The same network with no stage narrower.
+        seed: Of the noise.
+
+    Raises:
+        ValueError: a stage is narrower, or the network is not ours.
+    """
+    if narrow.backbone != "motion" or wide.backbone != "motion":
+        raise ValueError(f"growing: want backbone motion, got {narrow.backbone}, {wide.backbone}")
+    if any(new < old for old, new in zip(narrow.widths, wide.widths, strict=True)):
+        raise ValueError(f"growing: want widths >= {narrow.widths}, got {wide.widths}")
+    random = torch.Generator().manual_seed(seed)
+    sources = [_sources(old, new) for old, new in zip(narrow.widths, wide.widths, strict=True)]
+    grown = dict(state)
+
+    def convolution(name: str, reads: Tensor | None, makes: Tensor | None) -> None:
+        weight = grown[f"{name}.weight"]
+        if reads is not None:
+            shared_by = torch.bincount(reads)[reads].to(weight)
+            weight = weight[:, reads] / shared_by.view(1, -1, 1, 1)
+        if makes is not None:
+            weight = weight[makes]
+        if weight.shape != grown[f"{name}.weight"].shape:
+            weight = weight * (1 + _NOISE * torch.randn(weight.shape, generator=random))
+        grown[f"{name}.weight"] = weight
+
+    def norm(name: str, makes: Tensor) -> None:
+        for part in ("weight", "bias"):
+            grown[f"{name}.{part}"] = grown[f"{name}.{part}"][makes]
+
+    convolution("backbone.stem", None, sources[0])
+    norm("backbone.stem_norm", sources[0])
+    for number in (1, 2, 3):
+        block, before, own = f"backbone.block{number}", sources[number - 1], sources[number]
+        for part in _CONVOLUTIONS:
+            convolution(f"{block}.{part}", own if part == "conv2" else before, own)
+        for part in ("norm1", "norm2", "skip_norm"):
+            norm(f"{block}.{part}", own)
+    convolution("backbone.head", sources[3], None)
+    return grown
+
+
+def _sources(old: int, new: int) -> Tensor:
+    """Which old channel each new one is a copy of; all stay in the group that normalises them.
+
+    Raises:
+        ValueError: the two have another number of groups.
+    """
+    groups = norm_groups(old)
+    if norm_groups(new) != groups or old % groups or new % groups:
+        raise ValueError(f"growing: want multiples of {groups} channels, got {old} and {new}")
+    members, wanted = old // groups, new // groups
+    within = torch.arange(wanted) % members
+    return (torch.arange(groups).unsqueeze(1) * members + within).flatten()
