@@ -12,7 +12,7 @@ from models.config import SceneModelConfig
 
 
 def norm_groups(channels: int) -> int:
-    """Groups that so many channels are normalised in."""
+    """Groups that so many channels, a multiple of 8 or fewer, are normalised in."""
     return min(8, channels)
 
 

@@ -70,7 +70,7 @@ class SceneModelConfig:
             ValueError: names the field, the value and what is wanted.
         """
         checks = (
-            ("widths", len(self.widths) == 4 and min(self.widths) >= 1, "four numbers >= 1"),
+            ("widths", _normalisable(self.widths), "four multiples of 8 from 16 on"),
             ("feature_channels", self.feature_channels >= 1, ">= 1"),
             ("clip_length", self.clip_length >= 1, ">= 1"),
             ("clip_interval_seconds", self.clip_interval_seconds > 0, "> 0"),
@@ -138,6 +138,11 @@ class SceneModelConfig:
                 "widths": tuple(map(int, widths)),
             }
         )
+
+
+def _normalisable(widths: tuple[int, ...]) -> bool:
+    """Whether all go into eight groups of channels; of groups of one PyTorch 2.13 crashes."""
+    return len(widths) == 4 and all(width >= 16 and width % 8 == 0 for width in widths)
 
 
 PAPER = SceneModelConfig(

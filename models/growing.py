@@ -68,14 +68,8 @@ def grow(
 
 
 def _sources(old: int, new: int) -> Tensor:
-    """Which old channel each new one is a copy of; all stay in the group that normalises them.
-
-    Raises:
-        ValueError: the two have another number of groups.
-    """
+    """Which old channel each new one is a copy of; all stay in the group that normalises them."""
     groups = norm_groups(old)
-    if norm_groups(new) != groups or old % groups or new % groups:
-        raise ValueError(f"growing: want multiples of {groups} channels, got {old} and {new}")
-    members, wanted = old // groups, new // groups
-    within = torch.arange(wanted) % members
+    members = old // groups
+    within = torch.arange(new // groups) % members
     return (torch.arange(groups).unsqueeze(1) * members + within).flatten()

@@ -89,6 +89,9 @@ def test_configuration_survives_json(preset: str) -> None:
     [
         ({"receptive_field": 2}, "receptive_field: want odd, got 2"),
         ({"lambda_min": 0.5}, "lambda_min: want in (0, lambda_max], got 0.5"),
+        ({"widths": (16, 16, 16)}, "widths: want four multiples of 8 from 16 on, got (16, 16, 16)"),
+        ({"widths": (8, 16, 16, 16)}, "widths: want four multiples of 8 from 16 on"),
+        ({"widths": 8}, "widths: want four numbers, got 8"),
         ({"clip_length": 1}, "motion_weight: want 0 for one frame"),
     ],
 )
@@ -96,6 +99,14 @@ def test_impossible_configurations_are_named(change: dict[str, object], message:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 the text is what is tested
         SceneModelConfig.from_json({**VEDETTE.to_json(), **change})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_configuration_of_before_widths_were_a_setting_has_the_first_ones(preset: str) -> None:
+    data = PRESETS[preset].to_json()
+    del data["widths"]
+    first = (24, 32, 48, 64) if preset == "vedette" else (32, 64, 128, 256)
+    assert SceneModelConfig.from_json(data).widths == first
 
 
 def test_unknown_and_missing_keys_are_named() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from makers import write_video
 from rich.console import Console
 from typer.testing import CliRunner
 
-from models.checkpoint import load_checkpoint
+from models.checkpoint import load_checkpoint, save_checkpoint
+from models.config import VEDETTE
+from models.scene_model import SceneModel
 from models.scorer import resolve_device
 from pipeline.cli.main import app
 from pipeline.cli.train import run_train
@@ -46,9 +49,33 @@ def test_episodes_hold_only_what_is_asked_for() -> None:
     assert (episodes.clip_length, episodes.stride, episodes.crop_hw) == (1, 32, (240, 320))
 
 
+def test_widths_and_crowds_are_what_is_said() -> None:
+    options = training_options("discriminative", None, None, 10, 2, False, 0)
+    settings = TrainSettings(widths=(16, 16, 24, 24), crowded=0.2)
+    assert settings.config.widths == (16, 16, 24, 24)
+    assert settings.config.preset == "vedette"
+    assert settings.episodes(options).crowded == 0.2
+    assert TrainSettings().episodes(options).crowded == 0.5
+
+
+def test_weights_to_begin_with_are_grown_where_wider_ones_are_wanted(tmp_path: Path) -> None:
+    folder = make_scene_folders(tmp_path / "scenes", frames=40)
+    options = training_options("discriminative", None, 1e-5, 1, 1, False, 0)
+    small, wide = tmp_path / "small", tmp_path / "wide"
+    save_checkpoint(SceneModel(replace(VEDETTE, widths=(16, 16, 16, 16))), small, {})
+    widths = (16, 24, 16, 32)
+    settings = TrainSettings(queries=1, init=str(small), widths=widths, device="cpu")
+    run_train(folder, wide, options, [], False, Console(quiet=True), settings)
+    assert load_checkpoint(wide, resolve_device("cpu"))[0].config.widths == widths
+    settings = TrainSettings(queries=1, init=str(wide), widths=(16, 16, 16, 32), device="cpu")
+    with pytest.raises(ValueError, match="want widths >= "):
+        run_train(folder, small, options, [], False, Console(quiet=True), settings)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--widths", "0", "8", "8", "8"], "widths: want four multiples of 8 from 16 on, got (0, 8, 8, 8)"),
         (["--contrastive-weight", "0.5"], "only for --objective both"),
         (["--objective", "both", "--contrastive-weight", "0"], "want more than 0, got 0"),
         (["--learning-rate", "-1"], "--learning-rate: want more than 0, got -1"),

@@ -67,10 +67,11 @@ def run_train(
     settings = settings or TrainSettings()
     device = resolve_device(settings.device)
     torch.manual_seed(options.seed)
-    config = settings.config
+    config, initial = settings.config, None
+    if settings.init is not None:
+        config, initial = _initial(settings.init, settings)
     trained = replace(config, shrinkage=settings.shrinkage or config.shrinkage)
     model = _model(trained)
-    initial = None if settings.init is None else _initial(settings.init, config)
     if initial is not None:
         model.load_state_dict(initial)
     trainer = Trainer(model.to(device), options)
@@ -130,15 +131,19 @@ def run_train(
     return results
 
 
-def _initial(weights: str, config: SceneModelConfig) -> dict[str, torch.Tensor]:
+def _initial(
+    weights: str, settings: TrainSettings
+) -> tuple[SceneModelConfig, dict[str, torch.Tensor]]:
+    """What is trained, and the weights to begin with: grown where it is wider than they are."""
     model, _ = load_checkpoint(weights, torch.device("cpu"))
+    config = replace(settings.config, widths=settings.widths or model.config.widths)
     if model.config.preset != config.preset:
         raise ValueError(
             f"--init: want weights of preset {config.preset}, got {model.config.preset}"
         )
-    if model.config.widths != config.widths:
-        return grow(model.state_dict(), model.config, config)
-    return dict(model.state_dict())
+    if model.config.widths == config.widths:
+        return config, dict(model.state_dict())
+    return config, grow(model.state_dict(), model.config, config)
 
 
 @torch.no_grad()

@@ -263,7 +263,7 @@ class EpisodeSampler:
             foreign=lambda: self._foreign(scene, view.out_hw),
             fast=lambda: peopled(self._played(moment, view, _FAST)),
             thing=lambda: self._thing(scene, view),
-            own=lambda: self._own_thing(scene, view) if crowd is None else self._one_of(crowd),
+            own=lambda: self._glider(scene, view, crowd),
         )
         return clip, plant(clip, material, self._torch_random)
 
@@ -293,8 +293,14 @@ class EpisodeSampler:
             return lambda clip: clip
         return crowd.gather(of_support, view.out_hw, self._random)
 
-    def _one_of(self, crowd: Crowd) -> Thing:
-        """Somebody of a crowd, somewhere among it."""
+    def _glider(self, scene: str, view: _View, crowd: Crowd | None) -> Thing | None:
+        """Somebody who is to be too fast: in training one of a crowd, somewhere among it.
+
+        Nobody can tell what is too fast where a support hardly shows anyone walk; asked for all the
+        same, a network takes to fearing whoever moves.
+        """
+        if crowd is None:
+            return None if self._options.augment else self._own_thing(scene, view)
         thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
         return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
 
