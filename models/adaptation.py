@@ -140,7 +140,12 @@ def _leave_one_out(
         for clip in range(shots)
     ]
     one_fewer = torch.cat(further).mean(0) - torch.cat([t.frames for t in left_out]).mean(0)
-    return [replace(terms, frames=terms.frames - one_fewer) for terms in left_out]
+    corrected = [terms.frames - one_fewer for terms in left_out]
+    for frames in corrected:
+        frames[:, 0].clamp_min_(0.0)  # as no residual is below, however still the scene
+    return [
+        replace(terms, frames=frames) for terms, frames in zip(left_out, corrected, strict=True)
+    ]
 
 
 def _term_statistics(

@@ -7,7 +7,7 @@ Backbone = Literal["resnet10", "motion"]
 Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
 Coder = Literal["istc", "fista", "nearest"]
 
-_NARROW = (24, 32, 48, 64)
+_FIRST_WIDTHS = (24, 32, 48, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ class SceneModelConfig:
         """
         known = {field.name for field in fields(SceneModelConfig)}
         # Models of before widths were a setting have those of the presets.
-        data = {"widths": PAPER.widths if data.get("backbone") == "resnet10" else _NARROW} | data
+        first = PAPER.widths if data.get("backbone") == "resnet10" else _FIRST_WIDTHS
+        data = {"widths": first} | data
         if set(data) != known:
             raise ValueError(
                 "want the keys of this version, "
@@ -178,7 +179,7 @@ PAPER_5 = replace(PAPER, preset="paper-5", clip_length=5)
 VEDETTE = SceneModelConfig(
     preset="vedette",
     backbone="motion",
-    widths=_NARROW,
+    widths=(24, 32, 64, 96),
     feature_channels=64,
     clip_length=5,
     clip_interval_seconds=0.1,

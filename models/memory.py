@@ -24,7 +24,7 @@ CELL_ATOMS = 48
 """Remembered atoms that a cell uses at most, chosen farthest first."""
 _LEAST_RATIO = 0.1
 """Of the strongest cell; what stands out less is noise, and nobody's business."""
-REACH_CELLS = 2
+REACH_CELLS = 3
 """How far around its place what is remembered holds."""
 _CANDIDATES = 96
 """Atoms that these are chosen from: the nearest, and of those as near the newest."""

@@ -18,6 +18,10 @@ from models.sparse_coding import sparse_code
 _EXCESS_GAIN = 3.0
 """How steeply motion beyond what is allowed counts again, until it counts in full."""
 
+_BENEFIT = 1.0
+"""How much more of a cell is believed, as a share of what the memory explains of it: the same thing
+beside somebody else, or half behind them, never looks quite as it did."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneMemory:
@@ -66,7 +70,10 @@ def recalled_residual(
     vectors = feature_vectors(features, config.receptive_field)[cells, clips].unsqueeze(1)
     z = prepare(vectors, second.mean, config)
     left = (z - reconstruct(second, sparse_code(z, second, config))).square().sum(-1).squeeze(1)
-    lowered = torch.minimum(flat[clips, cells], left)
+    first = flat[clips, cells]
+    explained = (first - left).clamp_min(0.0)
+    rest = torch.maximum(left - _BENEFIT * explained, memory.typical_residual.to(left))
+    lowered = torch.minimum(first, rest)
     return flat.index_put((clips, cells), lowered).view_as(residual)
 
 

@@ -248,7 +248,7 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
         told(worker, "forget", event="street-1-1")
         memory = worker._memories.scene("street", lane).memory
         assert memory is not None
-        assert memory.cells.numel() == 15, "three rows at the border, five columns"
+        assert memory.cells.numel() == 28, "four rows at the border, seven columns"
 
 
 def test_an_event_of_a_camera_that_is_gone(run: RunInfo, scorer: SceneScorer) -> None:
