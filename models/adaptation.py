@@ -6,6 +6,7 @@ high, for the others are one clip fewer than the scene will be watched with; wha
 costs is measured by leaving out a second one, and taken off (the jackknife of Quenouille).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -140,11 +141,10 @@ def _leave_one_out(
         for clip in range(shots)
     ]
     one_fewer = torch.cat(further).mean(0) - torch.cat([t.frames for t in left_out]).mean(0)
-    corrected = [terms.frames - one_fewer for terms in left_out]
-    for frames in corrected:
-        frames[:, 0].clamp_min_(0.0)  # as no residual is below, however still the scene
+    least = torch.full_like(one_fewer, -math.inf)
+    least[0] = 0.0  # no residual is below, however still the scene
     return [
-        replace(terms, frames=frames) for terms, frames in zip(left_out, corrected, strict=True)
+        replace(terms, frames=torch.maximum(terms.frames - one_fewer, least)) for terms in left_out
     ]
 
 

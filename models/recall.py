@@ -72,7 +72,7 @@ def recalled_residual(
     left = (z - reconstruct(second, sparse_code(z, second, config))).square().sum(-1).squeeze(1)
     first = flat[clips, cells]
     explained = (first - left).clamp_min(0.0)
-    rest = torch.maximum(left - _BENEFIT * explained, memory.typical_residual.to(left))
+    rest = torch.maximum(left - _BENEFIT * explained, memory.typical_residual)
     lowered = torch.minimum(first, rest)
     return flat.index_put((clips, cells), lowered).view_as(residual)
 

@@ -24,7 +24,7 @@ class TrainSettings:
     """Queries of each objective in an episode."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed."""
-    crowded: float = 0.5
+    crowded: float = EpisodeOptions().crowded
     """Share of the augmented episodes through which a made crowd walks."""
     widths: tuple[int, int, int, int] | None = None
     """Channels of the network's stages; None: the preset's."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.overlay import Thing, lay
+from pipeline.datasets.views import in_other_light
 
 _POOL = 10
 """Things that are cut out for one crowd, as far as anything moves."""
@@ -148,4 +149,4 @@ def _varied(thing: Thing, random: np.random.Generator) -> Thing:
     if random.random() < 0.5:
         pixels, alpha = pixels.flip(-1), alpha.flip(-1)
     gain = float(random.uniform(*_GAIN))
-    return Thing(((pixels - 0.5) * gain + 0.5).clamp(0, 1), alpha, thing.top)
+    return Thing(in_other_light(pixels, gain), alpha, thing.top)

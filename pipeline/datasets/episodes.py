@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,11 +18,11 @@ from models.overlay import Thing
 from pipeline.datasets.crowds import Crowd, draw_crowd
 from pipeline.datasets.cutouts import cut_out
 from pipeline.datasets.scenes import SceneClip
+from pipeline.datasets.views import View, random_view
 
 _FAST = 3
 """How many times too fast hurried places are played."""
 _HURRIED_THINGS = 0.3
-_MOST_NOISE = 0.02
 _CROWD_OF_ITS_OWN = 0.4
 """Share of the crowds that are of the very scene, if enough moves there."""
 _CROWD_TRIES = 3
@@ -65,24 +64,6 @@ class _Moment:
     clip: SceneClip
     newest: int
     """Number of the newest frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """How one episode looks at its scene; the same for its support and its queries."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    out_hw: tuple[int, int]
-    """Size that the part is scaled to."""
-    mirrored: bool
-    gain: float
-    noise: float
-    """Standard deviation of the sensor's noise that is added, of a pixel range of 1."""
-    step: int
-    """Frames of the loaded clip from one frame of a training clip to the next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,19 +124,19 @@ class EpisodeSampler:
         queries, targets = [], []
         for _ in range(options.queries):
             _, planted = self._query(name, view, moments, crowd)
-            queries.append(self._noisy(planted.clip, view))
+            queries.append(view.noisy(planted.clip, self._torch_random))
             targets.append(_cells(planted, options.stride))
         normal, corrupted = [], []
         for _ in range(options.patched):
             plain = self._plain(self._moment(clips, view, moments), view)
-            clip = self._noisy(self._peopled(crowd, False, view)(plain), view)
+            clip = view.noisy(self._peopled(crowd, False, view)(plain), self._torch_random)
             patches = draw_patches(view.out_hw, self._torch_random)
             normal.append(clip)
             corrupted.append(corrupt(clip, patches, self._torch_random))
-        support = [
-            self._noisy(self._peopled(crowd, True, view)(self._plain(moment, view)), view)
-            for moment in moments
-        ]
+        support = []
+        for moment in moments:
+            clip = self._peopled(crowd, True, view)(self._plain(moment, view))
+            support.append(view.noisy(clip, self._torch_random))
         return Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
 
     def state(self) -> dict[str, Any]:
@@ -240,7 +221,7 @@ class EpisodeSampler:
 
         return [played(clip) for clip in clips]
 
-    def _visible(self, scene: str, view: _View, moment: _Moment) -> Planted:
+    def _visible(self, scene: str, view: View, moment: _Moment) -> Planted:
         """Something planted that can be seen, as far as trying helps."""
         for _ in range(_TRIES):
             _, planted = self._planted(scene, view, moment)
@@ -249,13 +230,13 @@ class EpisodeSampler:
         return planted
 
     def _query(
-        self, scene: str, view: _View, support: list[_Moment], crowd: Crowd | None = None
+        self, scene: str, view: View, support: list[_Moment], crowd: Crowd | None = None
     ) -> tuple[Tensor, Planted]:
         """A normal clip, and the same with something planted into it."""
         return self._planted(scene, view, self._moment(self._scenes[scene], view, support), crowd)
 
     def _planted(
-        self, scene: str, view: _View, moment: _Moment, crowd: Crowd | None = None
+        self, scene: str, view: View, moment: _Moment, crowd: Crowd | None = None
     ) -> tuple[Tensor, Planted]:
         peopled = self._peopled(crowd, False, view)
         clip = peopled(self._plain(moment, view))
@@ -267,7 +248,7 @@ class EpisodeSampler:
         )
         return clip, plant(clip, material, self._torch_random)
 
-    def _crowd(self, scene: str, view: _View) -> Crowd | None:
+    def _crowd(self, scene: str, view: View) -> Crowd | None:
         """Who walks through an episode beside those who do: of the same scene or of another."""
         if not self._options.augment or self._random.random() >= self._options.crowded:
             return None
@@ -277,7 +258,7 @@ class EpisodeSampler:
             if crowd is not None:
                 return crowd
         for _ in range(_CROWD_TRIES):
-            of = str(self._random.choice([name for name in self._scenes if name != scene]))
+            of = self._another(scene)
             seen = replace(self._view(self._scenes[of][0].size_hw), step=view.step)
             cut = lambda of=of, seen=seen: self._own_thing(of, seen)  # noqa: E731
             crowd = draw_crowd(cut, size_hw, self._random, _CROWD_TALL)
@@ -286,14 +267,14 @@ class EpisodeSampler:
         return None
 
     def _peopled(
-        self, crowd: Crowd | None, of_support: bool, view: _View
+        self, crowd: Crowd | None, of_support: bool, view: View
     ) -> Callable[[Tensor], Tensor]:
         """What lets some of the crowd, if there is one, walk through a clip."""
         if crowd is None:
             return lambda clip: clip
         return crowd.gather(of_support, view.out_hw, self._random)
 
-    def _glider(self, scene: str, view: _View, crowd: Crowd | None) -> Thing | None:
+    def _glider(self, scene: str, view: View, crowd: Crowd | None) -> Thing | None:
         """Somebody who is to be too fast: in training one of a crowd, somewhere among it.
 
         Nobody can tell what is too fast where a support hardly shows anyone walk; asked for all the
@@ -304,29 +285,14 @@ class EpisodeSampler:
         thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
         return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
 
-    def _view(self, size_hw: tuple[int, int]) -> _View:
-        height, width = size_hw
-        if not self._options.augment:
-            return _View(0, 0, height, width, self._options.crop_hw, False, 1.0, 0.0, 1)
-        random = self._random
-        stride = self._options.stride
-        zoom = float(np.exp(random.uniform(*np.log(self._options.scale))))
-        crop_h = min(height, round(self._options.crop_hw[0] / zoom))
-        crop_w = min(width, round(self._options.crop_hw[1] / zoom))
-        return _View(
-            top=int(random.integers(0, height - crop_h + 1)),
-            left=int(random.integers(0, width - crop_w + 1)),
-            height=crop_h,
-            width=crop_w,
-            out_hw=(_whole(crop_h * zoom, stride), _whole(crop_w * zoom, stride)),
-            mirrored=bool(random.random() < 0.5),
-            gain=float(random.uniform(0.75, 1.25)),
-            noise=max(0.0, float(random.uniform(-_MOST_NOISE, _MOST_NOISE))),
-            step=2 if random.random() < 0.25 else 1,
-        )
+    def _view(self, size_hw: tuple[int, int]) -> View:
+        options = self._options
+        if not options.augment:
+            return View(0, 0, *size_hw, options.crop_hw)
+        return random_view(size_hw, options.crop_hw, options.scale, options.stride, self._random)
 
     def _moment(
-        self, clips: list[SceneClip], view: _View, apart_from: Sequence[_Moment] = ()
+        self, clips: list[SceneClip], view: View, apart_from: Sequence[_Moment] = ()
     ) -> _Moment:
         """A random time, as far from the given ones as asked for or, in short clips, as can be."""
         lengths = np.array([len(clip.frames) for clip in clips], dtype=float)
@@ -346,49 +312,42 @@ class EpisodeSampler:
         assert best is not None
         return best
 
-    def _reach(self, clip: SceneClip, view: _View) -> int:
+    def _reach(self, clip: SceneClip, view: View) -> int:
         """How many frames are before the newest of a hurried clip, or of a plain one if short."""
         reach = (self._options.clip_length - 1) * view.step
         return reach * _FAST if reach * _FAST < len(clip.frames) else reach
 
-    def _plain(self, moment: _Moment, view: _View) -> Tensor:
+    def _plain(self, moment: _Moment, view: View) -> Tensor:
         return self._played(moment, view, 1)
 
-    def _played(self, moment: _Moment, view: _View, speed: int) -> Tensor:
+    def _played(self, moment: _Moment, view: View, speed: int) -> Tensor:
         ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
-        return self._look(moment.clip.frames[np.maximum(moment.newest - ages, 0)], view)
+        return view.look(moment.clip.frames[np.maximum(moment.newest - ages, 0)])
 
-    def _noisy(self, clip: Tensor, view: _View) -> Tensor:
-        """The clip as a worse sensor gives it: every pixel of every frame off by its own error."""
-        if view.noise == 0:
-            return clip
-        noise = torch.randn(clip.shape, generator=self._torch_random)
-        return (clip + view.noise * noise).clamp(0, 1)
-
-    def _elsewhere(self, scene: str) -> list[SceneClip]:
-        """Clips of another scene."""
-        return self._scenes[str(self._random.choice([n for n in self._scenes if n != scene]))]
+    def _another(self, scene: str) -> str:
+        """Name of another scene."""
+        return str(self._random.choice([name for name in self._scenes if name != scene]))
 
     def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
         """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
-        clips = self._elsewhere(scene)
+        clips = self._scenes[self._another(scene)]
         view = replace(self._view(clips[0].size_hw), out_hw=out_hw)
         return self._plain(self._moment(clips, view), view)
 
-    def _thing(self, scene: str, view: _View) -> Thing | None:
+    def _thing(self, scene: str, view: View) -> Thing | None:
         """Something that moves in another scene, cut out."""
-        clips = self._elsewhere(scene)
+        clips = self._scenes[self._another(scene)]
         whole = clips[0].size_hw
         own = replace(view, top=0, left=0, height=whole[0], width=whole[1])
         moment = self._moment(clips, own)
         speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
-        background = self._look(self._background(moment.clip)[None], own)[0]
+        background = own.look(self._background(moment.clip)[None])[0]
         return cut_out(self._played(moment, own, speed), background, self._random)
 
-    def _own_thing(self, scene: str, view: _View) -> Thing | None:
+    def _own_thing(self, scene: str, view: View) -> Thing | None:
         """Something that moves in the part of the scene that is looked at, at another time."""
         moment = self._moment(self._scenes[scene], view)
-        background = self._look(self._background(moment.clip)[None], view)[0]
+        background = view.look(self._background(moment.clip)[None])[0]
         return cut_out(self._plain(moment, view), background, self._random, as_it_is=True)
 
     def _background(self, clip: SceneClip) -> npt.NDArray[np.uint8]:
@@ -400,29 +359,10 @@ class EpisodeSampler:
             self._backgrounds[id(clip)] = known
         return known
 
-    def _look(self, frames: npt.NDArray[np.uint8], view: _View) -> Tensor:
-        """Frames, cropped and scaled: (T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
-        height, width = view.out_hw
-        part = frames[:, view.top : view.top + view.height, view.left : view.left + view.width]
-        grown = view.height < height
-        way = cv2.INTER_LINEAR if grown else cv2.INTER_AREA
-        out = np.stack([cv2.resize(one, (width, height), interpolation=way) for one in part])
-        if view.mirrored:
-            out = out[:, :, ::-1]
-        if out.ndim == 4:
-            out = out.transpose(0, 3, 1, 2)
-        clip = torch.from_numpy(np.ascontiguousarray(out)).float() / 255.0
-        return ((clip - 0.5) * view.gain + 0.5).clamp(0, 1)
-
 
 def _stack(clips: list[Tensor]) -> Tensor:
     """One tensor of them all, an empty one of none."""
     return torch.stack(clips) if clips else torch.empty(0)
-
-
-def _whole(pixels: float, stride: int) -> int:
-    """The nearest size that holds whole cells."""
-    return max(1, round(pixels / stride)) * stride
 
 
 def _cells(planted: Planted, stride: int) -> Tensor:

@@ -1,0 +1,103 @@
+"""How one episode looks at its scene: which part, how large, in what light, with what noise."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GAIN = (0.75, 1.25)
+_MOST_NOISE = 0.02
+_HALF_SPEED = 0.25
+"""Share of the views that take only every other frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way of looking at a scene; the same for an episode's support and its queries."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    out_hw: tuple[int, int]
+    """Size that the part is scaled to."""
+    mirrored: bool = False
+    gain: float = 1.0
+    noise: float = 0.0
+    """Standard deviation of the sensor's noise that is added, of a pixel range of 1."""
+    step: int = 1
+    """Frames of the loaded clip from one frame of a training clip to the next."""
+
+    def look(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Frames, cropped and scaled, without noise.
+
+        Args:
+            frames: (T, H, W), or (T, H, W, 3) in colour.
+
+        Returns:
+            (T, h, w) or (T, 3, h, w) in [0, 1].
+        """
+        height, width = self.out_hw
+        part = frames[:, self.top : self.top + self.height, self.left : self.left + self.width]
+        grown = self.height < height
+        way = cv2.INTER_LINEAR if grown else cv2.INTER_AREA
+        out = np.stack([cv2.resize(one, (width, height), interpolation=way) for one in part])
+        if self.mirrored:
+            out = out[:, :, ::-1]
+        if out.ndim == 4:
+            out = out.transpose(0, 3, 1, 2)
+        clip = torch.from_numpy(np.ascontiguousarray(out)).float() / 255.0
+        return in_other_light(clip, self.gain)
+
+    def noisy(self, clip: Tensor, random: torch.Generator) -> Tensor:
+        """A clip as a worse sensor gives it: every pixel of every frame off by its own error."""
+        if self.noise == 0:
+            return clip
+        noise = torch.randn(clip.shape, generator=random)
+        return (clip + self.noise * noise).clamp(0, 1)
+
+
+def random_view(
+    size_hw: tuple[int, int],
+    crop_hw: tuple[int, int],
+    scale: tuple[float, float],
+    stride: int,
+    random: np.random.Generator,
+) -> View:
+    """A random part of a picture in a random way.
+
+    Args:
+        size_hw: Of the picture.
+        crop_hw: Largest size of what comes out.
+        scale: Random zoom; below what fills `crop_hw` the whole picture is shrunk.
+        stride: What comes out holds whole cells of so many pixels.
+        random: Source of every choice.
+    """
+    height, width = size_hw
+    zoom = float(np.exp(random.uniform(*np.log(scale))))
+    crop_h = min(height, round(crop_hw[0] / zoom))
+    crop_w = min(width, round(crop_hw[1] / zoom))
+    return View(
+        top=int(random.integers(0, height - crop_h + 1)),
+        left=int(random.integers(0, width - crop_w + 1)),
+        height=crop_h,
+        width=crop_w,
+        out_hw=(_whole(crop_h * zoom, stride), _whole(crop_w * zoom, stride)),
+        mirrored=bool(random.random() < 0.5),
+        gain=float(random.uniform(*_GAIN)),
+        noise=max(0.0, float(random.uniform(-_MOST_NOISE, _MOST_NOISE))),
+        step=2 if random.random() < _HALF_SPEED else 1,
+    )
+
+
+def in_other_light(pixels: Tensor, gain: float) -> Tensor:
+    """Pixels in [0, 1] with another contrast about the middle grey."""
+    return ((pixels - 0.5) * gain + 0.5).clamp(0, 1)
+
+
+def _whole(pixels: float, stride: int) -> int:
+    """The nearest size that holds whole cells."""
+    return max(1, round(pixels / stride)) * stride
