@@ -1,5 +1,7 @@
 """From pictures to what the networks eat."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,20 @@ def check_clips(clips: Tensor) -> None:
         raise ValueError(
             f"clips: want uint8 (B, T, H, W, 3), got {clips.dtype} {tuple(clips.shape)}"
         )
+
+
+def begun_later(clips: Tensor, pasts: Sequence[int]) -> Tensor:
+    """Clips as if their video had begun later: the earliest of the frames that are left is repeated.
+
+    Args:
+        clips: (B, T, …), oldest first.
+        pasts: For each clip how many frames before the newest are left.
+    """
+    length = clips.shape[1]
+    ages = torch.arange(length - 1, -1, -1)
+    return torch.stack(
+        [clip[length - 1 - ages.clamp(max=past)] for clip, past in zip(clips, pasts, strict=True)]
+    )
 
 
 def grey_clips(clips: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from torch.nn import functional
 from models.overlay import Thing, lay
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
+ONLY_IN_MOTION = frozenset({"fast", "glide"})
+"""Kinds that a single picture cannot show."""
 _HURRIED_SHARE = 0.2
 _THING_SHARE = 0.3
 _GLIDING_SHARE = 0.25

@@ -5,7 +5,8 @@ import torch
 from makers import make_clips
 
 from models import SceneScorer
-from pipeline.evaluation.beginnings import adapt_begun, cut, score_begun
+from models.inputs import begun_later
+from pipeline.evaluation.beginnings import adapt_begun, score_begun
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +16,11 @@ def scorer() -> SceneScorer:
 
 def test_a_cut_clip_repeats_the_earliest_frame_that_is_left() -> None:
     clips = torch.arange(5).repeat(3, 1)
-    assert cut(clips, [0, 2, 4]).tolist() == [[4, 4, 4, 4, 4], [2, 2, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert begun_later(clips, [0, 2, 4]).tolist() == [
+        [4, 4, 4, 4, 4],
+        [2, 2, 2, 3, 4],
+        [0, 1, 2, 3, 4],
+    ]
 
 
 def test_each_clip_is_judged_in_the_scene_of_its_own_past(scorer: SceneScorer) -> None:
@@ -23,7 +28,7 @@ def test_each_clip_is_judged_in_the_scene_of_its_own_past(scorer: SceneScorer) -
     scene = adapt_begun(scorer, support)
     (found,) = score_begun(scorer, clips, [4, 0, 2], [scene])
     for number, past in enumerate([4, 0, 2]):
-        alone = scorer.score(cut(clips[[number]], [past]), [scene.by_past[past]])
+        alone = scorer.score(begun_later(clips[[number]], [past]), [scene.by_past[past]])
         expected = alone.energies[0] + scene.offsets[past]
         assert found.energies[number] == pytest.approx(float(expected), abs=1e-4)
         torch.testing.assert_close(found.maps[number], alone.maps[0], atol=1e-4, rtol=0)

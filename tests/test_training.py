@@ -171,3 +171,29 @@ def test_measuring_on_scenes_left_out() -> None:
     assert result.scene == "scene0"
     assert 0 <= result.energy <= 1
     assert len(result.terms) == 2
+
+
+def test_of_a_video_that_has_only_begun_the_first_frame_is_repeated() -> None:
+    sampler = EpisodeSampler(make_scenes(), replace(SMALL, begun=1.0), seed=0)
+    pasts = set()
+    for _ in range(20):
+        episode = sampler.draw()
+        kept = {len(clip.unique(dim=0)) for clip in torch.cat([episode.support, episode.query])}
+        assert len(kept) == 1, "support and queries have the same past"
+        assert torch.equal(episode.query[:, 0], episode.query[:, 5 - kept.pop()])
+        pasts.add(len(episode.query[0].unique(dim=0)) - 1)
+    assert pasts == {0, 1, 2, 3}
+
+
+def test_a_single_picture_is_not_asked_for_what_only_motion_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.negatives._HURRIED_SHARE", 1.0)
+    sampler = EpisodeSampler(make_scenes(), replace(SMALL, begun=1.0), seed=0)
+    asked = {True: 0, False: 0}
+    for _ in range(20):
+        episode = sampler.draw()
+        still = bool((episode.query == episode.query[:, :1]).all())
+        asked[still] += int((episode.target == 1).sum())
+    assert asked[True] == 0
+    assert asked[False] > 0

@@ -213,6 +213,10 @@ def train(
         float,
         typer.Option(min=0, max=1, help="Share of the augmented episodes with a made crowd."),
     ] = 0.5,
+    begun: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the augmented episodes with too little past."),
+    ] = 0.2,
     images: Annotated[
         Path | None, typer.Option(help="Folder for sheets of Langevin samples.")
     ] = None,
@@ -249,6 +253,7 @@ def train(
         queries=queries,
         augment=preset == "vedette" if augment is None else augment,
         crowded=crowded,
+        begun=begun,
         shrinkage=shrinkage or training_shrinkage(preset, objective),
         widths=widths,
         init=init,

@@ -121,6 +121,7 @@ def run_train(
         "queries": settings.queries,
         "augmented": settings.augment,
         "crowded": settings.crowded,
+        "begun": settings.begun,
         "shrinkage": trained.shrinkage,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "scenes": sorted(training),

@@ -26,6 +26,8 @@ class TrainSettings:
     """Random zoom, crop, mirror, brightness, noise and half speed."""
     crowded: float = EpisodeOptions().crowded
     """Share of the augmented episodes through which a made crowd walks."""
+    begun: float = EpisodeOptions().begun
+    """Share of the augmented episodes whose clips lack frames before the newest."""
     widths: tuple[int, int, int, int] | None = None
     """Channels of the network's stages; None: the preset's."""
     shrinkage: Shrinkage | None = None
@@ -76,6 +78,7 @@ class TrainSettings:
             gap=round(_GAP_SECONDS * self.frames_per_second),
             augment=self.augment,
             crowded=self.crowded,
+            begun=self.begun,
         )
 
 

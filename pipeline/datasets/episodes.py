@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.inpainting import corrupt, draw_patches
-from models.negatives import Material, Planted, plant
+from models.inputs import begun_later
+from models.negatives import ONLY_IN_MOTION, Material, Planted, plant
 from models.objectives import Episode
 from models.overlay import Thing
 from pipeline.datasets.crowds import Crowd, draw_crowd
@@ -55,6 +56,9 @@ class EpisodeOptions:
     """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
     crowded: float = 0.5
     """Share of the augmented episodes through which a made crowd walks."""
+    begun: float = 0.2
+    """Share of the augmented episodes whose clips, all alike, lack some of the frames before the
+    newest or all of them: as the first frames of a recording do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +125,15 @@ class EpisodeSampler:
         shots = int(random.choice(options.shots))
         moments = [self._moment(clips, view) for _ in range(shots)]
         crowd = self._crowd(name, view)
+        past = self._past()
         queries, targets = [], []
         for _ in range(options.queries):
             _, planted = self._query(name, view, moments, crowd)
             queries.append(view.noisy(planted.clip, self._torch_random))
-            targets.append(_cells(planted, options.stride))
+            target = _cells(planted, options.stride)
+            if past == 0 and planted.kind in ONLY_IN_MOTION:
+                target = target.masked_fill(target == 1, -1.0)
+            targets.append(target)
         normal, corrupted = [], []
         for _ in range(options.patched):
             plain = self._plain(self._moment(clips, view, moments), view)
@@ -137,7 +145,8 @@ class EpisodeSampler:
         for moment in moments:
             clip = self._peopled(crowd, True, view)(self._plain(moment, view))
             support.append(view.noisy(clip, self._torch_random))
-        return Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
+        drawn = Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
+        return drawn if past is None else _begun(drawn, past)
 
     def state(self) -> dict[str, Any]:
         """Where the sampler's random numbers stand, as tensors and text, for `torch.save`."""
@@ -247,6 +256,13 @@ class EpisodeSampler:
             own=lambda: self._glider(scene, view, crowd),
         )
         return clip, plant(clip, material, self._torch_random)
+
+    def _past(self) -> int | None:
+        """How many frames before the newest the clips of an episode keep; None: all."""
+        whole = self._options.clip_length - 1
+        if not self._options.augment or whole == 0 or self._random.random() >= self._options.begun:
+            return None
+        return int(self._random.choice([0, *range(whole)]))  # a single picture twice as often
 
     def _crowd(self, scene: str, view: View) -> Crowd | None:
         """Who walks through an episode beside those who do: of the same scene or of another."""
@@ -363,6 +379,21 @@ class EpisodeSampler:
 def _stack(clips: list[Tensor]) -> Tensor:
     """One tensor of them all, an empty one of none."""
     return torch.stack(clips) if clips else torch.empty(0)
+
+
+def _begun(episode: Episode, past: int) -> Episode:
+    """The same with so many frames before the newest in all clips."""
+
+    def later(clips: Tensor) -> Tensor:
+        return begun_later(clips, [past] * len(clips)) if len(clips) else clips
+
+    return replace(
+        episode,
+        support=later(episode.support),
+        query=later(episode.query),
+        normal=later(episode.normal),
+        corrupted=later(episode.corrupted),
+    )
 
 
 def _cells(planted: Planted, stride: int) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models import AdaptedScene, SceneScorer, Scores
+from models.inputs import begun_later
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,23 +40,9 @@ def adapt_begun(scorer: SceneScorer, support: Tensor) -> BegunScene:
         ValueError: as `SceneScorer.adapt`.
     """
     length = support.shape[1]
-    scenes = [scorer.adapt(cut(support, [past] * len(support))) for past in range(length)]
+    scenes = [scorer.adapt(begun_later(support, [past] * len(support))) for past in range(length)]
     typical = [median(scene.support_energies or [0.0]) for scene in scenes]
     return BegunScene(tuple(scenes), tuple(typical[-1] - one for one in typical))
-
-
-def cut(clips: Tensor, pasts: Sequence[int]) -> Tensor:
-    """Clips as if they had begun later: the earliest of the frames that are left is repeated.
-
-    Args:
-        clips: (B, T, …), oldest first.
-        pasts: For each clip how many frames before the newest are left.
-    """
-    length = clips.shape[1]
-    ages = torch.arange(length - 1, -1, -1)
-    return torch.stack(
-        [clip[length - 1 - ages.clamp(max=past)] for clip, past in zip(clips, pasts, strict=True)]
-    )
 
 
 def score_begun(
@@ -72,7 +59,7 @@ def score_begun(
     Returns:
         For each scene the scores of all clips.
     """
-    clips = cut(clips, pasts)
+    clips = begun_later(clips, pasts)
     kinds = np.array(pasts)
     parts: list[list[tuple[npt.NDArray[np.intp], Scores]]] = [[] for _ in scenes]
     for past in sorted(set(pasts)):
