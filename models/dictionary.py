@@ -155,7 +155,8 @@ def foreground(atoms: Tensor, count: int) -> Tensor:
     """What moved through the support, for all cells to use (ours).
 
     A person may walk where no person of the support was. Candidates are the vectors farthest from
-    their cell's mean; of three times as many as wanted a well-spread subset is kept.
+    their cell's mean; of three times as many as wanted a well-spread subset is kept. A single clip
+    does not tell what moves from what stays: there all vectors are candidates.
 
     Args:
         atoms: (cells, K, d), of unit length.
@@ -165,6 +166,8 @@ def foreground(atoms: Tensor, count: int) -> Tensor:
         Places in atoms.flatten(0, 1), at most count.
     """
     flat = atoms.flatten(0, 1)
+    if atoms.shape[1] == 1:
+        return farthest_first(flat.unsqueeze(0), count)[0]
     distance = (atoms - atoms.mean(dim=1, keepdim=True)).square().sum(-1).flatten()
     candidates = distance.topk(min(3 * count, flat.shape[0])).indices
     return candidates[farthest_first(flat[candidates].unsqueeze(0), count)[0]]

@@ -54,6 +54,16 @@ def test_no_bound_or_few_atoms_keeps_all() -> None:
         assert farthest_first(atoms, count).tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
+def test_of_a_single_clip_the_shared_atoms_are_what_differs_most_anywhere() -> None:
+    axis = torch.eye(8)
+    ground = functional.normalize(axis[0] + 0.05 * torch.randn(400, 1, 8), dim=-1)
+    people = [170, 250, 399]
+    ground[people, 0] = axis[1:4]
+    chosen = foreground(ground, 4)
+    assert len(chosen) == 4
+    assert set(people) < set(chosen.tolist())
+
+
 def test_foreground_atoms_are_what_is_unlike_its_cell() -> None:
     background = functional.normalize(torch.randn(1, 1, 8), dim=-1).expand(40, 6, 8).clone()
     intruder = functional.normalize(torch.randn(8), dim=-1)
