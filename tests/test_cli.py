@@ -11,7 +11,7 @@ from makers import write_video
 from pipeline.cli.errors import report
 from pipeline.cli.whole_file import whole_file
 
-COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "average", "camera", "doctor")
+COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera", "doctor")
 COMMANDS += ("event", "token")
 
 

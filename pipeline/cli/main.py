@@ -267,20 +267,3 @@ def train(
     )
     results = run_train(scenes, out, options, hold_out or [], resume, console, settings)
     print_results(results, console)
-
-
-@app.command()
-def average(
-    weights: Annotated[
-        list[str], typer.Argument(help="Two or more weights, shipped names or paths.")
-    ],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write, without suffix.")],
-) -> None:
-    """Write the mean of weights whose training began from the same ones.
-
-    It is often better in new scenes than each of them, and as fast as one.
-    """
-    from pipeline.cli.average import run_average
-
-    run_average(weights, out)
-    typer.echo(f"wrote {out}.safetensors and {out}.json")

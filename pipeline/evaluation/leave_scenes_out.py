@@ -157,14 +157,12 @@ def untrained_scenes(
         provenances: Of each model, as its checkpoint has it.
         names: All scenes there are.
     """
-    held_out = [scene_names(one, "held_out") for one in provenances]
+    held_out = [_names(one.get("held_out")) for one in provenances]
     common = set(names).intersection(*held_out)
     if not common:
-        common = set(names).difference(*(scene_names(one, "scenes") for one in provenances))
+        common = set(names).difference(*(_names(one.get("scenes")) for one in provenances))
     return [name for name in names if name in common]
 
 
-def scene_names(provenance: Mapping[str, object], key: str) -> set[str]:
-    """Scenes that a checkpoint names under `scenes` or `held_out`; none where it names none."""
-    value = provenance.get(key)
+def _names(value: object) -> set[str]:
     return set(map(str, value)) if isinstance(value, (list, dict)) else set()
