@@ -21,7 +21,7 @@ def check_clips(clips: Tensor) -> None:
 
 
 def begun_later(clips: Tensor, pasts: Sequence[int]) -> Tensor:
-    """Clips as if their video had begun later: the earliest of the frames that are left is repeated.
+    """Clips as if their video had begun later; the earliest frame that is left is repeated.
 
     Args:
         clips: (B, T, …), oldest first.
