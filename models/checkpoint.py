@@ -40,6 +40,16 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
+def identity(model: SceneModel) -> str:
+    """What scenes must have in common with a model: its weights, and how it codes and judges.
+
+    A scene of the same weights judged in another way has energies of another scale, so that its
+    threshold would be wrong.
+    """
+    config = json.dumps(model.config.to_json(), sort_keys=True)
+    return hashlib.sha256(f"{fingerprint(model.state_dict())}{config}".encode()).hexdigest()[:16]
+
+
 def save_checkpoint(model: SceneModel, path: Path, provenance: dict[str, object]) -> None:
     """Write PATH.safetensors and PATH.json, each atomically.
 
@@ -67,7 +77,7 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
         device: Where the model is put.
 
     Returns:
-        The model in evaluation mode without gradients, and its fingerprint.
+        The model in evaluation mode without gradients, and its `identity`.
 
     Raises:
         CheckpointError: missing, damaged, of another kind or another model. There is no fallback to
@@ -90,7 +100,7 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
         raise CheckpointError(f"{path}.safetensors: the weights are not those of {path}.json")
     model.eval().requires_grad_(False).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model, str(head["fingerprint"])
+    return model, identity(model)
 
 
 def read_provenance(weights: str | Path) -> dict[str, object]:

@@ -47,7 +47,7 @@ class Evidence:
     grid_hw: tuple[int, int]
     """Cells of the picture."""
     model_id: str
-    """Fingerprint of the model that saw it."""
+    """Identity of the model that saw it."""
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
@@ -79,7 +79,7 @@ def evidence_of(
         observation: Of one clip.
         anomaly_map: Its map, (h, w), > 0 where more is seen than is typical.
         config: Of the model.
-        model_id: Its fingerprint.
+        model_id: Its identity.
     """
     flat = anomaly_map.flatten()
     strongest = flat.topk(min(MOST_CELLS, flat.numel()))

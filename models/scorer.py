@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.adaptation import AdaptedScene, adapt, adapt_observation, standardised_energy
-from models.checkpoint import fingerprint, load_checkpoint, load_scene, save_scene
+from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
 from models.memory import Evidence, evidence_of, remember
@@ -61,7 +61,7 @@ class SceneScorer:
             torch.manual_seed(seed)
             model = SceneModel(PRESETS[preset])
         model.eval().requires_grad_(False).to(place)
-        return SceneScorer(model, fingerprint(model.state_dict()), place)
+        return SceneScorer(model, identity(model), place)
 
     @property
     def config(self) -> SceneModelConfig:

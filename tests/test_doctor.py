@@ -32,7 +32,7 @@ def test_a_codec_that_decodes_nonsense_fails(monkeypatch: pytest.MonkeyPatch) ->
 def test_weights(tmp_path: Path) -> None:
     check = software.weights("vedette")
     assert check.verdict == "ok"
-    assert "fingerprint" in check.found
+    assert "identity" in check.found
     shipped = Path(software.__file__).parents[2] / "models" / "weights"
     for suffix in ("json", "safetensors"):
         (tmp_path / f"x.{suffix}").write_bytes((shipped / f"vedette.{suffix}").read_bytes())

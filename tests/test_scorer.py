@@ -15,6 +15,7 @@ from cameras.synthetic import SyntheticStreet
 from models import CheckpointError, SceneScorer
 from models.adaptation import AdaptedScene
 from models.checkpoint import load_checkpoint, save_checkpoint
+from models.scene_model import SceneModel
 
 
 @pytest.fixture(params=["vedette", "paper", "paper-5"])
@@ -185,6 +186,15 @@ def test_a_scene_of_another_model_is_refused(tmp_path: Path) -> None:
     _, _, path = saved_scene(tmp_path)
     with pytest.raises(CheckpointError, match="want a scene of model"):
         SceneScorer.untrained("vedette", seed=1).load_scene(path)
+
+
+def test_a_scene_judged_in_another_way_is_of_another_model(tmp_path: Path) -> None:
+    scorer, _, path = saved_scene(tmp_path)
+    model = SceneModel(replace(scorer.config, motion_weight=0.25))
+    model.load_state_dict(scorer.model.state_dict())
+    save_checkpoint(model, tmp_path / "other", {})
+    with pytest.raises(CheckpointError, match="want a scene of model"):
+        SceneScorer.load(tmp_path / "other", device="cpu").load_scene(path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "not json", "other tensors", "no size"])

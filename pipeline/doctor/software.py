@@ -125,4 +125,4 @@ def weights(name: str) -> Check:
     except (CheckpointError, OSError) as error:
         advice = "reinstall Vedette, or name other weights in scoring.weights"
         return Check("weights", "fail", str(error), advice)
-    return Check("weights", "ok", f"{name}: {model.config.preset}, fingerprint {mark} as computed")
+    return Check("weights", "ok", f"{name}: {model.config.preset}, identity {mark}, weights whole")

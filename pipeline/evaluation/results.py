@@ -128,7 +128,7 @@ class Evaluation:
 
     @property
     def model(self) -> str:
-        """Preset and fingerprint of the weights."""
+        """Preset and identity of the model."""
         return f"{self.config.preset}@{self.model_id}"
 
     @property
