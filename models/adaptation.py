@@ -23,10 +23,10 @@ _PRIOR_WEIGHT_MEAN = 0.2
 what its mean varies by between scenes, both squared; 0.25 and 0.13 for the two terms on the
 training scenes. Scenes differ far more than clips of one."""
 _PRIOR_WEIGHT_SPREAD = 5.0
-_ALONE_SHIFT, _ALONE_SPREAD = 3.7, 1.9
+_ALONE_SHIFT, _ALONE_SPREAD = 4.3, 1.5
 """What the residual of normal clips is in a scene of a single clip: so many prior spreads above the
-prior mean, and so many times as varied; median of the training scenes, 0.40 and 0.062 where ten
-clips give 0.26 and 0.033."""
+prior mean, and so many times as varied; median of the training scenes, 0.34 and 0.047 where ten
+clips give 0.23 and 0.032."""
 _FEWEST_FOR_BIAS = 3
 """Support clips from which on a second one can be left out."""
 _STILLEST = -1.0
@@ -50,7 +50,7 @@ class AdaptedScene:
     shots: int
     """Number K of support clips."""
     model_id: str
-    """Fingerprint of the model; its scenes are of no use to another."""
+    """Identity of the model; its scenes are of no use to another."""
     memory: SceneMemory | None = None
     """What was labelled normal since (`models.memory`); not kept with the scene."""
 
