@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -72,6 +73,15 @@ class Broker:
             assert self._process.poll() is None, "the broker ended"
             time.sleep(0.01)
         raise AssertionError("the broker does not listen")
+
+    def pause(self) -> None:
+        """Connections stand, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

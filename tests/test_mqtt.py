@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from pipeline.alerts.notifiers.delivery import Courier
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
+from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
 from pipeline.alerts.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
 from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.config import Mqtt
@@ -153,6 +154,30 @@ def test_nothing_that_waited_is_lost_or_doubled(
     assert got[-1] == 29
     assert "cannot be reached; trying again" in caplog.text
     assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
+
+
+def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
+    running: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.alerts.notifiers.mqtt_link._ACKNOWLEDGED_SECONDS", 0.2)
+    connected = threading.Event()
+    link = MqttLink(
+        Mqtt(enabled=True, port=running.port), Will("gone", "offline"), (),
+        connected.set, lambda _topic, _payload: None, lambda _reason: None,
+    )  # fmt: skip
+    with listening(running.port) as listener:
+        link.start()
+        assert connected.wait(5)
+        running.pause()
+        assert not link.publish("event", "events", b"1", retain=False)
+        running.go_on()
+        listener.wait(has(listener, "events", b"1"))
+        assert link.publish("state", "states", b"ON", retain=True)
+        assert link.publish("event", "events", b"1", retain=False)
+        assert link.publish("last", "events", b"2", retain=False)
+        listener.wait(has(listener, "events", b"2"))
+        link.close(Will("gone", "offline"))
+    assert listener.of("events") == [b"1", b"2"]
 
 
 def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ and a second message on the way could be overtaken by an older one, so that a wr
 import logging
 import random
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _CONNECT_SECONDS = 5.0
 _SHORTEST_RECONNECT_SECONDS = 1
 _LONGEST_RECONNECT_SECONDS = (15, 30)  # by chance, so that not all come back together
 _GOODBYE_SECONDS = 1.0
+_KEPT_SETTLED = 8  # an event, and states that have changed again before they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class MqttLink:
         self._refusal = ""
         self._pending: tuple[str, int] | None = None
         self._acknowledged: set[int] = set()
-        self._settled: str | None = None
+        # Arrived, and not asked for since: a message may be waited for again after other ones.
+        self._settled: deque[str] = deque(maxlen=_KEPT_SETTLED)
         # A fixed name: should a lost connection still stand, the broker ends it, and publishes its
         # will, before it takes the new one.
         self._client = client = paho.Client(
@@ -122,14 +125,14 @@ class MqttLink:
         """
         if not self._connected or not self._settle():
             return False
-        if self._settled != token:
+        if token not in self._settled:
             info = self._client.publish(topic, payload, _QOS, retain)
             if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
                 return False
             self._pending = token, info.mid
             if not self._settle():
                 return False
-        self._settled = None
+        self._settled.remove(token)
         return True
 
     def close(self, goodbye: Will) -> None:
@@ -158,7 +161,8 @@ class MqttLink:
             if mid not in self._acknowledged:
                 return False
             self._acknowledged.clear()
-        self._pending, self._settled = None, token
+        self._pending = None
+        self._settled.append(token)
         return True
 
     def _connect_answered(
