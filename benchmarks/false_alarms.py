@@ -49,7 +49,7 @@ def main() -> None:
             )
             address = f"synthetic:street?seed={seed}&fps=10&seconds={options.minutes * 60:g}"
             addresses[f"street {seed}"] = [address + swell]
-        watched = watch_all(addresses, scorer, console)
+        watched = watch_all(addresses, scorer, console, options)
     except (CheckpointError, DatasetError, SourceError, ValueError) as error:
         raise SystemExit(f"false_alarms: {error}") from error
     if not watched:
@@ -76,7 +76,10 @@ def main() -> None:
 
 
 def watch_all(
-    addresses: dict[str, list[str]], scorer: SceneScorer, console: Console
+    addresses: dict[str, list[str]],
+    scorer: SceneScorer,
+    console: Console,
+    options: argparse.Namespace,
 ) -> list[Watched]:
     """Every scene that is long enough; the others are named."""
     watched = []
@@ -85,7 +88,17 @@ def watch_all(
             task = progress.add_task(name[-40:], total=None)
             advance = lambda task=task: progress.advance(task)  # noqa: E731
             try:
-                watched.append(watch(name, recordings, scorer, on_frame=advance))
+                watched.append(
+                    watch(
+                        name,
+                        recordings,
+                        scorer,
+                        on_frame=advance,
+                        calibrate_seconds=options.calibrate,
+                        wide=options.widen,
+                        again=bool(options.videos),
+                    )
+                )
             except DatasetError as error:
                 console.print(f"left out: {error}")
             progress.remove_task(task)
@@ -176,6 +189,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=20.0, help="length of a street")
     parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
+    parser.add_argument(
+        "--widen", type=int, default=20, metavar="CLIPS",
+        help="of the scene that is made of the calibration's minute; 0: the first scene stays",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.streets is None:

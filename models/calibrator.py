@@ -1,10 +1,11 @@
 """Reading a stream of energies: smoothing, and the threshold that follows normal life (ours)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from models.calibration import Calibration, firmer, learn, refine
+from models.calibration import Calibration, firmer, learn, provisional, refine
 from models.tail import PassageCounter
 
 _LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
@@ -100,21 +101,14 @@ class Calibrator:
         """Read the next energy, and learn from it if it is normal."""
         step = 0.0 if self._last_seconds is None else max(0.0, pts_seconds - self._last_seconds)
         self._last_seconds = pts_seconds
-        smoothed = self._smooth(energy, step)
+        smoothed = smooth(self._smoothed, energy, step, self._settings.smoothing_seconds)
+        self._smoothed = smoothed
         calibration = self._calibration
         if not self._done:
             self._collect(smoothed, step)
         elif calibration.tail is not None:
             self._follow(smoothed, min(step, _LONGEST_STEP_SECONDS))
         return Reading(calibration.score(smoothed), calibration.threshold)
-
-    def _smooth(self, energy: float, step: float) -> float:
-        constant = self._settings.smoothing_seconds
-        if self._smoothed is None or constant == 0:
-            self._smoothed = energy
-        else:
-            self._smoothed += (1.0 - math.exp(-step / constant)) * (energy - self._smoothed)
-        return self._smoothed
 
     def _collect(self, energy: float, step: float) -> None:
         if energy >= self._calibration.threshold:
@@ -159,6 +153,43 @@ class Calibrator:
         if self._since_seconds >= min(self._calibration.tail.seconds, _LONGEST_WAIT_SECONDS):
             self._since_seconds = 0.0
             self._calibration = learn(self._calibration, tail, self._settings.alarms_per_day)
+
+
+def smooth(before: float | None, energy: float, step_seconds: float, constant: float) -> float:
+    """The exponential average after another energy; `constant`: its seconds, 0: none."""
+    if before is None or constant == 0:
+        return energy
+    return before + (1.0 - math.exp(-step_seconds / constant)) * (energy - before)
+
+
+def calibrate_afterwards(
+    settings: CalibratorSettings,
+    support_energies: Sequence[float],
+    seconds: Sequence[float],
+    energies: Sequence[float],
+    step_seconds: float,
+) -> Calibration | None:
+    """Calibration of a scene by a stretch of normal life that is over.
+
+    Args:
+        settings: How its energies are read.
+        support_energies: The scene's own; what is above their threshold does not count.
+        seconds: When each energy was seen, rising.
+        energies: In this scene, of moments that are not in its support.
+        step_seconds: Between two of them, where none is left out.
+
+    Returns:
+        A final calibration with a tail; None: too few energies are usable.
+    """
+    smoothed: list[float] = []
+    average, last = None, None
+    for time, energy in zip(seconds, energies, strict=True):
+        step = step_seconds if last is None else time - last
+        average, last = smooth(average, energy, step, settings.smoothing_seconds), time
+        smoothed.append(average)
+    first = provisional(support_energies)
+    calibration = refine(first, smoothed, step_seconds, settings.alarms_per_day)
+    return calibration if calibration.tail is not None else None
 
 
 def _counter(calibration: Calibration) -> PassageCounter | None:

@@ -1,5 +1,6 @@
 """The composed model: clip → features → sparse code → energy terms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,18 @@ class Observation:
     def __getitem__(self, places: slice | list[int]) -> "Observation":
         motion = None if self.motion is None else self.motion[places]
         return Observation(self.features[places], motion)
+
+    def stored(self) -> "Observation":
+        """A copy to keep for a while: float16 on the CPU, half as large."""
+        motion = None if self.motion is None else self.motion.half().cpu()
+        return Observation(self.features.half().cpu(), motion)
+
+    @staticmethod
+    def joined(parts: Sequence["Observation"], device: torch.device) -> "Observation":
+        """Several, each seen by the same model, as one batch of float32."""
+        features = torch.cat([part.features.to(device).float() for part in parts])
+        motions = [part.motion.to(device).float() for part in parts if part.motion is not None]
+        return Observation(features, torch.cat(motions) if motions else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

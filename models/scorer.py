@@ -14,7 +14,9 @@ from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
 from models.memory import Evidence, evidence_of, remember
 from models.scene_model import Observation, SceneModel
-from models.support import Survey, outlyingness
+from models.support import NEIGHBOURS, Survey, outlyingness
+
+_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,11 +92,36 @@ class SceneScorer:
         Raises:
             ValueError: no clip, or another shape or type.
         """
-        if candidates.shape[0] == 0:
-            raise ValueError("candidates: want at least 1 clip, got 0")
-        observation = self.model.observe(candidates.to(self.device))
-        size_hw = (candidates.shape[2], candidates.shape[3])
-        return Survey(observation, size_hw, tuple(outlyingness(self.model, observation)))
+        return self.survey_seen(self.look(candidates), candidates.shape[2:4])
+
+    @torch.no_grad()
+    def look(self, clips: Tensor) -> Observation:
+        """What the network sees, to be used more than once.
+
+        Args:
+            clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+
+        Raises:
+            ValueError: no clip, or another shape or type.
+        """
+        if clips.shape[0] == 0:
+            raise ValueError("clips: want at least 1 clip, got 0")
+        return self.model.observe(clips.to(self.device))
+
+    @torch.no_grad()
+    def survey_seen(
+        self, seen: Observation, size_hw: Sequence[int], neighbours: int = NEIGHBOURS
+    ) -> Survey:
+        """As `survey`, of clips that the network has seen.
+
+        Args:
+            seen: In the order of time, on the model's device.
+            size_hw: Of the clips, in pixels.
+            neighbours: So many clips on each side of one do not count as knowing it.
+        """
+        height, width = size_hw
+        far = tuple(outlyingness(self.model, seen, neighbours))
+        return Survey(seen, (height, width), far)
 
     @torch.no_grad()
     def adapt_surveyed(self, survey: Survey, places: Sequence[int]) -> AdaptedScene:
@@ -160,6 +187,28 @@ class SceneScorer:
             self._check(scene, (clips.shape[2], clips.shape[3]))
         observation = self.model.observe(clips.to(self.device))
         return [self._score_observed(observation, scene) for scene in scenes]
+
+    @torch.no_grad()
+    def energies_seen(self, seen: Observation, scene: AdaptedScene) -> list[float]:
+        """Energies of clips that the network has seen, in a scene of this model."""
+        count = seen.features.shape[0]
+        batches = [slice(first, first + _BATCH) for first in range(0, count, _BATCH)]
+        scored = [self._score_observed(seen[batch], scene) for batch in batches]
+        return [energy for one in scored for energy in one.energies.tolist()]
+
+    def glimpse(self, scores: Scores, place: int) -> Observation:
+        """What the network saw in one of the clips that were scored, to be kept for a while.
+
+        Args:
+            scores: As `score` gave them.
+            place: Of the clip in the batch.
+
+        Raises:
+            ValueError: they are not of `score`.
+        """
+        if scores.observation is None:
+            raise ValueError("glimpse: want scores as `score` gives them, got others")
+        return scores.observation[[place]].stored()
 
     def evidence(self, scores: Scores, place: int) -> Evidence:
         """What stood out in one of the clips that were scored.

@@ -16,6 +16,7 @@ from models.config import SceneModelConfig
 from models.dictionary import build_dictionary
 from models.scene_model import Observation, SceneModel
 
+NEIGHBOURS = 2
 _LEAST_CLIPS = 5
 """With fewer there is no telling who of them is the odd one."""
 _LEAST_SPREAD_RATIO = 0.25
@@ -36,7 +37,9 @@ class Survey:
 
 
 @torch.no_grad()
-def outlyingness(model: SceneModel, observation: Observation, neighbours: int = 2) -> list[float]:
+def outlyingness(
+    model: SceneModel, observation: Observation, neighbours: int = NEIGHBOURS
+) -> list[float]:
     """Robust z of each clip's energy under the atoms of the others.
 
     Args:

@@ -52,6 +52,8 @@ class Adapt(Section):
     """Further clips looked at in the same time, so that those that stand out can be left out."""
     calibrate: Number = Field(default=60.0, ge=0)
     """Seconds of normal scene after the adaptation from which the threshold is refined."""
+    widen: Count = Field(default=20, ge=0, le=256)
+    """Clips of those seconds to make the scene of anew when they are over (0: never; from 20 s)."""
     max_wait: Number = Field(default=120.0, ge=0)
     """Seconds without a usable picture after which clips are taken all the same."""
     on_view_change: Literal["ask", "readapt", "ignore"] = "ask"

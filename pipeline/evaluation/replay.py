@@ -15,6 +15,7 @@ from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.scene_watch import SceneWatch, View, WatchSettings
 from pipeline.stages.support import make_scene
+from pipeline.stages.widening import widen
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -92,8 +93,8 @@ def _judge(
     clips = torch.from_numpy(np.stack([frame.clip for frame in pending]))
     assert adaptation.scene is not None  # `before` gave None, and it does so only with a scene
     scores = scorer.score(clips, [adaptation.scene] * len(pending))
-    for frame, energy, cells in zip(
-        pending, scores.energies.tolist(), scores.maps.numpy(), strict=True
+    for place, (frame, energy, cells) in enumerate(
+        zip(pending, scores.energies.tolist(), scores.maps.numpy(), strict=True)
     ):
         calibration = adaptation.calibration
         assert calibration is not None  # comes with the scene
@@ -102,9 +103,19 @@ def _judge(
             frame.index,
             frame.picture.pts_seconds,
             frame.picture.pixels,
-            adaptation.judge(frame.picture.pts_seconds, energy, frame.view),
+            adaptation.judge(
+                frame.picture.pts_seconds,
+                energy,
+                frame.view,
+                lambda place=place: scorer.glimpse(scores, place),  # type: ignore[misc]
+            ),
             ((cells - calibration.median) / unit).astype(np.float32),
         )
+        if (widening := adaptation.widening()) is not None:
+            adaptation.widened(widen(scorer, widening))
+            if pending[place + 1 :]:  # scored too early, in the scene before
+                yield from _judge(pending[place + 1 :], scorer, adaptation)
+            return
 
 
 def score_record(camera: str, frame: ReplayedFrame) -> dict[str, object]:

@@ -4,22 +4,24 @@ A short video is gone through again and again, and what is counted says how much
 repeated video shows what the threshold does to life that it knows, and nothing about other life.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import chain, cycle
 from pathlib import Path
 
 from cameras import SourceOptions, open_source
 from cameras.frame_directory import SUFFIXES
 from models import SceneScorer
-from models.calibration import provisional
-from models.calibrator import Calibrator, CalibratorSettings
+from models.calibration import Calibration, provisional
+from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
 from pipeline.alerts.event_settings import EventSettings
 from pipeline.alerts.events import EventTracker, Sample
 from pipeline.datasets.layout import DatasetError
 from pipeline.datasets.scenes import VIDEO_SUFFIXES
 from pipeline.evaluation.replay import replay
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.first_minute import STEP_SECONDS
 
 FRAMES_PER_SECOND = 10.0
 _FAST = SourceOptions(pace="fast")
@@ -45,9 +47,13 @@ class Watched:
     name: str
     support_energies: tuple[float, ...]
     parts: tuple[Part, ...]
-    """In order; what the support was taken from is not among them."""
+    """In order; without a wider scene what the support was taken from is not among them."""
     video_seconds: float
     """Length of the whole video."""
+    minute: Part | None = None
+    """Of a wider scene the moments that it is calibrated by; None: it is the first scene."""
+    rest: tuple[Part, ...] = ()
+    """Of a wider scene what was left of the video, for the first time, when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +124,15 @@ def watch(
     scorer: SceneScorer,
     shots: int = 10,
     on_frame: Callable[[], None] = lambda: None,
+    calibrate_seconds: float = 0.0,
+    wide: int = 0,
+    again: bool = True,
 ) -> Watched:
     """Adapt to a scene's first normal clips, and score the rest, once.
 
     The support is taken one clip a second; closer together where it would need more than a third of
-    the video.
+    the video. With `wide` the scene is made anew after its first minute, for which a short video is
+    gone through again, as a camera's that shows the same again.
 
     Args:
         name: Of the scene.
@@ -130,6 +140,9 @@ def watch(
         scorer: The model.
         shots: K.
         on_frame: Called after each frame.
+        calibrate_seconds: Length of the first minute.
+        wide: Support clips of the scene that is made of it; 0: the first scene stays.
+        again: Score all of the video in a wider scene, too, not only what was left of it.
 
     Raises:
         DatasetError: the video is too short for a support.
@@ -138,26 +151,61 @@ def watch(
     seconds = sum(map(_length_seconds, recordings))
     interval = min(1.0, seconds * _SUPPORT_SHARE / shots)
     settings = AdaptationSettings(
-        shots, max(interval, _STEP_SECONDS), calibrator=CalibratorSettings(0)
+        shots,
+        max(interval, _STEP_SECONDS),
+        calibrator=CalibratorSettings(calibrate_seconds if wide else 0.0),
+        widen=wide,
     )
     adaptation = Adaptation(settings)
-    parts = []
-    for recording in recordings:
-        times, energies = [], []
-        adaptation.connected()
-        with open_source(recording, _FAST) as source:
-            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND):
-                on_frame()
-                if frame.judgement.energy is not None:
-                    times.append(frame.pts_seconds)
-                    energies.append(frame.judgement.energy)
-        if times:
-            parts.append(Part(tuple(times), tuple(energies)))
+    parts = _play(recordings, scorer, adaptation, on_frame)
     if adaptation.scene is None or not parts:
         raise DatasetError(
             f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
         )
-    return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
+    if not settings.widens:
+        return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
+    rest = parts if adaptation.wider is not None else []
+    for _ in range(math.ceil(_PATIENCE * calibrate_seconds / seconds)):
+        if adaptation.wider is not None:
+            break
+        parts = _play(recordings, scorer, adaptation, on_frame)
+    if adaptation.wider is None:
+        raise DatasetError(f"{name}: no wider scene of its first {calibrate_seconds:g} s")
+    if again:
+        parts = _play(recordings, scorer, adaptation, on_frame)
+    minute = Part(adaptation.wider.seconds, adaptation.wider.energies)
+    energies = adaptation.scene.support_energies
+    return Watched(name, energies, tuple(parts), seconds, minute, tuple(rest))
+
+
+def _play(
+    recordings: Sequence[str],
+    scorer: SceneScorer,
+    adaptation: Adaptation,
+    on_frame: Callable[[], None],
+) -> list[Part]:
+    """Energies of all that was judged in the scene that is in use at the end."""
+    parts: list[Part] = []
+    wider = adaptation.wider
+    for recording in recordings:
+        times: list[float] = []
+        energies: list[float] = []
+        adaptation.connected()
+        with open_source(recording, _FAST) as source:
+            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND):
+                on_frame()
+                if adaptation.wider is not wider:
+                    wider = adaptation.wider
+                    parts, times, energies = [], [], []
+                if frame.judgement.energy is not None:
+                    times.append(frame.pts_seconds)
+                    energies.append(frame.judgement.energy)
+        if adaptation.wider is not wider:  # by the last frame
+            wider = adaptation.wider
+            parts, times, energies = [], [], []
+        if times:
+            parts.append(Part(tuple(times), tuple(energies)))
+    return parts
 
 
 def count_false_alarms(
@@ -166,19 +214,31 @@ def count_false_alarms(
     """Calibrate as a camera does, then count the events that are told.
 
     The video is gone through once, and then again until enough was watched; what the calibration
-    needed is not watched. A seam between recordings is another connection.
+    needed is not watched; a wider scene is calibrated by its minute. A seam between recordings is
+    another connection.
 
     Args:
         watched: The scene.
         settings: How energies are read; the alarms that are asked for.
         seconds: How much is to be watched after the calibration; 0: the video once.
     """
-    calibrator = Calibrator(settings, provisional(watched.support_energies))
+    calibration: Calibration | None = provisional(watched.support_energies)
+    first = watched.parts
+    if watched.minute is not None:
+        first = watched.rest
+        minute = watched.minute
+        calibration = calibrate_afterwards(
+            settings, watched.support_energies, minute.times, minute.energies, STEP_SECONDS
+        )
+    assert calibration is not None  # or there would be no wider scene
+    calibrator = Calibrator(settings, calibration)
     tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
     events, counted, new, clock = 0, 0.0, 0.0, 0.0
     limit = _PATIENCE * (settings.calibrate_seconds + seconds)
-    for connection, part in zip(count(), cycle(watched.parts), strict=False):
-        again = connection >= len(watched.parts)
+    order = chain(
+        ((part, False) for part in first), ((part, True) for part in cycle(watched.parts))
+    )
+    for connection, (part, again) in enumerate(order):
         if again and (counted >= seconds or clock > limit):
             break
         calibrator.connected()

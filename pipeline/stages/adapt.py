@@ -7,9 +7,11 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
     if adaptation.state == "fitting":
         adaptation.fitted(make_scene(scorer, adaptation))
     judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
+    if (widening := adaptation.widening()) is not None:
+        adaptation.widened(widen(scorer, widening))
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +20,8 @@ import numpy.typing as npt
 from models import AdaptedScene
 from models.calibration import Calibration, provisional
 from models.calibrator import Calibrator, CalibratorSettings
+from models.scene_model import Observation
+from pipeline.stages.first_minute import LEAST_SECONDS, FirstMinute, Widened, Widening
 from pipeline.stages.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
 
@@ -43,6 +47,9 @@ class AdaptationSettings:
     out of the support. 0: the first K clips are the support."""
     max_wait_seconds: float = 120.0
     """Stream time without a usable picture after which candidates are taken all the same."""
+    widen: int = 20
+    """Number of support clips of the wider scene that is made of the first minute when it is over,
+    at least `frames`; 0: the first scene stays. Needs 20 s of calibration or more."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -56,6 +63,13 @@ class AdaptationSettings:
             raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
         if self.spare < 0:
             raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
+        if self.widen < 0:
+            raise ValueError(f"adapt.widen: want >= 0, got {self.widen}")
+
+    @property
+    def widens(self) -> bool:
+        """Whether there will be a wider scene."""
+        return self.widen > 0 and self.calibrator.calibrate_seconds >= LEAST_SECONDS
 
     @property
     def candidates(self) -> int:
@@ -119,6 +133,9 @@ class Adaptation:
         self._state: SceneState = "collecting"
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
+        self._minute: FirstMinute | None = None
+        self.wider: Widened | None = None
+        """The scene in use, if it is a wider one, and what calibrated it."""
         if scene is not None:
             self._begin(scene, calibration or provisional(scene.support_energies))
 
@@ -158,6 +175,8 @@ class Adaptation:
         self._unfit_since_seconds = None
         if self._calibrator is not None:
             self._calibrator.connected()
+        if self._minute is not None:
+            self._minute.interrupted()
 
     def before(
         self, pts_seconds: float, clip: Clip, full: bool, view: View = STEADY
@@ -187,17 +206,47 @@ class Adaptation:
         return Judgement(self._state, self._progress())
 
     def fitted(self, scene: AdaptedScene) -> None:
-        """Take the scene that was made of the candidates; the clips are let go."""
-        self._candidates.clear()
+        """Take the scene that was made of the candidates."""
         self._begin(scene, provisional(scene.support_energies))
 
-    def judge(self, pts_seconds: float, energy: float, view: View = STEADY) -> Judgement:
+    def widening(self) -> Widening | None:
+        """What a wider scene is to be made of, once, when the first minute is over; see `widened`.
+
+        The clips and moments are let go.
+        """
+        if self._scene is None or self._minute is None or not self._minute.over:
+            return None
+        found = Widening(
+            self.candidates if self._candidates else np.empty(0, np.uint8),
+            tuple(self._candidate_seconds),
+            self._minute,
+            self._scene.size_hw,
+            max(self._settings.widen, self._settings.frames),
+            self._settings.calibrator,
+        )
+        self._let_go()
+        return found
+
+    def widened(self, wider: Widened | None) -> None:
+        """Go on with a wider scene; None: there is none, and the first one goes on."""
+        if wider is not None:
+            self.wider = wider
+            self._begin(wider.scene, wider.calibration)
+
+    def judge(
+        self,
+        pts_seconds: float,
+        energy: float,
+        view: View = STEADY,
+        glimpse: Callable[[], Observation] | None = None,
+    ) -> Judgement:
         """Read an energy; of a view that is not the known one in steady light nothing is learnt.
 
         Args:
             pts_seconds: Stream time of the clip's newest frame.
             energy: Of a clip for which `before` gave None.
             view: What the frame says about its camera.
+            glimpse: Gives what the network saw, for a wider scene; None: nobody wants one.
 
         Raises:
             RuntimeError: there is no scene yet.
@@ -206,6 +255,8 @@ class Adaptation:
             raise RuntimeError(f"judge: want a fitted scene, got one that is {self._state}")
         if view.fault is not None or view.held:
             self._calibrator.connected()
+            if self._minute is not None:
+                self._minute.interrupted()
             calibration = self._calibrator.calibration
             state: SceneState = "held" if view.fault is None else "stale"
             why = "the light has changed" if view.fault is None else REASONS[view.fault]
@@ -213,6 +264,8 @@ class Adaptation:
             return Judgement(state, why, energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
         reading = self._calibrator.read(pts_seconds, energy)
+        if self._minute is not None and glimpse is not None:
+            self._minute.see(pts_seconds, glimpse)
         if self._calibrator.done:
             self._state = "ready"
         return Judgement(state, progress, energy, reading.score, reading.threshold)
@@ -221,6 +274,15 @@ class Adaptation:
         self._scene = scene
         self._calibrator = Calibrator(self._settings.calibrator, calibration)
         self._state = "ready" if self._calibrator.done else "calibrating"
+        if self._state == "calibrating" and self._settings.widens:
+            self._minute = FirstMinute(self._settings.calibrator.calibrate_seconds)
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._minute = None
+        self._candidates.clear()
+        self._candidate_seconds.clear()
 
     def _due(self, pts_seconds: float, view: View) -> bool:
         last, interval = self._last_candidate_seconds, self._settings.candidate_interval_seconds

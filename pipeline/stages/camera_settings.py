@@ -11,7 +11,9 @@ def adaptation_settings(camera: Camera) -> AdaptationSettings:
     reading = CalibratorSettings(
         adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
     )
-    return AdaptationSettings(adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait)
+    return AdaptationSettings(
+        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.widen
+    )
 
 
 def way_of_seeing(camera: Camera) -> tuple[object, ...]:

@@ -9,9 +9,11 @@ from queue import SimpleQueue
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.first_minute import Widened, Widening
 from pipeline.stages.scene_history import SceneHistory
 from pipeline.stages.scene_store import KeptScene, SceneStore
 from pipeline.stages.support import make_scene
+from pipeline.stages.widening import widen
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +26,10 @@ class _Fit:
 
     camera: str
     adaptation: Adaptation
+    widening: Widening | None = None
+    """Given: its wider scene is wanted."""
     scene: AdaptedScene | None = None
+    wider: Widened | None = None
     failure: Exception | None = None
     seconds: float = 0.0
 
@@ -90,6 +95,10 @@ class SceneKeeper:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
         self._asked.put(_Fit(camera, adaptation))
 
+    def widen(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
+        """Begin to make the wider scene of an adaptation; see `fitted`."""
+        self._asked.put(_Fit(camera, adaptation, widening))
+
     def age_seconds(self, camera: str) -> float | None:
         """How old a camera's scene is; None where there is none."""
         adapted_at = self._adapted_at.get(camera)
@@ -105,6 +114,9 @@ class SceneKeeper:
         while not self._made.empty():
             fit = self._made.get()
             if fit.adaptation.abandoned:
+                continue
+            if fit.widening is not None:
+                self._widened(fit)
                 continue
             try:
                 if fit.failure is not None:
@@ -130,11 +142,40 @@ class SceneKeeper:
         except OSError as error:
             LOG.warning("camera %s: the scene could not be kept: %s", camera, error)
 
+    def _widened(self, fit: _Fit) -> None:
+        """Go on with a wider scene, if there is one; without, with the one in use."""
+        if fit.failure is not None or fit.wider is None:
+            why = "too little of it is usable" if fit.failure is None else str(fit.failure)
+            LOG.warning("camera %s: no wider scene of its first minute: %s", fit.camera, why)
+            return
+        scene, calibration = fit.wider.scene, fit.wider.calibration
+        fit.adaptation.widened(fit.wider)
+        LOG.info(
+            "camera %s: widened to %d clips of its first minute in %.2f s, "
+            "the threshold is energy %.3f from %d samples",
+            fit.camera,
+            scene.shots,
+            fit.seconds,
+            calibration.threshold,
+            calibration.samples,
+        )
+        self._metrics.stage_latency_seconds.labels("widen").observe(fit.seconds)
+        self._metrics.adaptations.labels(fit.camera, "widened").inc()
+        self._adapted_at[fit.camera] = time.time()
+        self._calibration_kept_at[fit.camera] = time.monotonic()
+        try:
+            self._store.save_wider(fit.camera, scene, calibration)
+        except OSError as error:
+            LOG.warning("camera %s: the wider scene could not be kept: %s", fit.camera, error)
+
     def _work(self) -> None:
         while (fit := self._asked.get()) is not None:
             begin = time.monotonic()
             try:
-                fit.scene = make_scene(self._scorer, fit.adaptation, fit.camera)
+                if fit.widening is None:
+                    fit.scene = make_scene(self._scorer, fit.adaptation, fit.camera)
+                else:
+                    fit.wider = widen(self._scorer, fit.widening, fit.camera)
             except Exception as error:
                 fit.failure = error
             fit.seconds = time.monotonic() - begin

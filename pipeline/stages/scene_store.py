@@ -90,6 +90,18 @@ class SceneStore:
         self._scorer.save_scene(scene, folder / "scene")
         self.history.made(camera, reason)
 
+    def save_wider(self, camera: str, scene: AdaptedScene, calibration: Calibration) -> None:
+        """Keep a wider scene in place of the one that it was made from, of the same view and light.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        folder = self._folder / camera
+        # Between the two files the new scene has no calibration rather than the old one's.
+        (folder / "calibration.json").unlink(missing_ok=True)
+        self._scorer.save_scene(scene, folder / "scene")
+        self.save_calibration(camera, calibration)
+
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
         """Keep how the energies of the kept scene are read; replaces the file in one step.
 

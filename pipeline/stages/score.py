@@ -272,12 +272,16 @@ class ScoringWorker:
         lane, camera = self._lanes[work.frame.camera], self._cameras[work.frame.camera]
         adaptation = lane.adaptation
         calibration = adaptation.calibration
-        judgement = adaptation.judge(frame.pts_seconds, energy, work.view)
+        judgement = adaptation.judge(
+            frame.pts_seconds, energy, work.view, lambda: self._scorer.glimpse(result, place)
+        )
         self._send(frame, judgement, calibration, cells)
         lane.note(frame.pts_seconds, judgement, camera.alert.exit)
         self._memories.take(frame, lane, judgement, camera.lowest_exit, result, place)
         if adaptation.calibration is not None and adaptation.calibration is not calibration:
             self._keeper.calibrated(frame.camera, adaptation.calibration)
+        if (widening := adaptation.widening()) is not None:
+            self._keeper.widen(frame.camera, adaptation, widening)
 
     def _send(
         self,
