@@ -1,14 +1,17 @@
 """Scenes survive a restart; one that does not fit is refused with a warning, not used."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from pipeline.stages.light import Light
 from pipeline.stages.scene_store import SceneStore
 
 SIZE_HW = (32, 48)
@@ -109,3 +112,23 @@ def test_a_damaged_scene_is_refused(
     with caplog.at_level(logging.WARNING):
         assert store.load("street", SIZE_HW) is None
     assert "its kept scene is unusable" in caplog.text
+
+
+def test_a_wider_scene_takes_the_place_of_its_first_one(
+    tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene, "first seen")
+    store.save_calibration("street", replace(CALIBRATION, samples=1))
+    store.save_light(
+        "street", Light(np.full(AREAS_HW, 110.0, np.float32), np.full(AREAS_HW, 15.0, np.float32))
+    )
+    support = np.random.default_rng(2).integers(0, 255, (4, 5, *SIZE_HW, 3), dtype=np.uint8)
+    store.save_wider("street", scorer.adapt(torch.from_numpy(support)), CALIBRATION)
+    kept = store.load("street", SIZE_HW)
+    assert kept is not None
+    assert kept.scene.shots == 4
+    assert kept.calibration == CALIBRATION
+    assert store.load_light("street") is not None, "it is the same light"
+    (record,) = store.history.scenes("street")
+    assert record.reason == "first seen"

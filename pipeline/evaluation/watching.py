@@ -52,6 +52,8 @@ class Watched:
     """Length of the whole video."""
     minute: Part | None = None
     """Of a wider scene the moments that it is calibrated by; None: it is the first scene."""
+    minute_step_seconds: float = STEP_SECONDS
+    """Between two of these moments, where none is left out."""
     rest: tuple[Part, ...] = ()
     """Of a wider scene what was left of the video, for the first time, when it was made."""
 
@@ -175,7 +177,8 @@ def watch(
         parts = _play(recordings, scorer, adaptation, on_frame)
     minute = Part(adaptation.wider.seconds, adaptation.wider.energies)
     energies = adaptation.scene.support_energies
-    return Watched(name, energies, tuple(parts), seconds, minute, tuple(rest))
+    step = adaptation.wider.step_seconds
+    return Watched(name, energies, tuple(parts), seconds, minute, step, tuple(rest))
 
 
 def _play(
@@ -228,7 +231,11 @@ def count_false_alarms(
         first = watched.rest
         minute = watched.minute
         calibration = calibrate_afterwards(
-            settings, watched.support_energies, minute.times, minute.energies, STEP_SECONDS
+            settings,
+            watched.support_energies,
+            minute.times,
+            minute.energies,
+            watched.minute_step_seconds,
         )
     assert calibration is not None  # or there would be no wider scene
     calibrator = Calibrator(settings, calibration)

@@ -38,8 +38,7 @@ class FirstMinute:
     """When each moment was, rising, from 0; over gaps and connections time stands still."""
     moments: list[Observation] = field(default_factory=list)
     """What the network saw, a clip each, float16 on the CPU."""
-    step_seconds: float = STEP_SECONDS
-    """Between two of them."""
+    _step_seconds: float = STEP_SECONDS
     _now_seconds: float = 0.0
     _last_seconds: float | None = None
 
@@ -47,6 +46,13 @@ class FirstMinute:
     def over(self) -> bool:
         """Whether all of it has gone by."""
         return self._now_seconds >= self.wanted_seconds - _ROUNDING_SECONDS
+
+    @property
+    def step_seconds(self) -> float:
+        """Between two moments: half a second, longer for a slow camera or a long minute."""
+        if len(self.seconds) < 2:
+            return self._step_seconds
+        return (self.seconds[-1] - self.seconds[0]) / (len(self.seconds) - 1)
 
     def interrupted(self) -> None:
         """What comes next has nothing to do with what was: another connection, or a held view."""
@@ -62,15 +68,14 @@ class FirstMinute:
         step = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
         self._last_seconds = pts_seconds
         self._now_seconds += min(max(step, 0.0), _LONGEST_STEP_SECONDS)
-        if self.seconds and self._now_seconds - self.seconds[-1] < (
-            self.step_seconds - _ROUNDING_SECONDS
-        ):
+        least = self._step_seconds - _ROUNDING_SECONDS
+        if self.seconds and self._now_seconds - self.seconds[-1] < least:
             return
         self.seconds.append(self._now_seconds)
         self.moments.append(glimpse())
         if len(self.moments) > _MOST_MOMENTS:
             self.seconds, self.moments = self.seconds[::2], self.moments[::2]
-            self.step_seconds *= 2
+            self._step_seconds = self.step_seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,3 +105,5 @@ class Widened:
     """Of the moments that it was calibrated by."""
     energies: tuple[float, ...]
     """Theirs, in this scene."""
+    step_seconds: float
+    """Between two of them, where none is left out."""

@@ -73,7 +73,7 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
         return None
     if odd:
         LOG.info("camera %s: %d of %d clips stand out", camera, len(odd), len(seconds))
-    return Widened(scene, calibration, tuple(times), tuple(energies))
+    return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
 def _far(time: float, others: list[float], seconds: float) -> bool:

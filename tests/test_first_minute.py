@@ -1,0 +1,66 @@
+"""What is kept of a scene's first minute: a moment each half second, and never more than some."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from models.scene_model import Observation
+from pipeline.stages.first_minute import FirstMinute
+
+
+def glimpse() -> Observation:
+    return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
+
+
+def see(minute: FirstMinute, begin: float, frames: int, rate: float = 10.0) -> None:
+    for number in range(frames):
+        minute.see(begin + number / rate, glimpse)
+
+
+def test_a_moment_is_kept_each_half_second() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 1000.0, 31)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+    assert len(minute.moments) == 7
+    assert minute.over
+
+
+def test_it_is_over_when_all_of_it_has_gone_by() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 0.0, 30)
+    assert not minute.over
+    minute.see(3.0, glimpse)
+    assert minute.over
+
+
+def test_a_gap_is_no_time() -> None:
+    minute = FirstMinute(20.0)
+    see(minute, 0.0, 11)
+    see(minute, 500.0, 1)  # the stream jumps: one second at most
+    minute.interrupted()
+    see(minute, 7.0, 11)  # another connection, whose time began anew
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 2.0, 2.5, 3.0])
+    minute.see(6.0, glimpse)  # time that runs backwards adds nothing
+    assert len(minute.moments) == 6
+
+
+def test_nothing_is_copied_that_is_not_kept() -> None:
+    copies = []
+    minute = FirstMinute(20.0)
+    for number in range(100):
+        minute.see(number / 30, lambda: copies.append(1) or glimpse())  # type: ignore[func-returns-value]
+    assert len(copies) == len(minute.moments) == 7
+
+
+def test_a_long_one_keeps_every_second_moment() -> None:
+    minute = FirstMinute(600.0)
+    for second in range(601):
+        minute.see(float(second), glimpse)
+        assert len(minute.moments) <= 240
+    assert minute.over
+    assert minute.step_seconds == pytest.approx(4.0)
+    gaps = {later - earlier for earlier, later in pairwise(minute.seconds)}
+    assert gaps == {4.0}, "spread evenly over all of it"
+    assert minute.seconds[0] == 0.0
+    assert minute.seconds[-1] >= 596.0

@@ -1,0 +1,243 @@
+"""A wider scene of the first minute: of its usual moments, calibrated by those that are left."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from makers import small_scorer, walking_box, write_video
+from stage_parts import (
+    CollectingSink,
+    noise_frames,
+    scoring,
+    send_all,
+    small_config,
+    worker_context,
+)
+
+from cameras import SourceOptions, open_source
+from models import SceneScorer
+from models.calibrator import CalibratorSettings
+from pipeline.evaluation.replay import ReplayedFrame, replay
+from pipeline.evaluation.watching import count_false_alarms, watch
+from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.first_minute import Widening
+from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.scene_watch import View
+from pipeline.stages.support import make_scene
+from pipeline.stages.widening import widen
+from pipeline.worker import RunInfo
+
+SETTINGS = AdaptationSettings(
+    frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), widen=8
+)
+UNUSUAL = View(held=True, fit=False)
+Pictures = Iterator[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return small_scorer()
+
+
+def life(flash: tuple[float, float] = (0.0, 0.0)) -> Pictures:
+    """Ten pictures a second; between two times a patch of noise that is nowhere else."""
+    random = np.random.default_rng(3)
+    for number, picture in enumerate(walking_box(1000)):
+        if flash[0] <= number / 10 < flash[1]:
+            picture[2:26, 36:62] = random.integers(0, 255, (24, 26, 3), dtype=np.uint8)
+        yield picture
+
+
+def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Widening | None:
+    """Lives until a wider scene is wanted, or nothing is left to be seen."""
+    buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
+    for number, pixels in enumerate(pictures):
+        time = number / 10
+        clip = buffer.push(time, pixels)
+        if adaptation.before(time, clip, buffer.full) is None:
+            assert adaptation.scene is not None
+            scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
+            adaptation.judge(
+                time,
+                float(scores.energies[0]),
+                glimpse=lambda scores=scores: scorer.glimpse(scores, 0),  # type: ignore[misc]
+            )
+        if adaptation.state == "fitting":
+            adaptation.fitted(make_scene(scorer, adaptation))
+        widening = adaptation.widening()
+        if widening is not None:
+            return widening
+    return None
+
+
+def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
+    adaptation = Adaptation(SETTINGS)
+    widening = live(scorer, adaptation, life())
+    assert widening is not None
+    assert widening.minute.seconds[-1] == pytest.approx(30.0)
+    assert widening.support.shape[0] == 4
+    assert adaptation.widening() is None, "asked for once"
+    first = adaptation.scene
+    wider = widen(scorer, widening)
+    assert wider is not None
+    adaptation.widened(wider)
+    assert adaptation.scene is wider.scene is not first
+    assert wider.scene.shots == 8
+    assert len(wider.scene.support_energies) == 8
+    assert adaptation.state == "ready"
+    assert adaptation.calibration is not None
+    assert adaptation.calibration.final
+    assert adaptation.calibration.tail is not None
+    # 61 moments, of which at most 8 are in the support: the others calibrate, but for odd ones.
+    assert 40 <= len(wider.energies) <= 61
+    assert adaptation.calibration.samples <= len(wider.energies)
+    judged = adaptation.judge(60.0, wider.energies[0])
+    assert judged.state == "ready"
+
+
+def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
+    """Of a scene that was made with it and one without, both find it as strange."""
+    flash = (12.0, 15.0)
+    widening = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert widening is not None
+    wider = widen(scorer, widening)
+    assert wider is not None
+    clips = list(itertools.islice(life(flash), 123, 128))
+    during = float(scorer.score(torch.from_numpy(np.stack(clips)[None]), [wider.scene]).energies[0])
+    assert wider.calibration.score(during) > 1.0
+    begin = 2.5  # of the minute, in the time of the pictures: 0.4 + 3 · 0.5, and one step
+    seen = [begin + second for second in wider.seconds]
+    assert not [second for second in seen if flash[0] + 0.6 <= second <= flash[1] - 0.6]
+
+
+def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
+    flash = (12.0, 29.0)
+    widening = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert widening is not None
+    wider = widen(scorer, widening)
+    assert wider is not None
+    clips = list(itertools.islice(life(flash), 203, 208))
+    during = float(scorer.score(torch.from_numpy(np.stack(clips)[None]), [wider.scene]).energies[0])
+    assert wider.calibration.score(during) < 1.0
+
+
+def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
+    first = Adaptation(SETTINGS)
+    live(scorer, first, itertools.islice(life(), 60))
+    again = Adaptation(SETTINGS, first.scene)
+    assert again.state == "calibrating"
+    widening = live(scorer, again, life())
+    assert widening is not None
+    assert len(widening.support) == 0
+    wider = widen(scorer, widening)
+    assert wider is not None
+    assert wider.scene.shots == 8
+
+
+def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
+    adaptation = Adaptation(SETTINGS)
+    widening = live(scorer, adaptation, life())
+    assert widening is not None
+    first, calibration = adaptation.scene, adaptation.calibration
+    adaptation.widened(None)
+    assert adaptation.scene is first
+    assert adaptation.calibration is calibration
+
+
+def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
+    widening = live(scorer, Adaptation(SETTINGS), life())
+    assert widening is not None
+    del widening.minute.seconds[12:], widening.minute.moments[12:]
+    assert widen(scorer, widening) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AdaptationSettings(4, 0.5, CalibratorSettings(30.0), widen=0),
+        AdaptationSettings(4, 0.5, CalibratorSettings(19.0), widen=8),
+    ],
+)
+def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) -> None:
+    adaptation = Adaptation(settings)
+    assert live(scorer, adaptation, itertools.islice(life(), 400)) is None
+    assert adaptation.state == "ready"
+
+
+def test_an_impossible_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"adapt\.widen: want >= 0, got -1"):
+        AdaptationSettings(widen=-1)
+
+
+def test_a_held_view_is_not_part_of_it(scorer: SceneScorer) -> None:
+    adaptation = Adaptation(SETTINGS)
+    live(scorer, adaptation, itertools.islice(life(), 60))
+    glimpses: list[int] = []
+    for number in range(600):
+        adaptation.judge(
+            6.0 + number / 10,
+            0.0,
+            UNUSUAL,
+            lambda: glimpses.append(1),  # type: ignore[arg-type, return-value]
+        )
+    assert not glimpses
+    assert adaptation.widening() is None
+
+
+def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedFrame]:
+    with open_source(str(path), SourceOptions(pace="fast")) as source:
+        return list(replay(source, scorer, Adaptation(SETTINGS), 10.0, batch_size))
+
+
+def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path) -> None:
+    path = tmp_path / "yard.mp4"
+    write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 400))
+    one, many = replayed(path, scorer, 1), replayed(path, scorer, 7)
+    assert [frame.judgement.state for frame in one] == [frame.judgement.state for frame in many]
+    for single, batched in zip(one, many, strict=True):
+        assert single.judgement.energy == pytest.approx(batched.judgement.energy, abs=1e-3)
+        assert single.judgement.score == pytest.approx(batched.judgement.score, abs=1e-3)
+        assert single.judgement.threshold == pytest.approx(batched.judgement.threshold, abs=1e-3)
+    assert one[-1].judgement.state == "ready"
+
+
+def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_path: Path) -> None:
+    path = tmp_path / "yard.mp4"
+    write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 400))
+    settings = CalibratorSettings(30.0, alarms_per_day=24.0)
+    found = watch("yard", [str(path)], scorer, 4, calibrate_seconds=30.0, wide=8)
+    assert found.minute is not None
+    assert sum(len(part.times) for part in found.parts) == 400 - 4
+    (rest,) = found.rest
+    assert 40 <= len(rest.times) <= 80
+    realised = count_false_alarms(found, settings, seconds=60.0)
+    assert realised.watched_seconds == pytest.approx(60.0, abs=0.2)
+    assert realised.new_seconds == pytest.approx(len(rest.times) / 10, abs=0.2)
+    short = watch("yard", [str(path)], scorer, 4, calibrate_seconds=60.0, wide=8)
+    assert short.rest == ()
+    assert count_false_alarms(short, settings, seconds=10.0).new_seconds == 0.0
+
+
+def test_the_scoring_worker_widens(run: RunInfo, scorer: SceneScorer) -> None:
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "widen": 6}
+    context = worker_context("score", small_config(["street"], adapt=adapt), run)
+    with scoring(context, scorer), CollectingSink(run) as sink:
+        send_all(run, noise_frames("street", 300, seed=0))
+    assert len(sink.scores) == 300
+    assert sink.scores[-1].state == "ready"
+    widened = context.metrics.registry.get_sample_value(
+        "vedette_adaptations_total", {"camera": "street", "result": "widened"}
+    )
+    assert widened == 1.0
+    store = SceneStore(run.data_folder / "scenes", scorer)
+    kept = store.load("street", (48, 64))
+    assert kept is not None
+    assert kept.scene.shots == 6
+    assert kept.calibration is not None
+    assert kept.calibration.final
+    assert len(store.history.scenes("street")) == 1, "the first scene is not kept beside it"
+    assert len({score.threshold for score in sink.scores if score.state == "ready"}) > 1
