@@ -47,7 +47,9 @@ class _Look:
     """A trial on its way."""
 
     adaptation: Adaptation
-    """Whose light has changed; with a scene of its own, that is the first on trial."""
+    """Whose light has changed."""
+    scene: AdaptedScene | None
+    """Its own, where it has one: the first on trial."""
     candidates: Sequence[_Candidate]
     trial: Trial
 
@@ -93,13 +95,14 @@ class Conditions:
         if not work.full:
             return
         look = self._looks.get(camera)
-        if look is None or look.adaptation is not lane.adaptation:
+        adaptation = lane.adaptation
+        if look is None or (look.adaptation, look.scene) != (adaptation, adaptation.scene):
             look = self._looks[camera] = self._begin(camera, lane, light, work.clip.shape[1:3])
         seconds = work.frame.pts_seconds
         if not look.trial.done and look.trial.is_due(seconds):
             scenes = [candidate.kept.scene for candidate in look.candidates]
-            if look.adaptation.scene is not None:
-                scenes.insert(0, look.adaptation.scene)
+            if look.scene is not None:
+                scenes.insert(0, look.scene)
             found = self._scorer.score_in_each(torch.from_numpy(work.clip[None]), scenes)
             look.trial.add(seconds, [float(one.energies[0]) for one in found])
         if look.trial.done:
@@ -134,7 +137,7 @@ class Conditions:
         if adaptation.calibration is not None:
             calibrations.insert(0, adaptation.calibration)
         trial = Trial(calibrations, _TRIAL_RATIO * adapt.light_change_after)
-        return _Look(adaptation, candidates, trial)
+        return _Look(adaptation, adaptation.scene, candidates, trial)
 
     def _near(
         self, camera: str, adaptation: Adaptation, present: Light | None
@@ -167,7 +170,7 @@ class Conditions:
 
     def _answer(self, camera: str, lane: Lane, light: LightWatch, look: _Look) -> None:
         scores = look.trial.scores
-        own = scores.pop(0) if look.adaptation.scene is not None else None
+        own = scores.pop(0) if look.scene is not None else None
         change = f"the light has changed ({light.own} → {light.present})"
         if own is not None and fits(own):
             LOG.info("camera %s: %s; its scene fits it all the same", camera, change)
