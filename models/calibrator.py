@@ -14,6 +14,9 @@ _FIRST_LOOK = 10
 """Energies after which the provisional calibration is corrected for the first time."""
 _NEXT_LOOK = 1.2
 """And each time there are so many times as many: often at first, and cheap in a long one."""
+_NEARNESS = 0.5
+"""Chosen on eight made streets: of 40 anomalies 32 are found with one false alarm, of asked for 144
+a day; 31 with four without it, 28 with one if all of the difference is added."""
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
@@ -169,7 +172,10 @@ def calibrate_afterwards(
     energies: Sequence[float],
     step_seconds: float,
 ) -> Calibration | None:
-    """Calibration of a scene by a stretch of normal life that is over.
+    """Calibration of a scene by a stretch of normal life that is over, and that it was made of.
+
+    Its moments lie nearer to the support than life will, so that their energies are too low: half
+    of what their median is below that of the leave-one-out energies, if it is, is added.
 
     Args:
         settings: How its energies are read.
@@ -181,11 +187,17 @@ def calibrate_afterwards(
     Returns:
         A final calibration with a tail; None: too few energies are usable.
     """
+    if not energies:
+        return None
+    nearness = 0.0
+    if support_energies:
+        nearness = _NEARNESS * max(0.0, median(support_energies) - median(energies))
     smoothed: list[float] = []
     average, last = None, None
     for time, energy in zip(seconds, energies, strict=True):
         step = step_seconds if last is None else time - last
-        average, last = smooth(average, energy, step, settings.smoothing_seconds), time
+        average = smooth(average, energy + nearness, step, settings.smoothing_seconds)
+        last = time
         smoothed.append(average)
     first = provisional(support_energies)
     calibration = refine(first, smoothed, step_seconds, settings.alarms_per_day)

@@ -4,11 +4,12 @@ import json
 import math
 import random
 from dataclasses import asdict
+from statistics import median
 
 import pytest
 
 from models.calibration import Calibration, calibration_from_json, provisional
-from models.calibrator import Calibrator, CalibratorSettings
+from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
 
 FIRST = provisional([0.0, 0.5, 1.0, 0.2, 0.8], prior_spread=1.0)
 
@@ -133,3 +134,54 @@ def test_a_threshold_below_the_median_is_refused() -> None:
 def test_impossible_settings_are_refused(wrong: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match=r"\w+: want"):
         CalibratorSettings(*wrong)
+
+
+_CHANCE = random.Random(0)
+NORMAL = [_CHANCE.gauss(0.0, 1.0) for _ in range(120)]
+MIDDLE = median(NORMAL)
+TIMES = [number / 2 for number in range(120)]
+
+
+def afterwards(
+    support: list[float], energies: list[float], alarms: float = 24.0
+) -> Calibration | None:
+    settings = CalibratorSettings(60.0, 0.4, alarms)
+    return calibrate_afterwards(settings, support, TIMES[: len(energies)], energies, 0.5)
+
+
+def test_what_is_over_calibrates_as_what_is_watched() -> None:
+    settings = CalibratorSettings(59.5, 0.4, 24.0)
+    watching = Calibrator(settings, provisional([MIDDLE - 1, MIDDLE + 1] * 5))
+    for time, energy in zip(TIMES, NORMAL, strict=True):
+        watching.read(time, energy)
+    assert watching.calibration.final
+    found = afterwards([MIDDLE - 1, MIDDLE + 1] * 5, NORMAL)
+    assert found is not None
+    assert found.median == pytest.approx(watching.calibration.median, abs=0.05)
+    assert found.threshold == pytest.approx(watching.calibration.threshold, rel=0.1)
+
+
+def test_moments_near_the_support_are_taken_for_somewhat_too_low() -> None:
+    level, above, below = (
+        afterwards([MIDDLE + far - 1, MIDDLE + far + 1] * 5, NORMAL) for far in (0.0, 2.0, -0.5)
+    )
+    assert level is not None
+    assert above is not None
+    assert above.median == pytest.approx(level.median + 1.0, abs=0.05)
+    assert above.threshold == pytest.approx(level.threshold + 1.0, abs=0.05)
+    assert below is not None
+    assert below.median == pytest.approx(level.median), "never lower than they are"
+
+
+def test_the_dial_holds_afterwards() -> None:
+    thresholds = [afterwards([0.0] * 10, NORMAL, alarms) for alarms in (1.0, 24.0, 1440.0)]
+    values = [one.threshold for one in thresholds if one is not None]
+    assert len(values) == 3
+    assert values == sorted(values, reverse=True)
+    assert values[0] > values[-1]
+
+
+def test_too_few_moments_calibrate_nothing() -> None:
+    assert afterwards([0.0] * 10, NORMAL[:19]) is None
+    assert afterwards([0.0] * 10, []) is None
+    assert afterwards([0.0] * 10, [50.0] * 100) is None, "all above the support's threshold"
