@@ -116,3 +116,21 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     work = street.advance()
     assert work is not None
     assert work.clip.shape[1:3] == (32, 48)
+
+
+def test_nobody_waits_for_the_scenes_of_a_lane_that_is_left() -> None:
+    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    lane.successor = Adaptation(SETTINGS)
+    present, following = lane.adaptation, lane.successor
+    lane.abandon()
+    assert present.abandoned
+    assert following.abandoned
+
+
+def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
+    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    present = lane.adaptation
+    lane.successor = Adaptation(SETTINGS)
+    lane.adopt()
+    assert present.abandoned
+    assert not lane.adaptation.abandoned

@@ -34,7 +34,7 @@ from pipeline.worker import RunInfo
 SETTINGS = AdaptationSettings(
     frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), widen=8
 )
-UNUSUAL = View(held=True, fit=False)
+HELD, UNFIT = View(held=True, fit=False), View(held=False, fit=False)
 Pictures = Iterator[np.ndarray]
 
 
@@ -173,7 +173,8 @@ def test_an_impossible_number_is_refused() -> None:
         AdaptationSettings(widen=-1)
 
 
-def test_a_held_view_is_not_part_of_it(scorer: SceneScorer) -> None:
+@pytest.mark.parametrize("view", [HELD, UNFIT])
+def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     glimpses: list[int] = []
@@ -181,7 +182,7 @@ def test_a_held_view_is_not_part_of_it(scorer: SceneScorer) -> None:
         adaptation.judge(
             6.0 + number / 10,
             0.0,
-            UNUSUAL,
+            view,
             lambda: glimpses.append(1),  # type: ignore[arg-type, return-value]
         )
     assert not glimpses

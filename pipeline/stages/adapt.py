@@ -265,7 +265,10 @@ class Adaptation:
         state, progress = self._state, self._progress()
         reading = self._calibrator.read(pts_seconds, energy)
         if self._minute is not None and glimpse is not None:
-            self._minute.see(pts_seconds, glimpse)
+            if view.fit:
+                self._minute.see(pts_seconds, glimpse)
+            else:
+                self._minute.interrupted()
         if self._calibrator.done:
             self._state = "ready"
         return Judgement(state, progress, energy, reading.score, reading.threshold)

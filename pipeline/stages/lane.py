@@ -84,18 +84,23 @@ class Lane:
         self, adaptation: Adaptation, known: KnownView | None, light: Light | None = None
     ) -> None:
         """Go on with another scene, and with what is known of its view and its light."""
-        for left in (self.adaptation, self.successor):
-            if left is not None:
-                left.abandoned = True
+        self.abandon()
         self.adaptation, self.successor = adaptation, None
         if self.watch is not None:
             self.watch.restart(known)
         if self.light is not None:
             self.light.restart(light)
 
+    def abandon(self) -> None:
+        """Nobody waits any more for scenes that are being made for it."""
+        for left in (self.adaptation, self.successor):
+            if left is not None:
+                left.abandoned = True
+
     def adopt(self) -> None:
         """Go on with the next scene, which is made, in the same view."""
         assert self.successor is not None
+        self.adaptation.abandoned = True
         self.adaptation, self.successor = self.successor, None
 
     def collect_anew(self, failed: Adaptation) -> None:

@@ -153,7 +153,8 @@ class ScoringWorker:
         before = {name: way_of_seeing(self._cameras[name]) for name in self._lanes}
         self._cameras = cameras
         for name in [name for name in self._lanes if name not in cameras]:
-            del self._lanes[name], self._served[name]
+            self._lanes.pop(name).abandon()
+            del self._served[name]
             self._seen.pop(name, None)
             self._keeper.forget(name)
             self._conditions.forget(name)
@@ -165,6 +166,8 @@ class ScoringWorker:
 
     def _reopen(self, camera: str) -> None:
         """Begin with what is on the disk; what was in hand comes again, as it had no answer."""
+        if camera in self._lanes:
+            self._lanes[camera].abandon()
         self._lanes[camera] = self._open_lane(camera)
         self._served.setdefault(camera, self._batches)
 
