@@ -207,20 +207,22 @@ def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path
 
 
 def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_path: Path) -> None:
-    path = tmp_path / "yard.mp4"
-    write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 400))
+    path, short = tmp_path / "yard.mp4", tmp_path / "short.mp4"
+    write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 900))
+    write_video(short, frames_per_second=10, pictures=itertools.islice(life(), 200))
     settings = CalibratorSettings(30.0, alarms_per_day=24.0)
     found = watch("yard", [str(path)], scorer, 4, calibrate_seconds=30.0, wide=8)
     assert found.minute is not None
-    assert sum(len(part.times) for part in found.parts) == 400 - 4
+    assert sum(len(part.times) for part in found.parts) == 900 - 4
     (rest,) = found.rest
-    assert 40 <= len(rest.times) <= 80
-    realised = count_false_alarms(found, settings, seconds=60.0)
-    assert realised.watched_seconds == pytest.approx(60.0, abs=0.2)
+    assert 33.0 < rest.times[0] < 80.0, "after the support and the minute, but for unfit pictures"
+    assert rest.times[-1] == pytest.approx(89.9)
+    realised = count_false_alarms(found, settings, seconds=120.0)
+    assert realised.watched_seconds == pytest.approx(120.0, abs=0.2)
     assert realised.new_seconds == pytest.approx(len(rest.times) / 10, abs=0.2)
-    short = watch("yard", [str(path)], scorer, 4, calibrate_seconds=60.0, wide=8)
-    assert short.rest == ()
-    assert count_false_alarms(short, settings, seconds=10.0).new_seconds == 0.0
+    again = watch("yard", [str(short)], scorer, 4, calibrate_seconds=30.0, wide=8)
+    assert again.rest == ()
+    assert count_false_alarms(again, settings, seconds=10.0).new_seconds == 0.0
 
 
 def test_the_scoring_worker_widens(run: RunInfo, scorer: SceneScorer) -> None:
