@@ -51,9 +51,17 @@ def hang(context: WorkerContext) -> None:
 
 
 def linger(context: WorkerContext) -> None:
-    """Pay no attention to the stop."""
+    """Pay no attention to the stop, once this is known in the data folder."""
+    (context.spec.run.data_folder / "lingers").touch()
     while True:
         time.sleep(0.05)
+
+
+def finish_after(context: WorkerContext) -> None:
+    """As `finish`, when another worker lingers: a signal would end one that has not yet begun."""
+    while not (context.spec.run.data_folder / "lingers").exists():
+        time.sleep(0.05)
+    finish(context)
 
 
 def wait(context: WorkerContext) -> None:

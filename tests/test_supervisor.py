@@ -213,7 +213,7 @@ def test_run_ends_by_itself_when_all_files_are_at_their_end(run_info: RunInfo) -
 
 def test_final_counts_arrive(run_info: RunInfo) -> None:
     table = [
-        worker(run_info, "ingest:front", "finish", "front"),
+        worker(run_info, "ingest:front", "finish_after", "front"),
         worker(run_info, "sink", "linger"),
     ]
     with running(*table, rules=Rules(drain_seconds=3.0)) as run:
