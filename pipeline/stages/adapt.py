@@ -12,7 +12,7 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -275,12 +275,20 @@ class Adaptation:
 
     def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
-        self._calibrator = Calibrator(self._settings.calibrator, calibration)
+        reading = self._settings.calibrator
+        self._begin_minute(calibration)
+        if self._minute is not None:
+            # The threshold stays conservative until the wider scene is there, or cannot be made.
+            reading = replace(reading, calibrate_seconds=2 * reading.calibrate_seconds)
+        self._calibrator = Calibrator(reading, calibration)
         self._state = "ready" if self._calibrator.done else "calibrating"
-        if self._state == "calibrating" and self._settings.widens:
-            self._minute = FirstMinute(self._settings.calibrator.calibrate_seconds)
-        else:
+
+    def _begin_minute(self, calibration: Calibration) -> None:
+        """Where a wider scene is to come; else the support is let go."""
+        if calibration.final or not self._settings.widens:
             self._let_go()
+        else:
+            self._minute = FirstMinute(self._settings.calibrator.calibrate_seconds)
 
     def _let_go(self) -> None:
         self._minute = None
@@ -314,5 +322,5 @@ class Adaptation:
             return f"{len(self._candidates)}/{self._settings.candidates}{unfit}{why}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
-            return f"{self._calibrator.normal_seconds:.0f}/{wanted:.0f} s"
+            return f"{min(self._calibrator.normal_seconds, wanted):.0f}/{wanted:.0f} s"
         return ""
