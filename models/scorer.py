@@ -206,9 +206,7 @@ class SceneScorer:
         Raises:
             ValueError: they are not of `score`.
         """
-        if scores.observation is None:
-            raise ValueError("glimpse: want scores as `score` gives them, got others")
-        return scores.observation[[place]].stored()
+        return _seen("glimpse", scores, place).stored()
 
     def evidence(self, scores: Scores, place: int) -> Evidence:
         """What stood out in one of the clips that were scored.
@@ -220,9 +218,7 @@ class SceneScorer:
         Raises:
             ValueError: they are not of `score`.
         """
-        if scores.observation is None:
-            raise ValueError("evidence: want scores as `score` gives them, got others")
-        observation = scores.observation[[place]]
+        observation = _seen("evidence", scores, place)
         return evidence_of(observation, scores.maps[place], self.config, self.model_id)
 
     def remember(self, scene: AdaptedScene, evidence: Sequence[Evidence]) -> AdaptedScene:
@@ -276,6 +272,12 @@ class SceneScorer:
             )
         if scene.size_hw != size_hw:
             raise ValueError(f"clips: want {scene.size_hw} (H, W) as their scene, got {size_hw}")
+
+
+def _seen(asked: str, scores: Scores, place: int) -> Observation:
+    if scores.observation is None:
+        raise ValueError(f"{asked}: want scores as `score` gives them, got others")
+    return scores.observation[[place]]
 
 
 def resolve_device(name: str) -> torch.device:

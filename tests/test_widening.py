@@ -25,7 +25,7 @@ from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.evaluation.watching import count_false_alarms, watch
 from pipeline.stages.adapt import Adaptation, AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.first_minute import Widening
+from pipeline.stages.first_minute import Widened, Widening
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import View
 from pipeline.stages.support import make_scene
@@ -75,6 +75,13 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Wid
     return None
 
 
+def score_of(scorer: SceneScorer, wider: Widened, pictures: Pictures, newest: int) -> float:
+    """Of the clip that ends at a picture, in a wider scene."""
+    clip = np.stack(list(itertools.islice(pictures, newest - 4, newest + 1)))
+    energies = scorer.score(torch.from_numpy(clip[None]), [wider.scene]).energies
+    return wider.calibration.score(float(energies[0]))
+
+
 def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
     widening = live(scorer, adaptation, life())
@@ -107,9 +114,7 @@ def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
     assert widening is not None
     wider = widen(scorer, widening)
     assert wider is not None
-    clips = list(itertools.islice(life(flash), 123, 128))
-    during = float(scorer.score(torch.from_numpy(np.stack(clips)[None]), [wider.scene]).energies[0])
-    assert wider.calibration.score(during) > 1.0
+    assert score_of(scorer, wider, life(flash), 127) > 1.0
     begin = 2.5  # of the minute, in the time of the pictures: 0.4 + 3 · 0.5, and one step
     seen = [begin + second for second in wider.seconds]
     assert not [second for second in seen if flash[0] + 0.6 <= second <= flash[1] - 0.6]
@@ -121,9 +126,7 @@ def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
     assert widening is not None
     wider = widen(scorer, widening)
     assert wider is not None
-    clips = list(itertools.islice(life(flash), 203, 208))
-    during = float(scorer.score(torch.from_numpy(np.stack(clips)[None]), [wider.scene]).energies[0])
-    assert wider.calibration.score(during) < 1.0
+    assert score_of(scorer, wider, life(flash), 207) < 1.0
 
 
 def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
