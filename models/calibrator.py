@@ -63,8 +63,19 @@ class Calibrator:
     threshold as they come.
     """
 
-    def __init__(self, settings: CalibratorSettings, calibration: Calibration) -> None:
-        """Begin with the support's calibration, or go on with a final one."""
+    def __init__(
+        self, settings: CalibratorSettings, calibration: Calibration, waiting: bool = False
+    ) -> None:
+        """Begin with the support's calibration, or go on with a final one.
+
+        Args:
+            settings: How energies are read.
+            calibration: To begin with.
+            waiting: See there.
+        """
+        self.waiting = waiting
+        """Whether a better calibration may come: until this is set to False the first normal time
+        goes on, and the threshold stays conservative."""
         self._settings = settings
         self._calibration = calibration
         self._last_seconds: float | None = None
@@ -120,7 +131,8 @@ class Calibrator:
         if step > 0:
             self._steps.append(step)
         self._normal_seconds += min(step, _LONGEST_STEP_SECONDS)
-        if self._normal_seconds >= self._settings.calibrate_seconds - _ROUNDING_SECONDS:
+        enough = self._settings.calibrate_seconds - _ROUNDING_SECONDS
+        if self._normal_seconds >= enough and not self.waiting:
             typical = median(self._steps)
             alarms = self._settings.alarms_per_day
             self._calibration = refine(self._calibration, self._normal, typical, alarms)

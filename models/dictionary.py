@@ -35,16 +35,17 @@ class Dictionary:
     shared_clip: Tensor
     """Number of the support clip that a shared atom was taken from, int (G,)."""
 
-    def without(self, clip: int) -> "Dictionary":
-        """The dictionary as if one support clip had not been there (nearly).
+    def without(self, *clips: int) -> "Dictionary":
+        """The dictionary as if these support clips had not been there (nearly).
 
-        Its atoms become zero vectors, which no code uses. Atoms of other clips that had been left
-        out for being close to them stay out, so what is explained is never more than without it.
+        Their atoms become zero vectors, which no code uses. Atoms of other clips that had been left
+        out for being close to them stay out, so what is explained is never more than without them.
         """
+        gone = torch.tensor(clips, device=self.own_clip.device)
         return replace(
             self,
-            own=self.own * (self.own_clip != clip).unsqueeze(-1),
-            shared=self.shared * (self.shared_clip != clip).unsqueeze(-1),
+            own=self.own * ~torch.isin(self.own_clip, gone).unsqueeze(-1),
+            shared=self.shared * ~torch.isin(self.shared_clip, gone).unsqueeze(-1),
         )
 
 

@@ -14,7 +14,7 @@ from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
 from models.memory import Evidence, evidence_of, remember
 from models.scene_model import Observation, SceneModel
-from models.support import NEIGHBOURS, Survey, outlyingness
+from models.support import Survey, outlyingness
 
 _BATCH = 8
 
@@ -110,17 +110,20 @@ class SceneScorer:
 
     @torch.no_grad()
     def survey_seen(
-        self, seen: Observation, size_hw: Sequence[int], neighbours: int = NEIGHBOURS
+        self,
+        seen: Observation,
+        size_hw: Sequence[int],
+        beside: Sequence[Sequence[int]] | None = None,
     ) -> Survey:
         """As `survey`, of clips that the network has seen.
 
         Args:
             seen: In the order of time, on the model's device.
             size_hw: Of the clips, in pixels.
-            neighbours: So many clips on each side of one do not count as knowing it.
+            beside: As `models.support.outlyingness` takes it.
         """
         height, width = size_hw
-        far = tuple(outlyingness(self.model, seen, neighbours))
+        far = tuple(outlyingness(self.model, seen, beside))
         return Survey(seen, (height, width), far)
 
     @torch.no_grad()

@@ -38,15 +38,15 @@ class Survey:
 
 @torch.no_grad()
 def outlyingness(
-    model: SceneModel, observation: Observation, neighbours: int = NEIGHBOURS
+    model: SceneModel, observation: Observation, beside: Sequence[Sequence[int]] | None = None
 ) -> list[float]:
     """Robust z of each clip's energy under the atoms of the others.
 
     Args:
         model: In evaluation mode.
         observation: Of C clips, in the order of time.
-        neighbours: Whoever crosses the picture is seen in clip after clip; so many on each side are
-            left out together with the clip itself, where there are enough others.
+        beside: Whoever crosses the picture is seen in clip after clip: for each clip the places of
+            those that do not count as knowing it, its own among them; None: `neighbours`.
 
     Returns:
         One value a clip, unbounded, high = stands out.
@@ -54,18 +54,21 @@ def outlyingness(
     count = observation.features.shape[0]
     if count < _LEAST_CLIPS:
         return [0.0] * count
-    reach = neighbours if count >= 4 * neighbours + 2 else 0
     whole = build_dictionary(observation.features, _of_each_place(model.config))
-    pooled = []
-    for clip in range(count):
-        others = whole
-        for near in range(max(0, clip - reach), min(count, clip + reach + 1)):
-            others = others.without(near)
-        pooled.append(model.terms(observation[[clip]], others).frames)
+    pooled = [
+        model.terms(observation[[clip]], whole.without(*near)).frames
+        for clip, near in enumerate(neighbours(count) if beside is None else beside)
+    ]
     terms = torch.cat(pooled)
     spread = torch.maximum(_deviation(terms), _LEAST_SPREAD_RATIO * model.prior_spread)
     energies = ((terms - terms.median(0).values) / spread) @ model.weights()
     return robust_z(energies.tolist())
+
+
+def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
+    """Of so many clips for each itself and so many on each side, where there are enough others."""
+    reach = reach if count >= 4 * reach + 2 else 0
+    return [range(max(0, clip - reach), min(count, clip + reach + 1)) for clip in range(count)]
 
 
 def robust_z(values: Sequence[float]) -> list[float]:

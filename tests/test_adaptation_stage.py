@@ -7,8 +7,10 @@ import torch
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
-from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
+from pipeline.stages.adapt import Adaptation, Judgement
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.made_scenes import Fitted
 from pipeline.stages.support import make_scene
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
@@ -72,7 +74,7 @@ def test_no_more_is_taken_while_fitting() -> None:
 def fitted(scene: AdaptedScene) -> Adaptation:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0])
-    adaptation.fitted(scene)
+    adaptation.fitted(Fitted(scene))
     return adaptation
 
 

@@ -45,6 +45,24 @@ def test_a_gap_is_no_time() -> None:
     assert len(minute.moments) == 6
 
 
+def test_unfit_pictures_pass_and_are_not_kept() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 0.0, 11)
+    for number in range(11, 40):
+        minute.see(number / 10, None)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0])
+    assert minute.over, "or it would never end for a camera that goes blind in it"
+
+
+def test_what_was_unusual_stays_so_in_a_long_one() -> None:
+    minute = FirstMinute(600.0)
+    for second in range(601):
+        minute.see(float(second), glimpse, usual=second < 300)
+    assert len(minute.usual) == len(minute.seconds)
+    for second, usual in zip(minute.seconds, minute.usual, strict=True):
+        assert usual == (second < 300)
+
+
 def test_nothing_is_copied_that_is_not_kept() -> None:
     copies = []
     minute = FirstMinute(20.0)

@@ -6,7 +6,8 @@ import torch
 
 from models import SceneScorer
 from models.calibrator import CalibratorSettings
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import Lane, UnusableFrameError
 from pipeline.transport.messages import FrameMessage

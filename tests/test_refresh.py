@@ -14,7 +14,8 @@ from stage_parts import (
 
 from models import SceneScorer
 from models.calibrator import CalibratorSettings
-from pipeline.stages.adapt import Adaptation, AdaptationSettings, Judgement
+from pipeline.stages.adapt import Adaptation, Judgement
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.lane import USUAL_SECONDS, Lane
 from pipeline.stages.scene_store import SceneStore

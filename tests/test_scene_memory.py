@@ -115,6 +115,21 @@ def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> No
     assert len(store.remembered("yard")) == MOST_EVENTS - 2
 
 
+def test_whoever_dies_before_the_oldest_goes_remembers_no_more_for_it(tmp_path: Path) -> None:
+    roomy = EvidenceStore(tmp_path)
+    for number in range(MOST_EVENTS):
+        roomy.remember("yard", f"yard-1-{number}", Kept(evidence(number), None))
+        path = remembered_file(tmp_path, "yard", f"yard-1-{number}")
+        os.utime(path, (1000 + number, 1000 + number))
+    newest = remembered_file(tmp_path, "yard", "yard-1-99")
+    newest.write_bytes(path.read_bytes())  # as after its writing, and before the deletion
+    os.utime(newest, (2000, 2000))
+    store = EvidenceStore(tmp_path)
+    cells = [int(kept.evidence.cells[0]) for kept in store.remembered("yard")]
+    assert cells == [*range(1, MOST_EVENTS), MOST_EVENTS - 1]
+    assert store.remember("yard", "yard-1-100", Kept(evidence(7), None)) == ["yard-1-0", "yard-1-1"]
+
+
 _KEEPS_ON = """
 import sys
 from pathlib import Path

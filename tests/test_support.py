@@ -7,7 +7,8 @@ import torch
 from cameras.synthetic import PlannedAnomaly, SyntheticStreet
 from models import SceneScorer
 from models.support import outlyingness, robust_z
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.support import choose_support, make_scene, spread_over, standing_out
 
 
@@ -35,7 +36,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
     places = choose_support(adaptation.candidate_seconds, survey.outlyingness, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
-    scene = make_scene(scorer, adaptation)
+    scene = make_scene(scorer, adaptation).scene
     assert scene.shots == 10
     running = torch.from_numpy(adaptation.candidates[runs])
     careless = scorer.adapt(torch.from_numpy(adaptation.candidates[3:13]))
@@ -121,6 +122,6 @@ def test_without_spare_clips_the_first_ones_are_the_support(scorer: SceneScorer)
     for number in range(3):
         clip = rng.integers(0, 255, (5, 32, 48, 3), dtype=np.uint8)
         adaptation.before(float(number), clip, True)
-    scene = make_scene(scorer, adaptation)
+    scene = make_scene(scorer, adaptation).scene
     same = scorer.adapt(torch.from_numpy(adaptation.candidates))
     assert scene.support_energies == same.support_energies

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,15 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.evaluation.watching import count_false_alarms, watch
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.first_minute import Widened, Widening
+from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.made_scenes import Widened, Widening
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import View
 from pipeline.stages.support import make_scene
-from pipeline.stages.widening import widen
+from pipeline.stages.widening import alike, usual_moments, widen
 from pipeline.worker import RunInfo
 
 SETTINGS = AdaptationSettings(
@@ -87,7 +90,9 @@ def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
     widening = live(scorer, adaptation, life())
     assert widening is not None
     assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert widening.support.shape[0] == 4
+    assert widening.seen is not None
+    assert widening.seen.features.shape[0] == len(widening.seen_seconds) == 4
+    assert widening.seen.features.dtype == torch.float16
     assert adaptation.widening() is None, "asked for once"
     first = adaptation.scene
     wider = widen(scorer, widening)
@@ -112,6 +117,7 @@ def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
     flash = (12.0, 15.0)
     widening = live(scorer, Adaptation(SETTINGS), life(flash))
     assert widening is not None
+    assert all(widening.minute.usual), "it must stand out by itself"
     wider = widen(scorer, widening)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 127) > 1.0
@@ -129,6 +135,95 @@ def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
     assert score_of(scorer, wider, life(flash), 207) < 1.0
 
 
+def told_of(widening: Widening, begin: float) -> None:
+    """As if the first scene, whose model is untrained, had found it unusual from then on."""
+    first = 2.0  # the minute's first moment, in the time of the pictures
+    minute = widening.minute
+    minute.usual[:] = [first + second < begin for second in minute.seconds]
+
+
+def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None:
+    """There for the last fourteen of thirty seconds, and still when the minute is over."""
+    flash = (18.0, 99.0)
+    widening = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert widening is not None
+    careless = widen(scorer, widening)
+    assert careless is not None
+    assert score_of(scorer, careless, life(flash), 400) < 1.0, "or this test would tell nothing"
+    told_of(widening, 18.0)
+    wider = widen(scorer, widening)
+    assert wider is not None
+    assert score_of(scorer, wider, life(flash), 400) > 1.0
+
+
+def test_a_scene_that_follows_another_learns_nothing_unusual(scorer: SceneScorer) -> None:
+    """What is there for most of its minute neither."""
+    flash = (10.0, 99.0)
+    widening = live(scorer, Adaptation(SETTINGS, follows=True), life(flash))
+    assert widening is not None
+    assert widening.only_usual
+    told_of(widening, 10.0)
+    assert widen(scorer, replace(widening, only_usual=False)) is not None
+    assert widen(scorer, widening) is None, "of eight seconds"
+
+
+def test_a_moment_is_as_usual_as_its_score_and_its_energy(scorer: SceneScorer) -> None:
+    adaptation = Adaptation(SETTINGS)
+    live(scorer, adaptation, itertools.islice(life(), 30))
+    assert adaptation.calibration is not None
+    threshold = adaptation.calibration.threshold
+    for number in range(300):
+        energy = 10 * threshold if number in (100, 101) else 0.0
+        adaptation.judge(3.0 + number / 10, energy, glimpse=lambda: adaptation)  # type: ignore[arg-type, return-value]
+    widening = adaptation.widening()
+    assert widening is not None
+    unusual = [
+        second
+        for second, usual in zip(widening.minute.seconds, widening.minute.usual, strict=True)
+        if not usual
+    ]
+    # Seen each half second: as it rises, and while the smoothed score has not come down again.
+    assert 1 <= len(unusual) <= 4
+    assert 10.0 <= unusual[0] <= 11.5
+
+
+def minute_of(usual: list[bool]) -> FirstMinute:
+    minute = FirstMinute(30.0)
+    minute.seconds = [number / 2 for number in range(len(usual))]
+    minute.usual = usual
+    return minute
+
+
+def test_the_larger_part_of_a_minute_is_normal() -> None:
+    minute = minute_of([True] * 10 + [False] * 5 + [True] * 5)
+    # What is within a second of something unusual does not count either.
+    assert usual_moments(minute, only_usual=False) == {*range(8), 17, 18, 19}
+    assert usual_moments(minute_of([True] * 20), only_usual=True) == set(range(20))
+    mostly = minute_of([True] * 9 + [False] * 11)
+    assert usual_moments(mostly, only_usual=False) == set(range(20))
+    assert usual_moments(mostly, only_usual=True) == set(range(7))
+
+
+def test_who_crosses_the_picture_does_not_make_himself_usual() -> None:
+    seconds = [float(second) for second in range(60)]
+    found = alike(seconds)
+    assert found[30] == list(range(20, 41))
+    assert found[0] == list(range(11))
+    few = alike(seconds[:20])
+    assert few[10] == list(range(6, 15)), "at most a quarter on each side, or nobody is left"
+    assert alike([0.0]) == [[0]]
+
+
+@pytest.mark.parametrize("wanted", [9, 100])
+def test_what_calibrates_is_left_however_much_is_wanted(scorer: SceneScorer, wanted: int) -> None:
+    widening = live(scorer, Adaptation(replace(SETTINGS, widen=wanted)), life())
+    assert widening is not None
+    wider = widen(scorer, widening)
+    assert wider is not None
+    assert wider.scene.shots == min(wanted, 35 // 3)
+    assert len(wider.energies) >= 30
+
+
 def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
     first = Adaptation(SETTINGS)
     live(scorer, first, itertools.islice(life(), 60))
@@ -136,7 +231,7 @@ def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
     assert again.state == "calibrating"
     widening = live(scorer, again, life())
     assert widening is not None
-    assert len(widening.support) == 0
+    assert widening.seen is None
     wider = widen(scorer, widening)
     assert wider is not None
     assert wider.scene.shots == 8
@@ -151,16 +246,19 @@ def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
     assert adaptation.scene is first
     assert adaptation.calibration is calibration
     assert adaptation.state == "calibrating"
-    for number in range(400):
-        adaptation.judge(33.0 + number / 10, 0.1 * (number % 4))
-    assert adaptation.state == "ready"
+    adaptation.judge(33.0, 0.0)
+    assert adaptation.state == "ready", "what it has seen is enough"
     assert adaptation.scene is first
+    assert adaptation.calibration is not None
+    assert adaptation.calibration.final
+    assert adaptation.calibration.samples > 200
 
 
 def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
     widening = live(scorer, Adaptation(SETTINGS), life())
     assert widening is not None
-    del widening.minute.seconds[12:], widening.minute.moments[12:]
+    minute = widening.minute
+    del minute.seconds[12:], minute.moments[12:], minute.usual[12:]
     assert widen(scorer, widening) is None
 
 
@@ -182,8 +280,16 @@ def test_an_impossible_number_is_refused() -> None:
         AdaptationSettings(widen=-1)
 
 
-@pytest.mark.parametrize("view", [HELD, UNFIT])
-def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View) -> None:
+def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneScorer) -> None:
+    adaptation = Adaptation(SETTINGS)
+    live(scorer, adaptation, itertools.islice(life(), 60))
+    for number in range(310):
+        adaptation.judge(6.0 + number / 10, 0.1 * (number % 4))
+    assert adaptation.state == "ready"
+
+
+@pytest.mark.parametrize(("view", "ends"), [(HELD, False), (UNFIT, True)])
+def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     glimpses: list[int] = []
@@ -195,7 +301,13 @@ def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View) -> None:
             lambda: glimpses.append(1),  # type: ignore[arg-type, return-value]
         )
     assert not glimpses
-    assert adaptation.widening() is None
+    widening = adaptation.widening()
+    assert (widening is not None) == ends
+    if widening is not None:
+        adaptation.widened(widen(scorer, widening))
+        adaptation.judge(70.0, 0.0, view)
+        assert adaptation.state == "ready", "with the first scene"
+        assert adaptation.wider is None
 
 
 def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedFrame]:
@@ -229,6 +341,11 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
     realised = count_false_alarms(found, settings, seconds=120.0)
     assert realised.watched_seconds == pytest.approx(120.0, abs=0.2)
     assert realised.new_seconds == pytest.approx(len(rest.times) / 10, abs=0.2)
+    # It begins with the frame after the last clip, at 3.5 s, and ends with the very last one.
+    last = watch("yard", [str(path)], scorer, 4, calibrate_seconds=86.4, wide=8)
+    assert last.rest == ()
+    assert last.minute is not None
+    assert count_false_alarms(last, settings, seconds=10.0).new_seconds == 0.0
     again = watch("yard", [str(short)], scorer, 4, calibrate_seconds=30.0, wide=8)
     assert again.rest == ()
     assert count_false_alarms(again, settings, seconds=10.0).new_seconds == 0.0

@@ -29,7 +29,8 @@ from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
 from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError, draw_supports
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from pipeline.alerts.events import EventTracker, Sample
 from pipeline.datasets.layout import DatasetError
 from pipeline.datasets.scenes import VIDEO_SUFFIXES
 from pipeline.evaluation.replay import replay
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.first_minute import STEP_SECONDS
 
 FRAMES_PER_SECOND = 10.0
@@ -160,7 +161,7 @@ def watch(
     )
     adaptation = Adaptation(settings)
     parts = _play(recordings, scorer, adaptation, on_frame)
-    if adaptation.scene is None or not parts:
+    if adaptation.scene is None or not (parts or adaptation.wider):
         raise DatasetError(
             f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
         )

@@ -11,17 +11,20 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
         adaptation.widened(widen(scorer, widening))
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models import AdaptedScene
 from models.calibration import Calibration, provisional
-from models.calibrator import Calibrator, CalibratorSettings
+from models.calibrator import Calibrator
 from models.scene_model import Observation
-from pipeline.stages.first_minute import LEAST_SECONDS, FirstMinute, Widened, Widening
+from pipeline.stages.adaptation_settings import AdaptationSettings
+from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.made_scenes import Fitted, Widened, Widening
 from pipeline.stages.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
 
@@ -30,58 +33,6 @@ Clip = npt.NDArray[np.uint8]
 _FIRST_REASON = "first seen"
 
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptationSettings:
-    """How a scene is made."""
-
-    frames: int = 10
-    """Number K of support clips."""
-    interval_seconds: float = 1.0
-    """Stream time between two support clips, if nothing stands out among them."""
-    calibrator: CalibratorSettings = field(default_factory=CalibratorSettings)
-    """How its energies are read."""
-    spare: int = 0
-    """Number of further clips that are looked at in the same time: those that stand out are left
-    out of the support. 0: the first K clips are the support."""
-    max_wait_seconds: float = 120.0
-    """Stream time without a usable picture after which candidates are taken all the same."""
-    widen: int = 20
-    """Number of support clips of the wider scene that is made of the first minute when it is over,
-    at least `frames`; 0: the first scene stays. Needs 20 s of calibration or more."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible values.
-
-        Raises:
-            ValueError: names the setting, what was got and what is wanted.
-        """
-        if self.frames < 1:
-            raise ValueError(f"adapt.frames: want >= 1, got {self.frames}")
-        if self.interval_seconds <= 0:
-            raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
-        if self.spare < 0:
-            raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
-        if self.widen < 0:
-            raise ValueError(f"adapt.widen: want >= 0, got {self.widen}")
-
-    @property
-    def widens(self) -> bool:
-        """Whether there will be a wider scene."""
-        return self.widen > 0 and self.calibrator.calibrate_seconds >= LEAST_SECONDS
-
-    @property
-    def candidates(self) -> int:
-        """Number of clips that the support is chosen from."""
-        return self.frames + self.spare
-
-    @property
-    def candidate_interval_seconds(self) -> float:
-        """Stream time between two candidates: as many more of them, as much closer together."""
-        if self.spare == 0:
-            return self.interval_seconds
-        return self.interval_seconds * max(1, self.frames - 1) / (self.candidates - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +63,7 @@ class Adaptation:
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
         reason: str = _FIRST_REASON,
+        follows: bool = False,
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -121,11 +73,15 @@ class Adaptation:
             calibration: What was kept with it; without one, or with one that is not final, the
                 calibration begins anew.
             reason: Why a scene is made, for people.
+            follows: Whether another scene watches meanwhile. Only what is usual is learnt then,
+                however long that takes.
         """
         self.reason = reason
         self.abandoned = False
         """Set when nobody waits for the scene any more."""
         self._settings = settings
+        self._follows = follows
+        self._max_wait_seconds = math.inf if follows else settings.max_wait_seconds
         self._candidates: list[Clip] = []
         self._candidate_seconds: list[float] = []
         self._last_candidate_seconds: float | None = None
@@ -133,6 +89,7 @@ class Adaptation:
         self._state: SceneState = "collecting"
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
+        self._seen: Observation | None = None
         self._minute: FirstMinute | None = None
         self.wider: Widened | None = None
         """The scene in use, if it is a wider one, and what calibrated it."""
@@ -205,24 +162,26 @@ class Adaptation:
                 self._state = "fitting"
         return Judgement(self._state, self._progress())
 
-    def fitted(self, scene: AdaptedScene) -> None:
-        """Take the scene that was made of the candidates."""
-        self._begin(scene, provisional(scene.support_energies))
+    def fitted(self, fitted: Fitted) -> None:
+        """Take the scene that was made of the candidates, which are let go."""
+        self._candidates.clear()
+        self._seen = fitted.seen
+        self._begin(fitted.scene, provisional(fitted.scene.support_energies))
 
     def widening(self) -> Widening | None:
         """What a wider scene is to be made of, once, when the first minute is over; see `widened`.
 
-        The clips and moments are let go.
+        Until the answer comes the threshold stays conservative. What was seen is let go.
         """
         if self._scene is None or self._minute is None or not self._minute.over:
             return None
         found = Widening(
-            self.candidates if self._candidates else np.empty(0, np.uint8),
+            self._seen,
             tuple(self._candidate_seconds),
             self._minute,
             self._scene.size_hw,
-            max(self._settings.widen, self._settings.frames),
-            self._settings.calibrator,
+            self._settings,
+            only_usual=self._follows,
         )
         self._let_go()
         return found
@@ -232,6 +191,8 @@ class Adaptation:
         if wider is not None:
             self.wider = wider
             self._begin(wider.scene, wider.calibration)
+        elif self._calibrator is not None:
+            self._calibrator.waiting = False
 
     def judge(
         self,
@@ -246,7 +207,7 @@ class Adaptation:
             pts_seconds: Stream time of the clip's newest frame.
             energy: Of a clip for which `before` gave None.
             view: What the frame says about its camera.
-            glimpse: Gives what the network saw, for a wider scene; None: nobody wants one.
+            glimpse: Gives what the network saw, for a wider scene; None: nobody will make one.
 
         Raises:
             RuntimeError: there is no scene yet.
@@ -263,12 +224,15 @@ class Adaptation:
             score = calibration.score(energy)
             return Judgement(state, why, energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
+        usual = self._calibrator.calibration.score(energy) < 1.0
         reading = self._calibrator.read(pts_seconds, energy)
         if self._minute is not None and glimpse is not None:
-            if view.fit:
-                self._minute.see(pts_seconds, glimpse)
-            else:
-                self._minute.interrupted()
+            # The score follows the energy somewhat later: what comes into the picture counts too.
+            usual = usual and reading.score < 1.0
+            self._minute.see(pts_seconds, glimpse if view.fit else None, usual)
+        elif glimpse is None:
+            self._let_go()
+            self._calibrator.waiting = False
         if self._calibrator.done:
             self._state = "ready"
         return Judgement(state, progress, energy, reading.score, reading.threshold)
@@ -276,23 +240,15 @@ class Adaptation:
     def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
         reading = self._settings.calibrator
-        self._begin_minute(calibration)
-        if self._minute is not None:
-            # The threshold stays conservative until the wider scene is there, or cannot be made.
-            reading = replace(reading, calibrate_seconds=2 * reading.calibrate_seconds)
-        self._calibrator = Calibrator(reading, calibration)
-        self._state = "ready" if self._calibrator.done else "calibrating"
-
-    def _begin_minute(self, calibration: Calibration) -> None:
-        """Where a wider scene is to come; else the support is let go."""
         if calibration.final or not self._settings.widens:
             self._let_go()
         else:
-            self._minute = FirstMinute(self._settings.calibrator.calibrate_seconds)
+            self._minute = FirstMinute(reading.calibrate_seconds)
+        self._calibrator = Calibrator(reading, calibration, waiting=self._minute is not None)
+        self._state = "ready" if self._calibrator.done else "calibrating"
 
     def _let_go(self) -> None:
-        self._minute = None
-        self._candidates.clear()
+        self._minute = self._seen = None
         self._candidate_seconds.clear()
 
     def _due(self, pts_seconds: float, view: View) -> bool:
@@ -303,7 +259,7 @@ class Adaptation:
             return True
         if self._unfit_since_seconds is None:
             self._unfit_since_seconds = pts_seconds
-        return pts_seconds - self._unfit_since_seconds >= self._settings.max_wait_seconds
+        return pts_seconds - self._unfit_since_seconds >= self._max_wait_seconds
 
     def _take(self, pts_seconds: float, clip: Clip) -> None:
         last, step = self._last_candidate_seconds, self._settings.candidate_interval_seconds

@@ -2,7 +2,7 @@
 
 from models.calibrator import CalibratorSettings
 from pipeline.config import Camera
-from pipeline.stages.adapt import AdaptationSettings
+from pipeline.stages.adaptation_settings import AdaptationSettings
 
 
 def adaptation_settings(camera: Camera) -> AdaptationSettings:

@@ -126,7 +126,8 @@ class EvidenceStore:
 
     def remembered(self, camera: str) -> list[Kept]:
         """All that is remembered for a camera, oldest first; what is damaged is left out."""
-        paths = self._remembered(camera)
+        # Whoever died after writing the newest has not come to delete the oldest.
+        paths = self._remembered(camera)[-MOST_EVENTS:]
         return [kept for path in paths if (kept := _read(path)) is not None]
 
     def _moments(self, camera: str) -> list[tuple[float, Path]]:

@@ -7,12 +7,6 @@ the scene, and the threshold that lets all of that pass is blind. Pure: no model
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from models import AdaptedScene
-from models.calibration import Calibration
-from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
 
 STEP_SECONDS = 0.5
@@ -27,7 +21,7 @@ _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole step by less
 
 @dataclass(slots=True, eq=False)
 class FirstMinute:
-    """Moments of one scene since its adaptation, whatever they look like.
+    """Moments of one scene since its adaptation, usual or not.
 
     What of them is normal is judged when the minute is over, by all of them (`widening`).
     """
@@ -38,6 +32,8 @@ class FirstMinute:
     """When each moment was, rising, from 0; over gaps and connections time stands still."""
     moments: list[Observation] = field(default_factory=list)
     """What the network saw, a clip each, float16 on the CPU."""
+    usual: list[bool] = field(default_factory=list)
+    """Whether the first scene found nothing in it."""
     _step_seconds: float = STEP_SECONDS
     _now_seconds: float = 0.0
     _last_seconds: float | None = None
@@ -58,52 +54,28 @@ class FirstMinute:
         """What comes next has nothing to do with what was: another connection, or a held view."""
         self._last_seconds = None
 
-    def see(self, pts_seconds: float, glimpse: Callable[[], Observation]) -> None:
+    def see(
+        self, pts_seconds: float, glimpse: Callable[[], Observation] | None, usual: bool = True
+    ) -> None:
         """Take the next frame.
 
         Args:
             pts_seconds: Its time in the stream.
-            glimpse: Gives what the network saw; called if it is to be kept.
+            glimpse: Gives what the network saw; called if it is to be kept. None: the picture is
+                unfit, and only its time counts.
+            usual: Whether the first scene finds nothing in it.
         """
         step = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
         self._last_seconds = pts_seconds
         self._now_seconds += min(max(step, 0.0), _LONGEST_STEP_SECONDS)
         least = self._step_seconds - _ROUNDING_SECONDS
-        if self.seconds and self._now_seconds - self.seconds[-1] < least:
+        early = bool(self.seconds) and self._now_seconds - self.seconds[-1] < least
+        if early or glimpse is None:
             return
         self.seconds.append(self._now_seconds)
         self.moments.append(glimpse())
+        self.usual.append(usual)
         if len(self.moments) > _MOST_MOMENTS:
             self.seconds, self.moments = self.seconds[::2], self.moments[::2]
+            self.usual = self.usual[::2]
             self._step_seconds = self.step_seconds
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Widening:
-    """What a wider scene is made of."""
-
-    support: npt.NDArray[np.uint8]
-    """Candidates of the first support, uint8 (c, T, H, W, 3); none for a kept scene."""
-    support_seconds: tuple[float, ...]
-    """When they were taken, rising."""
-    minute: FirstMinute
-    size_hw: tuple[int, int]
-    """Of the clips, in pixels."""
-    wanted: int
-    """Number of support clips of the wider scene."""
-    calibrator: CalibratorSettings
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Widened:
-    """A wider scene, with its calibration."""
-
-    scene: AdaptedScene
-    calibration: Calibration
-    """Final."""
-    seconds: tuple[float, ...]
-    """Of the moments that it was calibrated by."""
-    energies: tuple[float, ...]
-    """Theirs, in this scene."""
-    step_seconds: float
-    """Between two of them, where none is left out."""

@@ -5,8 +5,6 @@ time has come.
 """
 
 import logging
-import math
-from dataclasses import replace
 
 from pipeline.stages.adapt import Adaptation
 from pipeline.stages.lane import Lane
@@ -34,9 +32,8 @@ class SceneRefresh:
         if successor is None:
             if self._is_due(camera, lane, after_seconds):
                 LOG.info("camera %s: collecting another scene, as it is time", camera)
-                # It waits for usual moments as long as it takes.
-                settings = replace(lane.adaptation.settings, max_wait_seconds=math.inf)
-                lane.successor = Adaptation(settings, reason="on schedule")
+                settings = lane.adaptation.settings
+                lane.successor = Adaptation(settings, reason="on schedule", follows=True)
         elif successor.scene is not None:
             self._asked.pop(camera, None)
             lane.adopt()

@@ -3,13 +3,16 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from queue import SimpleQueue
+from dataclasses import dataclass, field, replace
+from itertools import count
+from queue import PriorityQueue, SimpleQueue
+from typing import Literal
 
-from models import AdaptedScene, SceneScorer
+from models import SceneScorer
 from models.calibration import Calibration
-from pipeline.stages.adapt import Adaptation, AdaptationSettings
-from pipeline.stages.first_minute import Widened, Widening
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
+from pipeline.stages.made_scenes import Fitted, Widened, Widening
 from pipeline.stages.scene_history import SceneHistory
 from pipeline.stages.scene_store import KeptScene, SceneStore
 from pipeline.stages.support import make_scene
@@ -20,6 +23,9 @@ LOG = logging.getLogger(__name__)
 _KEEP_INTERVAL_SECONDS = 600.0
 
 
+_END, _FIRST_SCENE, _WIDER_SCENE = range(3)  # whose turn comes first: a camera waits for the first
+
+
 @dataclass(slots=True, eq=False)
 class _Fit:
     """A scene on its way."""
@@ -28,16 +34,29 @@ class _Fit:
     adaptation: Adaptation
     widening: Widening | None = None
     """Given: its wider scene is wanted."""
-    scene: AdaptedScene | None = None
+    fitted: Fitted | None = None
     wider: Widened | None = None
     failure: Exception | None = None
     seconds: float = 0.0
+    anew: bool = False
+    """Whether the disk holds an earlier scene, and not the one that this was widened from."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Turn:
+    """One in the queue of scenes to be made."""
+
+    rank: int
+    number: int
+    fit: _Fit | None = field(compare=False, default=None)
+    """None: there will be no more."""
 
 
 class SceneKeeper:
     """Between the adaptations, the model and the disk. A full disk loses no more than a restart.
 
-    Scenes are made in a thread, one after the other, so that no camera waits for another one's.
+    Scenes are made in a thread, one after the other, so that no camera waits for another one's;
+    first scenes before wider ones, which nobody waits for.
     """
 
     def __init__(self, scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> None:
@@ -46,14 +65,20 @@ class SceneKeeper:
         self._metrics = metrics
         self._adapted_at: dict[str, float] = {}
         self._calibration_kept_at: dict[str, float] = {}
-        self._asked: SimpleQueue[_Fit | None] = SimpleQueue()
+        self._unkept: dict[str, _Fit] = {}
+        """Scenes in use that the disk does not hold; it may hold another one."""
+        self._asked: PriorityQueue[_Turn] = PriorityQueue()
+        self._numbers = count()
         self._made: SimpleQueue[_Fit] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="adaptation", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for the scene on its way: the interpreter must not end while torch is at work."""
-        self._asked.put(None)
+        """Wait for the scene in work: the interpreter must not end while torch is at it.
+
+        Those that wait are not made any more.
+        """
+        self._asked.put(_Turn(_END, next(self._numbers)))
         self._thread.join()
 
     def begin(
@@ -71,6 +96,7 @@ class SceneKeeper:
         self._metrics.adaptations.labels(camera, "resumed").inc()
         self._adapted_at[camera] = kept.adapted_at
         self._calibration_kept_at.pop(camera, None)
+        self._unkept.pop(camera, None)
         if kept.calibration is not None:
             self._calibration_kept_at[camera] = time.monotonic()
         return Adaptation(settings, kept.scene, kept.calibration)
@@ -88,16 +114,17 @@ class SceneKeeper:
 
     def forget(self, camera: str) -> None:
         """A camera is gone; its scenes stay on the disk."""
-        self._adapted_at.pop(camera, None)
-        self._calibration_kept_at.pop(camera, None)
+        for table in (self._adapted_at, self._calibration_kept_at, self._unkept):
+            table.pop(camera, None)
 
     def fit(self, camera: str, adaptation: Adaptation) -> None:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
-        self._asked.put(_Fit(camera, adaptation))
+        self._asked.put(_Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation)))
 
     def widen(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
         """Begin to make the wider scene of an adaptation; see `fitted`."""
-        self._asked.put(_Fit(camera, adaptation, widening))
+        fit = _Fit(camera, adaptation, widening)
+        self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
 
     def age_seconds(self, camera: str) -> float | None:
         """How old a camera's scene is; None where there is none."""
@@ -121,59 +148,85 @@ class SceneKeeper:
             try:
                 if fit.failure is not None:
                     raise fit.failure
-                assert fit.scene is not None  # there is one or the other
-                fit.adaptation.fitted(fit.scene)
+                assert fit.fitted is not None  # there is one or the other
+                fit.adaptation.fitted(fit.fitted)
             except ValueError as error:
                 LOG.warning("camera %s: adapting anew, as it failed: %s", fit.camera, error)
                 self._metrics.adaptations.labels(fit.camera, "failed").inc()
                 failed.append((fit.camera, fit.adaptation))
             else:
-                self._keep(fit.camera, fit.scene, fit.seconds, fit.adaptation.reason)
+                self._fitted(fit, fit.fitted)
         return failed
 
-    def _keep(self, camera: str, scene: AdaptedScene, seconds: float, reason: str) -> None:
-        LOG.info("camera %s: adapted to %d clips in %.2f s", camera, scene.shots, seconds)
-        self._metrics.stage_latency_seconds.labels("adapt").observe(seconds)
-        self._metrics.adaptations.labels(camera, "ok").inc()
-        self._adapted_at[camera] = time.time()
+    def _fitted(self, fit: _Fit, fitted: Fitted) -> None:
+        camera, shots = fit.camera, fitted.scene.shots
+        LOG.info("camera %s: adapted to %d clips in %.2f s", camera, shots, fit.seconds)
         self._calibration_kept_at.pop(camera, None)
-        try:
-            self._store.save_scene(camera, scene, reason)
-        except OSError as error:
-            LOG.warning("camera %s: the scene could not be kept: %s", camera, error)
+        self._count(fit, "adapt", "ok")
+        self._keep(fit)
 
     def _widened(self, fit: _Fit) -> None:
         """Go on with a wider scene, if there is one; without, with the one in use."""
-        if fit.failure is not None or fit.wider is None:
-            why = "too little of it is usable" if fit.failure is None else str(fit.failure)
-            LOG.warning("camera %s: no wider scene of its first minute: %s", fit.camera, why)
-            return
-        scene, calibration = fit.wider.scene, fit.wider.calibration
         fit.adaptation.widened(fit.wider)
+        if fit.wider is None:
+            why = "too little of it is usable" if fit.failure is None else str(fit.failure)
+            LOG.warning(
+                "camera %s: no wider scene of its first minute: %s",
+                fit.camera,
+                why,
+                exc_info=fit.failure,
+            )
+            self._metrics.adaptations.labels(fit.camera, "not_widened").inc()
+            return
+        calibration = fit.wider.calibration
         LOG.info(
             "camera %s: widened to %d clips of its first minute in %.2f s, "
             "the threshold is energy %.3f from %d samples",
             fit.camera,
-            scene.shots,
+            fit.wider.scene.shots,
             fit.seconds,
             calibration.threshold,
             calibration.samples,
         )
-        self._metrics.stage_latency_seconds.labels("widen").observe(fit.seconds)
-        self._metrics.adaptations.labels(fit.camera, "widened").inc()
-        self._adapted_at[fit.camera] = time.time()
         self._calibration_kept_at[fit.camera] = time.monotonic()
+        self._count(fit, "widen", "widened")
+        self._keep(fit)
+
+    def _count(self, fit: _Fit, stage: Literal["adapt", "widen"], result: str) -> None:
+        self._metrics.stage_latency_seconds.labels(stage).observe(fit.seconds)
+        self._metrics.adaptations.labels(fit.camera, result).inc()
+        self._adapted_at[fit.camera] = time.time()
+
+    def _keep(self, fit: _Fit) -> bool:
+        """Write a scene that is in use; whether the disk holds it."""
+        last = self._unkept.pop(fit.camera, None)
+        fit.anew = fit.wider is None or (last is not None and last.anew)
         try:
-            self._store.save_wider(fit.camera, scene, calibration)
+            self._write(fit)
         except OSError as error:
-            LOG.warning("camera %s: the wider scene could not be kept: %s", fit.camera, error)
+            LOG.warning("camera %s: its scene could not be kept: %s", fit.camera, error)
+            self._unkept[fit.camera] = replace(fit, widening=None)
+            return False
+        return True
+
+    def _write(self, fit: _Fit) -> None:
+        made = fit.wider or fit.fitted
+        assert made is not None  # it is in use
+        if fit.anew:
+            self._store.save_scene(fit.camera, made.scene, fit.adaptation.reason)
+            if fit.wider is not None:
+                self._store.save_calibration(fit.camera, fit.wider.calibration)
+        elif fit.wider is not None:
+            self._store.save_wider(fit.camera, fit.wider.scene, fit.wider.calibration)
 
     def _work(self) -> None:
-        while (fit := self._asked.get()) is not None:
+        while (fit := self._asked.get().fit) is not None:
+            if fit.adaptation.abandoned:
+                continue
             begin = time.monotonic()
             try:
                 if fit.widening is None:
-                    fit.scene = make_scene(self._scorer, fit.adaptation, fit.camera)
+                    fit.fitted = make_scene(self._scorer, fit.adaptation, fit.camera)
                 else:
                     fit.wider = widen(self._scorer, fit.widening, fit.camera)
             except Exception as error:
@@ -200,6 +253,9 @@ class SceneKeeper:
         self._save_calibration(camera, calibration)
 
     def _save_calibration(self, camera: str, calibration: Calibration) -> None:
+        unkept = self._unkept.get(camera)
+        if unkept is not None and not self._keep(unkept):
+            return  # it must not lie beside another scene
         try:
             self._store.save_calibration(camera, calibration)
         except OSError as error:

@@ -93,6 +93,8 @@ class SceneStore:
     def save_wider(self, camera: str, scene: AdaptedScene, calibration: Calibration) -> None:
         """Keep a wider scene in place of the one that it was made from, of the same view and light.
 
+        A death in the midst of it leaves files that are not loaded, and the camera adapts anew.
+
         Raises:
             OSError: it cannot be written.
         """

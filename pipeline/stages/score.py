@@ -121,9 +121,9 @@ class ScoringWorker:
             while self._busy and time.monotonic() < deadline:
                 self._step()
         finally:
-            self._keeper.close()
             self._views.keep(self._lanes)
             self._memories.close()
+            self._keeper.close()  # last, as the scene in work may take seconds
 
     def _step(self) -> None:
         self._context.pulse.beat()

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import torch
 
-from models import AdaptedScene, SceneScorer
+from models import SceneScorer
+from models.support import Survey
 from pipeline.stages.adapt import Adaptation
+from pipeline.stages.made_scenes import Fitted
 
 LOG = logging.getLogger(__name__)
 
@@ -16,7 +18,7 @@ STANDS_OUT_BESIDE = 2.0
 """So is one from here on beside such a clip: somebody who is just leaving the picture."""
 
 
-def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> AdaptedScene:
+def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> Fitted:
     """Choose the support of an adaptation that is fitting, and make its scene.
 
     Args:
@@ -27,22 +29,25 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
     Raises:
         ValueError: the clips are of a shape that the model does not take.
     """
-    clips = torch.from_numpy(adaptation.candidates)
-    wanted = adaptation.settings.frames
-    if clips.shape[0] <= wanted:
-        return scorer.adapt(clips)
-    survey = scorer.survey(clips)
-    odd = standing_out(survey.outlyingness)
+    clips, wanted = torch.from_numpy(adaptation.candidates), adaptation.settings.frames
+    if clips.shape[0] > wanted:
+        survey = scorer.survey(clips)
+    else:
+        height, width = clips.shape[2:4]
+        survey = Survey(scorer.look(clips), (height, width), (0.0,) * clips.shape[0])
+    far = survey.outlyingness
+    odd = standing_out(far)
     if odd:
         LOG.info(
             "camera %s: %d of %d clips stand out%s",
             camera,
             len(odd),
-            clips.shape[0],
-            "" if clips.shape[0] - len(odd) >= wanted else "; those nearest to the others are kept",
+            len(far),
+            "" if len(far) - len(odd) >= wanted else "; those nearest to the others are kept",
         )
-    places = choose_support(adaptation.candidate_seconds, survey.outlyingness, wanted)
-    return scorer.adapt_surveyed(survey, places)
+    places = choose_support(adaptation.candidate_seconds, far, wanted)
+    scene = scorer.adapt_surveyed(survey, places)
+    return Fitted(scene, survey.observation.stored() if adaptation.settings.widens else None)
 
 
 def choose_support(

@@ -1,18 +1,18 @@
 """The wider scene of a first minute: its usual moments become the support, the others calibrate it.
 
-The minute is taken for normal life, as the support was; what is there for less than ten seconds and
-like nothing else in it is not. Whatever the first scene thought of a moment does not count, for it
-had seen too little.
+Normal is what most of the minute is. Moments that the first scene finds unusual are left out while
+they are the smaller part; where they are not, the first scene had seen too little, and they count.
+What is there for less than ten seconds and like nothing else in the minute is left out anyway.
 """
 
 import logging
-
-import torch
+from collections.abc import Sequence
 
 from models import SceneScorer
 from models.calibrator import calibrate_afterwards
 from models.scene_model import Observation
-from pipeline.stages.first_minute import Widened, Widening
+from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.made_scenes import Widened, Widening
 from pipeline.stages.support import choose_support, standing_out
 
 LOG = logging.getLogger(__name__)
@@ -20,8 +20,12 @@ LOG = logging.getLogger(__name__)
 _CANDIDATE_STEP_SECONDS = 1.0
 _ALIKE_SECONDS = 10.0
 """Whoever crosses the picture is seen in clip after clip; these do not make one another usual."""
+_ALIKE_SHARE = 0.25
+"""But at most so much of all that was seen, on each side."""
 _BESIDE_SECONDS = 1.0
-"""So near to a candidate that stands out, a moment does not calibrate."""
+"""So near to a moment that is left out, another one does not count."""
+_CANDIDATES_A_CLIP = 3
+"""Candidates for each clip of the support, at least: the others calibrate."""
 
 
 def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened | None:
@@ -35,31 +39,30 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     Returns:
         None: too few of its moments are usable, and the first scene is to go on.
     """
-    minute = widening.minute
+    minute, settings = widening.minute, widening.settings
+    usable = usual_moments(minute, widening.only_usual)
     every = max(1, round(_CANDIDATE_STEP_SECONDS / minute.step_seconds))
-    chosen = range(0, len(minute.moments), every)
+    chosen = [place for place in range(0, len(minute.moments), every) if place in usable]
     seen: list[Observation] = [minute.moments[place] for place in chosen]
     offset = 0.0
-    if len(widening.support):
-        seen.insert(0, scorer.look(torch.from_numpy(widening.support)))
-        offset = widening.support_seconds[-1] + _CANDIDATE_STEP_SECONDS
-    seconds = [*widening.support_seconds, *(offset + minute.seconds[place] for place in chosen)]
-    if len(seconds) < widening.wanted:
+    if widening.seen is not None:
+        seen.insert(0, widening.seen)
+        offset = widening.seen_seconds[-1] + _CANDIDATE_STEP_SECONDS
+    seconds = [*widening.seen_seconds, *(offset + minute.seconds[place] for place in chosen)]
+    wanted = min(max(settings.widen, settings.frames), len(seconds) // _CANDIDATES_A_CLIP)
+    if wanted < settings.frames:
         return None
-    survey = scorer.survey_seen(
-        Observation.joined(seen, scorer.device),
-        widening.size_hw,
-        round(_ALIKE_SECONDS / (every * minute.step_seconds)),
-    )
-    places = choose_support(seconds, survey.outlyingness, widening.wanted)
+    observation = Observation.joined(seen, scorer.device)
+    survey = scorer.survey_seen(observation, widening.size_hw, alike(seconds))
+    places = choose_support(seconds, survey.outlyingness, wanted)
     odd = [seconds[place] for place in standing_out(survey.outlyingness)]
     scene = scorer.adapt_surveyed(survey, places)
     support = [seconds[place] for place in places]
     rest = [
         place
-        for place, time in enumerate(minute.seconds)
-        if _far(offset + time, support, scorer.config.clip_seconds)
-        and _far(offset + time, odd, _BESIDE_SECONDS)
+        for place in sorted(usable)
+        if _far(offset + minute.seconds[place], support, scorer.config.clip_seconds)
+        and _far(offset + minute.seconds[place], odd, _BESIDE_SECONDS)
     ]
     if not rest:
         return None
@@ -67,15 +70,55 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     energies = scorer.energies_seen(moments, scene)
     times = [minute.seconds[place] for place in rest]
     calibration = calibrate_afterwards(
-        widening.calibrator, scene.support_energies, times, energies, minute.step_seconds
+        settings.calibrator, scene.support_energies, times, energies, minute.step_seconds
     )
     if calibration is None:
         return None
-    if odd:
-        LOG.info("camera %s: %d of %d clips stand out", camera, len(odd), len(seconds))
+    unusual = len(minute.moments) - len(usable)
+    if odd or unusual:
+        LOG.info(
+            "camera %s: %d of %d clips stand out, and %d of %d moments were unusual already",
+            camera,
+            len(odd),
+            len(seconds),
+            unusual,
+            len(minute.moments),
+        )
     return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
-def _far(time: float, others: list[float], seconds: float) -> bool:
+def usual_moments(minute: FirstMinute, only_usual: bool) -> set[int]:
+    """Places of the moments that count.
+
+    Args:
+        minute: Over.
+        only_usual: Whether the first scene is right even where it finds most of it unusual.
+    """
+    unusual = [
+        second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
+    ]
+    if 2 * len(unusual) > len(minute.seconds) and not only_usual:
+        return set(range(len(minute.seconds)))
+    return {
+        place
+        for place, second in enumerate(minute.seconds)
+        if minute.usual[place] and _far(second, unusual, _BESIDE_SECONDS)
+    }
+
+
+def alike(seconds: Sequence[float]) -> list[list[int]]:
+    """For each clip the places of those, itself among them, that may show the same passer-by.
+
+    Args:
+        seconds: When the clips were seen, rising; at least one.
+    """
+    reach = min(_ALIKE_SECONDS, _ALIKE_SHARE * (seconds[-1] - seconds[0]))
+    return [
+        [place for place, other in enumerate(seconds) if abs(other - second) <= reach]
+        for second in seconds
+    ]
+
+
+def _far(time: float, others: Sequence[float], seconds: float) -> bool:
     """Whether a time is farther from all others than so many seconds."""
     return all(abs(time - other) > seconds for other in others)

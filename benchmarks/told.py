@@ -1,0 +1,207 @@
+"""What is told of made streets: things out of place, and what of normal life is told in vain.
+
+    python benchmarks/told.py --streets 8
+    python benchmarks/told.py --streets 8 --swell 90 --early --widen 0 20
+
+Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
+comes once. With --early one of them comes in the midst of the calibration, too: a cyclist there
+shall not make the cyclists after it normal. The labels are exact; no test set takes part.
+"""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cameras.source import Picture
+from cameras.synthetic import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet
+from models import CheckpointError, SceneScorer
+from models.calibrator import CalibratorSettings
+from pipeline.alerts.event_settings import EventSettings
+from pipeline.alerts.events import Event, EventTracker, Sample
+from pipeline.cli.demo_verdict import ToldEvent, judge
+from pipeline.evaluation.made_streets import StreetOptions, planned
+from pipeline.evaluation.replay import replay
+from pipeline.stages.adapt import Adaptation
+from pipeline.stages.adaptation_settings import AdaptationSettings
+
+FRAMES_PER_SECOND = 10.0
+FIRST_STREET = 300
+EARLY_SECONDS = 7.0
+QUIET_SECONDS = 25.0
+"""Watched after the calibration before the first anomaly."""
+_TELLING = EventSettings(merge_gap_seconds=1.5, cooldown_seconds=0.0)
+"""Anomalies come four seconds apart here, and each shall be told."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of all streets, watched in one way."""
+
+    told: Counter[str] = field(default_factory=Counter)
+    """Anomalies after the calibration, by kind."""
+    false_alarms: int = 0
+    """Events after the calibration with nothing out of place."""
+    early_told: int = 0
+    """Anomalies in the midst of the calibration."""
+    again_told: int = 0
+    """Of the same kind, after it."""
+    before: int = 0
+    """Events of normal life while calibrating, at the conservative threshold."""
+    ready_seconds: list[float] = field(default_factory=list)
+    """When each street was ready."""
+
+
+def main() -> None:
+    options = _arguments()
+    console = Console(width=None if os.isatty(1) else 140)
+    try:
+        scorer = SceneScorer.load(options.weights)
+        ways = list(product(options.widen, options.asked))
+        outcomes = {way: Outcome() for way in ways}
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("streets", total=options.streets * (1 + len(ways)))
+            for seed in range(options.first, options.first + options.streets):
+                plan, early = plan_of(seed, options)
+                frames = rendered(seed, plan + early, options)
+                progress.advance(task)
+                for widen, asked in ways:
+                    settings = AdaptationSettings(
+                        calibrator=CalibratorSettings(options.calibrate, alarms_per_day=asked),
+                        spare=options.spare,
+                        widen=widen,
+                    )
+                    watch(frames, scorer, settings, plan, early, outcomes[widen, asked])
+                    progress.advance(task)
+    except (CheckpointError, ValueError) as error:
+        raise SystemExit(f"told: {error}") from error
+    print_outcomes(outcomes, options, console)
+
+
+def plan_of(
+    seed: int, options: argparse.Namespace
+) -> tuple[list[PlannedAnomaly], list[PlannedAnomaly]]:
+    """What comes after the calibration, and what in the midst of it."""
+    quiet = 10 + options.calibrate + QUIET_SECONDS
+    plan = planned(seed, StreetOptions(normal_seconds=quiet))
+    kind = ANOMALY_KINDS[seed % len(ANOMALY_KINDS)]
+    begin = 10 + options.calibrate / 2
+    return plan, [PlannedAnomaly(kind, begin, EARLY_SECONDS)] if options.early else []
+
+
+def rendered(
+    seed: int, anomalies: Sequence[PlannedAnomaly], options: argparse.Namespace
+) -> list[npt.NDArray[np.uint8]]:
+    """All pictures of a street."""
+    height, width = map(int, options.size.split("x"))
+    street = SyntheticStreet(
+        seed, (height, width), FRAMES_PER_SECOND, anomalies, options.swell or None
+    )
+    end = max(one.end_seconds for one in anomalies) + 2.0
+    return [street.render(index).pixels for index in range(round(end * FRAMES_PER_SECOND))]
+
+
+def watch(
+    frames: Sequence[npt.NDArray[np.uint8]],
+    scorer: SceneScorer,
+    settings: AdaptationSettings,
+    plan: Sequence[PlannedAnomaly],
+    early: Sequence[PlannedAnomaly],
+    outcome: Outcome,
+) -> None:
+    """Watch a street, and add what came of it."""
+
+    def pictures() -> Iterator[Picture]:
+        for index, pixels in enumerate(frames):
+            yield Picture(index / FRAMES_PER_SECOND, index / FRAMES_PER_SECOND, pixels)
+
+    tracker = EventTracker(_TELLING)
+    told_at: dict[str, float] = {}
+    events: dict[str, Event] = {}
+    ready_seconds = float("inf")
+    for frame in replay(pictures(), scorer, Adaptation(settings), FRAMES_PER_SECOND):
+        time, judgement = frame.pts_seconds, frame.judgement
+        if judgement.state == "ready":
+            ready_seconds = min(ready_seconds, time)
+        sample = Sample("street", 0, frame.index, time, time, judgement.score, judgement.state)
+        for change in tracker.update(sample):
+            events[change.event.id] = change.event
+            if change.kind == "new":
+                told_at[change.event.id] = time
+    told = [
+        ToldEvent(event.id, event.started_at, told_at[event.id], event.ended_at)
+        for event in events.values()
+        if event.id in told_at
+    ]
+    end = len(frames) / FRAMES_PER_SECOND
+    outcome.ready_seconds.append(ready_seconds)
+    verdict = judge([*early, *plan], told, end)
+    for one in verdict.judged:
+        if one.planned in early:
+            outcome.early_told += one.event is not None
+        elif one.event is not None:
+            outcome.told[one.planned.kind] += 1
+            outcome.again_told += one.planned.kind in {other.kind for other in early}
+    late = [event for event in verdict.false_alarms if event.began_seconds >= ready_seconds]
+    outcome.false_alarms += len(late)
+    outcome.before += len(verdict.false_alarms) - len(late)
+
+
+def print_outcomes(
+    outcomes: dict[tuple[int, float], Outcome], options: argparse.Namespace, console: Console
+) -> None:
+    """One row a way of watching."""
+    kinds = [kind.replace("_", " ") for kind in ANOMALY_KINDS]
+    early = ["early told", "same kind told after"] if options.early else []
+    table = Table(
+        "widened to", "asked a day", "told", *kinds, *early, "in vain", "in vain before",
+        "ready after, s", title=f"Told of {options.streets} streets, {len(kinds)} anomalies each",
+        title_justify="left",
+    )  # fmt: skip
+    for (widen, asked), one in outcomes.items():
+        found = [str(one.told[kind]) for kind in ANOMALY_KINDS]
+        again = [str(one.early_told), str(one.again_told)] if options.early else []
+        table.add_row(
+            str(widen) if widen else "–", f"{asked:g}", str(one.told.total()), *found, *again,
+            str(one.false_alarms), str(one.before),
+            f"{min(one.ready_seconds):.0f}–{max(one.ready_seconds):.0f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        "In vain: events with nothing out of place; before: while calibrating, at the conservative "
+        "threshold."
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", default="vedette", help="shipped name or path")
+    parser.add_argument("--streets", type=int, default=8, help="made streets (8)")
+    parser.add_argument("--first", type=int, default=FIRST_STREET, help="seed of the first one")
+    parser.add_argument("--size", default="240x320", metavar="HxW", help="of the pictures")
+    parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
+    parser.add_argument("--early", action="store_true", help="one in the calibration, too")
+    parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
+    parser.add_argument("--spare", type=int, default=6, help="spare candidates of the support")
+    parser.add_argument(
+        "--widen", type=int, nargs="+", default=[20], metavar="CLIPS",
+        help="of the scene that is made of the calibration's minute; 0: the first scene stays",
+    )  # fmt: skip
+    parser.add_argument(
+        "--asked", type=float, nargs="+", default=[24.0, 144.0], help="false alarms a day"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

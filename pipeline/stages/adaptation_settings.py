@@ -1,0 +1,58 @@
+"""How scenes are made: values of the configuration that are passed to `Adaptation`."""
+
+from dataclasses import dataclass, field
+
+from models.calibrator import CalibratorSettings
+from pipeline.stages.first_minute import LEAST_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationSettings:
+    """How a scene is made."""
+
+    frames: int = 10
+    """Number K of support clips."""
+    interval_seconds: float = 1.0
+    """Stream time between two support clips, if nothing stands out among them."""
+    calibrator: CalibratorSettings = field(default_factory=CalibratorSettings)
+    """How its energies are read."""
+    spare: int = 0
+    """Number of further clips that are looked at in the same time: those that stand out are left
+    out of the support. 0: the first K clips are the support."""
+    max_wait_seconds: float = 120.0
+    """Stream time without a usable picture after which candidates are taken all the same."""
+    widen: int = 20
+    """Number of support clips of the wider scene that is made of the first minute when it is over,
+    at least `frames`; 0: the first scene stays. Needs 20 s of calibration or more."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values.
+
+        Raises:
+            ValueError: names the setting, what was got and what is wanted.
+        """
+        if self.frames < 1:
+            raise ValueError(f"adapt.frames: want >= 1, got {self.frames}")
+        if self.interval_seconds <= 0:
+            raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
+        if self.spare < 0:
+            raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
+        if self.widen < 0:
+            raise ValueError(f"adapt.widen: want >= 0, got {self.widen}")
+
+    @property
+    def widens(self) -> bool:
+        """Whether there will be a wider scene."""
+        return self.widen > 0 and self.calibrator.calibrate_seconds >= LEAST_SECONDS
+
+    @property
+    def candidates(self) -> int:
+        """Number of clips that the support is chosen from."""
+        return self.frames + self.spare
+
+    @property
+    def candidate_interval_seconds(self) -> float:
+        """Stream time between two candidates: as many more of them, as much closer together."""
+        if self.spare == 0:
+            return self.interval_seconds
+        return self.interval_seconds * max(1, self.frames - 1) / (self.candidates - 1)
