@@ -1,6 +1,7 @@
 """Through the scoring worker: a light that stays gets a scene that fits, from the bank or anew."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from models import SceneScorer
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.orders import Orders
 from pipeline.stages.scene_history import SceneHistory
+from pipeline.stages.scene_store import SceneStore
 from pipeline.transport.messages import FrameMessage, Request, ScoreMessage
 from pipeline.worker import RunInfo, WorkerContext
 
@@ -252,3 +254,35 @@ def test_people_see_the_lights_of_the_scenes(
     assert shown[0]["light"]["luma"] < 50 < 90 < shown[1]["light"]["luma"]
     assert shown[1]["used_at"] > shown[1]["adapted_at"]
     json.dumps(shown)
+
+
+def test_a_widened_scene_comes_back_with_its_light(
+    run: RunInfo, scorer: SceneScorer, moments: list[tuple[Pixels, Pixels]]
+) -> None:
+    night, length = range(260, 330), 380
+    there_and_back = [*range(FRAMES), *reversed(range(FRAMES))] * 2
+    film = [
+        replace(frame, pixels=moments[there_and_back[frame.index]][frame.index in night])
+        for frame in noise_frames("street", length, seed=0)
+    ]
+    context = context_for(run, calibrate=20.0, widen=6)
+    in_flight = InFlight()
+    labels = {"camera": "street", "result": "widened"}
+    with scoring(context, scorer), CollectingSink(run) as sink:
+        send_all(run, film[:230], in_flight, timeout_seconds=120)
+        deadline = time.monotonic() + 60
+        while not context.metrics.registry.get_sample_value("vedette_adaptations_total", labels):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        in_flight.doubt()
+        send_all(run, film[230:], in_flight, timeout_seconds=120)
+    assert states(sink.scores) == [*ANEW, "held", *ANEW[:3], "held", "ready"]
+    assert answers(context) == {"adapting": 1, "switched": 1}
+    assert scenes(run) == [("another light", False), ("first seen", True)]
+    kept = SceneStore(run.data_folder / "scenes", scorer).load("street", SIZE_HW)
+    assert kept is not None
+    assert kept.scene.shots == 6
+    assert kept.calibration is not None
+    assert kept.calibration.final
+    by_day = {score.threshold for score in sink.scores[240:250]}
+    assert {score.threshold for score in sink.scores[-10:]} == by_day, "in its calibration"
