@@ -1,6 +1,7 @@
 """A wider scene of the first minute: of its usual moments, calibrated by those that are left."""
 
 import itertools
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,12 +28,11 @@ from pipeline.evaluation.watching import count_false_alarms, watch
 from pipeline.stages.adapt import Adaptation
 from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.first_minute import FirstMinute
 from pipeline.stages.made_scenes import Widened, Widening
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import View
 from pipeline.stages.support import make_scene
-from pipeline.stages.widening import alike, usual_moments, widen
+from pipeline.stages.widening import widen
 from pipeline.worker import RunInfo
 
 SETTINGS = AdaptationSettings(
@@ -156,14 +156,18 @@ def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None
     assert score_of(scorer, wider, life(flash), 400) > 1.0
 
 
-def test_a_scene_that_follows_another_learns_nothing_unusual(scorer: SceneScorer) -> None:
+def test_a_scene_that_follows_another_learns_nothing_unusual(
+    scorer: SceneScorer, caplog: pytest.LogCaptureFixture
+) -> None:
     """What is there for most of its minute neither."""
     flash = (10.0, 99.0)
     widening = live(scorer, Adaptation(SETTINGS, follows=True), life(flash))
     assert widening is not None
     assert widening.only_usual
     told_of(widening, 10.0)
-    assert widen(scorer, replace(widening, only_usual=False)) is not None
+    with caplog.at_level(logging.WARNING):
+        assert widen(scorer, replace(widening, only_usual=False), "yard") is not None
+    assert "yard: most of its first minute was unusual" in caplog.text, "never silently"
     assert widen(scorer, widening) is None, "of eight seconds"
 
 
@@ -185,33 +189,6 @@ def test_a_moment_is_as_usual_as_its_score_and_its_energy(scorer: SceneScorer) -
     # Seen each half second: as it rises, and while the smoothed score has not come down again.
     assert 1 <= len(unusual) <= 4
     assert 10.0 <= unusual[0] <= 11.5
-
-
-def minute_of(usual: list[bool]) -> FirstMinute:
-    minute = FirstMinute(30.0)
-    minute.seconds = [number / 2 for number in range(len(usual))]
-    minute.usual = usual
-    return minute
-
-
-def test_the_larger_part_of_a_minute_is_normal() -> None:
-    minute = minute_of([True] * 10 + [False] * 5 + [True] * 5)
-    # What is within a second of something unusual does not count either.
-    assert usual_moments(minute, only_usual=False) == {*range(8), 17, 18, 19}
-    assert usual_moments(minute_of([True] * 20), only_usual=True) == set(range(20))
-    mostly = minute_of([True] * 9 + [False] * 11)
-    assert usual_moments(mostly, only_usual=False) == set(range(20))
-    assert usual_moments(mostly, only_usual=True) == set(range(7))
-
-
-def test_who_crosses_the_picture_does_not_make_himself_usual() -> None:
-    seconds = [float(second) for second in range(60)]
-    found = alike(seconds)
-    assert found[30] == list(range(20, 41))
-    assert found[0] == list(range(11))
-    few = alike(seconds[:20])
-    assert few[10] == list(range(6, 15)), "at most a quarter on each side, or nobody is left"
-    assert alike([0.0]) == [[0]]
 
 
 @pytest.mark.parametrize("wanted", [9, 100])

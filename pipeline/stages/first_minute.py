@@ -44,6 +44,11 @@ class FirstMinute:
         return self._now_seconds >= self.wanted_seconds - _ROUNDING_SECONDS
 
     @property
+    def mostly_unusual(self) -> bool:
+        """Whether the first scene finds something in more than half of it."""
+        return 2 * self.usual.count(False) > len(self.usual)
+
+    @property
     def step_seconds(self) -> float:
         """Between two moments: half a second, longer for a slow camera or a long minute."""
         if len(self.seconds) < 2:

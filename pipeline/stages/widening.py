@@ -74,16 +74,7 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     )
     if calibration is None:
         return None
-    unusual = len(minute.moments) - len(usable)
-    if odd or unusual:
-        LOG.info(
-            "camera %s: %d of %d clips stand out, and %d of %d moments were unusual already",
-            camera,
-            len(odd),
-            len(seconds),
-            unusual,
-            len(minute.moments),
-        )
+    _say(camera, widening, len(odd))
     return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
@@ -97,7 +88,7 @@ def usual_moments(minute: FirstMinute, only_usual: bool) -> set[int]:
     unusual = [
         second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
     ]
-    if 2 * len(unusual) > len(minute.seconds) and not only_usual:
+    if minute.mostly_unusual and not only_usual:
         return set(range(len(minute.seconds)))
     return {
         place
@@ -117,6 +108,26 @@ def alike(seconds: Sequence[float]) -> list[list[int]]:
         [place for place, other in enumerate(seconds) if abs(other - second) <= reach]
         for second in seconds
     ]
+
+
+def _say(camera: str, widening: Widening, odd: int) -> None:
+    minute = widening.minute
+    strange, moments = minute.usual.count(False), len(minute.usual)
+    if minute.mostly_unusual and not widening.only_usual:
+        LOG.warning(
+            "camera %s: most of its first minute was unusual (%d of %d moments); it is normal now",
+            camera,
+            strange,
+            moments,
+        )
+    if odd or strange:
+        LOG.info(
+            "camera %s: of its first minute %d of %d moments were unusual, and %d clips stand out",
+            camera,
+            strange,
+            moments,
+            odd,
+        )
 
 
 def _far(time: float, others: Sequence[float], seconds: float) -> bool:
