@@ -38,7 +38,10 @@ class Survey:
 
 @torch.no_grad()
 def outlyingness(
-    model: SceneModel, observation: Observation, beside: Sequence[Sequence[int]] | None = None
+    model: SceneModel,
+    observation: Observation,
+    beside: Sequence[Sequence[int]] | None = None,
+    among: Sequence[int] | None = None,
 ) -> list[float]:
     """Robust z of each clip's energy under the atoms of the others.
 
@@ -47,6 +50,7 @@ def outlyingness(
         observation: Of C clips, in the order of time.
         beside: Whoever crosses the picture is seen in clip after clip: for each clip the places of
             those that do not count as knowing it, its own among them; None: `neighbours`.
+        among: Places of clips that say what is usual, at least one; None: all.
 
     Returns:
         One value a clip, unbounded, high = stands out.
@@ -60,9 +64,10 @@ def outlyingness(
         for clip, near in enumerate(neighbours(count) if beside is None else beside)
     ]
     terms = torch.cat(pooled)
-    spread = torch.maximum(_deviation(terms), _LEAST_SPREAD_RATIO * model.prior_spread)
-    energies = ((terms - terms.median(0).values) / spread) @ model.weights()
-    return robust_z(energies.tolist())
+    usual = terms if among is None else terms[list(among)]
+    spread = torch.maximum(_deviation(usual), _LEAST_SPREAD_RATIO * model.prior_spread)
+    energies = (((terms - usual.median(0).values) / spread) @ model.weights()).tolist()
+    return robust_z(energies, None if among is None else [energies[place] for place in among])
 
 
 def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
@@ -71,15 +76,17 @@ def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
     return [range(max(0, clip - reach), min(count, clip + reach + 1)) for clip in range(count)]
 
 
-def robust_z(values: Sequence[float]) -> list[float]:
+def robust_z(values: Sequence[float], among: Sequence[float] | None = None) -> list[float]:
     """Distances from the median in standard deviations, as the median distance gives them.
 
     Args:
         values: At least one; in units of an expected standard deviation, of which a quarter is the
             least that counts as one.
+        among: Values that say what is usual, at least one; None: all.
     """
-    middle = median(values)
-    spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in values)
+    usual = values if among is None else among
+    middle = median(usual)
+    spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in usual)
     return [(value - middle) / max(spread, _LEAST_SPREAD_RATIO) for value in values]
 
 
