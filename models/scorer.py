@@ -114,7 +114,6 @@ class SceneScorer:
         seen: Observation,
         size_hw: Sequence[int],
         beside: Sequence[Sequence[int]] | None = None,
-        among: Sequence[int] | None = None,
     ) -> Survey:
         """As `survey`, of clips that the network has seen.
 
@@ -122,10 +121,9 @@ class SceneScorer:
             seen: In the order of time, on the model's device.
             size_hw: Of the clips, in pixels.
             beside: As `models.support.outlyingness` takes it.
-            among: As that.
         """
         height, width = size_hw
-        far = tuple(outlyingness(self.model, seen, beside, among))
+        far = tuple(outlyingness(self.model, seen, beside))
         return Survey(seen, (height, width), far)
 
     @torch.no_grad()

@@ -38,10 +38,7 @@ class Survey:
 
 @torch.no_grad()
 def outlyingness(
-    model: SceneModel,
-    observation: Observation,
-    beside: Sequence[Sequence[int]] | None = None,
-    among: Sequence[int] | None = None,
+    model: SceneModel, observation: Observation, beside: Sequence[Sequence[int]] | None = None
 ) -> list[float]:
     """Robust z of each clip's energy under the atoms of the others.
 
@@ -50,7 +47,6 @@ def outlyingness(
         observation: Of C clips, in the order of time.
         beside: Whoever crosses the picture is seen in clip after clip: for each clip the places of
             those that do not count as knowing it, its own among them; None: `neighbours`.
-        among: Places of clips that say what is usual, at least one; None: all.
 
     Returns:
         One value a clip, unbounded, high = stands out.
@@ -64,10 +60,9 @@ def outlyingness(
         for clip, near in enumerate(neighbours(count) if beside is None else beside)
     ]
     terms = torch.cat(pooled)
-    usual = terms if among is None else terms[list(among)]
-    spread = torch.maximum(_deviation(usual), _LEAST_SPREAD_RATIO * model.prior_spread)
-    energies = (((terms - usual.median(0).values) / spread) @ model.weights()).tolist()
-    return robust_z(energies, None if among is None else [energies[place] for place in among])
+    spread = torch.maximum(_deviation(terms), _LEAST_SPREAD_RATIO * model.prior_spread)
+    energies = ((terms - terms.median(0).values) / spread) @ model.weights()
+    return robust_z(energies.tolist())
 
 
 def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
@@ -76,17 +71,15 @@ def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
     return [range(max(0, clip - reach), min(count, clip + reach + 1)) for clip in range(count)]
 
 
-def robust_z(values: Sequence[float], among: Sequence[float] | None = None) -> list[float]:
+def robust_z(values: Sequence[float]) -> list[float]:
     """Distances from the median in standard deviations, as the median distance gives them.
 
     Args:
         values: At least one; in units of an expected standard deviation, of which a quarter is the
             least that counts as one.
-        among: Values that say what is usual, at least one; None: all.
     """
-    usual = values if among is None else among
-    middle = median(usual)
-    spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in usual)
+    middle = median(values)
+    spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in values)
     return [(value - middle) / max(spread, _LEAST_SPREAD_RATIO) for value in values]
 
 

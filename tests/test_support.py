@@ -70,7 +70,6 @@ def test_robust_z_is_not_moved_by_what_it_finds() -> None:
     assert z[2] == 0.0
     assert z[0] == pytest.approx(-2 / 1.4826)
     assert z[4] > 600
-    assert robust_z([0.0, 1.0, 2.0, 90.0, 90.0], [0.0, 1.0, 2.0])[3] > 50, "of which two stand out"
     assert max(robust_z([5.0, 5.0, 5.0, 5.0, 5.1])) < 1, "clips that are nearly alike"
 
 

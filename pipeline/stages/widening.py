@@ -1,9 +1,8 @@
 """The wider scene of a first minute: its usual moments become the support, the others calibrate it.
 
-What is like nothing else in the minute is left out. Whoever crosses the picture, or stays for a
-while, does not make himself usual: a clip is judged by those that are more than ten seconds away
-and, while the first scene finds something unusual, by those outside of that stretch. What comes
-again is normal, and so is what most of the minute shows: the first scene had seen too little then.
+Normal is what most of the minute is. Moments that the first scene finds unusual are left out while
+they are the smaller part; where they are not, the first scene had seen too little, and they count.
+What is there for less than ten seconds and like nothing else in the minute is left out anyway.
 """
 
 import logging
@@ -23,8 +22,6 @@ _ALIKE_SECONDS = 10.0
 """Whoever crosses the picture is seen in clip after clip; these do not make one another usual."""
 _ALIKE_SHARE = 0.25
 """But at most so much of all that was seen, on each side."""
-_PAUSE_SECONDS = 5.0
-"""What is unusual again within so short a time is the same."""
 _BESIDE_SECONDS = 1.0
 """So near to a moment that is left out, another one does not count."""
 _CANDIDATES_A_CLIP = 3
@@ -43,9 +40,7 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
         None: too few of its moments are usable, and the first scene is to go on.
     """
     minute, settings = widening.minute, widening.settings
-    usable: Sequence[int] = range(len(minute.moments))
-    if widening.only_usual:
-        usable = usual_moments(minute)
+    usable = usual_moments(minute, widening.only_usual)
     every = max(1, round(_CANDIDATE_STEP_SECONDS / minute.step_seconds))
     chosen = [place for place in range(0, len(minute.moments), every) if place in usable]
     seen: list[Observation] = [minute.moments[place] for place in chosen]
@@ -58,17 +53,14 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     if wanted < settings.frames:
         return None
     observation = Observation.joined(seen, scorer.device)
-    stretches = [(offset + begin, offset + end) for begin, end in unusual_stretches(minute)]
-    survey = scorer.survey_seen(
-        observation, widening.size_hw, alike(seconds, stretches), usual_clips(seconds, stretches)
-    )
+    survey = scorer.survey_seen(observation, widening.size_hw, alike(seconds))
     places = choose_support(seconds, survey.outlyingness, wanted)
     odd = [seconds[place] for place in standing_out(survey.outlyingness)]
     scene = scorer.adapt_surveyed(survey, places)
     support = [seconds[place] for place in places]
     rest = [
         place
-        for place in usable
+        for place in sorted(usable)
         if _far(offset + minute.seconds[place], support, scorer.config.clip_seconds)
         and _far(offset + minute.seconds[place], odd, _BESIDE_SECONDS)
     ]
@@ -86,67 +78,36 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
-def usual_moments(minute: FirstMinute) -> list[int]:
-    """Places of the moments in which, and around which, the first scene finds nothing."""
-    unusual = _unusual_seconds(minute)
-    return [
+def usual_moments(minute: FirstMinute, only_usual: bool) -> set[int]:
+    """Places of the moments that count.
+
+    Args:
+        minute: Over.
+        only_usual: Whether the first scene is right even where it finds most of it unusual.
+    """
+    unusual = [
+        second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
+    ]
+    if minute.mostly_unusual and not only_usual:
+        return set(range(len(minute.seconds)))
+    return {
         place
         for place, second in enumerate(minute.seconds)
         if minute.usual[place] and _far(second, unusual, _BESIDE_SECONDS)
-    ]
+    }
 
 
-def unusual_stretches(minute: FirstMinute) -> list[tuple[float, float]]:
-    """First and last moment of each stretch in which the first scene finds something, rising."""
-    stretches: list[tuple[float, float]] = []
-    for second in _unusual_seconds(minute):
-        if stretches and second - stretches[-1][1] <= _PAUSE_SECONDS:
-            stretches[-1] = stretches[-1][0], second
-        else:
-            stretches.append((second, second))
-    return stretches
-
-
-def alike(
-    seconds: Sequence[float], stretches: Sequence[tuple[float, float]] = ()
-) -> list[list[int]]:
-    """For each clip the places of those, itself among them, that may show the very same.
+def alike(seconds: Sequence[float]) -> list[list[int]]:
+    """For each clip the places of those, itself among them, that may show the same passer-by.
 
     Args:
         seconds: When the clips were seen, rising; at least one.
-        stretches: Times from and to which something unusual was seen; a clip in one of them, or
-            beside it, is not judged by the others that are.
     """
     reach = min(_ALIKE_SECONDS, _ALIKE_SHARE * (seconds[-1] - seconds[0]))
-    found = []
-    for second in seconds:
-        begin, end = second - reach, second + reach
-        for first, last in stretches:
-            if _is_in(second, (first, last)):
-                begin, end = min(begin, first - _BESIDE_SECONDS), max(end, last + _BESIDE_SECONDS)
-        found.append([place for place, other in enumerate(seconds) if begin <= other <= end])
-    return found
-
-
-def usual_clips(
-    seconds: Sequence[float], stretches: Sequence[tuple[float, float]]
-) -> list[int] | None:
-    """Places of the clips outside of all stretches; None: they are the smaller part."""
-    outside = [
-        place
-        for place, second in enumerate(seconds)
-        if not any(_is_in(second, stretch) for stretch in stretches)
+    return [
+        [place for place, other in enumerate(seconds) if abs(other - second) <= reach]
+        for second in seconds
     ]
-    return outside if 2 * len(outside) > len(seconds) else None
-
-
-def _is_in(second: float, stretch: tuple[float, float]) -> bool:
-    return stretch[0] - _BESIDE_SECONDS <= second <= stretch[1] + _BESIDE_SECONDS
-
-
-def _unusual_seconds(minute: FirstMinute) -> list[float]:
-    pairs = zip(minute.seconds, minute.usual, strict=True)
-    return [second for second, usual in pairs if not usual]
 
 
 def _say(camera: str, widening: Widening, odd: int) -> None:
