@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from stage_parts import (
     CollectingSink,
     noise_frames,
@@ -21,6 +20,7 @@ from stage_parts import (
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from models.support import Survey
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.score import CREDITS
@@ -226,12 +226,12 @@ class PatientScorer(SceneScorer):
         self.may = threading.Event()
         self.failures = 0
 
-    def adapt(self, support: torch.Tensor) -> AdaptedScene:
+    def adapt_surveyed(self, survey: Survey, places: Sequence[int]) -> AdaptedScene:
         assert self.may.wait(20)
         if self.failures > 0:
             self.failures -= 1
             raise ValueError("a support of nothing")
-        return super().adapt(support)
+        return super().adapt_surveyed(survey, places)
 
 
 def test_nobody_waits_for_the_scene_of_another_camera(run: RunInfo, scorer: SceneScorer) -> None:
