@@ -51,7 +51,17 @@ def test_unfit_pictures_pass_and_are_not_kept() -> None:
     for number in range(11, 40):
         minute.see(number / 10, None)
     assert minute.seconds == pytest.approx([0.0, 0.5, 1.0])
+    assert minute.step_seconds == pytest.approx(0.5)
     assert minute.over, "or it would never end for a camera that goes blind in it"
+
+
+def test_what_was_unfit_makes_no_longer_steps() -> None:
+    minute = FirstMinute(40.0)
+    see(minute, 0.0, 101)
+    for number in range(101, 301):
+        minute.see(number / 10, None)
+    see(minute, 30.1, 100)
+    assert minute.step_seconds == pytest.approx(0.5)
 
 
 def test_what_was_unusual_stays_so_in_a_long_one() -> None:

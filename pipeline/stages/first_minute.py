@@ -6,6 +6,8 @@ the scene, and the threshold that lets all of that pass is blind. Pure: no model
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 
 from models.scene_model import Observation
 
@@ -53,7 +55,7 @@ class FirstMinute:
         """Between two moments: half a second, longer for a slow camera or a long minute."""
         if len(self.seconds) < 2:
             return self._step_seconds
-        return (self.seconds[-1] - self.seconds[0]) / (len(self.seconds) - 1)
+        return median(later - earlier for earlier, later in pairwise(self.seconds))
 
     def interrupted(self) -> None:
         """What comes next has nothing to do with what was: another connection, or a held view."""
