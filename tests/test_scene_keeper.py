@@ -223,7 +223,7 @@ def test_no_calibration_lies_beside_another_scene(
     assert [one.current for one in store.history.scenes("yard")] == [True]
 
 
-def test_a_wider_scene_of_one_that_was_never_kept_is_another_scene(
+def test_what_was_never_kept_leaves_the_earlier_scene_as_it_is(
     keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
@@ -237,6 +237,8 @@ def test_a_wider_scene_of_one_that_was_never_kept_is_another_scene(
     keeper.leave("yard", adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
-    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
+    following = begun(keeper, scorer, monkeypatch)
+    keeper.leave("yard", following)
     reasons = [(one.reason, one.current) for one in store.history.scenes("yard")]
     assert sorted(reasons) == [("an earlier one", False), ("first seen", True)]

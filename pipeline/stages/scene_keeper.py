@@ -199,8 +199,11 @@ class SceneKeeper:
 
     def _keep(self, fit: _Fit) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
-        last = self._unkept.pop(fit.camera, None)
-        fit.anew = fit.wider is None or (last is not None and last.anew)
+        last = self._unkept.get(fit.camera)
+        if last is not None and last.anew and fit.wider is not None:
+            return False  # what lies there is an earlier scene, half put aside: it stays as it is
+        self._unkept.pop(fit.camera, None)
+        fit.anew = fit.wider is None
         try:
             self._write(fit)
         except OSError as error:
@@ -210,14 +213,11 @@ class SceneKeeper:
         return True
 
     def _write(self, fit: _Fit) -> None:
-        made = fit.wider or fit.fitted
-        assert made is not None  # it is in use
-        if fit.anew:
-            self._store.save_scene(fit.camera, made.scene, fit.adaptation.reason)
-            if fit.wider is not None:
-                self._store.save_calibration(fit.camera, fit.wider.calibration)
-        elif fit.wider is not None:
+        if fit.wider is not None:
             self._store.save_wider(fit.camera, fit.wider.scene, fit.wider.calibration)
+        else:
+            assert fit.fitted is not None  # it is in use
+            self._store.save_scene(fit.camera, fit.fitted.scene, fit.adaptation.reason)
 
     def _work(self) -> None:
         while (fit := self._asked.get().fit) is not None:
@@ -254,7 +254,7 @@ class SceneKeeper:
 
     def _save_calibration(self, camera: str, calibration: Calibration) -> None:
         unkept = self._unkept.get(camera)
-        if unkept is not None and not self._keep(unkept):
+        if unkept is not None and (unkept.anew or not self._keep(unkept)):
             return  # it must not lie beside another scene
         try:
             self._store.save_calibration(camera, calibration)
