@@ -38,8 +38,6 @@ class _Fit:
     wider: Widened | None = None
     failure: Exception | None = None
     seconds: float = 0.0
-    anew: bool = False
-    """Whether the disk holds an earlier scene, and not the one that this was widened from."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -200,24 +198,20 @@ class SceneKeeper:
     def _keep(self, fit: _Fit) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
         last = self._unkept.get(fit.camera)
-        if last is not None and last.anew and fit.wider is not None:
+        if last is not None and last.wider is None and fit.wider is not None:
             return False  # what lies there is an earlier scene, half put aside: it stays as it is
         self._unkept.pop(fit.camera, None)
-        fit.anew = fit.wider is None
         try:
-            self._write(fit)
+            if fit.wider is not None:
+                self._store.save_wider(fit.camera, fit.wider.scene, fit.wider.calibration)
+            else:
+                assert fit.fitted is not None  # it is in use
+                self._store.save_scene(fit.camera, fit.fitted.scene, fit.adaptation.reason)
         except OSError as error:
             LOG.warning("camera %s: its scene could not be kept: %s", fit.camera, error)
             self._unkept[fit.camera] = replace(fit, widening=None)
             return False
         return True
-
-    def _write(self, fit: _Fit) -> None:
-        if fit.wider is not None:
-            self._store.save_wider(fit.camera, fit.wider.scene, fit.wider.calibration)
-        else:
-            assert fit.fitted is not None  # it is in use
-            self._store.save_scene(fit.camera, fit.fitted.scene, fit.adaptation.reason)
 
     def _work(self) -> None:
         while (fit := self._asked.get().fit) is not None:
@@ -254,7 +248,7 @@ class SceneKeeper:
 
     def _save_calibration(self, camera: str, calibration: Calibration) -> None:
         unkept = self._unkept.get(camera)
-        if unkept is not None and (unkept.anew or not self._keep(unkept)):
+        if unkept is not None and (unkept.wider is None or not self._keep(unkept)):
             return  # it must not lie beside another scene
         try:
             self._store.save_calibration(camera, calibration)
