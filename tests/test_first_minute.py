@@ -73,6 +73,18 @@ def test_what_was_unusual_stays_so_in_a_long_one() -> None:
         assert usual == (second < 300)
 
 
+@pytest.mark.parametrize("seconds", [20.0, 200.0, 600.0])
+def test_what_was_unusual_between_two_moments_is_not_lost(seconds: float) -> None:
+    """Whatever is kept: the first moment after it says so."""
+    minute = FirstMinute(seconds)
+    for number in range(round(10 * seconds) + 1):
+        minute.see(number / 10, glimpse if number % 50 else None, usual=number != 77)
+    unusual = [
+        second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
+    ]
+    assert unusual == [next(second for second in minute.seconds if second >= 7.7)]
+
+
 def test_nothing_is_copied_that_is_not_kept() -> None:
     copies = []
     minute = FirstMinute(20.0)

@@ -119,19 +119,26 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     assert work.clip.shape[1:3] == (32, 48)
 
 
-def test_nobody_waits_for_the_scenes_of_a_lane_that_is_left() -> None:
+def test_nobody_waits_for_the_scene_of_a_lane_that_is_left() -> None:
     lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
-    lane.successor = Adaptation(SETTINGS)
-    present, following = lane.adaptation, lane.successor
     lane.abandon()
-    assert present.abandoned
-    assert following.abandoned
+    assert lane.adaptation.abandoned
 
 
 def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
     lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
-    present = lane.adaptation
-    lane.successor = Adaptation(SETTINGS)
-    lane.adopt()
+    present, following = lane.adaptation, Adaptation(SETTINGS)
+    lane.adopt(following)
     assert present.abandoned
-    assert not lane.adaptation.abandoned
+    assert lane.adaptation is following
+    assert not following.abandoned
+
+
+def test_a_support_that_fails_is_collected_anew() -> None:
+    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
+    present = lane.adaptation
+    lane.collect_anew(Adaptation(SETTINGS))
+    assert lane.adaptation is present, "nobody's in use"
+    lane.collect_anew(present)
+    assert lane.adaptation is not present
+    assert lane.adaptation.reason == "asked for"

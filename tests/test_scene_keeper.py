@@ -28,7 +28,7 @@ from pipeline.worker import RunInfo
 SIZE_HW = (48, 64)
 SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
 FINAL = Calibration(0.5, 4.0, 1.0, 300, final=True)
-WIDENING = Widening(None, (), FirstMinute(30.0), SIZE_HW, SETTINGS)
+WIDENING = Widening(FirstMinute(30.0), SIZE_HW, SETTINGS.calibrator, 6)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_no_calibration_lies_beside_another_scene(
     adaptation = begun(keeper, scorer, monkeypatch)
     monkeypatch.setattr(scene_keeper, "widen", lambda *_: wider_of(scorer))
     with monkeypatch.context() as patched:
-        patched.setattr(store, "save_wider", full)
+        patched.setattr(scorer, "save_scene", full)
         keeper.widen("yard", adaptation, WIDENING)
         settle(keeper, lambda: adaptation.wider is not None)
         keeper.leave("yard", adaptation)
@@ -223,22 +223,63 @@ def test_no_calibration_lies_beside_another_scene(
     assert [one.current for one in store.history.scenes("yard")] == [True]
 
 
-def test_what_was_never_kept_leaves_the_earlier_scene_as_it_is(
+def test_what_could_not_be_kept_at_first_is_kept_later(
     keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Until then the earlier scene stays as it is; then it becomes an earlier one, once."""
     store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
     store.save_calibration("yard", replace(FINAL, samples=1))
     with monkeypatch.context() as patched:
-        patched.setattr(store, "save_scene", full)
+        patched.setattr(scorer, "save_scene", full)
         adaptation = begun(keeper, scorer, monkeypatch)
         monkeypatch.setattr(scene_keeper, "widen", lambda *_: wider_of(scorer))
         keeper.widen("yard", adaptation, WIDENING)
         settle(keeper, lambda: adaptation.wider is not None)
+        keeper.leave("yard", adaptation)
+        kept = store.load("yard", SIZE_HW)
+        assert kept is not None
+        assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
+        assert [one.current for one in store.history.scenes("yard")] == [True]
     keeper.leave("yard", adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
-    assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
-    following = begun(keeper, scorer, monkeypatch)
-    keeper.leave("yard", following)
-    reasons = [(one.reason, one.current) for one in store.history.scenes("yard")]
-    assert sorted(reasons) == [("an earlier one", False), ("first seen", True)]
+    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    records = store.history.scenes("yard")
+    assert [one.reason for one in records] == ["first seen", "an earlier one"]
+    earlier = store.load_other("yard", records[1], SIZE_HW)
+    assert earlier is not None
+    assert (earlier.scene.shots, earlier.calibration) == (4, replace(FINAL, samples=1))
+
+
+def test_the_next_scene_is_kept_as_another_one(
+    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(keeper, scorer, monkeypatch)
+    monkeypatch.setattr(scene_keeper, "widen", lambda *_: wider_of(scorer))
+    following = Adaptation(SETTINGS, reason="on schedule")
+    keeper.follow("yard", following, WIDENING)
+    settle(keeper, lambda: following.state == "ready")
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    assert [one.reason for one in store.history.scenes("yard")] == ["on schedule", "first seen"]
+
+
+def test_a_next_scene_that_fails_leaves_the_present_one(
+    keeper: SceneKeeper,
+    scorer: SceneScorer,
+    store: SceneStore,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    present = begun(keeper, scorer, monkeypatch)
+    monkeypatch.setattr(scene_keeper, "widen", lambda *_: None)
+    following = Adaptation(SETTINGS, reason="on schedule")
+    with caplog.at_level(logging.WARNING):
+        keeper.follow("yard", following, WIDENING)
+        settle(keeper, lambda: following.abandoned)
+    assert "camera yard: no other scene: too little of it is usable" in caplog.text
+    assert count_of(metrics, "failed") == 1
+    assert not present.abandoned
+    assert [one.reason for one in store.history.scenes("yard")] == ["first seen"]

@@ -11,6 +11,7 @@ import torch
 from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
+from pipeline.stages import scene_history
 from pipeline.stages.light import Light
 from pipeline.stages.scene_store import SceneStore
 
@@ -114,6 +115,45 @@ def test_a_damaged_scene_is_refused(
     assert "its kept scene is unusable" in caplog.text
 
 
+@pytest.mark.parametrize("broken", ["weights", "about", "aside"])
+def test_where_one_cannot_be_written_nothing_has_changed(
+    tmp_path: Path,
+    scorer: SceneScorer,
+    scene: AdaptedScene,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    store = SceneStore(tmp_path, scorer)
+    store.save_scene("street", scene, "first seen")
+    store.save_calibration("street", CALIBRATION)
+    support = np.random.default_rng(2).integers(0, 255, (4, 5, *SIZE_HW, 3), dtype=np.uint8)
+    following = scorer.adapt(torch.from_numpy(support))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            if broken == "weights":
+                patched.setattr(scorer, "save_scene", full)
+            elif broken == "about":
+                patched.setattr(scene_history, "_write_about", full)
+            else:
+                patched.setattr(store.history, "_put_aside", full)
+            with pytest.raises(OSError, match="No space left"):
+                store.save_scene("street", following, "on schedule")
+        kept = store.load("street", SIZE_HW)
+        assert kept is not None
+        assert (kept.scene.shots, kept.calibration) == (3, CALIBRATION)
+    store.save_scene("street", following, "on schedule")
+    records = store.history.scenes("street")
+    assert [one.reason for one in records] == ["on schedule", "first seen"]
+    earlier = store.load_other("street", records[1], SIZE_HW)
+    assert earlier is not None
+    assert (earlier.scene.shots, earlier.calibration) == (3, CALIBRATION)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 def test_a_wider_scene_takes_the_place_of_its_first_one(
     tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
 ) -> None:
@@ -124,7 +164,7 @@ def test_a_wider_scene_takes_the_place_of_its_first_one(
         "street", Light(np.full(AREAS_HW, 110.0, np.float32), np.full(AREAS_HW, 15.0, np.float32))
     )
     support = np.random.default_rng(2).integers(0, 255, (4, 5, *SIZE_HW, 3), dtype=np.uint8)
-    store.save_wider("street", scorer.adapt(torch.from_numpy(support)), CALIBRATION)
+    store.save_scene("street", scorer.adapt(torch.from_numpy(support)), None, CALIBRATION)
     kept = store.load("street", SIZE_HW)
     assert kept is not None
     assert kept.scene.shots == 4

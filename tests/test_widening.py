@@ -156,39 +156,54 @@ def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None
     assert score_of(scorer, wider, life(flash), 400) > 1.0
 
 
-def test_a_scene_that_follows_another_learns_nothing_unusual(
+def test_what_is_there_for_most_of_it_is_normal_and_said(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is there for most of its minute neither."""
     flash = (10.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS, follows=True), life(flash))
+    widening = live(scorer, Adaptation(SETTINGS), life(flash))
     assert widening is not None
-    assert widening.only_usual
     told_of(widening, 10.0)
     with caplog.at_level(logging.WARNING):
-        assert widen(scorer, replace(widening, only_usual=False), "yard") is not None
-    assert "yard: most of its first minute was unusual" in caplog.text, "never silently"
-    assert widen(scorer, widening) is None, "of eight seconds"
+        wider = widen(scorer, widening, "yard")
+    assert wider is not None
+    assert score_of(scorer, wider, life(flash), 400) < 1.0
+    assert "yard: much of its first minute was unusual" in caplog.text, "never silently"
 
 
-def test_a_moment_is_as_usual_as_its_score_and_its_energy(scorer: SceneScorer) -> None:
+def unusual_seconds(scorer: SceneScorer, energies: list[float], **judging: float) -> list[float]:
+    """When those of a minute were that are not usual; energies in thresholds, ten a second."""
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 30))
     assert adaptation.calibration is not None
     threshold = adaptation.calibration.threshold
-    for number in range(300):
-        energy = 10 * threshold if number in (100, 101) else 0.0
-        adaptation.judge(3.0 + number / 10, energy, glimpse=lambda: adaptation)  # type: ignore[arg-type, return-value]
+    for number, energy in enumerate(energies):
+        seconds = 3.0 + number / 10
+        adaptation.judge(seconds, energy * threshold, glimpse=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
     widening = adaptation.widening()
     assert widening is not None
-    unusual = [
-        second
-        for second, usual in zip(widening.minute.seconds, widening.minute.usual, strict=True)
+    minute = widening.minute
+    # The minute began with a frame at 2.0 s: ten frames before the first of these.
+    return [
+        second - 1.0
+        for second, usual in zip(minute.seconds, minute.usual, strict=True)
         if not usual
     ]
-    # Seen each half second: as it rises, and while the smoothed score has not come down again.
-    assert 1 <= len(unusual) <= 4
-    assert 10.0 <= unusual[0] <= 11.5
+
+
+def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> None:
+    """One frame of twice the threshold: a smoothed score of less than a half, between moments."""
+    energies = [2.0 if number == 103 else 0.0 for number in range(300)]
+    assert unusual_seconds(scorer, energies) == pytest.approx([10.5])
+    assert unusual_seconds(scorer, energies, enter=2.5) == []
+    assert unusual_seconds(scorer, [0.4 * energy for energy in energies], enter=0.7) == (
+        pytest.approx([10.5])
+    )
+
+
+def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
+    """The energy is down again, the smoothed one not yet."""
+    energies = [20.0 if 100 <= number <= 103 else 0.0 for number in range(300)]
+    assert unusual_seconds(scorer, energies) == pytest.approx([10.0, 10.5, 11.0, 11.5])
 
 
 @pytest.mark.parametrize("wanted", [9, 100])
@@ -244,12 +259,22 @@ def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
     [
         AdaptationSettings(4, 0.5, CalibratorSettings(30.0), widen=0),
         AdaptationSettings(4, 0.5, CalibratorSettings(19.0), widen=8),
+        AdaptationSettings(14, 0.5, CalibratorSettings(26.0), widen=8),
     ],
 )
 def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) -> None:
     adaptation = Adaptation(settings)
     assert live(scorer, adaptation, itertools.islice(life(), 400)) is None
     assert adaptation.state == "ready"
+
+
+def test_there_are_clips_enough_or_nobody_waits() -> None:
+    minute = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
+    assert minute.widens(0)
+    assert not replace(minute, calibrator=CalibratorSettings(28.0)).widens(0), "after a restart"
+    assert replace(minute, calibrator=CalibratorSettings(28.0)).widens(16)
+    assert not AdaptationSettings(frames=34).widens(34)
+    assert AdaptationSettings(frames=33).widens(39)
 
 
 def test_an_impossible_number_is_refused() -> None:

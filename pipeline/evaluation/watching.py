@@ -165,7 +165,7 @@ def watch(
         raise DatasetError(
             f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
         )
-    if not settings.widens:
+    if not settings.widens(settings.candidates):
         return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
     rest = parts if adaptation.wider is not None else []
     for _ in range(math.ceil(_PATIENCE * calibrate_seconds / seconds)):

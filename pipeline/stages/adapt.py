@@ -11,7 +11,6 @@ wants, and tells the result. The scoring worker and `vedette replay` walk the sa
         adaptation.widened(widen(scorer, widening))
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +62,6 @@ class Adaptation:
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
         reason: str = _FIRST_REASON,
-        follows: bool = False,
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -73,15 +71,11 @@ class Adaptation:
             calibration: What was kept with it; without one, or with one that is not final, the
                 calibration begins anew.
             reason: Why a scene is made, for people.
-            follows: Whether another scene watches meanwhile. Only what is usual is learnt then,
-                however long that takes.
         """
         self.reason = reason
         self.abandoned = False
-        """Set when nobody waits for the scene any more."""
+        """Set when nobody waits for the scene any more, or there will be none."""
         self._settings = settings
-        self._follows = follows
-        self._max_wait_seconds = math.inf if follows else settings.max_wait_seconds
         self._candidates: list[Clip] = []
         self._candidate_seconds: list[float] = []
         self._last_candidate_seconds: float | None = None
@@ -176,12 +170,13 @@ class Adaptation:
         if self._scene is None or self._minute is None or not self._minute.over:
             return None
         found = Widening(
-            self._seen,
-            tuple(self._candidate_seconds),
             self._minute,
             self._scene.size_hw,
-            self._settings,
-            only_usual=self._follows,
+            self._settings.calibrator,
+            self._settings.wider_clips,
+            self._settings.frames,
+            self._seen,
+            tuple(self._candidate_seconds),
         )
         self._let_go()
         return found
@@ -200,6 +195,7 @@ class Adaptation:
         energy: float,
         view: View = STEADY,
         glimpse: Callable[[], Observation] | None = None,
+        enter: float = 1.0,
     ) -> Judgement:
         """Read an energy; of a view that is not the known one in steady light nothing is learnt.
 
@@ -208,6 +204,7 @@ class Adaptation:
             energy: Of a clip for which `before` gave None.
             view: What the frame says about its camera.
             glimpse: Gives what the network saw, for a wider scene; None: nobody will make one.
+            enter: Score from which on people are told; such a moment is not usual.
 
         Raises:
             RuntimeError: there is no scene yet.
@@ -224,11 +221,11 @@ class Adaptation:
             score = calibration.score(energy)
             return Judgement(state, why, energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
-        usual = self._calibrator.calibration.score(energy) < 1.0
+        usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
         if self._minute is not None and glimpse is not None:
             # The score follows the energy somewhat later: what comes into the picture counts too.
-            usual = usual and reading.score < 1.0
+            usual = usual and reading.score < enter
             self._minute.see(pts_seconds, glimpse if view.fit else None, usual)
         elif glimpse is None:
             self._let_go()
@@ -240,7 +237,8 @@ class Adaptation:
     def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
         reading = self._settings.calibrator
-        if calibration.final or not self._settings.widens:
+        candidates = 0 if self._seen is None else len(self._candidate_seconds)
+        if calibration.final or not self._settings.widens(candidates):
             self._let_go()
         else:
             self._minute = FirstMinute(reading.calibrate_seconds)
@@ -259,7 +257,7 @@ class Adaptation:
             return True
         if self._unfit_since_seconds is None:
             self._unfit_since_seconds = pts_seconds
-        return pts_seconds - self._unfit_since_seconds >= self._max_wait_seconds
+        return pts_seconds - self._unfit_since_seconds >= self._settings.max_wait_seconds
 
     def _take(self, pts_seconds: float, clip: Clip) -> None:
         last, step = self._last_candidate_seconds, self._settings.candidate_interval_seconds

@@ -3,7 +3,12 @@
 from dataclasses import dataclass, field
 
 from models.calibrator import CalibratorSettings
-from pipeline.stages.first_minute import LEAST_SECONDS
+from pipeline.stages.first_minute import LEAST_SECONDS, MOST_MOMENTS
+
+CANDIDATE_STEP_SECONDS = 1.0
+"""Between the moments of a minute that may become part of a wider support."""
+CANDIDATES_A_CLIP = 3
+"""Candidates for each clip of a wider support, at least: the others calibrate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class AdaptationSettings:
     """Stream time without a usable picture after which candidates are taken all the same."""
     widen: int = 20
     """Number of support clips of the wider scene that is made of the first minute when it is over,
-    at least `frames`; 0: the first scene stays. Needs 20 s of calibration or more."""
+    at least `frames`; 0: the first scene stays. See `widens`."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -40,10 +45,21 @@ class AdaptationSettings:
         if self.widen < 0:
             raise ValueError(f"adapt.widen: want >= 0, got {self.widen}")
 
+    def widens(self, candidates: int) -> bool:
+        """Whether there can be a wider scene: there must be time for it, and clips enough.
+
+        Args:
+            candidates: Number of clips of the first support that it may be made of, too.
+        """
+        seconds = self.calibrator.calibrate_seconds
+        candidates += min(int(seconds / CANDIDATE_STEP_SECONDS) + 1, MOST_MOMENTS)
+        enough = candidates // CANDIDATES_A_CLIP >= self.frames
+        return self.widen > 0 and seconds >= LEAST_SECONDS and enough
+
     @property
-    def widens(self) -> bool:
-        """Whether there will be a wider scene."""
-        return self.widen > 0 and self.calibrator.calibrate_seconds >= LEAST_SECONDS
+    def wider_clips(self) -> int:
+        """Number of support clips of a scene that is made of a whole minute."""
+        return max(self.widen, self.frames)
 
     @property
     def candidates(self) -> int:

@@ -15,7 +15,7 @@ STEP_SECONDS = 0.5
 """Stream time between two moments that are kept: 160 kB each, 19 MB a minute."""
 LEAST_SECONDS = 20.0
 """A shorter minute shows little more than a support, and has too few moments to calibrate by."""
-_MOST_MOMENTS = 240
+MOST_MOMENTS = 240
 """Of a longer one every second moment is kept."""
 _LONGEST_STEP_SECONDS = 1.0
 _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole step by less
@@ -35,7 +35,8 @@ class FirstMinute:
     moments: list[Observation] = field(default_factory=list)
     """What the network saw, a clip each, float16 on the CPU."""
     usual: list[bool] = field(default_factory=list)
-    """Whether the first scene found nothing in it."""
+    """Whether nothing was found in it, nor in what came after the moment before."""
+    _usual_since: bool = True
     _step_seconds: float = STEP_SECONDS
     _now_seconds: float = 0.0
     _last_seconds: float | None = None
@@ -44,11 +45,6 @@ class FirstMinute:
     def over(self) -> bool:
         """Whether all of it has gone by."""
         return self._now_seconds >= self.wanted_seconds - _ROUNDING_SECONDS
-
-    @property
-    def mostly_unusual(self) -> bool:
-        """Whether the first scene finds something in more than half of it."""
-        return 2 * self.usual.count(False) > len(self.usual)
 
     @property
     def step_seconds(self) -> float:
@@ -70,19 +66,22 @@ class FirstMinute:
             pts_seconds: Its time in the stream.
             glimpse: Gives what the network saw; called if it is to be kept. None: the picture is
                 unfit, and only its time counts.
-            usual: Whether the first scene finds nothing in it.
+            usual: Whether the scene in use finds nothing in it.
         """
         step = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
         self._last_seconds = pts_seconds
         self._now_seconds += min(max(step, 0.0), _LONGEST_STEP_SECONDS)
+        self._usual_since = self._usual_since and usual
         least = self._step_seconds - _ROUNDING_SECONDS
         early = bool(self.seconds) and self._now_seconds - self.seconds[-1] < least
         if early or glimpse is None:
             return
         self.seconds.append(self._now_seconds)
         self.moments.append(glimpse())
-        self.usual.append(usual)
-        if len(self.moments) > _MOST_MOMENTS:
+        self.usual.append(self._usual_since)
+        self._usual_since = True
+        if len(self.moments) > MOST_MOMENTS:
             self.seconds, self.moments = self.seconds[::2], self.moments[::2]
-            self.usual = self.usual[::2]
+            pairs = zip(self.usual[1::2], self.usual[2::2], strict=True)
+            self.usual = [self.usual[0], *(one and other for one, other in pairs)]
             self._step_seconds = self.step_seconds

@@ -1,7 +1,7 @@
 """One camera inside the scoring worker: its frames in hand, its recent past, its scene. Pure."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,6 @@ class Lane:
         self.adaptation = adaptation
         self.watch = watch
         self.light = light
-        self.successor: Adaptation | None = None
-        """The next scene, while it is collected and made; the present one goes on meanwhile."""
         self._unusual_seconds: float | None = None
         self._newest: tuple[int, int] | None = None
         self._connection: int | None = None
@@ -84,31 +82,25 @@ class Lane:
         self, adaptation: Adaptation, known: KnownView | None, light: Light | None = None
     ) -> None:
         """Go on with another scene, and with what is known of its view and its light."""
-        self.abandon()
-        self.adaptation, self.successor = adaptation, None
+        self.adopt(adaptation)
         if self.watch is not None:
             self.watch.restart(known)
         if self.light is not None:
             self.light.restart(light)
 
     def abandon(self) -> None:
-        """Nobody waits any more for scenes that are being made for it."""
-        for left in (self.adaptation, self.successor):
-            if left is not None:
-                left.abandoned = True
-
-    def adopt(self) -> None:
-        """Go on with the next scene, which is made, in the same view."""
-        assert self.successor is not None
+        """Nobody waits any more for a scene that is being made for it."""
         self.adaptation.abandoned = True
-        self.adaptation, self.successor = self.successor, None
+
+    def adopt(self, adaptation: Adaptation) -> None:
+        """Go on with another scene, in the same view and light."""
+        self.abandon()
+        self.adaptation = adaptation
 
     def collect_anew(self, failed: Adaptation) -> None:
-        """The support of the scene, or of the next one, could not be used."""
+        """The support of the scene could not be used."""
         if failed is self.adaptation:
             self.adaptation = Adaptation(failed.settings, reason=failed.reason)
-        elif failed is self.successor:
-            self.successor = None
 
     def note(self, pts_seconds: float, judgement: Judgement, exit_score: float) -> None:
         """Remember whether a frame was usual: what follows one that was not is not learnt from.
@@ -155,8 +147,6 @@ class Lane:
                 self._buffer.reset()
                 self.adaptation.connected()
                 self._unusual_seconds = None
-                if self.successor is not None:
-                    self.successor.connected()
                 if self.watch is not None:
                     self.watch.connected()
                 if self.light is not None:
@@ -175,14 +165,12 @@ class Lane:
                 raise UnusableFrameError(frame, reason)
             view = self._see(frame)
             full = self._buffer.full
-            if self.successor is not None:
-                usual = replace(view, fit=view.fit and self._is_usual(frame.pts_seconds))
-                self.successor.before(frame.pts_seconds, clip, full, usual)
             waiting = self.adaptation.before(frame.pts_seconds, clip, full, view)
             return Work(frame, clip, waiting, view, full)
         return None
 
-    def _is_usual(self, pts_seconds: float) -> bool:
+    def is_usual(self, pts_seconds: float) -> bool:
+        """Whether nothing was unusual for so long that another scene may learn from a frame."""
         unusual = self._unusual_seconds
         return unusual is None or pts_seconds - unusual >= USUAL_SECONDS
 

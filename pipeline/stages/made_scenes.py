@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from models import AdaptedScene
 from models.calibration import Calibration
+from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
-from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.first_minute import FirstMinute
 
 
@@ -22,16 +22,19 @@ class Fitted:
 class Widening:
     """What a wider scene is made of."""
 
-    seen: Observation | None
-    """The candidates of the first support; None: it is a kept scene, whose candidates are gone."""
-    seen_seconds: tuple[float, ...]
-    """When they were taken, rising."""
     minute: FirstMinute
     size_hw: tuple[int, int]
     """Of the clips, in pixels."""
-    settings: AdaptationSettings
-    only_usual: bool = False
-    """Whether the first scene is right even where it finds most of the minute unusual."""
+    reading: CalibratorSettings
+    """How its energies are read."""
+    wanted: int
+    """Number of support clips, if there are candidates enough."""
+    least: int = 1
+    """With fewer it would be no better than the scene that there is."""
+    seen: Observation | None = None
+    """The candidates of the first support, if they may be part of it."""
+    seen_seconds: tuple[float, ...] = ()
+    """When they were taken, rising."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

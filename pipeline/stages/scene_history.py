@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,30 +98,6 @@ class SceneHistory:
         """Say how many lights of a camera are to be known, with that of the scene in use."""
         self._conditions[camera] = conditions
 
-    def put_aside(self, camera: str) -> None:
-        """Keep the scene in use as an earlier one, if there is one; too many are not kept.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        folder = self._folder / camera
-        now = _record(folder, current=True)
-        if now is None:
-            return
-        place = folder / "history" / now.id
-        partial = place.with_suffix(".tmp")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _copy(folder, partial)
-        _write_about(partial, {"reason": now.reason, "used_at": time.time()})
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(partial, place)
-        earlier = sorted(self._earlier(camera), key=lambda one: one.used_at, reverse=True)
-        lights = [(one.id, self.light(camera, one)) for one in earlier]
-        conditions = self._conditions.get(camera, CONDITIONS)
-        for old in superfluous(lights, conditions, self._kept):
-            shutil.rmtree(folder / "history" / old, ignore_errors=True)
-
     def place(self, camera: str, scene: SceneRecord) -> Path:
         """Folder of a scene."""
         folder = self._folder / camera
@@ -131,13 +107,28 @@ class SceneHistory:
         """The light that a scene was made in; None: it is not known, or damaged."""
         return read_light(self.place(camera, scene))
 
-    def made(self, camera: str, reason: str) -> None:
-        """Say why the scene in use was made.
+    def put(self, camera: str, write: Callable[[Path], object], reason: str | None) -> None:
+        """Put a new scene in the place of the one in use, which becomes an earlier one.
+
+        The new one is written first: where that fails, nothing has changed.
+
+        Args:
+            camera: Its name.
+            write: Writes the files of the scene into a folder.
+            reason: Why it was made, for people; None: it is the one in use made wider, of the same
+                view and light, and that becomes no earlier one.
 
         Raises:
             OSError: it cannot be written.
         """
-        _write_about(self._folder / camera, {"reason": reason})
+        wanted = self._wanted(camera)
+        if reason is None:
+            _copy(self._folder / camera, wanted)
+        write(wanted)
+        if reason is not None:
+            _write_about(wanted, {"reason": reason})
+            self._put_aside(camera)
+        self._put_in_place(camera, wanted)
 
     def scenes(self, camera: str) -> list[SceneRecord]:
         """All scenes of a camera that are kept, the newest first."""
@@ -163,11 +154,40 @@ class SceneHistory:
             raise NoSceneError(f"scene {scene}: want one that is kept, {have}")
         if records[scene].current:
             return
-        wanted = folder / "wanted.tmp"
-        shutil.rmtree(wanted, ignore_errors=True)
-        wanted.mkdir()
+        wanted = self._wanted(camera)
         _copy(folder / "history" / scene, wanted)  # before the oldest goes, which it may be itself
-        self.put_aside(camera)
+        self._put_aside(camera)
+        self._put_in_place(camera, wanted)
+
+    def _wanted(self, camera: str) -> Path:
+        """An empty folder for the files of the scene that is to be in use."""
+        wanted = self._folder / camera / "wanted.tmp"
+        shutil.rmtree(wanted, ignore_errors=True)
+        wanted.mkdir(parents=True)
+        return wanted
+
+    def _put_aside(self, camera: str) -> None:
+        """Keep the scene in use as an earlier one, if there is one; too many are not kept."""
+        folder = self._folder / camera
+        now = _record(folder, current=True)
+        if now is None:
+            return
+        place = folder / "history" / now.id
+        partial = place.with_suffix(".tmp")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _copy(folder, partial)
+        _write_about(partial, {"reason": now.reason, "used_at": time.time()})
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(partial, place)
+        earlier = sorted(self._earlier(camera), key=lambda one: one.used_at, reverse=True)
+        lights = [(one.id, self.light(camera, one)) for one in earlier]
+        conditions = self._conditions.get(camera, CONDITIONS)
+        for old in superfluous(lights, conditions, self._kept):
+            shutil.rmtree(folder / "history" / old, ignore_errors=True)
+
+    def _put_in_place(self, camera: str, wanted: Path) -> None:
+        folder = self._folder / camera
         for name in _FILES:
             if (wanted / name).is_file():
                 os.replace(wanted / name, folder / name)

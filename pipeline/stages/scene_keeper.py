@@ -32,8 +32,10 @@ class _Fit:
 
     camera: str
     adaptation: Adaptation
+    another: bool
+    """Whether the scene before is kept in the history: not for a wider one of the same support."""
     widening: Widening | None = None
-    """Given: its wider scene is wanted."""
+    """Given: what it is made of, instead of the adaptation's candidates."""
     fitted: Fitted | None = None
     wider: Widened | None = None
     failure: Exception | None = None
@@ -117,11 +119,22 @@ class SceneKeeper:
 
     def fit(self, camera: str, adaptation: Adaptation) -> None:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
-        self._asked.put(_Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation)))
+        self._asked.put(_Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation, True)))
 
     def widen(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
         """Begin to make the wider scene of an adaptation; see `fitted`."""
-        fit = _Fit(camera, adaptation, widening)
+        fit = _Fit(camera, adaptation, False, widening)
+        self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
+
+    def follow(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
+        """Begin to make the next scene of a camera; see `fitted`.
+
+        Args:
+            camera: Its name.
+            adaptation: That is to be in use when it is made; is abandoned if it comes to nothing.
+            widening: What it is made of.
+        """
+        fit = _Fit(camera, adaptation, True, widening)
         self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
 
     def age_seconds(self, camera: str) -> float | None:
@@ -168,26 +181,26 @@ class SceneKeeper:
         fit.adaptation.widened(fit.wider)
         if fit.wider is None:
             why = "too little of it is usable" if fit.failure is None else str(fit.failure)
-            LOG.warning(
-                "camera %s: no wider scene of its first minute: %s",
-                fit.camera,
-                why,
-                exc_info=fit.failure,
-            )
-            self._metrics.adaptations.labels(fit.camera, "not_widened").inc()
+            what = "no other scene" if fit.another else "no wider scene of its first minute"
+            LOG.warning("camera %s: %s: %s", fit.camera, what, why, exc_info=fit.failure)
+            fit.adaptation.abandoned = fit.another
+            result = "failed" if fit.another else "not_widened"
+            self._metrics.adaptations.labels(fit.camera, result).inc()
             return
         calibration = fit.wider.calibration
         LOG.info(
-            "camera %s: widened to %d clips of its first minute in %.2f s, "
+            "camera %s: %s to %d clips of %s in %.2f s, "
             "the threshold is energy %.3f from %d samples",
             fit.camera,
+            "adapted anew" if fit.another else "widened",
             fit.wider.scene.shots,
+            "usual moments" if fit.another else "its first minute",
             fit.seconds,
             calibration.threshold,
             calibration.samples,
         )
         self._calibration_kept_at[fit.camera] = time.monotonic()
-        self._count(fit, "widen", "widened")
+        self._count(fit, "widen", "ok" if fit.another else "widened")
         self._keep(fit)
 
     def _count(self, fit: _Fit, stage: Literal["adapt", "widen"], result: str) -> None:
@@ -197,19 +210,18 @@ class SceneKeeper:
 
     def _keep(self, fit: _Fit) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
-        last = self._unkept.get(fit.camera)
-        if last is not None and last.wider is None and fit.wider is not None:
-            return False  # what lies there is an earlier scene, half put aside: it stays as it is
-        self._unkept.pop(fit.camera, None)
+        camera, scene = fit.camera, fit.adaptation.scene
+        assert scene is not None  # it is in use
+        last = self._unkept.pop(camera, None)
+        # Where the first scene could not be written, an earlier one lies in its place.
+        another = fit.another or (last is not None and last.another)
+        calibration = None if fit.wider is None else fit.wider.calibration
+        reason = fit.adaptation.reason if another else None
         try:
-            if fit.wider is not None:
-                self._store.save_wider(fit.camera, fit.wider.scene, fit.wider.calibration)
-            else:
-                assert fit.fitted is not None  # it is in use
-                self._store.save_scene(fit.camera, fit.fitted.scene, fit.adaptation.reason)
+            self._store.save_scene(camera, scene, reason, calibration)
         except OSError as error:
-            LOG.warning("camera %s: its scene could not be kept: %s", fit.camera, error)
-            self._unkept[fit.camera] = replace(fit, widening=None)
+            LOG.warning("camera %s: its scene could not be kept: %s", camera, error)
+            self._unkept[camera] = replace(fit, widening=None, another=another)
             return False
         return True
 
@@ -248,7 +260,7 @@ class SceneKeeper:
 
     def _save_calibration(self, camera: str, calibration: Calibration) -> None:
         unkept = self._unkept.get(camera)
-        if unkept is not None and (unkept.wider is None or not self._keep(unkept)):
+        if unkept is not None and not self._keep(unkept):
             return  # it must not lie beside another scene
         try:
             self._store.save_calibration(camera, calibration)

@@ -71,38 +71,33 @@ class SceneStore:
             return None
         return KeptScene(scene, self._load_calibration(camera, folder), head.stat().st_mtime)
 
-    def save_scene(self, camera: str, scene: AdaptedScene, reason: str = "") -> None:
+    def save_scene(
+        self,
+        camera: str,
+        scene: AdaptedScene,
+        reason: str | None = "",
+        calibration: Calibration | None = None,
+    ) -> None:
         """Keep a new scene; the one before is put aside with its calibration and view.
 
         Args:
             camera: Name of the camera.
             scene: Newly adapted.
-            reason: Why it was made, for people.
+            reason: Why it was made, for people; None: it is the one before made wider, of the same
+                view and light, and that is not kept.
+            calibration: How its energies are read, if that is known.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; what was kept is as it was.
         """
-        folder = self._folder / camera
-        folder.mkdir(parents=True, exist_ok=True)
-        self.history.put_aside(camera)
-        for of_the_last in ("calibration.json", "view.json", "light.json"):
-            (folder / of_the_last).unlink(missing_ok=True)
-        self._scorer.save_scene(scene, folder / "scene")
-        self.history.made(camera, reason)
 
-    def save_wider(self, camera: str, scene: AdaptedScene, calibration: Calibration) -> None:
-        """Keep a wider scene in place of the one that it was made from, of the same view and light.
+        def write(folder: Path) -> None:
+            (folder / "calibration.json").unlink(missing_ok=True)
+            self._scorer.save_scene(scene, folder / "scene")
+            if calibration is not None:
+                _write(folder / "calibration.json", asdict(calibration))
 
-        A death in the midst of it leaves files that are not loaded, and the camera adapts anew.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        folder = self._folder / camera
-        # Between the two files the new scene has no calibration rather than the old one's.
-        (folder / "calibration.json").unlink(missing_ok=True)
-        self._scorer.save_scene(scene, folder / "scene")
-        self.save_calibration(camera, calibration)
+        self.history.put(camera, write, reason)
 
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
         """Keep how the energies of the kept scene are read; replaces the file in one step.
@@ -110,7 +105,7 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        self._write(camera, "calibration.json", asdict(calibration))
+        _write(self._folder / camera / "calibration.json", asdict(calibration))
 
     def save_light(self, camera: str, light: Light) -> None:
         """Keep the light that the kept scene was made in; replaces the file in one step.
@@ -118,7 +113,7 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        self._write(camera, "light.json", light_to_json(light))
+        _write(self._folder / camera / "light.json", light_to_json(light))
 
     def load_light(self, camera: str) -> Light | None:
         """The light that the kept scene was made in; None: it is not known, or damaged."""
@@ -132,13 +127,7 @@ class SceneStore:
         """
         edges = np.round(view.edges.astype(np.float64), 2).tolist()
         data = {"sharpness": view.sharpness, "fault": view.fault, "edges": edges}
-        self._write(camera, "view.json", data)
-
-    def _write(self, camera: str, name: str, data: dict[str, object]) -> None:
-        path = self._folder / camera / name
-        partial = path.with_suffix(".tmp")
-        partial.write_text(json.dumps(data))
-        os.replace(partial, path)
+        _write(self._folder / camera / "view.json", data)
 
     def load_view(self, camera: str, record: SceneRecord | None = None) -> KnownView | None:
         """What is known of a camera's view; None: nothing, or it is damaged.
@@ -173,3 +162,9 @@ class SceneStore:
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             LOG.warning("camera %s: calibrating anew, as %s is unusable: %s", camera, path, error)
             return None
+
+
+def _write(path: Path, data: dict[str, object]) -> None:
+    partial = path.with_suffix(".tmp")
+    partial.write_text(json.dumps(data))
+    os.replace(partial, path)

@@ -17,6 +17,7 @@ import torch
 
 from models import SceneScorer, Scores
 from models.calibration import Calibration
+from models.scene_model import Observation
 from pipeline.config import Camera
 from pipeline.stages.adapt import Judgement
 from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
@@ -130,9 +131,11 @@ class ScoringWorker:
         ready = any(lane.ready for lane in self._lanes.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
         self._obey()
+        self._refresh.abandon_left()
         for camera, adaptation in self._keeper.fitted():
             if camera in self._lanes:
                 self._lanes[camera].collect_anew(adaptation)
+        self._refresh.hand_over(self._lanes)
         self._work()
         self._keeper.tell_ages()
 
@@ -239,8 +242,6 @@ class ScoringWorker:
         for camera, work in looked:
             self._views.take(camera, self._lanes[camera], work.view)
             self._conditions.take(camera, self._lanes[camera], work)
-            refresh = self._cameras[camera].adapt.refresh * 3600.0
-            self._refresh.take(camera, self._lanes[camera], refresh)
 
     def _advance(self, camera: str) -> Work | None:
         try:
@@ -275,8 +276,12 @@ class ScoringWorker:
         lane, camera = self._lanes[work.frame.camera], self._cameras[work.frame.camera]
         adaptation = lane.adaptation
         calibration = adaptation.calibration
+
+        def glimpse() -> Observation:
+            return self._scorer.glimpse(result, place)
+
         judgement = adaptation.judge(
-            frame.pts_seconds, energy, work.view, lambda: self._scorer.glimpse(result, place)
+            frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
         )
         self._send(frame, judgement, calibration, cells)
         lane.note(frame.pts_seconds, judgement, camera.alert.exit)
@@ -285,6 +290,8 @@ class ScoringWorker:
             self._keeper.calibrated(frame.camera, adaptation.calibration)
         if (widening := adaptation.widening()) is not None:
             self._keeper.widen(frame.camera, adaptation, widening)
+        after_seconds = camera.adapt.refresh * 3600.0
+        self._refresh.take(frame.camera, lane, work, glimpse, after_seconds)
 
     def _send(
         self,

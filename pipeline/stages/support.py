@@ -47,7 +47,8 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
         )
     places = choose_support(adaptation.candidate_seconds, far, wanted)
     scene = scorer.adapt_surveyed(survey, places)
-    return Fitted(scene, survey.observation.stored() if adaptation.settings.widens else None)
+    widens = adaptation.settings.widens(len(far))
+    return Fitted(scene, survey.observation.stored() if widens else None)
 
 
 def choose_support(

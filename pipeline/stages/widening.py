@@ -1,8 +1,9 @@
-"""The wider scene of a first minute: its usual moments become the support, the others calibrate it.
+"""The wider scene of a minute: some of its usual moments become the support, the others calibrate.
 
-Normal is what most of the minute is. Moments that the first scene finds unusual are left out while
-they are the smaller part; where they are not, the first scene had seen too little, and they count.
-What is there for less than ten seconds and like nothing else in the minute is left out anyway.
+Normal is what most of the minute is. Moments that the scene in use finds unusual are left out, with
+a second before and after, while they are the smaller part and enough is left; else that scene had
+seen too little, and they count. What is there for less than ten seconds and like nothing else in
+the minute is left out anyway.
 """
 
 import logging
@@ -11,25 +12,25 @@ from collections.abc import Sequence
 from models import SceneScorer
 from models.calibrator import calibrate_afterwards
 from models.scene_model import Observation
+from pipeline.stages.adaptation_settings import CANDIDATE_STEP_SECONDS, CANDIDATES_A_CLIP
 from pipeline.stages.first_minute import FirstMinute
 from pipeline.stages.made_scenes import Widened, Widening
 from pipeline.stages.support import choose_support, standing_out
 
 LOG = logging.getLogger(__name__)
 
-_CANDIDATE_STEP_SECONDS = 1.0
 _ALIKE_SECONDS = 10.0
 """Whoever crosses the picture is seen in clip after clip; these do not make one another usual."""
 _ALIKE_SHARE = 0.25
 """But at most so much of all that was seen, on each side."""
 _BESIDE_SECONDS = 1.0
 """So near to a moment that is left out, another one does not count."""
-_CANDIDATES_A_CLIP = 3
-"""Candidates for each clip of the support, at least: the others calibrate."""
+_LEAST_LEFT = 1 / 3
+"""Of a minute. What is unusual every few seconds leaves less, and is normal."""
 
 
 def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened | None:
-    """Make the wider scene of a first minute.
+    """Make the wider scene of a minute.
 
     Args:
         scorer: The model.
@@ -37,20 +38,20 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
         camera: Its name, for the log.
 
     Returns:
-        None: too few of its moments are usable, and the first scene is to go on.
+        None: too few of its moments are usable, and the scene in use is to go on.
     """
-    minute, settings = widening.minute, widening.settings
-    usable = usual_moments(minute, widening.only_usual)
-    every = max(1, round(_CANDIDATE_STEP_SECONDS / minute.step_seconds))
+    minute = widening.minute
+    usable = usual_moments(minute)
+    every = max(1, round(CANDIDATE_STEP_SECONDS / minute.step_seconds))
     chosen = [place for place in range(0, len(minute.moments), every) if place in usable]
     seen: list[Observation] = [minute.moments[place] for place in chosen]
     offset = 0.0
     if widening.seen is not None:
         seen.insert(0, widening.seen)
-        offset = widening.seen_seconds[-1] + _CANDIDATE_STEP_SECONDS
+        offset = widening.seen_seconds[-1] + CANDIDATE_STEP_SECONDS
     seconds = [*widening.seen_seconds, *(offset + minute.seconds[place] for place in chosen)]
-    wanted = min(max(settings.widen, settings.frames), len(seconds) // _CANDIDATES_A_CLIP)
-    if wanted < settings.frames:
+    wanted = min(widening.wanted, len(seconds) // CANDIDATES_A_CLIP)
+    if wanted < widening.least:
         return None
     observation = Observation.joined(seen, scorer.device)
     survey = scorer.survey_seen(observation, widening.size_hw, alike(seconds))
@@ -70,31 +71,26 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     energies = scorer.energies_seen(moments, scene)
     times = [minute.seconds[place] for place in rest]
     calibration = calibrate_afterwards(
-        settings.calibrator, scene.support_energies, times, energies, minute.step_seconds
+        widening.reading, scene.support_energies, times, energies, minute.step_seconds
     )
     if calibration is None:
         return None
-    _say(camera, widening, len(odd))
+    _say(camera, minute, usable, len(odd))
     return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
-def usual_moments(minute: FirstMinute, only_usual: bool) -> set[int]:
-    """Places of the moments that count.
-
-    Args:
-        minute: Over.
-        only_usual: Whether the first scene is right even where it finds most of it unusual.
-    """
-    unusual = [
-        second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
-    ]
-    if minute.mostly_unusual and not only_usual:
-        return set(range(len(minute.seconds)))
-    return {
+def usual_moments(minute: FirstMinute) -> set[int]:
+    """Places of the moments of a minute that count."""
+    moments = list(zip(minute.seconds, minute.usual, strict=True))
+    unusual = [second for second, usual in moments if not usual]
+    found = {
         place
-        for place, second in enumerate(minute.seconds)
-        if minute.usual[place] and _far(second, unusual, _BESIDE_SECONDS)
+        for place, (second, usual) in enumerate(moments)
+        if usual and _far(second, unusual, _BESIDE_SECONDS)
     }
+    mostly_usual = 2 * len(unusual) <= len(moments)
+    enough = len(found) >= _LEAST_LEFT * len(moments)
+    return found if mostly_usual and enough else set(range(len(moments)))
 
 
 def alike(seconds: Sequence[float]) -> list[list[int]]:
@@ -110,19 +106,18 @@ def alike(seconds: Sequence[float]) -> list[list[int]]:
     ]
 
 
-def _say(camera: str, widening: Widening, odd: int) -> None:
-    minute = widening.minute
+def _say(camera: str, minute: FirstMinute, usable: set[int], odd: int) -> None:
     strange, moments = minute.usual.count(False), len(minute.usual)
-    if minute.mostly_unusual and not widening.only_usual:
+    if strange and len(usable) == moments:
         LOG.warning(
-            "camera %s: most of its first minute was unusual (%d of %d moments); it is normal now",
+            "camera %s: much of its first minute was unusual (%d of %d moments); it is normal now",
             camera,
             strange,
             moments,
         )
     if odd or strange:
         LOG.info(
-            "camera %s: of its first minute %d of %d moments were unusual, and %d clips stand out",
+            "camera %s: of its minute %d of %d moments were unusual, and %d clips stand out",
             camera,
             strange,
             moments,
