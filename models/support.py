@@ -16,7 +16,7 @@ from models.config import SceneModelConfig
 from models.dictionary import build_dictionary
 from models.scene_model import Observation, SceneModel
 
-NEIGHBOURS = 2
+_NEIGHBOURS = 2
 _LEAST_CLIPS = 5
 """With fewer there is no telling who of them is the odd one."""
 _LEAST_SPREAD_RATIO = 0.25
@@ -65,9 +65,9 @@ def outlyingness(
     return robust_z(energies.tolist())
 
 
-def neighbours(count: int, reach: int = NEIGHBOURS) -> list[range]:
-    """Of so many clips for each itself and so many on each side, where there are enough others."""
-    reach = reach if count >= 4 * reach + 2 else 0
+def neighbours(count: int) -> list[range]:
+    """Of so many clips for each itself and two on each side, where there are enough others."""
+    reach = _NEIGHBOURS if count >= 4 * _NEIGHBOURS + 2 else 0
     return [range(max(0, clip - reach), min(count, clip + reach + 1)) for clip in range(count)]
 
 

@@ -246,7 +246,7 @@ def test_people_see_the_lights_of_the_scenes(
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
         send_all(run, frames(moments)[: NIGHT.stop], timeout_seconds=120)
-        orders = Orders(worker._lanes, worker._keeper, {}, worker._reopen, worker._memories)
+        orders = Orders(worker._lanes, {})
         answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
     assert isinstance(shown, list)

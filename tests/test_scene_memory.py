@@ -188,7 +188,7 @@ def passing(connection: int, begin: int = 0, count: int = 40) -> list[FrameMessa
 
 
 def orders_of(worker: ScoringWorker) -> Orders:
-    return Orders(worker._lanes, worker._keeper, {}, worker._reopen, worker._memories)
+    return Orders(worker._lanes, {})
 
 
 def told(worker: ScoringWorker, command: str, **arguments: object) -> Answer:
@@ -228,7 +228,7 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
             assert gauge("vedette_events_remembered", {"camera": "street"}) == 0
             scene = worker._lanes["street"].adaptation.scene
-            assert worker._memories.scene("street", worker._lanes["street"]).memory is None
+            assert worker._lanes.scene("street").memory is None
 
             told(worker, "remember", begin=before, end=time.time())
             orders = orders_of(worker)
@@ -238,7 +238,7 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             anew = worker._lanes["street"].adaptation.scene
             assert anew is not None
             assert anew is not scene
-            remembering = worker._memories.scene("street", worker._lanes["street"])
+            remembering = worker._lanes.scene("street")
             assert remembering.memory is not None, "another scene of the same view remembers, too"
             assert anew.memory is None, "and what is kept of it does not"
 
@@ -256,12 +256,11 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
     caplog.set_level("INFO")
     with CollectingSink(run), scoring(worker_context("score", config, run), scorer) as worker:
         send_all(run, noise_frames("street", 40, seed=0))
-        lane = worker._lanes["street"]
-        assert worker._memories.scene("street", lane).memory is None
+        assert worker._lanes.scene("street").memory is None
         assert "remembers 3 events, 0 of this view and model" in caplog.text
         store.remember("street", "street-1-4", Kept(fits, None))
         told(worker, "forget", event="street-1-1")
-        memory = worker._memories.scene("street", lane).memory
+        memory = worker._lanes.scene("street").memory
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
 

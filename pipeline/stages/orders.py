@@ -1,15 +1,13 @@
 """What the scoring worker is asked to do with one camera: adapt, restore, remember, show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.stages.lane import Lane
+from pipeline.stages.lanes import Lanes
 from pipeline.stages.scene_history import NoSceneError
-from pipeline.stages.scene_keeper import SceneKeeper
-from pipeline.stages.scene_memory import SceneMemories
 from pipeline.transport.commands import (
     Adapt,
     CommandError,
@@ -36,19 +34,9 @@ class Seen:
 class Orders:
     """Carries out what concerns the lanes of the scoring worker."""
 
-    def __init__(
-        self,
-        lanes: Mapping[str, Lane],
-        keeper: SceneKeeper,
-        seen: Mapping[str, Seen],
-        reopen: Callable[[str], None],
-        memories: SceneMemories,
-    ) -> None:
+    def __init__(self, lanes: Lanes, seen: Mapping[str, Seen]) -> None:
         self._lanes = lanes
-        self._keeper = keeper
         self._seen = seen
-        self._reopen = reopen
-        self._memories = memories
 
     def carry_out(self, request: Request) -> Answer:
         """Do what is asked for, and say what became of it."""
@@ -63,7 +51,7 @@ class Orders:
             case Picture(name=name) if name in self._lanes:
                 return self._show(request, name)
             case Scenes(name=name) if name in self._lanes:
-                scenes = [asdict(scene) for scene in self._keeper.history.scenes(name)]
+                scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
                 return Answer(request.id, "ok", {"scenes": scenes})
             case Restore(name=name, scene=scene) if name in self._lanes:
                 return self._restore(request, name, scene)
@@ -78,25 +66,25 @@ class Orders:
 
     def _restore(self, request: Request, name: str, scene: str) -> Answer:
         try:
-            self._keeper.history.restore(name, scene)
+            self._lanes.keeper.history.restore(name, scene)
         except NoSceneError as error:
             return Answer(request.id, "unknown", problem=f"camera {name}: {error}")
         except OSError as error:
             problem = f"camera {name}: cannot be restored: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)
-        self._lanes[name].adaptation.abandoned = True  # a scene on its way would replace it again
-        self._reopen(name)
+        self._lanes.reopen(name)
         return Answer(request.id, "ok")
 
     def _learn(self, request: Request, command: Remember | Forget) -> Answer:
         name, event = command.name, command.event
         try:
             if isinstance(command, Forget):
-                self._memories.forget(name, event)
+                self._lanes.memories.forget(name, event)
                 remembered = False
             else:
                 span = command.begin, command.end
-                remembered = self._memories.remember(name, event, *span, newest=command.newest)
+                memories, newest = self._lanes.memories, command.newest
+                remembered = memories.remember(name, event, *span, newest=newest)
         except OSError as error:
             problem = f"camera {name}: its memory cannot be written: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)

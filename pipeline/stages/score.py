@@ -15,22 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models import SceneScorer, Scores
+from models import SceneScorer
 from models.calibration import Calibration
-from models.scene_model import Observation
 from pipeline.config import Camera
 from pipeline.stages.adapt import Judgement
-from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.conditions import Conditions
-from pipeline.stages.lane import Lane, UnusableFrameError, Work
+from pipeline.stages.lane import UnusableFrameError, Work
+from pipeline.stages.lanes import Lanes
 from pipeline.stages.orders import Orders, Seen
-from pipeline.stages.refresh import SceneRefresh
-from pipeline.stages.scene_keeper import SceneKeeper
-from pipeline.stages.scene_memory import SceneMemories
-from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.score_message import in_units_of_score, score_message
-from pipeline.stages.view_changes import ViewChanges, camera_state
+from pipeline.stages.view_changes import camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
@@ -99,17 +92,9 @@ class ScoringWorker:
         self._frames = frames
         self._scores = scores
         self._control = control
-        self._cameras: Mapping[str, Camera] = context.spec.config.cameras
         self._seen: dict[str, Seen] = {}
-        scenes = context.spec.run.data_folder / "scenes"
-        store = SceneStore(scenes, scorer)
-        self._keeper = SceneKeeper(scorer, store, context.metrics)
-        self._views = ViewChanges(store, context.metrics)
-        self._conditions = Conditions(scorer, self._keeper, store, context.metrics)
-        self._refresh = SceneRefresh(self._keeper)
-        self._memories = SceneMemories(scenes, scorer, context.metrics)
-        self._lanes = {name: self._open_lane(name) for name in self._cameras}
-        self._served = dict.fromkeys(self._lanes, 0)
+        self._lanes = Lanes(context, scorer, context.spec.config.cameras)
+        self._served: dict[str, int] = {}
         self._batches = 0
         self._floods = FloodCounter(LOG)
 
@@ -122,28 +107,22 @@ class ScoringWorker:
             while self._busy and time.monotonic() < deadline:
                 self._step()
         finally:
-            self._views.keep(self._lanes)
-            self._memories.close()
-            self._keeper.close()  # last, as the scene in work may take seconds
+            self._lanes.close()
 
     def _step(self) -> None:
         self._context.pulse.beat()
         ready = any(lane.ready for lane in self._lanes.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
         self._obey()
-        self._refresh.abandon_left()
-        for camera, adaptation in self._keeper.fitted():
-            if camera in self._lanes:
-                self._lanes[camera].collect_anew(adaptation)
-        self._refresh.hand_over(self._lanes)
+        self._lanes.settle()
         self._work()
-        self._keeper.tell_ages()
+        self._lanes.keeper.tell_ages()
 
     def _obey(self) -> None:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = Orders(self._lanes, self._keeper, self._seen, self._reopen, self._memories)
+        orders = Orders(self._lanes, self._seen)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -152,27 +131,10 @@ class ScoringWorker:
                 self._control.answer(orders.carry_out(message))
 
     def _work_by(self, cameras: Mapping[str, Camera]) -> None:
-        """Open the lanes of new cameras and of those that are to be seen in another way."""
-        before = {name: way_of_seeing(self._cameras[name]) for name in self._lanes}
-        self._cameras = cameras
-        for name in [name for name in self._lanes if name not in cameras]:
-            self._lanes.pop(name).abandon()
-            del self._served[name]
+        for name in self._lanes.work_by(cameras):
+            self._served.pop(name, None)
             self._seen.pop(name, None)
-            self._keeper.forget(name)
-            self._conditions.forget(name)
-            self._memories.leave(name)
             self._context.cameras.forget(name)
-        for name, camera in cameras.items():
-            if before.get(name) != way_of_seeing(camera):
-                self._reopen(name)
-
-    def _reopen(self, camera: str) -> None:
-        """Begin with what is on the disk; what was in hand comes again, as it had no answer."""
-        if camera in self._lanes:
-            self._lanes[camera].abandon()
-        self._lanes[camera] = self._open_lane(camera)
-        self._served.setdefault(camera, self._batches)
 
     @property
     def _stopping(self) -> bool:
@@ -220,28 +182,27 @@ class ScoringWorker:
     def _work(self) -> None:
         """Serve one frame of each of the cameras that were not served for longest."""
         waiting = [name for name, lane in self._lanes.items() if lane.ready]
-        waiting.sort(key=self._served.__getitem__)
+        waiting.sort(key=lambda camera: self._served.get(camera, 0))
         self._batches += 1
         groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
-        looked: list[tuple[str, Work]] = []
+        looked: list[Work] = []
         for camera in waiting[: self._context.spec.config.scoring.max_batch]:
             self._served[camera] = self._batches
             work = self._advance(camera)
             if work is None:
                 continue
             self._observe("queue", time.time() - work.frame.sent_at)
-            looked.append((camera, work))
+            looked.append(work)
             if work.waiting is None:
                 groups[work.clip.shape].append(work)
                 continue
             self._send(work.frame, work.waiting)
             if self._lanes[camera].adaptation.state == "fitting":
-                self._keeper.fit(camera, self._lanes[camera].adaptation)
+                self._lanes.keeper.fit(camera, self._lanes[camera].adaptation)
         for group in groups.values():
             self._score(group)
-        for camera, work in looked:
-            self._views.take(camera, self._lanes[camera], work.view)
-            self._conditions.take(camera, self._lanes[camera], work)
+        for work in looked:
+            self._lanes.look(work)
 
     def _advance(self, camera: str) -> Work | None:
         try:
@@ -258,8 +219,7 @@ class ScoringWorker:
     def _score(self, group: list[Work]) -> None:
         begin = time.monotonic()
         clips = torch.from_numpy(np.stack([work.clip for work in group]))
-        cameras = [work.frame.camera for work in group]
-        scenes = [self._memories.scene(camera, self._lanes[camera]) for camera in cameras]
+        scenes = [self._lanes.scene(work.frame.camera) for work in group]
         result = self._scorer.score(clips, scenes)
         self._observe("score", time.monotonic() - begin)
         self._metrics.batch_size.observe(len(group))
@@ -269,29 +229,9 @@ class ScoringWorker:
                     work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
                 )
                 continue
-            self._judge(work, result, place)
-
-    def _judge(self, work: Work, result: Scores, place: int) -> None:
-        frame, energy, cells = work.frame, float(result.energies[place]), result.maps[place].numpy()
-        lane, camera = self._lanes[work.frame.camera], self._cameras[work.frame.camera]
-        adaptation = lane.adaptation
-        calibration = adaptation.calibration
-
-        def glimpse() -> Observation:
-            return self._scorer.glimpse(result, place)
-
-        judgement = adaptation.judge(
-            frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
-        )
-        self._send(frame, judgement, calibration, cells)
-        lane.note(frame.pts_seconds, judgement, camera.alert.exit)
-        self._memories.take(frame, lane, judgement, camera.lowest_exit, result, place)
-        if adaptation.calibration is not None and adaptation.calibration is not calibration:
-            self._keeper.calibrated(frame.camera, adaptation.calibration)
-        if (widening := adaptation.widening()) is not None:
-            self._keeper.widen(frame.camera, adaptation, widening)
-        after_seconds = camera.adapt.refresh * 3600.0
-        self._refresh.take(frame.camera, lane, work, glimpse, after_seconds)
+            calibration = self._lanes[work.frame.camera].adaptation.calibration
+            judgement = self._lanes.judge(work, result, place)
+            self._send(work.frame, judgement, calibration, result.maps[place].numpy())
 
     def _send(
         self,
@@ -310,19 +250,8 @@ class ScoringWorker:
         if cells is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
         self._seen[frame.camera] = Seen(frame, score, anomaly_map)
-        enter = self._cameras[frame.camera].lowest_enter
+        enter = self._lanes.cameras[frame.camera].lowest_enter
         self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
-
-    def _open_lane(self, camera: str) -> Lane:
-        model = self._scorer.config
-        detect = self._cameras[camera].detect
-        adaptation = self._keeper.begin(
-            camera, adaptation_settings(self._cameras[camera]), detect.size_hw
-        )
-        watch = self._views.watch(camera, self._cameras[camera], adaptation)
-        light = self._conditions.watch(camera, self._cameras[camera], adaptation)
-        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
-        return Lane(buffer, adaptation, watch, light)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

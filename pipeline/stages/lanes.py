@@ -1,0 +1,139 @@
+"""The lanes of all cameras, and those who mind what they know: scenes, views, lights, memories."""
+
+from collections.abc import Iterator, Mapping
+
+from models import AdaptedScene, SceneScorer, Scores
+from models.scene_model import Observation
+from pipeline.config import Camera
+from pipeline.stages.adapt import Judgement
+from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
+from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.conditions import Conditions
+from pipeline.stages.lane import Lane, Work
+from pipeline.stages.refresh import SceneRefresh
+from pipeline.stages.scene_keeper import SceneKeeper
+from pipeline.stages.scene_memory import SceneMemories
+from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.view_changes import ViewChanges
+from pipeline.worker import WorkerContext
+
+
+class Lanes(Mapping[str, Lane]):
+    """One lane a camera. Cameras come and go; all who mind them are told."""
+
+    def __init__(
+        self, context: WorkerContext, scorer: SceneScorer, cameras: Mapping[str, Camera]
+    ) -> None:
+        """Make the lanes and load the kept scenes.
+
+        Args:
+            context: Of the worker.
+            scorer: The model.
+            cameras: Name and configuration of each.
+        """
+        scenes, metrics = context.spec.run.data_folder / "scenes", context.metrics
+        store = SceneStore(scenes, scorer)
+        self._scorer = scorer
+        self.cameras = cameras
+        """Name and configuration of each camera that has a lane."""
+        self.keeper = SceneKeeper(scorer, store, metrics)
+        self.memories = SceneMemories(scenes, scorer, metrics)
+        self._views = ViewChanges(store, metrics)
+        self._conditions = Conditions(scorer, self.keeper, store, metrics)
+        self._refresh = SceneRefresh(self.keeper)
+        self._lanes = {name: self._open(name) for name in cameras}
+
+    def __getitem__(self, camera: str) -> Lane:
+        return self._lanes[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lanes)
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def work_by(self, cameras: Mapping[str, Camera]) -> list[str]:
+        """Open the lanes of new cameras and of those that are to be seen in another way.
+
+        Returns:
+            Cameras that are gone.
+        """
+        before = {name: way_of_seeing(self.cameras[name]) for name in self._lanes}
+        self.cameras = cameras
+        gone = [name for name in self._lanes if name not in cameras]
+        for name in gone:
+            self._lanes.pop(name).abandon()
+            self.keeper.forget(name)
+            self._conditions.forget(name)
+            self.memories.leave(name)
+        for name, camera in cameras.items():
+            if before.get(name) != way_of_seeing(camera):
+                self.reopen(name)
+        return gone
+
+    def reopen(self, camera: str) -> None:
+        """Begin with what is on the disk; what was in hand comes again, as it had no answer."""
+        if camera in self._lanes:
+            self._lanes[camera].abandon()
+        self._lanes[camera] = self._open(camera)
+
+    def settle(self) -> None:
+        """Go on with the scenes that were made meanwhile."""
+        self._refresh.abandon_left()
+        for camera, adaptation in self.keeper.fitted():
+            if camera in self._lanes:
+                self._lanes[camera].collect_anew(adaptation)
+        self._refresh.hand_over(self._lanes)
+
+    def scene(self, camera: str) -> AdaptedScene:
+        """The scene to score a camera's next frame in, with what it remembers; there is one."""
+        return self.memories.scene(camera, self._lanes[camera])
+
+    def judge(self, work: Work, scores: Scores, place: int) -> Judgement:
+        """What a frame's energy means; all who learn from it do.
+
+        Args:
+            work: The frame.
+            scores: Of its batch.
+            place: Its place there.
+        """
+        frame, name = work.frame, work.frame.camera
+        lane, camera = self._lanes[name], self.cameras[name]
+        adaptation = lane.adaptation
+        calibration, energy = adaptation.calibration, float(scores.energies[place])
+
+        def glimpse() -> Observation:
+            return self._scorer.glimpse(scores, place)
+
+        judgement = adaptation.judge(
+            frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
+        )
+        lane.note(frame.pts_seconds, judgement, camera.alert.exit)
+        self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, place)
+        if adaptation.calibration is not None and adaptation.calibration is not calibration:
+            self.keeper.calibrated(name, adaptation.calibration)
+        if (widening := adaptation.widening()) is not None:
+            self.keeper.widen(name, adaptation, widening)
+        self._refresh.take(name, lane, work, glimpse, camera.adapt.refresh * 3600.0)
+        return judgement
+
+    def look(self, work: Work) -> None:
+        """Do what a frame's view and light ask for, once it is judged or waits."""
+        camera = work.frame.camera
+        self._views.take(camera, self._lanes[camera], work.view)
+        self._conditions.take(camera, self._lanes[camera], work)
+
+    def close(self) -> None:
+        """Keep what is known."""
+        self._views.keep(self._lanes)
+        self.memories.close()
+        self.keeper.close()  # last, as the scene in work may take seconds
+
+    def _open(self, camera: str) -> Lane:
+        model, settings = self._scorer.config, self.cameras[camera]
+        size_hw = settings.detect.size_hw
+        adaptation = self.keeper.begin(camera, adaptation_settings(settings), size_hw)
+        watch = self._views.watch(camera, settings, adaptation)
+        light = self._conditions.watch(camera, settings, adaptation)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
+        return Lane(buffer, adaptation, watch, light)
