@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.scene_model import Observation
-from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.first_minute import FirstMinute, candidates_of
 
 
 def glimpse() -> Observation:
@@ -64,25 +64,39 @@ def test_what_was_unfit_makes_no_longer_steps() -> None:
     assert minute.step_seconds == pytest.approx(0.5)
 
 
-def test_what_was_unusual_stays_so_in_a_long_one() -> None:
-    minute = FirstMinute(600.0)
-    for second in range(601):
-        minute.see(float(second), glimpse, usual=second < 300)
-    assert len(minute.usual) == len(minute.seconds)
-    for second, usual in zip(minute.seconds, minute.usual, strict=True):
-        assert usual == (second < 300)
+def test_it_knows_when_something_was_unusual() -> None:
+    """Also between the moments that are kept, and in unfit pictures."""
+    for seconds in (20.0, 600.0):
+        minute = FirstMinute(seconds)
+        for number in range(round(10 * seconds) + 1):
+            unusual = number == 77 or 100 <= number <= 120
+            minute.see(number / 10, glimpse if number % 50 else None, usual=not unusual)
+        assert minute.unusual == [pytest.approx((7.7, 7.7)), pytest.approx((10.0, 12.0))]
+        assert minute.unusual_seconds == pytest.approx(0.1 + 2.1)
 
 
-@pytest.mark.parametrize("seconds", [20.0, 200.0, 600.0])
-def test_what_was_unusual_between_two_moments_is_not_lost(seconds: float) -> None:
-    """Whatever is kept: the first moment after it says so."""
+def test_the_last_of_it_can_be_taken_back() -> None:
+    minute = FirstMinute(20.0)
+    see(minute, 0.0, 32)
+    minute.take_back(1.0)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0])
+    assert len(minute.moments) == 5
+    assert minute.now_seconds == pytest.approx(2.1)
+    minute.interrupted()
+    see(minute, 50.0, 5)
+    assert minute.seconds[-1] == pytest.approx(2.5)
+    minute.take_back(9.0)
+    assert (minute.seconds, minute.moments, minute.now_seconds) == ([], [], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "candidates"), [(20.0, 21), (60.0, 61), (200.0, 201), (300.0, 151), (600.0, 151)]
+)
+def test_how_many_may_become_part_of_a_support(seconds: float, candidates: int) -> None:
+    assert candidates_of(seconds) == candidates
     minute = FirstMinute(seconds)
-    for number in range(round(10 * seconds) + 1):
-        minute.see(number / 10, glimpse if number % 50 else None, usual=number != 77)
-    unusual = [
-        second for second, usual in zip(minute.seconds, minute.usual, strict=True) if not usual
-    ]
-    assert unusual == [next(second for second in minute.seconds if second >= 7.7)]
+    see(minute, 0.0, round(10 * seconds) + 1)
+    assert len(minute.moments[:: minute.every]) == candidates
 
 
 def test_nothing_is_copied_that_is_not_kept() -> None:

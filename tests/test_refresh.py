@@ -59,7 +59,7 @@ class Keeper:
     def leave(self, camera: str, adaptation: Adaptation) -> None:
         self.left.append(adaptation)
 
-    def age_seconds(self, camera: str) -> float:
+    def used_seconds(self, camera: str) -> float:
         return 100.0
 
 
@@ -96,14 +96,13 @@ class Yard:
             work = self.lane.advance()
             assert work is not None
             self.lane.note(self.seconds, Judgement(state, "", 1.0, score, 4.0), exit_score=0.7)
-            self.refresh.take(
-                "yard", self.lane, replace(work, view=view), glimpse, self._after_seconds
-            )
+            work = replace(work, view=view)
+            self.refresh.take("yard", self.lane, work, self._glimpse, self._after_seconds)
             self.seconds += 0.5
 
-
-def glimpse() -> Observation:
-    return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
+    def _glimpse(self) -> Observation:
+        """Tells when it was."""
+        return Observation(torch.full((1, 1, 1, 1), self.seconds), None)
 
 
 def wider(scene: AdaptedScene) -> Widened:
@@ -151,7 +150,7 @@ def test_the_present_scene_watches_until_the_next_is_made(scene: AdaptedScene) -
     ((following, widening),) = yard.keeper.asked
     assert yard.keeper.left == [present], "with what it has learnt"
     assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert all(widening.minute.usual)
+    assert not widening.minute.unusual
     assert (widening.size_hw, widening.wanted, widening.seen) == (SIZE_HW, 6, None)
     yard.refresh.hand_over({"yard": yard.lane})
     assert yard.lane.adaptation is present
@@ -167,14 +166,18 @@ def test_the_present_scene_watches_until_the_next_is_made(scene: AdaptedScene) -
 
 def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     yard = Yard(scene)
-    yard.see(10)
+    yard.see(10)  # 9.5 s, and one second less when something comes
     yard.see(300, score=0.9)
-    yard.see(USUAL_SECONDS + 20 - 1)
-    assert not yard.keeper.asked, "nor what follows within ten seconds"
-    yard.see(1.5)
+    yard.see(USUAL_SECONDS - 0.5)
+    yard.see(21.5)  # begins with a frame that is no time yet, and then 21 s
+    assert not yard.keeper.asked, "nor what follows within ten seconds, nor the second before"
+    yard.see(0.5)
     ((_, widening),) = yard.keeper.asked
-    assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert all(widening.minute.usual)
+    assert widening.minute.now_seconds == pytest.approx(30.0)
+    assert not widening.minute.unusual
+    gathered = [float(moment.features.flatten()[0]) for moment in widening.minute.moments]
+    assert gathered[-1] == yard.seconds - 0.5
+    assert not [second for second in gathered if 8.5 < second < 310 + USUAL_SECONDS - 0.5]
 
 
 @pytest.mark.parametrize(

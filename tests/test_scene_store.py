@@ -164,7 +164,7 @@ def test_a_wider_scene_takes_the_place_of_its_first_one(
         "street", Light(np.full(AREAS_HW, 110.0, np.float32), np.full(AREAS_HW, 15.0, np.float32))
     )
     support = np.random.default_rng(2).integers(0, 255, (4, 5, *SIZE_HW, 3), dtype=np.uint8)
-    store.save_scene("street", scorer.adapt(torch.from_numpy(support)), None, CALIBRATION)
+    store.save_scene("street", scorer.adapt(torch.from_numpy(support)), None, CALIBRATION, True)
     kept = store.load("street", SIZE_HW)
     assert kept is not None
     assert kept.scene.shots == 4

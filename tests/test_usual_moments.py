@@ -1,14 +1,23 @@
 """What of a first minute counts, and which of its clips may show the same passer-by."""
 
+import pytest
+import torch
+
+from models.scene_model import Observation
 from pipeline.stages.first_minute import FirstMinute
 from pipeline.stages.widening import alike, usual_moments
 
 
 def minute_of(usual: list[bool]) -> FirstMinute:
+    """Two frames a second, each a moment."""
     minute = FirstMinute(30.0)
-    minute.seconds = [number / 2 for number in range(len(usual))]
-    minute.usual = usual
+    for number, one in enumerate(usual):
+        minute.see(number / 2, glimpse, one)
     return minute
+
+
+def glimpse() -> Observation:
+    return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
 
 
 def test_the_larger_part_of_a_minute_is_normal() -> None:
@@ -26,6 +35,18 @@ def test_what_comes_again_all_the_time_is_normal() -> None:
     assert usual_moments(minute) == set(range(60))
     rarely = minute_of([number % 15 != 7 for number in range(60)])
     assert len(usual_moments(rarely)) == 40
+
+
+def test_how_much_counts_does_not_depend_on_how_long_it_is() -> None:
+    """One second in seven is unusual, ten frames a second: in ten minutes a moment is kept each
+    four seconds, and three in seven seconds are near to what was unusual."""
+    for seconds, unusual in ((60, 8.9), (600, 85.9)):
+        minute = FirstMinute(float(seconds))
+        for number in range(10 * seconds + 1):
+            minute.see(number / 10, glimpse, usual=number % 70 >= 10)
+        assert minute.unusual_seconds == pytest.approx(unusual)
+        share = len(usual_moments(minute)) / len(minute.seconds)
+        assert share == pytest.approx(4 / 7, abs=0.05)
 
 
 def test_who_crosses_the_picture_does_not_make_himself_usual() -> None:

@@ -117,7 +117,7 @@ def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
     flash = (12.0, 15.0)
     widening = live(scorer, Adaptation(SETTINGS), life(flash))
     assert widening is not None
-    assert all(widening.minute.usual), "it must stand out by itself"
+    assert not widening.minute.unusual, "it must stand out by itself"
     wider = widen(scorer, widening)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 127) > 1.0
@@ -139,7 +139,8 @@ def told_of(widening: Widening, begin: float) -> None:
     """As if the first scene, whose model is untrained, had found it unusual from then on."""
     first = 2.0  # the minute's first moment, in the time of the pictures
     minute = widening.minute
-    minute.usual[:] = [first + second < begin for second in minute.seconds]
+    minute.unusual[:] = [(begin - first, minute.now_seconds)]
+    minute.unusual_seconds = minute.now_seconds + first - begin
 
 
 def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None:
@@ -170,8 +171,10 @@ def test_what_is_there_for_most_of_it_is_normal_and_said(
     assert "yard: much of its first minute was unusual" in caplog.text, "never silently"
 
 
-def unusual_seconds(scorer: SceneScorer, energies: list[float], **judging: float) -> list[float]:
-    """When those of a minute were that are not usual; energies in thresholds, ten a second."""
+def unusual_times(
+    scorer: SceneScorer, energies: list[float], **judging: float
+) -> list[tuple[float, float]]:
+    """From when to when something was; energies in thresholds, ten a second."""
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 30))
     assert adaptation.calibration is not None
@@ -181,29 +184,26 @@ def unusual_seconds(scorer: SceneScorer, energies: list[float], **judging: float
         adaptation.judge(seconds, energy * threshold, glimpse=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
     widening = adaptation.widening()
     assert widening is not None
-    minute = widening.minute
     # The minute began with a frame at 2.0 s: ten frames before the first of these.
-    return [
-        second - 1.0
-        for second, usual in zip(minute.seconds, minute.usual, strict=True)
-        if not usual
-    ]
+    return [(begin - 1.0, end - 1.0) for begin, end in widening.minute.unusual]
 
 
 def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> None:
     """One frame of twice the threshold: a smoothed score of less than a half, between moments."""
     energies = [2.0 if number == 103 else 0.0 for number in range(300)]
-    assert unusual_seconds(scorer, energies) == pytest.approx([10.5])
-    assert unusual_seconds(scorer, energies, enter=2.5) == []
-    assert unusual_seconds(scorer, [0.4 * energy for energy in energies], enter=0.7) == (
-        pytest.approx([10.5])
-    )
+    assert unusual_times(scorer, energies) == [pytest.approx((10.3, 10.3))]
+    assert unusual_times(scorer, energies, enter=2.5) == []
+    few = [0.4 * energy for energy in energies]
+    assert unusual_times(scorer, few, enter=0.7) == [pytest.approx((10.3, 10.3))]
 
 
 def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
     """The energy is down again, the smoothed one not yet."""
     energies = [20.0 if 100 <= number <= 103 else 0.0 for number in range(300)]
-    assert unusual_seconds(scorer, energies) == pytest.approx([10.0, 10.5, 11.0, 11.5])
+    ((begin, end),) = unusual_times(scorer, energies)
+    assert begin == pytest.approx(10.0)
+    # In four frames of 20 thresholds the smoothed energy rises to 12.6, and falls by a fifth each.
+    assert 11.2 < end < 11.6
 
 
 @pytest.mark.parametrize("wanted", [9, 100])
@@ -250,7 +250,7 @@ def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
     widening = live(scorer, Adaptation(SETTINGS), life())
     assert widening is not None
     minute = widening.minute
-    del minute.seconds[12:], minute.moments[12:], minute.usual[12:]
+    del minute.seconds[12:], minute.moments[12:]
     assert widen(scorer, widening) is None
 
 
@@ -353,11 +353,15 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
     assert count_false_alarms(again, settings, seconds=10.0).new_seconds == 0.0
 
 
-def test_the_scoring_worker_widens(run: RunInfo, scorer: SceneScorer) -> None:
+@pytest.mark.parametrize("enter", [1.0, 0.05])
+def test_the_scoring_worker_widens(
+    run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture, enter: float
+) -> None:
     adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "widen": 6}
-    context = worker_context("score", small_config(["street"], adapt=adapt), run)
+    alert = {"enter": enter, "exit": 0.7 * enter}
+    context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)
     frames = noise_frames("street", 300, seed=0)
-    with scoring(context, scorer), CollectingSink(run) as sink:
+    with caplog.at_level(logging.INFO), scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames[:260])
         deadline = time.monotonic() + 60
         while not (run.data_folder / "scenes" / "street" / "calibration.json").is_file():
@@ -379,3 +383,4 @@ def test_the_scoring_worker_widens(run: RunInfo, scorer: SceneScorer) -> None:
     assert len(store.history.scenes("street")) == 1, "the first scene is not kept beside it"
     states = [score.state for score in sink.scores]
     assert states.index("ready") > 200, "conservative until the wider scene is there"
+    assert ("s were unusual" in caplog.text) == (enter < 1), "as people would be told of it"

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, field
 
 from models.calibrator import CalibratorSettings
-from pipeline.stages.first_minute import LEAST_SECONDS, MOST_MOMENTS
+from pipeline.stages.first_minute import LEAST_SECONDS, candidates_of
 
-CANDIDATE_STEP_SECONDS = 1.0
-"""Between the moments of a minute that may become part of a wider support."""
 CANDIDATES_A_CLIP = 3
 """Candidates for each clip of a wider support, at least: the others calibrate."""
 
@@ -52,9 +50,9 @@ class AdaptationSettings:
             candidates: Number of clips of the first support that it may be made of, too.
         """
         seconds = self.calibrator.calibrate_seconds
-        candidates += min(int(seconds / CANDIDATE_STEP_SECONDS) + 1, MOST_MOMENTS)
-        enough = candidates // CANDIDATES_A_CLIP >= self.frames
-        return self.widen > 0 and seconds >= LEAST_SECONDS and enough
+        if self.widen == 0 or seconds < LEAST_SECONDS:
+            return False
+        return (candidates + candidates_of(seconds)) // CANDIDATES_A_CLIP >= self.frames
 
     @property
     def wider_clips(self) -> int:

@@ -112,7 +112,7 @@ class Conditions:
     def _learn(self, camera: str, lane: Lane, light: LightWatch, view: View) -> None:
         """Keep the light of a scene that was made, or of one that was kept without."""
         scene = lane.adaptation.scene
-        if scene is None or scene is self._scenes.get(camera):
+        if scene is None or scene is self._scenes.get(camera) or not self._keeper.holds(camera):
             return
         if light.own is None:
             if light.present is None or not view.fit:

@@ -38,7 +38,7 @@ class Lanes(Mapping[str, Lane]):
         """Name and configuration of each camera that has a lane."""
         self.keeper = SceneKeeper(scorer, store, metrics)
         self.memories = SceneMemories(scenes, scorer, metrics)
-        self._views = ViewChanges(store, metrics)
+        self._views = ViewChanges(self.keeper, store, metrics)
         self._conditions = Conditions(scorer, self.keeper, store, metrics)
         self._refresh = SceneRefresh(self.keeper)
         self._lanes = {name: self._open(name) for name in cameras}
@@ -108,7 +108,7 @@ class Lanes(Mapping[str, Lane]):
         judgement = adaptation.judge(
             frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
         )
-        lane.note(frame.pts_seconds, judgement, camera.alert.exit)
+        lane.note(frame.pts_seconds, judgement, camera.lowest_exit)
         self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, place)
         if adaptation.calibration is not None and adaptation.calibration is not calibration:
             self.keeper.calibrated(name, adaptation.calibration)

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 
 from models.scene_model import Observation
 from pipeline.stages.adapt import Adaptation
-from pipeline.stages.adaptation_settings import (
-    CANDIDATE_STEP_SECONDS,
-    CANDIDATES_A_CLIP,
-    AdaptationSettings,
-)
-from pipeline.stages.first_minute import LEAST_SECONDS, FirstMinute
+from pipeline.stages.adaptation_settings import CANDIDATES_A_CLIP, AdaptationSettings
+from pipeline.stages.first_minute import CANDIDATE_STEP_SECONDS, LEAST_SECONDS, FirstMinute
 from pipeline.stages.lane import Lane, Work
 from pipeline.stages.made_scenes import Widening
 from pipeline.stages.scene_keeper import SceneKeeper
 
 LOG = logging.getLogger(__name__)
+
+_ONSET_SECONDS = 1.0
+"""The smoothed score follows later: so much before something unusual belongs to it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +30,8 @@ class _Next:
     """In use meanwhile; where that is abandoned, nobody waits for the next."""
     minute: FirstMinute
     connection: int
+    usable: bool = True
+    """Whether the last frame became part of it."""
     made: Adaptation | None = None
     """Given: it is asked for."""
 
@@ -57,9 +58,8 @@ class SceneRefresh:
             lane: Its lane.
             work: The frame.
             glimpse: Gives what the network saw in it.
-            after_seconds: Age at which a scene is to be made anew; 0: never.
+            after_seconds: In use for so long, a scene is to be made anew; 0: never.
         """
-        self.abandon_left()
         coming = self._next.get(camera)
         if coming is None:
             if not self._is_due(camera, lane, after_seconds):
@@ -71,11 +71,14 @@ class SceneRefresh:
         if coming.made is not None:
             return
         minute, seconds = coming.minute, work.frame.pts_seconds
-        usable = work.view.fit and lane.is_usual(seconds)
-        if not usable or work.frame.connection != coming.connection:
+        usual = lane.is_usual(seconds)
+        if coming.usable and not usual:
+            minute.take_back(_ONSET_SECONDS)
+        coming.usable = usual and work.view.fit
+        if not coming.usable or work.frame.connection != coming.connection:
             coming.connection = work.frame.connection
             minute.interrupted()
-        if usable:
+        if coming.usable:
             minute.see(seconds, glimpse)
         if minute.over:
             self._ask(camera, coming, work.clip.shape[1:3])
@@ -107,8 +110,8 @@ class SceneRefresh:
     def _is_due(self, camera: str, lane: Lane, after_seconds: float) -> bool:
         if after_seconds == 0 or lane.adaptation.state != "ready":
             return False
-        age = self._keeper.age_seconds(camera)
-        return age is not None and age >= after_seconds
+        used = self._keeper.used_seconds(camera)
+        return used is not None and used >= after_seconds
 
 
 def gathering_seconds(settings: AdaptationSettings) -> float:

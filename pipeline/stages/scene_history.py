@@ -9,7 +9,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,10 @@ CONDITIONS = 4
 """Scenes in different lights, that in use included, that are kept before others."""
 _HEAD = "scene.json"
 _ABOUT = "about.json"
+_VIEW = "view.json"
+_LIGHT = "light.json"
 # In the order in which they are put in place: the head last, for it makes the others a scene.
-_FILES = ("scene.safetensors", "calibration.json", "view.json", "light.json", _ABOUT, _HEAD)
+_FILES = ("scene.safetensors", "calibration.json", _VIEW, _LIGHT, _ABOUT, _HEAD)
 
 
 class NoSceneError(ValueError):
@@ -44,7 +47,7 @@ class SceneRecord:
     current: bool
     """Whether it is the one in use."""
     used_at: float
-    """When it was last in use, Unix seconds; of the one in use, when it was made."""
+    """When it was last in use, Unix seconds; of the one in use, since when it is."""
     light: dict[str, float] | None
     """Typical luma and chroma of the light that it was made in, 0..255; None: it is not known."""
 
@@ -107,7 +110,13 @@ class SceneHistory:
         """The light that a scene was made in; None: it is not known, or damaged."""
         return read_light(self.place(camera, scene))
 
-    def put(self, camera: str, write: Callable[[Path], object], reason: str | None) -> None:
+    def put(
+        self,
+        camera: str,
+        write: Callable[[Path], object],
+        reason: str | None,
+        same_view: bool = False,
+    ) -> None:
         """Put a new scene in the place of the one in use, which becomes an earlier one.
 
         The new one is written first: where that fails, nothing has changed.
@@ -115,24 +124,26 @@ class SceneHistory:
         Args:
             camera: Its name.
             write: Writes the files of the scene into a folder.
-            reason: Why it was made, for people; None: it is the one in use made wider, of the same
-                view and light, and that becomes no earlier one.
+            reason: Why it was made, for people; None: as the one in use, which was made wider, and
+                becomes no earlier one.
+            same_view: Whether it is of the same view in the same light.
 
         Raises:
             OSError: it cannot be written.
         """
-        wanted = self._wanted(camera)
-        if reason is None:
-            _copy(self._folder / camera, wanted)
-        write(wanted)
-        if reason is not None:
-            _write_about(wanted, {"reason": reason})
-            self._put_aside(camera)
-        self._put_in_place(camera, wanted)
+        folder = self._folder / camera
+        with self._wanted(camera) as wanted:
+            kept = [_VIEW, _LIGHT] if same_view else []
+            _copy(folder, wanted, [*kept, _ABOUT] if reason is None else kept)
+            write(wanted)
+            if reason is not None:
+                _write_about(wanted, {"reason": reason})
+                self._put_aside(camera)
+            self._put_in_place(camera, wanted)
 
     def scenes(self, camera: str) -> list[SceneRecord]:
         """All scenes of a camera that are kept, the newest first."""
-        now = _record(self._folder / camera, current=True)
+        now = read_record(self._folder / camera, current=True)
         earlier = [one for one in self._earlier(camera) if now is None or one.id != now.id]
         return _newest_first([*([now] if now else []), *earlier])
 
@@ -154,22 +165,28 @@ class SceneHistory:
             raise NoSceneError(f"scene {scene}: want one that is kept, {have}")
         if records[scene].current:
             return
-        wanted = self._wanted(camera)
-        _copy(folder / "history" / scene, wanted)  # before the oldest goes, which it may be itself
-        self._put_aside(camera)
-        self._put_in_place(camera, wanted)
+        with self._wanted(camera) as wanted:
+            # Before the oldest goes, which it may be itself.
+            _copy(folder / "history" / scene, wanted)
+            _write_about(wanted, {"reason": records[scene].reason, "used_at": time.time()})
+            self._put_aside(camera)
+            self._put_in_place(camera, wanted)
 
-    def _wanted(self, camera: str) -> Path:
+    @contextmanager
+    def _wanted(self, camera: str) -> Iterator[Path]:
         """An empty folder for the files of the scene that is to be in use."""
         wanted = self._folder / camera / "wanted.tmp"
         shutil.rmtree(wanted, ignore_errors=True)
         wanted.mkdir(parents=True)
-        return wanted
+        try:
+            yield wanted
+        finally:
+            shutil.rmtree(wanted, ignore_errors=True)
 
     def _put_aside(self, camera: str) -> None:
         """Keep the scene in use as an earlier one, if there is one; too many are not kept."""
         folder = self._folder / camera
-        now = _record(folder, current=True)
+        now = read_record(folder, current=True)
         if now is None:
             return
         place = folder / "history" / now.id
@@ -188,16 +205,19 @@ class SceneHistory:
 
     def _put_in_place(self, camera: str, wanted: Path) -> None:
         folder = self._folder / camera
+        # Who dies in the midst of it leaves no scene, rather than one of parts of two.
+        (folder / _HEAD).unlink(missing_ok=True)
         for name in _FILES:
             if (wanted / name).is_file():
                 os.replace(wanted / name, folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(wanted, ignore_errors=True)
 
     def _earlier(self, camera: str) -> list[SceneRecord]:
         folders = (self._folder / camera / "history").glob("*")
-        found = [_record(folder, current=False) for folder in folders if folder.suffix != ".tmp"]
+        found = [
+            read_record(folder, current=False) for folder in folders if folder.suffix != ".tmp"
+        ]
         return _newest_first([one for one in found if one])
 
 
@@ -205,7 +225,8 @@ def _newest_first(records: list[SceneRecord]) -> list[SceneRecord]:
     return sorted(records, key=lambda one: one.adapted_at, reverse=True)
 
 
-def _record(folder: Path, current: bool) -> SceneRecord | None:
+def read_record(folder: Path, current: bool) -> SceneRecord | None:
+    """What a folder says of the scene in it; None: there is none."""
     try:
         adapted_at = (folder / _HEAD).stat().st_mtime
     except OSError:
@@ -222,14 +243,14 @@ def _record(folder: Path, current: bool) -> SceneRecord | None:
         adapted_at=adapted_at,
         reason=str(about.get("reason", "")),
         current=current,
-        used_at=used_at if isinstance(used_at, float) and not current else adapted_at,
+        used_at=used_at if isinstance(used_at, float) else adapted_at,
         light=None if light is None else dict(zip(("luma", "chroma"), light.levels, strict=True)),
     )
 
 
 def read_light(folder: Path) -> Light | None:
     """The light of the scene in a folder; None: it is not known, or damaged."""
-    path = folder / "light.json"
+    path = folder / _LIGHT
     if not path.is_file():
         return None
     try:
@@ -245,9 +266,9 @@ def _write_about(folder: Path, about: dict[str, object]) -> None:
     os.replace(partial, folder / _ABOUT)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:
     """Files are only ever replaced, never written again: a second name is as good as a copy."""
-    for name in _FILES:
+    for name in names:
         if not (source / name).is_file():
             continue
         try:

@@ -21,6 +21,8 @@ from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 _KEEP_INTERVAL_SECONDS = 600.0
+_RETRY_SECONDS = 60.0
+"""After which a scene that could not be written is written again."""
 
 
 _END, _FIRST_SCENE, _WIDER_SCENE = range(3)  # whose turn comes first: a camera waits for the first
@@ -40,6 +42,8 @@ class _Fit:
     wider: Widened | None = None
     failure: Exception | None = None
     seconds: float = 0.0
+    tried_at: float = 0.0
+    """When it was to be written last, on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +68,7 @@ class SceneKeeper:
         self._store = store
         self._metrics = metrics
         self._adapted_at: dict[str, float] = {}
+        self._used_since: dict[str, float] = {}
         self._calibration_kept_at: dict[str, float] = {}
         self._unkept: dict[str, _Fit] = {}
         """Scenes in use that the disk does not hold; it may hold another one."""
@@ -89,12 +94,14 @@ class SceneKeeper:
         if kept is None:
             return Adaptation(settings)
         LOG.info("camera %s: goes on with its kept scene", camera)
-        return self.resume(camera, settings, kept)
+        adaptation = self.resume(camera, settings, kept)
+        self._used_since[camera] = kept.used_at
+        return adaptation
 
     def resume(self, camera: str, settings: AdaptationSettings, kept: KeptScene) -> Adaptation:
-        """An adaptation with a scene that was kept, and is that in use now."""
+        """An adaptation with a scene that was kept, and is in use from now on."""
         self._metrics.adaptations.labels(camera, "resumed").inc()
-        self._adapted_at[camera] = kept.adapted_at
+        self._adapted_at[camera], self._used_since[camera] = kept.adapted_at, time.time()
         self._calibration_kept_at.pop(camera, None)
         self._unkept.pop(camera, None)
         if kept.calibration is not None:
@@ -114,7 +121,12 @@ class SceneKeeper:
 
     def forget(self, camera: str) -> None:
         """A camera is gone; its scenes stay on the disk."""
-        for table in (self._adapted_at, self._calibration_kept_at, self._unkept):
+        for table in (
+            self._adapted_at,
+            self._used_since,
+            self._calibration_kept_at,
+            self._unkept,
+        ):
             table.pop(camera, None)
 
     def fit(self, camera: str, adaptation: Adaptation) -> None:
@@ -137,10 +149,17 @@ class SceneKeeper:
         fit = _Fit(camera, adaptation, True, widening)
         self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
 
-    def age_seconds(self, camera: str) -> float | None:
-        """How old a camera's scene is; None where there is none."""
-        adapted_at = self._adapted_at.get(camera)
-        return None if adapted_at is None else time.time() - adapted_at
+    def used_seconds(self, camera: str) -> float | None:
+        """Since when a camera's scene is in use; None where there is none."""
+        since = self._used_since.get(camera)
+        return None if since is None else time.time() - since
+
+    def holds(self, camera: str) -> bool:
+        """Whether what lies on the disk is the scene in use, if there is one, and no earlier one.
+
+        Until it is nothing that is learnt of the scene may be written there.
+        """
+        return camera not in self._unkept
 
     def fitted(self) -> list[tuple[str, Adaptation]]:
         """Hand the scenes that are made meanwhile to their adaptations.
@@ -148,6 +167,7 @@ class SceneKeeper:
         Returns:
             Cameras and adaptations whose support cannot be used, and is to be collected anew.
         """
+        self._keep_late()
         failed = []
         while not self._made.empty():
             fit = self._made.get()
@@ -183,7 +203,8 @@ class SceneKeeper:
             why = "too little of it is usable" if fit.failure is None else str(fit.failure)
             what = "no other scene" if fit.another else "no wider scene of its first minute"
             LOG.warning("camera %s: %s: %s", fit.camera, what, why, exc_info=fit.failure)
-            fit.adaptation.abandoned = fit.another
+            if fit.another:
+                fit.adaptation.abandoned = True
             result = "failed" if fit.another else "not_widened"
             self._metrics.adaptations.labels(fit.camera, result).inc()
             return
@@ -206,24 +227,33 @@ class SceneKeeper:
     def _count(self, fit: _Fit, stage: Literal["adapt", "widen"], result: str) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(fit.seconds)
         self._metrics.adaptations.labels(fit.camera, result).inc()
-        self._adapted_at[fit.camera] = time.time()
+        self._adapted_at[fit.camera] = self._used_since[fit.camera] = time.time()
 
     def _keep(self, fit: _Fit) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
+        fit.tried_at = time.monotonic()
         camera, scene = fit.camera, fit.adaptation.scene
         assert scene is not None  # it is in use
         last = self._unkept.pop(camera, None)
         # Where the first scene could not be written, an earlier one lies in its place.
-        another = fit.another or (last is not None and last.another)
+        behind = last is not None and last.another
+        another = fit.another or behind
         calibration = None if fit.wider is None else fit.wider.calibration
         reason = fit.adaptation.reason if another else None
+        same_view = fit.wider is not None and not behind
         try:
-            self._store.save_scene(camera, scene, reason, calibration)
+            self._store.save_scene(camera, scene, reason, calibration, same_view)
         except OSError as error:
             LOG.warning("camera %s: its scene could not be kept: %s", camera, error)
             self._unkept[camera] = replace(fit, widening=None, another=another)
             return False
         return True
+
+    def _keep_late(self) -> None:
+        for camera, fit in list(self._unkept.items()):
+            if time.monotonic() - fit.tried_at >= _RETRY_SECONDS and self._keep(fit):
+                LOG.info("camera %s: its scene is kept now", camera)
+                self._calibration_kept_at.pop(camera, None)  # it was not kept, either
 
     def _work(self) -> None:
         while (fit := self._asked.get().fit) is not None:

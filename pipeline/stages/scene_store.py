@@ -12,7 +12,7 @@ from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
 from pipeline.stages.light import Light, light_to_json
-from pipeline.stages.scene_history import SceneHistory, SceneRecord, read_light
+from pipeline.stages.scene_history import SceneHistory, SceneRecord, read_light, read_record
 from pipeline.stages.scene_watch import REASONS, KnownView
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ class KeptScene:
     """None: it was not kept, or is damaged; begins anew from the scene."""
     adapted_at: float
     """When the scene was made, Unix seconds."""
+    used_at: float
+    """Since when it is in use, or when it was last, Unix seconds."""
 
 
 class SceneStore:
@@ -69,7 +71,11 @@ class SceneStore:
                 "camera %s: %s is of size %s (H, W), want %s", camera, what, scene.size_hw, size_hw
             )
             return None
-        return KeptScene(scene, self._load_calibration(camera, folder), head.stat().st_mtime)
+        record = read_record(folder, current=True)
+        if record is None:
+            return None
+        calibration = self._load_calibration(camera, folder)
+        return KeptScene(scene, calibration, record.adapted_at, record.used_at)
 
     def save_scene(
         self,
@@ -77,27 +83,28 @@ class SceneStore:
         scene: AdaptedScene,
         reason: str | None = "",
         calibration: Calibration | None = None,
+        same_view: bool = False,
     ) -> None:
         """Keep a new scene; the one before is put aside with its calibration and view.
 
         Args:
             camera: Name of the camera.
             scene: Newly adapted.
-            reason: Why it was made, for people; None: it is the one before made wider, of the same
-                view and light, and that is not kept.
+            reason: Why it was made, for people; None: as the one before, which was made wider, and
+                is not kept.
             calibration: How its energies are read, if that is known.
+            same_view: Whether the view and the light are those of the one before.
 
         Raises:
             OSError: it cannot be written; what was kept is as it was.
         """
 
         def write(folder: Path) -> None:
-            (folder / "calibration.json").unlink(missing_ok=True)
             self._scorer.save_scene(scene, folder / "scene")
             if calibration is not None:
                 _write(folder / "calibration.json", asdict(calibration))
 
-        self.history.put(camera, write, reason)
+        self.history.put(camera, write, reason, same_view)
 
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
         """Keep how the energies of the kept scene are read; replaces the file in one step.

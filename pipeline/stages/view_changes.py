@@ -8,6 +8,7 @@ from models import AdaptedScene
 from pipeline.config import Camera
 from pipeline.stages.adapt import Adaptation
 from pipeline.stages.lane import Lane
+from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import REASONS, Fault, SceneWatch, View, WatchSettings
 from pipeline.telemetry.metrics import Metrics
@@ -30,7 +31,8 @@ def camera_state(state: SceneState) -> CameraState:
 class ViewChanges:
     """Minds the views of all cameras."""
 
-    def __init__(self, store: SceneStore, metrics: Metrics) -> None:
+    def __init__(self, keeper: SceneKeeper, store: SceneStore, metrics: Metrics) -> None:
+        self._keeper = keeper
         self._store = store
         self._metrics = metrics
         self._readapt: dict[str, bool] = {}
@@ -74,7 +76,7 @@ class ViewChanges:
             self._keep(camera, lane)
 
     def _is_due(self, camera: str, lane: Lane) -> bool:
-        scene = lane.adaptation.scene
+        scene = lane.adaptation.scene if self._keeper.holds(camera) else None
         if scene is not self._scenes.get(camera):
             self._scenes[camera] = scene
             return True
@@ -91,7 +93,7 @@ class ViewChanges:
 
     def _keep(self, camera: str, lane: Lane) -> None:
         known = None if lane.watch is None else lane.watch.known
-        if known is None or lane.adaptation.scene is None:
+        if known is None or lane.adaptation.scene is None or not self._keeper.holds(camera):
             return
         self._kept_at[camera] = time.monotonic()
         try:

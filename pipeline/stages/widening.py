@@ -1,8 +1,8 @@
 """The wider scene of a minute: some of its usual moments become the support, the others calibrate.
 
-Normal is what most of the minute is. Moments that the scene in use finds unusual are left out, with
-a second before and after, while they are the smaller part and enough is left; else that scene had
-seen too little, and they count. What is there for less than ten seconds and like nothing else in
+Normal is what most of the minute is. What the scene in use finds unusual is left out, with a second
+before and after, while it is the smaller part and enough is left; else that scene had seen too
+little, and it counts. What is there for less than ten seconds and like nothing else in
 the minute is left out anyway.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from models import SceneScorer
 from models.calibrator import calibrate_afterwards
 from models.scene_model import Observation
-from pipeline.stages.adaptation_settings import CANDIDATE_STEP_SECONDS, CANDIDATES_A_CLIP
-from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.adaptation_settings import CANDIDATES_A_CLIP
+from pipeline.stages.first_minute import CANDIDATE_STEP_SECONDS, FirstMinute
 from pipeline.stages.made_scenes import Widened, Widening
 from pipeline.stages.support import choose_support, standing_out
 
@@ -42,8 +42,8 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     """
     minute = widening.minute
     usable = usual_moments(minute)
-    every = max(1, round(CANDIDATE_STEP_SECONDS / minute.step_seconds))
-    chosen = [place for place in range(0, len(minute.moments), every) if place in usable]
+    candidates = range(0, len(minute.moments), minute.every)
+    chosen = [place for place in candidates if place in usable]
     seen: list[Observation] = [minute.moments[place] for place in chosen]
     offset = 0.0
     if widening.seen is not None:
@@ -81,16 +81,17 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
 
 def usual_moments(minute: FirstMinute) -> set[int]:
     """Places of the moments of a minute that count."""
-    moments = list(zip(minute.seconds, minute.usual, strict=True))
-    unusual = [second for second, usual in moments if not usual]
     found = {
         place
-        for place, (second, usual) in enumerate(moments)
-        if usual and _far(second, unusual, _BESIDE_SECONDS)
+        for place, second in enumerate(minute.seconds)
+        if all(
+            second < begin - _BESIDE_SECONDS or second > end + _BESIDE_SECONDS
+            for begin, end in minute.unusual
+        )
     }
-    mostly_usual = 2 * len(unusual) <= len(moments)
-    enough = len(found) >= _LEAST_LEFT * len(moments)
-    return found if mostly_usual and enough else set(range(len(moments)))
+    mostly_usual = 2 * minute.unusual_seconds <= minute.now_seconds
+    enough = len(found) >= _LEAST_LEFT * len(minute.seconds)
+    return found if mostly_usual and enough else set(range(len(minute.seconds)))
 
 
 def alike(seconds: Sequence[float]) -> list[list[int]]:
@@ -107,20 +108,20 @@ def alike(seconds: Sequence[float]) -> list[list[int]]:
 
 
 def _say(camera: str, minute: FirstMinute, usable: set[int], odd: int) -> None:
-    strange, moments = minute.usual.count(False), len(minute.usual)
-    if strange and len(usable) == moments:
+    strange, seconds = minute.unusual_seconds, minute.now_seconds
+    if minute.unusual and len(usable) == len(minute.seconds):
         LOG.warning(
-            "camera %s: much of its first minute was unusual (%d of %d moments); it is normal now",
+            "camera %s: much of its first minute was unusual (%.0f of %.0f s); it is normal now",
             camera,
             strange,
-            moments,
+            seconds,
         )
-    if odd or strange:
+    if odd or minute.unusual:
         LOG.info(
-            "camera %s: of its minute %d of %d moments were unusual, and %d clips stand out",
+            "camera %s: of its minute %.0f of %.0f s were unusual, and %d clips stand out",
             camera,
             strange,
-            moments,
+            seconds,
             odd,
         )
 
