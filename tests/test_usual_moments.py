@@ -29,6 +29,13 @@ def test_the_larger_part_of_a_minute_is_normal() -> None:
     assert usual_moments(mostly) == set(range(20))
 
 
+def test_enough_is_left_or_all_of_it_counts() -> None:
+    minute = minute_of([True] * 10 + [False] * 5 + [True] * 5)
+    # Every second moment may become part of a support: 0, 2, 4, 6 and 18 of those that are left.
+    assert usual_moments(minute, least=5) == {*range(8), 17, 18, 19}
+    assert usual_moments(minute, least=6) == set(range(20))
+
+
 def test_what_comes_again_all_the_time_is_normal() -> None:
     """A fifth of the moments, but hardly one is a second away from all of them."""
     minute = minute_of([number % 5 != 0 for number in range(60)])

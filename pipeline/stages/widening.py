@@ -26,7 +26,7 @@ _ALIKE_SHARE = 0.25
 _BESIDE_SECONDS = 1.0
 """So near to a moment that is left out, another one does not count."""
 _LEAST_LEFT = 1 / 3
-"""Of a minute. What is unusual every few seconds leaves less, and is normal."""
+"""Of the candidates of a minute. What is unusual every few seconds leaves less, and is normal."""
 
 
 def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened | None:
@@ -41,9 +41,9 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
         None: too few of its moments are usable, and the scene in use is to go on.
     """
     minute = widening.minute
-    usable = usual_moments(minute)
-    candidates = range(0, len(minute.moments), minute.every)
-    chosen = [place for place in candidates if place in usable]
+    least = CANDIDATES_A_CLIP * widening.least - len(widening.seen_seconds)
+    usable = usual_moments(minute, least)
+    chosen = sorted(usable & _candidates(minute))
     seen: list[Observation] = [minute.moments[place] for place in chosen]
     offset = 0.0
     if widening.seen is not None:
@@ -79,8 +79,13 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
-def usual_moments(minute: FirstMinute) -> set[int]:
-    """Places of the moments of a minute that count."""
+def usual_moments(minute: FirstMinute, least: int = 0) -> set[int]:
+    """Places of the moments of a minute that count.
+
+    Args:
+        minute: Over.
+        least: So many candidates are needed; where fewer would be left, all moments count.
+    """
     found = {
         place
         for place, second in enumerate(minute.seconds)
@@ -90,7 +95,8 @@ def usual_moments(minute: FirstMinute) -> set[int]:
         )
     }
     mostly_usual = 2 * minute.unusual_seconds <= minute.now_seconds
-    enough = len(found) >= _LEAST_LEFT * len(minute.seconds)
+    candidates = _candidates(minute)
+    enough = len(found & candidates) >= max(least, _LEAST_LEFT * len(candidates))
     return found if mostly_usual and enough else set(range(len(minute.seconds)))
 
 
@@ -124,6 +130,11 @@ def _say(camera: str, minute: FirstMinute, usable: set[int], odd: int) -> None:
             seconds,
             odd,
         )
+
+
+def _candidates(minute: FirstMinute) -> set[int]:
+    """Places of the moments that may become part of the support, as far as they count."""
+    return set(range(0, len(minute.seconds), minute.every))
 
 
 def _far(time: float, others: Sequence[float], seconds: float) -> bool:
