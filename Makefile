@@ -21,7 +21,7 @@ demo: $(VENV)/.run  ## adapt to a self-made scene over real RTSP and alert on wh
 	$(BIN)/vedette demo
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## linters and types
 	$(BIN)/ruff check .

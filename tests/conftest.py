@@ -15,6 +15,15 @@ from pipeline.worker import RunInfo
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can say `from makers import …`
 
+FIRST = ("test_conditions", "test_memory_end_to_end", "test_light_switch", "test_widening")
+"""Files that take more than a minute: whoever gets one last is waited for by the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones; all others stay in their order."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
