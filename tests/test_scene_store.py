@@ -137,7 +137,7 @@ def test_where_one_cannot_be_written_nothing_has_changed(
             if broken == "weights":
                 patched.setattr(scorer, "save_scene", full)
             elif broken == "about":
-                patched.setattr(scene_history, "_write_about", full)
+                patched.setattr(scene_history, "write_json", full)
             else:
                 patched.setattr(store.history, "_put_aside", full)
             with pytest.raises(OSError, match="No space left"):

@@ -173,10 +173,10 @@ class Adaptation:
             self._minute,
             self._scene.size_hw,
             self._settings.calibrator,
-            self._settings.wider_clips,
-            self._settings.frames,
-            self._seen,
-            tuple(self._candidate_seconds),
+            wanted=self._settings.wider_clips,
+            least=self._settings.frames,
+            seen=self._seen,
+            seen_seconds=tuple(self._candidate_seconds),
         )
         self._let_go()
         return found

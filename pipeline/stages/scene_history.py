@@ -137,7 +137,7 @@ class SceneHistory:
             _copy(folder, wanted, [*kept, _ABOUT] if reason is None else kept)
             write(wanted)
             if reason is not None:
-                _write_about(wanted, {"reason": reason})
+                write_json(wanted / _ABOUT, {"reason": reason})
                 self._put_aside(camera)
             self._put_in_place(camera, wanted)
 
@@ -168,7 +168,7 @@ class SceneHistory:
         with self._wanted(camera) as wanted:
             # Before the oldest goes, which it may be itself.
             _copy(folder / "history" / scene, wanted)
-            _write_about(wanted, {"reason": records[scene].reason, "used_at": time.time()})
+            write_json(wanted / _ABOUT, {"reason": records[scene].reason, "used_at": time.time()})
             self._put_aside(camera)
             self._put_in_place(camera, wanted)
 
@@ -194,7 +194,7 @@ class SceneHistory:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _copy(folder, partial)
-        _write_about(partial, {"reason": now.reason, "used_at": time.time()})
+        write_json(partial / _ABOUT, {"reason": now.reason, "used_at": time.time()})
         shutil.rmtree(place, ignore_errors=True)
         os.replace(partial, place)
         earlier = sorted(self._earlier(camera), key=lambda one: one.used_at, reverse=True)
@@ -260,10 +260,15 @@ def read_light(folder: Path) -> Light | None:
         return None
 
 
-def _write_about(folder: Path, about: dict[str, object]) -> None:
-    partial = folder / (_ABOUT + ".tmp")
-    partial.write_text(json.dumps(about))
-    os.replace(partial, folder / _ABOUT)
+def write_json(path: Path, data: dict[str, object]) -> None:
+    """Write a small file in one step.
+
+    Raises:
+        OSError: it cannot be written; what was there is as it was.
+    """
+    partial = path.with_suffix(".tmp")
+    partial.write_text(json.dumps(data))
+    os.replace(partial, path)
 
 
 def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:

@@ -131,11 +131,13 @@ class SceneKeeper:
 
     def fit(self, camera: str, adaptation: Adaptation) -> None:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
-        self._asked.put(_Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation, True)))
+        self._asked.put(
+            _Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation, another=True))
+        )
 
     def widen(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
         """Begin to make the wider scene of an adaptation; see `fitted`."""
-        fit = _Fit(camera, adaptation, False, widening)
+        fit = _Fit(camera, adaptation, another=False, widening=widening)
         self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
 
     def follow(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
@@ -146,7 +148,7 @@ class SceneKeeper:
             adaptation: That is to be in use when it is made; is abandoned if it comes to nothing.
             widening: What it is made of.
         """
-        fit = _Fit(camera, adaptation, True, widening)
+        fit = _Fit(camera, adaptation, another=True, widening=widening)
         self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
 
     def used_seconds(self, camera: str) -> float | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +11,13 @@ from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
 from pipeline.stages.light import Light, light_to_json
-from pipeline.stages.scene_history import SceneHistory, SceneRecord, read_light, read_record
+from pipeline.stages.scene_history import (
+    SceneHistory,
+    SceneRecord,
+    read_light,
+    read_record,
+    write_json,
+)
 from pipeline.stages.scene_watch import REASONS, KnownView
 
 LOG = logging.getLogger(__name__)
@@ -46,21 +51,22 @@ class SceneStore:
             camera: Name of the camera.
             size_hw: Size in pixels of its frames now.
         """
-        return self._load(camera, self._folder / camera, size_hw, "adapting anew, its kept scene")
+        folder = self._folder / camera
+        record = read_record(folder, current=True)
+        if record is None:
+            return None
+        return self._load(camera, record, folder, size_hw, "adapting anew, its kept scene")
 
     def load_other(
         self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
     ) -> KeptScene | None:
         """Any kept scene of a camera, if it can be used; the log says why one cannot."""
         place = self.history.place(camera, record)
-        return self._load(camera, place, size_hw, f"scene {record.id} is passed over, it")
+        return self._load(camera, record, place, size_hw, f"scene {record.id} is passed over, it")
 
     def _load(
-        self, camera: str, folder: Path, size_hw: tuple[int, int], what: str
+        self, camera: str, record: SceneRecord, folder: Path, size_hw: tuple[int, int], what: str
     ) -> KeptScene | None:
-        head = folder / "scene.json"
-        if not head.is_file():
-            return None
         try:
             scene = self._scorer.load_scene(folder / "scene")
         except CheckpointError as error:
@@ -70,9 +76,6 @@ class SceneStore:
             LOG.warning(
                 "camera %s: %s is of size %s (H, W), want %s", camera, what, scene.size_hw, size_hw
             )
-            return None
-        record = read_record(folder, current=True)
-        if record is None:
             return None
         calibration = self._load_calibration(camera, folder)
         return KeptScene(scene, calibration, record.adapted_at, record.used_at)
@@ -102,7 +105,7 @@ class SceneStore:
         def write(folder: Path) -> None:
             self._scorer.save_scene(scene, folder / "scene")
             if calibration is not None:
-                _write(folder / "calibration.json", asdict(calibration))
+                write_json(folder / "calibration.json", asdict(calibration))
 
         self.history.put(camera, write, reason, same_view)
 
@@ -112,7 +115,7 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        _write(self._folder / camera / "calibration.json", asdict(calibration))
+        write_json(self._folder / camera / "calibration.json", asdict(calibration))
 
     def save_light(self, camera: str, light: Light) -> None:
         """Keep the light that the kept scene was made in; replaces the file in one step.
@@ -120,7 +123,7 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        _write(self._folder / camera / "light.json", light_to_json(light))
+        write_json(self._folder / camera / "light.json", light_to_json(light))
 
     def load_light(self, camera: str) -> Light | None:
         """The light that the kept scene was made in; None: it is not known, or damaged."""
@@ -134,7 +137,7 @@ class SceneStore:
         """
         edges = np.round(view.edges.astype(np.float64), 2).tolist()
         data = {"sharpness": view.sharpness, "fault": view.fault, "edges": edges}
-        _write(self._folder / camera / "view.json", data)
+        write_json(self._folder / camera / "view.json", data)
 
     def load_view(self, camera: str, record: SceneRecord | None = None) -> KnownView | None:
         """What is known of a camera's view; None: nothing, or it is damaged.
@@ -169,9 +172,3 @@ class SceneStore:
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             LOG.warning("camera %s: calibrating anew, as %s is unusable: %s", camera, path, error)
             return None
-
-
-def _write(path: Path, data: dict[str, object]) -> None:
-    partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(data))
-    os.replace(partial, path)
