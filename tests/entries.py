@@ -71,9 +71,14 @@ def wait(context: WorkerContext) -> None:
 
 def say_end(context: WorkerContext) -> None:
     """Say on standard output when it begins, and when it ends."""
-    print(context.spec.name, "begins", flush=True)
+    _say(f"{context.spec.name} begins")
     context.stop.wait()
-    print(context.spec.name, "ends", flush=True)
+    _say(f"{context.spec.name} ends")
+
+
+def _say(line: str) -> None:
+    """In one write: what two processes print at once is else mixed up."""
+    os.write(1, f"{line}\n".encode())
 
 
 def say_end_too(context: WorkerContext) -> None:
