@@ -178,6 +178,17 @@ def test_a_light_that_never_rests_does_not_silence_a_camera() -> None:
     assert not any(held[-200:])
 
 
+@pytest.mark.parametrize("jumps", [True, False])
+def test_alerts_are_held_anew_only_after_a_rest_without_jumps(jumps: bool) -> None:
+    """While the light of the scene jumps, alerts are held for that: it is no rest from holding."""
+    camera = Camera()
+    camera.look(DAY, 1)
+    assert sum(view.held for view in camera.look(NIGHT, 300)) == SETTINGS.stay_seconds + AFTER
+    for _ in range(40):
+        camera.look(DAY, 1, sudden=jumps)
+    assert any(view.held for view in camera.look(NIGHT, 300)) != jumps
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-6, 6), min_size=50, max_size=300), st.integers(0, 2**16))
 def test_no_walk_inside_the_hysteresis_ever_asks_for_an_answer(

@@ -224,7 +224,8 @@ class LightWatch:
         after = self._settings.after_seconds
         if not self._other:
             self._other_seconds = max(0.0, self._other_seconds - 2 * step)
-            self._rest_seconds += step
+            # A jump holds alerts too: of a light that jumps nobody had any rest.
+            self._rest_seconds = 0.0 if self._jumping else self._rest_seconds + step
             if self._rest_seconds >= after:
                 self._held_seconds = 0.0
             return False
