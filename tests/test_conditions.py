@@ -5,10 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from light_changes import SIZE_HW, Pixels, day, infrared
+from light_changes import SIZE_HW as DRAWN_HW
+from light_changes import Pixels, day, infrared
 from stage_parts import (
     CollectingSink,
     noise_frames,
@@ -27,6 +29,7 @@ from pipeline.stages.scene_store import SceneStore
 from pipeline.transport.messages import FrameMessage, Request, ScoreMessage
 from pipeline.worker import RunInfo, WorkerContext
 
+SIZE_HW = (144, 192)
 FRAMES = 160
 NIGHT = range(50, 110)
 
@@ -41,9 +44,13 @@ def scorer() -> SceneScorer:
 @pytest.fixture(scope="module")
 def moments() -> list[tuple[Pixels, Pixels]]:
     """Each by day and in infrared."""
-    street = SyntheticStreet(3, SIZE_HW, frames_per_second=10)
+    street = SyntheticStreet(3, DRAWN_HW, frames_per_second=10)
     drawn = [street.render(index).pixels for index in range(FRAMES)]
-    return [(day(one, index), infrared(one, index)) for index, one in enumerate(drawn)]
+    return [(_small(day(one, n)), _small(infrared(one, n))) for n, one in enumerate(drawn)]
+
+
+def _small(picture: Pixels) -> Pixels:
+    return np.asarray(cv2.resize(picture, SIZE_HW[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def frames(moments: list[tuple[Pixels, Pixels]], night: range = NIGHT) -> list[FrameMessage]:
