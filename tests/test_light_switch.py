@@ -10,7 +10,7 @@ from light_changes import Watched, there_and_back, watch, write_film
 
 from pipeline.stages.scene_history import SceneHistory
 
-DUSK, DAWN, END = 30, 75, 105
+DUSK, DAWN, END = 20, 50, 64
 """Seconds of the film."""
 ADAPT = {"frames": 5, "spare": 2, "interval": 1.0, "calibrate": 10.0, "light_change_after": 5.0}
 ANEW = ["collecting", "fitting", "calibrating", "ready"]
