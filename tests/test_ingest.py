@@ -84,21 +84,24 @@ def test_a_loop_numbers_its_passes(run: RunInfo, scorer: SceneScorer, clip: Path
     assert places[:70] == [(run.started_ms + n // 30, n % 30) for n in range(70)]
 
 
-def test_a_restarted_worker_goes_on(run: RunInfo, scorer: SceneScorer, clip: Path) -> None:
+def test_a_restarted_worker_goes_on(run: RunInfo, scorer: SceneScorer, tmp_path: Path) -> None:
+    """8 s long and half done, so that a busy machine has seconds to spare on either side."""
+    clip = tmp_path / "street.mp4"
+    write_video(clip, pictures=walking_box(200))
     config = small_config({"street": {"url": str(clip), "pace": "live"}})
     first, scorer_context = contexts(run, config)
     second = worker_context("ingest:street", config, run, "street", incarnation=2)
     with scoring(scorer_context, scorer), CollectingSink(run) as sink:
         with ingesting(first):
-            wait_for(lambda: len(sink.scores) >= 10)
+            wait_for(lambda: len(sink.scores) >= 40)
         so_far = len(sink.scores)
         begin = time.monotonic()
         with ingesting(second) as worker:
             worker.join(20)
         seconds = time.monotonic() - begin
-    assert so_far < 28
-    assert [score.index for score in sink.scores] == list(range(30))
-    assert seconds < 2.9, "what is done already takes no time"
+    assert so_far < 78
+    assert [score.index for score in sink.scores] == list(range(80))
+    assert seconds < 7.9, "what is done already takes no time"
 
 
 def test_a_stop_ends_it_with_nothing_undone(run: RunInfo, scorer: SceneScorer, clip: Path) -> None:
