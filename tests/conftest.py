@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.config import Transport
 from pipeline.transport.topics import Endpoints, private_socket_folder, run_endpoints
@@ -13,6 +14,8 @@ from pipeline.worker import RunInfo
 
 # Small tensors gain nothing from threads, and spawned workers would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")  # a busy machine is not a slow function
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can say `from makers import …`
 
 FIRST = ("test_conditions", "test_memory_end_to_end", "test_light_switch", "test_widening")

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,8 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _live(self) -> None:
         self._answer(200, {"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
         pictures = itertools.chain.from_iterable(walking_box(24) for _ in itertools.count())
+        due = time.monotonic()
         for picture in pictures:
-            if self.server.over.wait(self.server.interval_seconds):
+            due += self.server.interval_seconds
+            if self.server.over.wait(max(0.0, due - time.monotonic())):
                 return
             if self.server.stalled.is_set():
                 self.server.over.wait()

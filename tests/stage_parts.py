@@ -156,7 +156,7 @@ def send_all(
     run: RunInfo,
     frames: Iterable[FrameMessage],
     in_flight: InFlight | None = None,
-    timeout_seconds: float = 30.0,
+    timeout_seconds: float = 100.0,
 ) -> None:
     """Send frames of one camera as an ingest worker does, until all are done."""
     queue = list(frames)

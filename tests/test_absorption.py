@@ -43,14 +43,15 @@ class Bench:
         self.now = 1000.0
         self.metrics = Metrics(CollectorRegistry())
         self.absorption = Absorption(self.scorer.ask, store, self.metrics, lambda: self.now)
+        self._settled = 0
 
     def settle(self, asked: int) -> None:
         """Until so many questions are answered and taken in."""
         deadline = time.monotonic() + 10
-        while len(self.scorer.commands) < asked:
+        while self._settled + (answered := self.absorption._answers.qsize()) < asked:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(0.05)
+        self._settled += answered
         self.absorption.settle()
 
     @property

@@ -258,8 +258,8 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         assert tell(run, Detach(name="second")).status == "ok"
         run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))
         assert tell(run, Adapt(name="second")).status == "unknown"
-        assert tell(run, Adapt(name="first")).status == "ok"
         before = len(run.scores("first"))
+        assert tell(run, Adapt(name="first")).status == "ok"
         run.wait_for(lambda: any(s["state"] == "collecting" for s in run.scores("first")[before:]))
         run.wait_for(lambda: run.scores("first")[-1]["state"] == "ready")
         made = scenes_of(run, "first")

@@ -205,7 +205,7 @@ def test_a_port_gives_back_its_threads_and_descriptors(curve: Endpoints) -> None
         use()
     with FrameReceiver(curve), pytest.raises(zmq.ZMQError), FrameReceiver(curve):
         pass  # the address is taken, and what was made for it goes as well
-    assert (leftovers(), threads()) == before
+    until(lambda: (leftovers(), threads()) == before)  # a thread that is joined may still be listed
 
 
 def secrets_in(keys: CurveKeys) -> list[str]:
@@ -259,7 +259,8 @@ def test_the_whole_pipeline_with_keys(tmp_path: Path, capfd: pytest.CaptureFixtu
         for worker in ("ingest:file", "scorer", "sink", "gateway"):
             run.kill(worker)
             had = len(run.scores("file"))
-            run.wait_for(lambda had=had: len(run.scores("file")) > had)
+            if had < FRAMES_OF_A_CLIP:
+                run.wait_for(lambda had=had: len(run.scores("file")) > had)
             for status in run.supervisor.statuses:
                 shown += places_of(status.pid)
         run.wait_for(lambda: len(run.scores("file")) == FRAMES_OF_A_CLIP)

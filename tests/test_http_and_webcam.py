@@ -66,7 +66,7 @@ def test_a_webcam_that_is_not_there() -> None:
 
 def test_motion_jpeg_keeps_the_time_of_arrival(recordings: Path) -> None:
     with (
-        http_camera(recordings, frames_per_second=10) as camera,
+        http_camera(recordings, frames_per_second=5) as camera,
         open_source(camera.address("live"), FAST) as source,
         closing(iter(source)) as pictures,
     ):

@@ -15,6 +15,7 @@ import trustme
 from mqtt_broker import PASSWORD, Broker, Listener, broker, free_port, listening
 from prometheus_client import CollectorRegistry
 
+from pipeline.alerts.notifiers import mqtt_link
 from pipeline.alerts.notifiers.delivery import Courier
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
@@ -103,7 +104,11 @@ def running_last(running: Broker) -> bytes:
         return late.of("vedette/available")[0]
 
 
-def test_a_broker_that_dies_and_comes_back_loses_no_event(running: Broker, tmp_path: Path) -> None:
+def test_a_broker_that_dies_and_comes_back_loses_no_event(
+    running: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long after the listener, which comes back within a second: events are not retained.
+    monkeypatch.setattr(mqtt_link, "_SHORTEST_RECONNECT_SECONDS", 4)
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.set_anomaly("door", active=True)
         for number in range(20):

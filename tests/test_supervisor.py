@@ -150,10 +150,10 @@ def test_silent_worker_is_killed_and_then_given_up(
 def test_stuck_worker_says_where_and_is_killed(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    rules = Rules(start_seconds=4.0, silence_seconds=1.0, restarts=0)
+    rules = Rules(start_seconds=10.0, silence_seconds=1.0, restarts=0)
     impatient = replace(run_info, stuck_seconds=0.2)
     with running(worker(impatient, "ingest:front", "hang", "front"), rules=rules) as run:
-        run.thread.join(20)
+        run.thread.join(40)
     assert run.outcome is not None
     assert "silent" in run.outcome.failed["ingest:front"]
     errors = capfd.readouterr().err

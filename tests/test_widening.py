@@ -329,6 +329,7 @@ def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path
     assert one[-1].judgement.state == "ready"
 
 
+@pytest.mark.timeout(300)
 def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_path: Path) -> None:
     path, short = tmp_path / "yard.mp4", tmp_path / "short.mp4"
     write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 900))
