@@ -22,6 +22,7 @@ from pipeline.transport.topics import Endpoints
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 SIZE_HW = (48, 64)
+_SENDING_SECONDS = 100.0  # before pytest gives up on the test, without saying how far it came
 
 
 def small_config(
@@ -156,12 +157,11 @@ def send_all(
     run: RunInfo,
     frames: Iterable[FrameMessage],
     in_flight: InFlight | None = None,
-    timeout_seconds: float = 100.0,
 ) -> None:
     """Send frames of one camera as an ingest worker does, until all are done."""
     queue = list(frames)
     in_flight = in_flight or InFlight()
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + _SENDING_SECONDS
     hello_at = 0.0
     with FrameSender(run.endpoints, queue[0].camera) as port:
         while queue or in_flight.pending:

@@ -104,7 +104,7 @@ def test_the_day_comes_back_from_the_bank(
 ) -> None:
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, frames(moments), timeout_seconds=120)
+        send_all(run, frames(moments))
     assert states(sink.scores) == [*ANEW, "held", *ANEW, "held", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]
@@ -126,7 +126,7 @@ def test_a_light_that_the_scene_fits_changes_nothing(
     ]
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, frames(grey, range(50, FRAMES)), timeout_seconds=120)
+        send_all(run, frames(grey, range(50, FRAMES)))
     assert states(sink.scores) == [*ANEW, "held", "ready"]
     assert answers(context) == {"kept": 1}
     assert scenes(run) == [("first seen", True)]
@@ -139,10 +139,10 @@ def test_who_wants_to_be_asked_is(
     in_flight = InFlight()
     film = frames(moments)
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, film[: NIGHT.stop], in_flight, timeout_seconds=120)
+        send_all(run, film[: NIGHT.stop], in_flight)
         stale = context.cameras.snapshot()["street"]
         in_flight.doubt()
-        send_all(run, film[NIGHT.stop :], in_flight, timeout_seconds=120)
+        send_all(run, film[NIGHT.stop :], in_flight)
     assert stale == "stale: the light is another one"
     assert states(sink.scores) == [*ANEW, "held", "stale", "held", "ready"]
     assert answers(context) == {"refused": 1}
@@ -157,7 +157,7 @@ def test_who_does_not_mind_the_light_goes_on(
 ) -> None:
     context = context_for(run, on_light_change="ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, frames(moments, range(50, FRAMES)), timeout_seconds=120)
+        send_all(run, frames(moments, range(50, FRAMES)))
     assert states(sink.scores) == [*ANEW, "held", "ready"]
     assert answers(context) == {}
     assert (run.data_folder / "scenes/street/light.json").is_file(), "for who minds it later"
@@ -168,7 +168,7 @@ def test_a_light_that_goes_back_before_its_scene_is_made(
 ) -> None:
     context = context_for(run, interval=1.0)
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, frames(moments, range(64, 94)), timeout_seconds=120)
+        send_all(run, frames(moments, range(64, 94)))
     assert states(sink.scores) == [*ANEW, "held", "collecting", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("first seen", True)], "of a few moments of night none was made"
@@ -179,12 +179,12 @@ def test_a_restart_in_another_light(
 ) -> None:
     """The scene of the night is in use, and it is day as the watch goes on."""
     with scoring(context_for(run), scorer), CollectingSink(run):
-        send_all(run, frames(moments)[: NIGHT.stop], timeout_seconds=120)
+        send_all(run, frames(moments)[: NIGHT.stop])
     assert scenes(run) == [("another light", True), ("first seen", False)]
     again = context_for(run, incarnation=2)
     film = [replace(frame, connection=2) for frame in frames(moments, range(0))]
     with scoring(again, scorer), CollectingSink(run) as sink:
-        send_all(run, film[:60], timeout_seconds=120)
+        send_all(run, film[:60])
     known = [score for score in sink.scores if score.energy is not None]
     assert states(known) == ["held", "ready"], "it came while nobody watched"
     assert answers(again) == {"switched": 1}
@@ -196,7 +196,7 @@ def test_scenes_without_a_light_learn_it_and_are_passed_over_until_then(
     """As an older version left them."""
     film = frames(moments)
     with scoring(context_for(run), scorer), CollectingSink(run):
-        send_all(run, film[: NIGHT.stop], timeout_seconds=120)
+        send_all(run, film[: NIGHT.stop])
     folder = run.data_folder / "scenes" / "street"
     for path in folder.rglob("light.json"):
         path.unlink()
@@ -205,7 +205,7 @@ def test_scenes_without_a_light_learn_it_and_are_passed_over_until_then(
     again = context_for(run, incarnation=2)
     nightly = [replace(frame, connection=2) for frame in frames(moments, range(40))]
     with scoring(again, scorer), CollectingSink(run) as sink:
-        send_all(run, nightly[:120], timeout_seconds=120)
+        send_all(run, nightly[:120])
     assert answers(again) == {"adapting": 1}
     assert states(sink.scores)[-4:] == ANEW
     luma = [np.median(json.loads(path.read_text())["luma"]) for path in folder.rglob("light.json")]
@@ -224,7 +224,7 @@ def test_a_disk_that_does_not_give_the_scene_back_costs_an_adaptation(
     monkeypatch.setattr(SceneHistory, "restore", restore)
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, frames(moments), timeout_seconds=120)
+        send_all(run, frames(moments))
     assert answers(context) == {"adapting": 2}
     assert states(sink.scores)[:9] == [*ANEW, "held", *ANEW]
     assert states(sink.scores)[9:11] == ["held", "collecting"]
@@ -237,13 +237,13 @@ def test_scenes_of_another_view_or_of_nobody_are_not_tried(
     context = context_for(run)
     film, in_flight = frames(moments), InFlight()
     with scoring(context, scorer), CollectingSink(run):
-        send_all(run, film[: NIGHT.stop], in_flight, timeout_seconds=120)
+        send_all(run, film[: NIGHT.stop], in_flight)
         (view,) = (run.data_folder / "scenes/street/history").glob("*/view.json")
         known = json.loads(view.read_text())
         known["edges"] = np.roll(known["edges"], (17, 29), (0, 1)).tolist()
         view.write_text(json.dumps(known))
         in_flight.doubt()
-        send_all(run, film[NIGHT.stop :], in_flight, timeout_seconds=120)
+        send_all(run, film[NIGHT.stop :], in_flight)
     assert answers(context) == {"adapting": 2}
 
 
@@ -252,7 +252,7 @@ def test_people_see_the_lights_of_the_scenes(
 ) -> None:
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
-        send_all(run, frames(moments)[: NIGHT.stop], timeout_seconds=120)
+        send_all(run, frames(moments)[: NIGHT.stop])
         orders = Orders(worker._lanes, {})
         answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
@@ -276,13 +276,13 @@ def test_a_widened_scene_comes_back_with_its_light(
     in_flight = InFlight()
     labels = {"camera": "street", "result": "widened"}
     with scoring(context, scorer), CollectingSink(run) as sink:
-        send_all(run, film[:230], in_flight, timeout_seconds=120)
+        send_all(run, film[:230], in_flight)
         deadline = time.monotonic() + 60
         while not context.metrics.registry.get_sample_value("vedette_adaptations_total", labels):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         in_flight.doubt()
-        send_all(run, film[230:], in_flight, timeout_seconds=120)
+        send_all(run, film[230:], in_flight)
     assert states(sink.scores) == [*ANEW, "held", *ANEW[:3], "held", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]

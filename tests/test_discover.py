@@ -125,7 +125,7 @@ def test_an_empty_network_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no camera answered within 0.5 s" in told.err
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.one_of(st.text(), st.sampled_from(("on", "Null", "7", "0x", "1e5"))), st.text(), st.text()
 )

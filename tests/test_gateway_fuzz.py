@@ -21,9 +21,7 @@ def test_no_request_is_a_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture)
             *(one.as_strategy() for one in operations if one is not None and one.path != ENDLESS)
         )
 
-        @settings(
-            max_examples=120, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-        )
+        @settings(max_examples=120, database=None, suppress_health_check=list(HealthCheck))
         @given(cases)
         def ask(case: schemathesis.Case) -> None:
             answer = case.call(timeout=20)

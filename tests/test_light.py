@@ -189,7 +189,7 @@ def test_alerts_are_held_anew_only_after_a_rest_without_jumps(jumps: bool) -> No
     assert any(view.held for view in camera.look(NIGHT, 300)) != jumps
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-6, 6), min_size=50, max_size=300), st.integers(0, 2**16))
 def test_no_walk_inside_the_hysteresis_ever_asks_for_an_answer(
     steps: list[float], seed: int
@@ -204,7 +204,7 @@ def test_no_walk_inside_the_hysteresis_ever_asks_for_an_answer(
         assert not view.relit
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

@@ -68,7 +68,7 @@ def fit_to_show(*texts: str) -> bool:
     return all(text.isprintable() and len(text) <= 2000 for text in texts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents())
 def test_datagrams(data: bytes) -> None:
     for answer in read_answers(data, "10.0.0.5", [UUID]):
@@ -77,7 +77,7 @@ def test_datagrams(data: bytes) -> None:
         assert "@" not in answer.service
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents(), st.sampled_from(QUESTIONS), st.sampled_from((200, 401, 404, 500)))
 def test_replies(data: bytes, question: str, status: int) -> None:
     refusal = None

@@ -196,7 +196,7 @@ COMMANDS = st.sampled_from(["attach", "change", "detach", "switch", "annotate", 
 FIELDS = st.sampled_from(["name", "camera", "patch", "enabled", "event", "label", "note", "scene"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COMMANDS, st.dictionaries(FIELDS, st.text(max_size=5) | CAMERAS))
 def test_any_message_is_a_command_or_refused(name: str, arguments: dict[str, object]) -> None:
     try:
@@ -206,7 +206,7 @@ def test_any_message_is_a_command_or_refused(name: str, arguments: dict[str, obj
     assert read_command(name, arguments_of(command)) == command
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(KEYS, CAMERAS, max_size=5), st.dictionaries(KEYS, CAMERAS, max_size=5))
 def test_any_camera_is_usable_or_refused(camera: dict[str, Any], patch: dict[str, Any]) -> None:
     roster = Roster.of(file())
@@ -220,7 +220,7 @@ def test_any_camera_is_usable_or_refused(camera: dict[str, Any], patch: dict[str
     Config.model_validate(roster.config.model_dump(mode="json"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=3), JSON), st.dictionaries(st.text(max_size=3), JSON))
 def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, Any]) -> None:
     merged = merge_patch(document, patch)
