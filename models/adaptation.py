@@ -16,7 +16,14 @@ from torch import Tensor
 from models.dictionary import Dictionary
 from models.energy import pool_top
 from models.recall import SceneMemory
+from models.row_normal import log_ratio
 from models.scene_model import EnergyTerms, Observation, SceneModel
+from models.standardise import (
+    TermStatistics,
+    crowding_of,
+    standardised_energy,
+    without_crowd,
+)
 
 _PRIOR_WEIGHT_MEAN = 0.2
 """Support clips that the prior of a term's mean is worth: what a term varies by within a scene over
@@ -29,8 +36,6 @@ prior mean, and so many times as varied; median of the training scenes, 0.34 and
 clips give 0.23 and 0.032."""
 _FEWEST_FOR_BIAS = 3
 """Support clips from which on a second one can be left out."""
-_STILLEST = -1.0
-"""Least standardised motion of a frame, in spreads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +43,11 @@ class AdaptedScene:
     """One scene as the model knows it; immutable, made by `SceneScorer.adapt`."""
 
     dictionary: Dictionary
-    term_mean: Tensor
-    """Typical value of each pooled energy term on normal frames of this scene, (terms,)."""
-    term_spread: Tensor
-    """Their standard deviation, (terms,), leaning on the model's prior when K is small."""
+    row_normal: Tensor | None
+    """Normal motion of each row, (C, h); None where the model has no motion term."""
+    usual: TermStatistics
+    """Of the energy terms on normal frames of this scene, leaning on the model's prior when K is
+    small."""
     support_energies: tuple[float, ...]
     """Energy of each support clip under the dictionary of the others, less what their being one
     fewer costs in the mean; empty for K = 1."""
@@ -53,35 +59,6 @@ class AdaptedScene:
     """Identity of the model; its scenes are of no use to another."""
     memory: SceneMemory | None = None
     """What was labelled normal since (`models.memory`); not kept with the scene."""
-
-
-def standardised_energy(
-    terms: EnergyTerms, mean: Tensor, spread: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the standardised terms, for frames and for cells (ours).
-
-    Stillness hides little of what looks wrong: a frame that moves less than is typical counts as at
-    most one spread less, and a cell not at all.
-
-    Args:
-        terms: Of B clips in one scene.
-        mean: (terms,).
-        spread: (terms,), positive.
-        weights: (terms,).
-
-    Returns:
-        Energies (B,) and the map (B, h, w) in the same unit.
-    """
-    scale = weights / spread
-    residual, *others = ((terms.frames - mean) / spread).unbind(1)
-    energies = residual * weights[0]
-    for number, other in enumerate(others, start=1):
-        energies = energies + weights[number] * other.clamp_min(_STILLEST)
-    maps = torch.zeros_like(terms.cells[0])
-    for number, cells in enumerate(terms.cells):
-        standardised = (cells - mean[number]) * scale[number]
-        maps = maps + (standardised if number == 0 else standardised.clamp_min(0.0))
-    return energies, maps
 
 
 def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
@@ -106,18 +83,14 @@ def adapt_observation(
 ) -> AdaptedScene:
     """Make a scene from a support that the network has already seen."""
     dictionary = model.dictionary(observation)
-    left_out = _leave_one_out(model, observation, dictionary)
-    mean, spread = _term_statistics(model, observation, left_out)
-    energies: Sequence[float] = ()
-    if left_out:
-        energies = [
-            float(standardised_energy(terms, mean, spread, model.weights())[0][0])
-            for terms in left_out
-        ]
+    row_normal = model.row_normal(observation)
+    left_out = _leave_one_out(model, observation, dictionary, row_normal)
+    usual = _term_statistics(model, observation, row_normal, left_out)
+    energies = [float(standardised_energy(terms, usual, model.weights())[0]) for terms in left_out]
     return AdaptedScene(
         dictionary=dictionary,
-        term_mean=mean,
-        term_spread=spread,
+        row_normal=row_normal,
+        usual=usual,
         support_energies=tuple(energies),
         size_hw=size_hw,
         shots=observation.features.shape[0],
@@ -126,49 +99,64 @@ def adapt_observation(
 
 
 def _leave_one_out(
-    model: SceneModel, support: Observation, dictionary: Dictionary
+    model: SceneModel, support: Observation, dictionary: Dictionary, row_normal: Tensor | None
 ) -> list[EnergyTerms]:
-    """Terms of each clip as if it were a new one; none for a single clip."""
+    """Terms of each clip as if it were a new one; none for a single clip.
+
+    The row normal stays that of all clips: of its two parameters one clip has a small share.
+    """
     shots = support.features.shape[0]
     if shots == 1:
         return []
     others = [dictionary.without(clip) for clip in range(shots)]
-    left_out = [model.terms(support[[clip]], others[clip]) for clip in range(shots)]
+    left_out = [model.terms(support[[clip]], others[clip], row_normal) for clip in range(shots)]
     if shots < _FEWEST_FOR_BIAS:
         return left_out
     further = [
-        model.terms(support[[clip]], others[clip].without((clip + shots // 2) % shots)).frames
+        model.terms(
+            support[[clip]], others[clip].without((clip + shots // 2) % shots), row_normal
+        ).frames
         for clip in range(shots)
     ]
     one_fewer = torch.cat(further).mean(0) - torch.cat([t.frames for t in left_out]).mean(0)
     least = torch.full_like(one_fewer, -math.inf)
-    least[0] = 0.0  # no residual is below, however still the scene
+    least[0] = least[2:] = 0.0  # no residual is below, however still the scene
     return [
         replace(terms, frames=torch.maximum(terms.frames - one_fewer, least)) for terms in left_out
     ]
 
 
 def _term_statistics(
-    model: SceneModel, support: Observation, left_out: Sequence[EnergyTerms]
-) -> tuple[Tensor, Tensor]:
-    """Mean and spread of the pooled terms: the support's own, leaning on the prior.
+    model: SceneModel,
+    support: Observation,
+    row_normal: Tensor | None,
+    left_out: Sequence[EnergyTerms],
+) -> TermStatistics:
+    """Statistics of the pooled terms: the support's own, leaning on the prior.
 
     A single clip leaves no others to be judged by: its residual is what single clips give in other
     scenes. Its motion is its own, for that asks for no dictionary.
     """
     prior_mean, prior_spread = model.prior_mean.clone(), model.prior_spread.clone()
+    crowding = torch.zeros(2, device=prior_mean.device)
     if left_out:
-        frames = torch.cat([terms.frames for terms in left_out])
+        crowding = crowding_of(
+            torch.cat([terms.frames[:, 0] for terms in left_out]),
+            torch.cat([terms.crowd for terms in left_out]),
+        )
+        frames = torch.cat([without_crowd(terms, crowding) for terms in left_out])
     else:
-        prior_mean[0] += _ALONE_SHIFT * prior_spread[0]
-        prior_spread[0] *= _ALONE_SPREAD
+        for place in (0, 2)[: prior_mean.numel()]:  # the residual, and that of still cells
+            prior_mean[place] += _ALONE_SHIFT * prior_spread[place]
+            prior_spread[place] *= _ALONE_SPREAD
         frames = prior_mean.clone().unsqueeze(0)
-        if support.motion is not None:
-            frames[:, 1] = pool_top(support.motion, model.config.motion_cells)
+        if support.motion is not None and row_normal is not None:
+            motion = log_ratio(support.motion, row_normal)
+            frames[:, 1] = pool_top(motion, model.config.motion_cells)
     count = frames.shape[0]
     mean = (frames.sum(0) + _PRIOR_WEIGHT_MEAN * prior_mean) / (count + _PRIOR_WEIGHT_MEAN)
     scatter = (frames - frames.mean(0)).square().sum(0)  # of count − 1 degrees of freedom
     variance = (scatter + _PRIOR_WEIGHT_SPREAD * prior_spread.square()) / (
         count - 1 + _PRIOR_WEIGHT_SPREAD
     )
-    return mean, variance.sqrt()
+    return TermStatistics(mean, variance.sqrt(), crowding)

@@ -21,6 +21,7 @@ from models.config import SceneModelConfig
 from models.dictionary import Dictionary
 from models.memory import Evidence
 from models.scene_model import SceneModel
+from models.standardise import TermStatistics
 
 FORMAT = 1
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -127,9 +128,10 @@ def save_scene(scene: AdaptedScene, path: Path) -> None:
         "step": dictionary.step.contiguous(),
         "own_clip": dictionary.own_clip.contiguous(),
         "shared_clip": dictionary.shared_clip.contiguous(),
-        "term_mean": scene.term_mean.clone(),
-        "term_spread": scene.term_spread.clone(),
+        **{f"usual_{name}": value.clone() for name, value in scene.usual.tensors().items()},
     }
+    if scene.row_normal is not None:
+        tensors["row_normal"] = scene.row_normal.contiguous()
     head = {
         "format": FORMAT,
         "kind": "scene",
@@ -166,8 +168,8 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
                 at["own_clip"],
                 at["shared_clip"],
             ),
-            term_mean=at["term_mean"],
-            term_spread=at["term_spread"],
+            row_normal=at.get("row_normal"),
+            usual=TermStatistics(at["usual_mean"], at["usual_spread"], at["usual_crowding"]),
             support_energies=tuple(float(e) for e in head["support_energies"]),  # type: ignore[attr-defined]
             size_hw=_size(head["size_hw"]),
             shots=int(head["shots"]),  # type: ignore[call-overload]

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
+from models.motion import MotionKind
+
 Backbone = Literal["resnet10", "motion"]
 Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
 Coder = Literal["istc", "fista", "nearest"]
@@ -61,7 +63,16 @@ class SceneModelConfig:
     motion_cells: int
     """The frame's motion term is the mean of this many highest cells (ours); 0: of all cells."""
     motion_weight: float
-    """Weight of the standardised motion term beside the residual term (ours); 0: none."""
+    """Weight of the standardised motion term (ours); 0: neither it nor the still term."""
+    motion: MotionKind
+    """What the motion term measures; "difference" is an ablation."""
+    residual_weight: float
+    """Weight of the standardised residual term."""
+    still_cells: int
+    """The frame's still term is the mean of this many highest residuals among the cells where
+    nothing moves (ours); 0: of all cells."""
+    still_weight: float
+    """Weight of what of the standardised still term exceeds two spreads (ours)."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -83,6 +94,10 @@ class SceneModelConfig:
             ("lambda_max", self.lambda_max < 1, "< 1"),
             ("top_cells", self.top_cells >= 0, ">= 0"),
             ("motion_cells", self.motion_cells >= 0, ">= 0"),
+            ("motion_weight", self.motion_weight >= 0, ">= 0"),
+            ("residual_weight", self.residual_weight > 0, "> 0"),
+            ("still_weight", self.still_weight >= 0, ">= 0"),
+            ("still_cells", self.still_cells >= 0, ">= 0"),
             ("motion_weight", self.motion_weight == 0 or self.clip_length > 1, "0 for one frame"),
             ("motion_weight", self.motion_weight == 0 or not self.colour, "0 for a colour network"),
         )
@@ -170,6 +185,10 @@ PAPER = SceneModelConfig(
     top_cells=0,
     motion_cells=0,
     motion_weight=0.0,
+    motion="flow",
+    residual_weight=1.0,
+    still_cells=0,
+    still_weight=0.0,
 )
 """The paper's model with stable numerics: unit-norm vectors, step 0.9/L, support mean removed."""
 
@@ -198,9 +217,13 @@ VEDETTE = SceneModelConfig(
     lambda_min=0.1,
     sigshrink_tau=10.0,
     top_cells=20,
-    motion_cells=8,
+    motion_cells=6,
     motion_weight=1.0,
+    motion="flow",
+    residual_weight=0.3,
+    still_cells=8,
+    still_weight=0.5,
 )
-"""The default model (ours): five grey frames, stride 8, local and shared atoms, a motion term."""
+"""The default model (ours): five grey frames, stride 8, local and shared atoms, optical flow."""
 
 PRESETS = {config.preset: config for config in (PAPER, PAPER_5, VEDETTE)}

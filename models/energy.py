@@ -1,16 +1,13 @@
-"""Energy terms: how badly the scene's dictionary explains a clip, and how much more it moves."""
+"""Energy terms: how badly the scene's dictionary explains a clip, and where nothing moves."""
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, feature_vectors, prepare, reconstruct
 from models.sparse_coding import sparse_code
 
-MOTION_BOX_PIXELS = 24
-"""Side of the box over which the frame difference is averaged; about a person at 240×320."""
-_MOTION_FLOOR = 0.002  # half a grey level: below it there is only camera noise
+_STILL = 0.02
+"""Share of the box around a cell that may move, and the cell is still."""
 
 
 def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> Tensor:
@@ -33,29 +30,17 @@ def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModel
     return residual.square().sum(-1).T.reshape(-1, height, width)
 
 
-def motion_energy(grey: Tensor, stride: int) -> Tensor:
-    """Log of the mean absolute frame difference in a box around every cell (ours).
+def still_residual(residual: Tensor, moving: Tensor) -> Tensor:
+    """Residual of the cells where nothing moves, 0 elsewhere (ours).
+
+    Whoever walks by looks unlike the support now and then; what stands still and looks unlike it
+    was left there.
 
     Args:
-        grey: Clips (B, T, H, W) in [0, 1], T >= 2, oldest first; the last two frames count.
-        stride: Pixels between cells, a multiple of 2.
-
-    Returns:
-        (B, ceil(H/stride), ceil(W/stride)), between log 0.002 and 0.
+        residual: (B, h, w).
+        moving: Share of the box around each cell that moves, (B, h, w).
     """
-    difference = (grey[:, -1:] - grey[:, -2:-1]).abs()
-    half = stride // 2
-    boxes = functional.avg_pool2d(
-        difference,
-        MOTION_BOX_PIXELS,
-        half,
-        MOTION_BOX_PIXELS // 2,
-        count_include_pad=False,
-    )
-    height, width = (-(-size // stride) for size in grey.shape[-2:])
-    # One cell takes the strongest of the boxes centred inside it.
-    pooled = functional.max_pool2d(boxes, 2, 2, ceil_mode=True)
-    return torch.log(pooled[:, 0, :height, :width] + _MOTION_FLOOR)
+    return residual * (moving <= _STILL)
 
 
 def pool_top(cells: Tensor, count: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The memory of a scene: what people labelled normal after all (ours, not in the paper).
 
 `evidence_of` keeps of a moment what made it stand out: the feature vectors of its strongest cells,
-and how much moved there. `remember` gives them to a scene, without a gradient step: as atoms that
+and what moved there. `remember` gives them to a scene, without a gradient step: as atoms that
 their cell and those around it may use, and as motion that is nothing unusual there.
 """
 
@@ -16,13 +16,14 @@ from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, farthest_first, prepare, safe_step
 from models.recall import SceneMemory
+from models.row_normal import log_ratio_at
 from models.scene_model import Observation
 
 MOST_CELLS = 128
 """Cells that are kept of one moment; a vehicle on 240×320 covers about as many."""
 CELL_ATOMS = 48
 """Remembered atoms that a cell uses at most, chosen farthest first."""
-_LEAST_RATIO = 0.1
+_LEAST_RATIO = 0.2
 """Of the strongest cell; what stands out less is noise, and nobody's business."""
 REACH_CELLS = 3
 """How far around its place what is remembered holds."""
@@ -43,7 +44,8 @@ class Evidence:
     vectors: Tensor
     """Their feature vectors as the network gave them, float16 (n, d·l²)."""
     motion: Tensor
-    """Their log motion, float16 (n,); (0,) where the model has no motion term."""
+    """What moved there, without the moving share (`models.motion`), float16 (n, C); (0,) where the
+    model has no motion term."""
     grid_hw: tuple[int, int]
     """Cells of the picture."""
     model_id: str
@@ -61,8 +63,8 @@ class Evidence:
                 f"evidence: want a vector for each cell, got {tuple(self.vectors.shape)} "
                 f"for {tuple(self.cells.shape)}"
             )
-        if self.motion.numel() not in (0, count):
-            raise ValueError(f"evidence: want motion of {count} cells, got {self.motion.numel()}")
+        if self.motion.numel() and self.motion.shape[:1] != (count,):
+            raise ValueError(f"evidence: want motion of {count} cells, got {self.motion.shape[0]}")
         if not ((self.cells >= 0) & (self.cells < cells)).all():
             raise ValueError(f"evidence: want cells of a grid of {self.grid_hw}, got others")
         if not (torch.isfinite(self.vectors).all() and torch.isfinite(self.motion).all()):
@@ -89,7 +91,7 @@ def evidence_of(
     vectors = feature_vectors_at(observation.features, place, config.receptive_field)
     motion = torch.zeros(0)
     if observation.motion is not None:
-        motion = observation.motion.flatten()[place]
+        motion = observation.motion[0, :-1].flatten(1).T[place]
     height, width = anomaly_map.shape
     return Evidence(
         cells.cpu(), vectors.half().cpu(), motion.half().cpu(), (height, width), model_id
@@ -160,11 +162,13 @@ def remember(
         shared_clip=dictionary.shared_clip,
     )
     allowance = typical_motion = None
-    if seen[0].motion.numel():
+    usual = scene.usual.mean
+    if seen[0].motion.numel() and scene.row_normal is not None:
         moved = torch.cat([one.motion for one in seen]).float().to(device)
-        allowance = _allowance(cells, moved, height, width)
-        typical_motion = scene.term_mean[1]
-    memory = SceneMemory(remembering, second, scene.term_mean[0], allowance, typical_motion)
+        ratio = log_ratio_at(moved, scene.row_normal, cells // width)
+        allowance = _allowance(cells, ratio, height, width)
+        typical_motion = usual[1]
+    memory = SceneMemory(remembering, second, usual[0], allowance, typical_motion)
     return replace(scene, memory=memory)
 
 

@@ -114,7 +114,7 @@ class Discriminative(nn.Module):
         clips = torch.cat([episode.support, episode.query])
         seen = Observation(model.features(clips, autocast), None)  # motion has nothing to learn
         dictionary = model.dictionary(seen[:shots])
-        energy = model.terms(seen[shots:], dictionary).cells[0]
+        energy = model.terms(seen[shots:], dictionary, None).cells[0]
         loss = self._loss(energy, episode.target)
         found = energy.detach()
         return Verdict(

@@ -1,4 +1,4 @@
-"""The composed model: clip → features → sparse code → energy terms."""
+"""The composed model: clip → features and motion → sparse code → energy terms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,27 @@ from torch import Tensor, nn
 from models.backbone import build_backbone
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
-from models.energy import motion_energy, pool_top, residual_energy
+from models.energy import pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
+from models.motion import observe_motion
 from models.recall import SceneMemory, excused_motion, recalled_residual
+from models.row_normal import fit_row_normal, log_ratio
+
+TERMS = ("residual", "motion", "still")
+"""Names of the energy terms, in their order; a model without motion has the first alone."""
+_CROWD_OFFSET = 0.005
+"""Added to the moving share of a picture before its logarithm; about one person at 240×320."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """What the network sees in a batch of clips, independent of any scene."""
+    """What is seen in a batch of clips, independent of any scene."""
 
     features: Tensor
     """Feature maps z, (B, d, h, w)."""
     motion: Tensor | None
-    """Log motion of every cell, (B, h, w); None where the model has no motion term."""
+    """What moves, (B, C + 1, h, w), see `models.motion.observe_motion`; None where the model has no
+    motion term."""
 
     def __getitem__(self, places: slice | list[int]) -> "Observation":
         motion = None if self.motion is None else self.motion[places]
@@ -45,9 +53,12 @@ class EnergyTerms:
     """Unstandardised energy terms of a batch of clips in one scene."""
 
     cells: tuple[Tensor, ...]
-    """Residual, and motion where the model has it; each (B, h, w)."""
+    """Residual, and where the model has motion its log ratio to the row's normal and the residual
+    of still cells; each (B, h, w)."""
     frames: Tensor
-    """The terms pooled over the frame, (B, number of terms)."""
+    """The terms pooled over the frame, (B, number of terms), in the order of `TERMS`."""
+    crowd: Tensor
+    """Log of the share of the picture that moves, (B,); 0 where the model has no motion."""
 
 
 class SceneModel(nn.Module):
@@ -62,7 +73,7 @@ class SceneModel(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = build_backbone(config)
-        terms = 2 if config.motion_weight > 0 else 1
+        terms = len(TERMS) if config.motion_weight > 0 else 1
         self.register_buffer("prior_mean", torch.zeros(terms))
         self.register_buffer("prior_spread", torch.ones(terms))
 
@@ -92,7 +103,7 @@ class SceneModel(nn.Module):
         """
         motion = None
         if self.config.motion_weight > 0:
-            motion = motion_energy(pixels, self.config.stride)
+            motion = observe_motion(pixels, self.config.stride, self.config.motion)
         return Observation(self.features(pixels, autocast), motion)
 
     def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:
@@ -109,26 +120,39 @@ class SceneModel(nn.Module):
         """Dictionary of the scene that the K support clips show."""
         return build_dictionary(support.features, self.config)
 
+    def row_normal(self, support: Observation) -> Tensor | None:
+        """Normal motion of each row of that scene, (C, h); None where the model has no motion."""
+        return None if support.motion is None else fit_row_normal(support.motion)
+
     def terms(
         self,
         observation: Observation,
         dictionary: Dictionary,
+        row_normal: Tensor | None,
         memory: SceneMemory | None = None,
     ) -> EnergyTerms:
-        """Energy terms of clips in the scene of that dictionary, and with its memory."""
+        """Energy terms of clips in the scene of that dictionary and normal, and with its memory."""
         residual = residual_energy(observation.features, dictionary, self.config)
-        motion = observation.motion
         if memory is not None:
             residual = recalled_residual(residual, observation.features, memory, self.config)
-            motion = None if motion is None else excused_motion(motion, memory)
-        frames = [pool_top(residual, self.config.top_cells)]
-        cells = [residual]
-        if motion is not None:
-            cells.append(motion)
-            frames.append(pool_top(motion, self.config.motion_cells))
-        return EnergyTerms(tuple(cells), torch.stack(frames, dim=1))
+        pooled = pool_top(residual, self.config.top_cells)
+        if observation.motion is None or row_normal is None:
+            return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
+        motion = log_ratio(observation.motion, row_normal)
+        if memory is not None:
+            motion = excused_motion(motion, memory)
+        moving = observation.motion[:, -1]
+        still = still_residual(residual, moving)
+        frames = [
+            pooled,
+            pool_top(motion, self.config.motion_cells),
+            pool_top(still, self.config.still_cells),
+        ]
+        crowd = torch.log(moving.flatten(1).mean(1) + _CROWD_OFFSET)
+        return EnergyTerms((residual, motion, still), torch.stack(frames, dim=1), crowd)
 
     def weights(self) -> Tensor:
         """Weight of each standardised term in the frame's energy, (terms,)."""
-        weights = [1.0, self.config.motion_weight][: self.prior_mean.numel()]
-        return torch.tensor(weights, device=self.prior_mean.device)
+        config = self.config
+        weights = [config.residual_weight, config.motion_weight, config.still_weight]
+        return torch.tensor(weights[: self.prior_mean.numel()], device=self.prior_mean.device)

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.adaptation import AdaptedScene, adapt, adapt_observation, standardised_energy
+from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.heatmap import gradient_heatmap
 from models.memory import Evidence, evidence_of, remember
-from models.scene_model import Observation, SceneModel
+from models.scene_model import TERMS, Observation, SceneModel
+from models.standardise import standardised_energy, standardised_parts
 from models.support import Survey, outlyingness
 
 _BATCH = 8
@@ -27,8 +28,15 @@ class Scores:
     """Energy of each clip's newest frame, (B,), float32 on the CPU; unbounded, low = normal."""
     maps: Tensor
     """Where it comes from, (B, h, w), float32 on the CPU; in the unit of the energies."""
+    parts: Tensor
+    """What each term adds to the energies, (B, terms), float32 on the CPU; 0 is usual. Their sum is
+    the energy, so they say why it is high."""
     observation: Observation | None = None
     """What the network saw, for `SceneScorer.evidence`."""
+
+    def explain(self, place: int) -> dict[str, float]:
+        """What each term adds to one of the energies, by name."""
+        return dict(zip(TERMS, self.parts[place].tolist(), strict=False))
 
 
 class SceneScorer:
@@ -162,6 +170,7 @@ class SceneScorer:
             self._check(scene, (clips.shape[2], clips.shape[3]))
         observation = self.model.observe(clips.to(self.device))
         energies = torch.empty(len(scenes))
+        parts = torch.empty(len(scenes), self.model.prior_mean.numel())
         maps: Tensor | None = None
         for scene in {id(scene): scene for scene in scenes}.values():
             places = [number for number, other in enumerate(scenes) if other is scene]
@@ -169,8 +178,9 @@ class SceneScorer:
             if maps is None:
                 maps = torch.empty(len(scenes), *some.maps.shape[1:])
             energies[places] = some.energies
+            parts[places] = some.parts
             maps[places] = some.maps
-        return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps, observation)
+        return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps, parts, observation)
 
     @torch.no_grad()
     def score_in_each(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Scores]:
@@ -262,11 +272,11 @@ class SceneScorer:
         return load_scene(path, self.model_id, self.device)
 
     def _score_observed(self, observation: Observation, scene: AdaptedScene) -> Scores:
-        terms = self.model.terms(observation, scene.dictionary, scene.memory)
-        energies, maps = standardised_energy(
-            terms, scene.term_mean, scene.term_spread, self.model.weights()
-        )
-        return Scores(energies.float().cpu(), maps.float().cpu())
+        weights = self.model.weights()
+        terms = self.model.terms(observation, scene.dictionary, scene.row_normal, scene.memory)
+        energies, maps = standardised_energy(terms, scene.usual, weights)
+        parts = standardised_parts(terms, scene.usual, weights)
+        return Scores(energies.float().cpu(), maps.float().cpu(), parts.float().cpu())
 
     def _check(self, scene: AdaptedScene, size_hw: tuple[int, int]) -> None:
         if scene.model_id != self.model_id:

@@ -55,8 +55,9 @@ def outlyingness(
     if count < _LEAST_CLIPS:
         return [0.0] * count
     whole = build_dictionary(observation.features, _of_each_place(model.config))
+    row_normal = model.row_normal(observation)
     pooled = [
-        model.terms(observation[[clip]], whole.without(*near)).frames
+        model.terms(observation[[clip]], whole.without(*near), row_normal).frames
         for clip, near in enumerate(neighbours(count) if beside is None else beside)
     ]
     terms = torch.cat(pooled)

@@ -106,16 +106,16 @@ def test_what_a_row_cannot_change_is_named(changes: dict[str, object], message: 
 def test_rows_share_the_network_and_nothing_else() -> None:
     model = small_scorer().model
     with torch.no_grad():
-        model.prior_mean.copy_(torch.tensor([0.3, -4.0]))
+        model.prior_mean.copy_(torch.tensor([0.3, -4.0, 0.2]))
     still = varied(model, Row(name="still", one_frame=True))
     assert isinstance(still, OneFrame)
     assert still.backbone is model.backbone
     assert still.prior_mean.tolist() == pytest.approx([0.3])
     other = varied(model, Row(name="other", model={"top_cells": 1}))
-    set_priors(other, torch.tensor([0.5, -3.0]), torch.tensor([0.1, 0.0]))
-    assert other.prior_mean.tolist() == [0.5, -3.0]
-    assert other.prior_spread.tolist() == pytest.approx([0.1, 1.0])
-    assert model.prior_mean.tolist() == pytest.approx([0.3, -4.0])
+    set_priors(other, torch.tensor([0.5, -3.0, 0.2]), torch.tensor([0.1, 0.0, 0.1]))
+    assert other.prior_mean.tolist() == pytest.approx([0.5, -3.0, 0.2])
+    assert other.prior_spread.tolist() == pytest.approx([0.1, 1.0, 0.1])
+    assert model.prior_mean.tolist() == pytest.approx([0.3, -4.0, 0.2])
     with pytest.raises(AblationError, match="know nothing of a motion term"):
         varied(still, Row(name="again", model={"motion_weight": 1.0}))
 

@@ -125,7 +125,7 @@ def test_a_sampler_that_augments_has_no_recordings() -> None:
 def test_detectors_see_the_same_clips() -> None:
     twins = [detector("one"), detector("other"), detector("third", seed=1)]
     found = measure(HeldOutScene(sampler(), "scene0"), twins, TINY)
-    scores = ("energy", "residual", "motion")
+    scores = ("energy", "residual", "motion", "still")
     wanted = {(name, score) for name in ("one", "other", "third") for score in scores}
     assert set(found.detectors) == wanted | {(DIFFERENCE, "energy")}
     alone = measure(HeldOutScene(sampler(), "scene0"), twins[1:2], TINY)

@@ -13,6 +13,7 @@ from models import PRESETS, AdaptedScene, CheckpointError, Evidence, SceneScorer
 from models.checkpoint import fingerprint, load_evidence, save_evidence
 from models.memory import CELL_ATOMS, MOST_CELLS, REACH_CELLS, evidence_of, merged, remember
 from models.recall import excused_motion, recalled_residual
+from models.row_normal import log_ratio_at
 from models.scene_model import SceneModel
 from models.sparse_coding import thresholds
 
@@ -68,7 +69,7 @@ def test_evidence_is_small_and_where_the_thing_is() -> None:
     # The box covers rows 5 to 8 and columns 5 to 9; boxes of motion reach 12 pixels further.
     near = (rows >= 3) & (rows <= 10) & (columns >= 3) & (columns <= 12)
     # Cells come strongest first; weak ones elsewhere stand out, too, as the network normalises.
-    assert near[:30].all()
+    assert near[:18].all()
     assert near.float().mean() > 0.6
 
 
@@ -82,7 +83,8 @@ def test_the_same_again_is_normal_and_another_thing_or_place_is_not() -> None:
     aside = clip(31, "box", (36, 48))
     assert energy(aside, with_memory) < normal + 0.4 * (energy(aside, scene()) - normal)
     elsewhere = clip(32, "box", (80, 120))
-    assert energy(elsewhere, with_memory) == pytest.approx(energy(elsewhere, scene()), rel=1e-4)
+    # The network normalises over the picture: a little of the box is evidence elsewhere, too.
+    assert energy(elsewhere, with_memory) == pytest.approx(energy(elsewhere, scene()), rel=0.1)
     another = clip(33, "stripes")
     assert energy(another, with_memory) > normal + 0.5 * (energy(another, scene()) - normal)
     assert energy(clip(50), with_memory) <= normal
@@ -136,7 +138,8 @@ def test_the_second_look_against_float64() -> None:
     memory = with_memory.memory
     assert memory is not None
     observation = scorer().model.observe(clip(90, "box")[None])
-    terms = (scorer().model.terms(observation, scene().dictionary, m) for m in (None, memory))
+    known = (scene().dictionary, scene().row_normal)
+    terms = (scorer().model.terms(observation, *known, m) for m in (None, memory))
     residual, recalled = (one.cells[0][0].flatten() for one in terms)
     vectors = observation.features[0].flatten(1).T.double()
     compared = 0
@@ -180,16 +183,19 @@ def test_motion_counts_as_typical_only_there_and_up_to_what_was_labelled() -> No
     typical = float(memory.typical_motion)
     cell = int(memory.allowance.flatten().argmax())
     allowed = float(memory.allowance.flatten()[cell])
-    assert float(box().motion.max()) < allowed <= float(box().motion.max()) + 0.3
+    normal = scene().row_normal
+    assert normal is not None
+    strongest = float(log_ratio_at(box().motion.float(), normal, box().cells // GRID_HW[1]).max())
+    assert strongest < allowed <= strongest + 0.3
 
     def seen(value: float, where: int = cell) -> float:
         motion = torch.full((1, *GRID_HW), value)
         return float(excused_motion(motion, memory)[0].flatten()[where])
 
-    assert seen(typical - 1.0) == typical - 1.0
+    assert seen(typical - 1.0) == pytest.approx(typical - 1.0)
     assert seen(allowed) == typical
     assert typical < seen(allowed + 0.1) < allowed + 0.1
-    assert seen(allowed + 5.0) == allowed + 5.0
+    assert seen(allowed + 5.0) == pytest.approx(allowed + 5.0)
     assert seen(allowed, where=GRID_HW[0] * GRID_HW[1] - 1) == pytest.approx(allowed)
 
 

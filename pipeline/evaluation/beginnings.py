@@ -7,7 +7,7 @@ p frames before it is judged in a scene whose support was cut to p frames before
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -66,11 +66,12 @@ def score_begun(
         places = np.flatnonzero(kinds == past)
         found = scorer.score_in_each(clips[places], [scene.by_past[past] for scene in scenes])
         for part, scene, scores in zip(parts, scenes, found, strict=True):
-            part.append((places, Scores(scores.energies + scene.offsets[past], scores.maps)))
+            part.append((places, replace(scores, energies=scores.energies + scene.offsets[past])))
     return [_in_order(part) for part in parts]
 
 
 def _in_order(parts: list[tuple[npt.NDArray[np.intp], Scores]]) -> Scores:
     order = np.argsort(np.concatenate([places for places, _ in parts]))
     energies = torch.cat([scores.energies for _, scores in parts])[order]
-    return Scores(energies, torch.cat([scores.maps for _, scores in parts])[order])
+    maps = torch.cat([scores.maps for _, scores in parts])[order]
+    return Scores(energies, maps, torch.cat([scores.parts for _, scores in parts])[order])

@@ -13,9 +13,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from models.adaptation import adapt_observation, standardised_energy
+from models.adaptation import adapt_observation
 from models.config import SceneModelConfig
 from models.scene_model import Observation, SceneModel
+from models.standardise import standardised_energy
 from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler, IndependentClips
 from pipeline.datasets.scenes import SceneClip
 from pipeline.evaluation.measuring import CLIP_LENGTH, look
@@ -62,10 +63,8 @@ def leave_scenes_out(
         labels = [0] * len(normal) + [1] * len(planted)
         energies, terms = [], []
         for batch in torch.split(torch.cat([normal, planted]), _BATCH):
-            seen = model.terms(model.observe_input(batch), scene.dictionary)
-            energies.append(
-                standardised_energy(seen, scene.term_mean, scene.term_spread, model.weights())[0]
-            )
+            seen = model.terms(model.observe_input(batch), scene.dictionary, scene.row_normal)
+            energies.append(standardised_energy(seen, scene.usual, model.weights())[0])
             terms.append(seen.frames)
         pooled = torch.cat(terms)
         results.append(
@@ -108,8 +107,9 @@ def measure_priors_of(
         supports: dict[tuple[object, ...], Observation] = {}
         normals: dict[tuple[object, ...], Observation] = {}
         for number, model in enumerate(models):
-            dictionary = model.dictionary(look(model, support, supports))
-            frames = model.terms(look(model, normal, normals), dictionary).frames
+            known = look(model, support, supports)
+            dictionary, row_normal = model.dictionary(known), model.row_normal(known)
+            frames = model.terms(look(model, normal, normals), dictionary, row_normal).frames
             medians[number].append(frames.median(0).values)
             spreads[number].append(frames.std(0))
         on_scene()

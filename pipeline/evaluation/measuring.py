@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.adaptation import AdaptedScene, adapt_observation, standardised_energy
+from models.adaptation import AdaptedScene, adapt_observation
 from models.inputs import grey_pixels
-from models.scene_model import Observation, SceneModel
+from models.scene_model import TERMS, Observation, SceneModel
+from models.standardise import standardised_energy
 from pipeline.datasets.episodes import IndependentClips
 from pipeline.evaluation.baselines import INTERVAL_SECONDS, FrameDifference
 from pipeline.evaluation.roc import Values
 from pipeline.evaluation.separation import DrawScores, Recording
 
-SCORES = ("energy", "residual", "motion")
+SCORES = ("energy", *TERMS)
 """The energy as a whole, then each pooled term alone."""
 DIFFERENCE = "frame difference"
 CLIP_LENGTH = 5
@@ -225,7 +226,8 @@ def look(
         ValueError: the model wants colour where there is none.
     """
     config = model.config
-    key = (id(model.backbone), config.clip_length, config.motion_weight > 0, type(model))
+    motion = config.motion if config.motion_weight > 0 else None
+    key = (id(model.backbone), config.clip_length, motion, type(model))
     if key not in looked:
         pixels = clips[:, -config.clip_length :]
         if config.colour and pixels.ndim == 4:
@@ -237,8 +239,8 @@ def look(
 
 
 def _score(model: SceneModel, observation: Observation, scene: AdaptedScene) -> dict[str, Values]:
-    terms = model.terms(observation, scene.dictionary)
-    energies, _ = standardised_energy(terms, scene.term_mean, scene.term_spread, model.weights())
+    terms = model.terms(observation, scene.dictionary, scene.row_normal)
+    energies, _ = standardised_energy(terms, scene.usual, model.weights())
     columns = [energies, *terms.frames.unbind(1)]
     return {
         name: column.cpu().numpy().astype(np.float64)
