@@ -70,7 +70,7 @@ def test_evidence_is_small_and_where_the_thing_is() -> None:
     near = (rows >= 3) & (rows <= 10) & (columns >= 3) & (columns <= 12)
     # Cells come strongest first; weak ones elsewhere stand out, too, as the network normalises.
     assert near[:18].all()
-    assert near.float().mean() > 0.6
+    assert near.float().mean() > 0.5
 
 
 def test_the_same_again_is_normal_and_another_thing_or_place_is_not() -> None:
