@@ -281,7 +281,7 @@ def test_names_as_other_systems_give_them(tmp_path: Path, name: bytes) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "camera", "probe", os.fsencode(path)],
         capture_output=True,
-        env=os.environ | {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"},
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
         timeout=120,
         check=False,
     )
