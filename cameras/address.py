@@ -1,6 +1,7 @@
 """Addresses of sources: which kind they are, whether they are well formed, and how to show them."""
 
 import re
+import unicodedata
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -28,7 +29,8 @@ def kind_of(address: str) -> Kind:
     """
     if not address.strip():
         raise ValueError(f"source address: {ALLOWED}, got an empty one")
-    if any(not character.isprintable() for character in address):
+    # A name may have any space, and bytes that are no text; what would steer a terminal may not be.
+    if any(unicodedata.category(character) == "Cc" for character in address):
         raise ValueError(f"source address: {ALLOWED}, got one with control characters")
     if address.startswith("synthetic:"):
         return "synthetic"
@@ -42,6 +44,8 @@ def kind_of(address: str) -> Kind:
         raise ValueError(f"source address: {ALLOWED}, got the scheme {scheme[1]!r}")
     if any(character.isspace() for character in address):
         raise ValueError("source address: want no spaces (write %20), got one with a space")
+    if not address.isprintable():
+        raise ValueError("source address: want what can be read, got one with hidden characters")
     host_and_port(address)
     return "rtsp" if scheme[1].lower() == "rtsp" else "http"
 

@@ -6,7 +6,8 @@ clock is set. Everything after this file may rely on times that are finite and s
 
 import math
 
-_DEFAULT_STEP_SECONDS = 0.04
+DEFAULT_STEP_SECONDS = 0.04
+"""Between two pictures of a stream that does not say its rate."""
 _WIDEST_GAP_SECONDS = 10.0
 _DEEPEST_FALL_SECONDS = 1.0
 
@@ -36,7 +37,7 @@ class StreamClock:
             frames_per_second: Announced rate; its inverse is the step. None: 25 a second.
         """
         rate = plausible_rate(frames_per_second)
-        self._step_seconds = _DEFAULT_STEP_SECONDS if rate is None else 1.0 / rate
+        self._step_seconds = DEFAULT_STEP_SECONDS if rate is None else 1.0 / rate
         self._widest_gap_seconds = max(_WIDEST_GAP_SECONDS, 10 * self._step_seconds)
         self._deepest_fall_seconds = max(_DEEPEST_FALL_SECONDS, 2 * self._step_seconds)
         self._offset_seconds: float | None = None

@@ -1,6 +1,5 @@
 """A folder of images as a source: one picture a file, in natural order (UCSD, Avenue)."""
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,32 +10,32 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cameras import jpeg
+from cameras.folders import IMAGE_SUFFIXES, images_in, visible
 from cameras.pacing import Pace, Pacer
+from cameras.packet_decoder import DamageTap
 from cameras.source import ErrorCode, Picture, SourceError, SourceInfo
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-
-
-def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort key in which "9.tif" comes before "10.tif"."""
-    parts = re.split(r"(\d+)", name.lower())
-    return tuple((int(part), part) if part.isdecimal() else (-1, part) for part in parts)
 
 
 class FrameDirectory:
     """One pass through a folder of images; every error is permanent."""
 
-    def __init__(self, folder: Path, frames_per_second: float, pace: Pace) -> None:
+    def __init__(
+        self, folder: Path, frames_per_second: float, pace: Pace, repeat_damaged: bool = False
+    ) -> None:
         """Remember what to open.
 
         Args:
             folder: Holds the images directly; hidden files and other suffixes are passed over.
             frames_per_second: Rate at which they were taken, > 0.
             pace: "live" at that rate, "fast" as the reader takes them.
+            repeat_damaged: Give the picture before in the place of a damaged image.
         """
         self._folder = folder
         self._frames_per_second = frames_per_second
         self._pacer = Pacer(pace)
+        self._repeat_damaged = repeat_damaged
+        self.on_damaged: DamageTap | None = None
         self._paths: list[Path] = []
         self._info: SourceInfo | None = None
 
@@ -44,19 +43,18 @@ class FrameDirectory:
         """List the images and read the first.
 
         Raises:
-            SourceError: not_found where there is no image, corrupt where the first is unreadable.
+            SourceError: not_found where there is no image, corrupt where none can be read.
         """
         if not self._folder.is_dir():
             raise self._error("not_found", "want a folder of images, found none")
-        names = [path.name for path in self._folder.iterdir() if not path.name.startswith(".")]
-        images = [name for name in names if name.lower().endswith(SUFFIXES)]
-        if not images:
-            seen = ", ".join(sorted(names)[:3]) or "nothing"
-            raise self._error("not_found", f"want images ({' '.join(SUFFIXES)}), got {seen}")
-        self._paths = [self._folder / name for name in sorted(images, key=natural_key)]
-        first = read_image(self._paths[0])
+        self._paths = images_in(self._folder)
+        if not self._paths:
+            seen = ", ".join(path.name for path in visible(self._folder)[:3]) or "nothing"
+            wanted = " ".join(sorted(IMAGE_SUFFIXES))
+            raise self._error("not_found", f"want images ({wanted}), got {seen}")
+        first = next((one for path in self._paths if (one := read_image(path)) is not None), None)
         if first is None:
-            raise self._error("corrupt", f"its first image {self._paths[0].name} is unreadable")
+            raise self._error("corrupt", f"none of its {len(self._paths)} images can be read")
         self._info = SourceInfo(
             size_hw=(first.shape[0], first.shape[1]),
             codec="images",
@@ -87,43 +85,46 @@ class FrameDirectory:
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield one picture for every file.
-
-        In the place of an unreadable image comes the picture before it, counted as a decode error,
-        so that labels given by position still fit.
+        """Yield a picture for every image that is whole; the place of an image gives its time.
 
         Raises:
-            SourceError: the first image has become unreadable.
+            SourceError: damaged images are to be repeated, and the first one is damaged.
         """
         previous: npt.NDArray[np.uint8] | None = None
-        failures = 0
+        damaged = 0
         for index, path in enumerate(self._paths):
             pixels = read_image(path)
             if pixels is None:
-                failures += 1
+                damaged += 1
+                if self.on_damaged is not None:
+                    self.on_damaged(1)
+                if not self._repeat_damaged:
+                    continue
                 pixels = previous
             if pixels is None:
-                raise self._error("corrupt", f"its first image {path.name} is unreadable")
+                raise self._error("corrupt", f"its first image {path.name} cannot be read")
             previous = pixels
             pts_seconds = index / self._frames_per_second
             self._pacer.wait_until(pts_seconds)
-            yield Picture(pts_seconds, time.time(), pixels, failures)
+            yield Picture(pts_seconds, time.time(), pixels, damaged)
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         return SourceError(code, f"{self._folder}: {message}", permanent=True)
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8] | None:
-    """Read an image as uint8 (H, W, 3) RGB, grey ones too; None where it is unreadable."""
+    """Read an image as uint8 (H, W, 3) RGB, grey ones too; None where it is not whole."""
     try:
-        encoded = np.fromfile(path, dtype=np.uint8)
+        encoded = path.read_bytes()
     except OSError:
         return None
-    if encoded.size == 0:
-        return None
+    if encoded.startswith(jpeg.BEGIN):
+        if not jpeg.is_whole(encoded):
+            return None
+        encoded += jpeg.END  # OpenCV reads none that lacks only this
     try:
-        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except cv2.error:
+        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # of no bytes, for one
         return None
     if decoded is None:
         return None

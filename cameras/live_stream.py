@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -20,13 +21,17 @@ from av.video.stream import VideoStream
 
 from cameras.address import redact
 from cameras.clock import StreamClock, plausible_rate
-from cameras.conversion import rgb
+from cameras.display import shown_hw, shown_pixels
 from cameras.ffmpeg import explain
 from cameras.lag import CatchUp
+from cameras.packet_decoder import DamageTap, PacketDecoder
 from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
+from cameras.tracks import film_tracks
 
 _PROBE_MICROSECONDS = 500_000
 _NEARLY = 0.9
+_KEYFRAME_STALLS = 2.0
+"""A key frame is awaited for so many stall time-outs: some cameras send one every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,11 @@ class LiveStream:
         self._info: SourceInfo | None = None
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
-        self._decode_errors = 0
+        self._stream: VideoStream | None = None
+        self._damaged = 0
         self._late = 0
         self.on_packet: PacketTap | None = None
+        self.on_damaged: DamageTap | None = None
         self.catch_up: CatchUp | None = None if dialect.arrival_is_time else CatchUp()
 
     def __enter__(self) -> Self:
@@ -87,7 +94,7 @@ class LiveStream:
         try:
             self._frames = self._decode(container)
             self._first = next(self._frames)
-            self._info = self._inspect(container, self._first)
+            self._info = self._inspect(self._first)
         except SourceError:
             self._opened.close()
             raise
@@ -131,8 +138,8 @@ class LiveStream:
             yield Picture(
                 pts_seconds=clock.map(arrived if by_arrival else frame.time, arrived - before),
                 captured_at=time.time(),
-                image=partial(rgb, frame),
-                decode_errors=self._decode_errors,
+                image=partial(shown_pixels, frame, self._aspect()),
+                decode_errors=self._damaged,
                 late=self._late,
             )
 
@@ -170,14 +177,14 @@ class LiveStream:
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield frames for ever; our own deadline holds even where packets without one arrive."""
-        video = container.streams.video
-        if not video:
+        if not container.streams.video:
             raise self._error("codec", "want a video stream, got none")
-        if video[0].codec_context is None:
+        stream = self._stream = next(iter(film_tracks(container)), None)
+        if stream is None:
             raise self._error("codec", "there is no decoder for its video stream")
-        video[0].codec_context.thread_type = "SLICE"  # frame threads would add two frames of delay
-        packets = container.demux(video[0])
-        heard, failures = time.monotonic(), 0
+        decoder = PacketDecoder(stream, self.on_damaged)
+        packets = container.demux(stream)
+        heard, damaged = time.monotonic(), 0
         while True:
             packet = self._read(packets)
             if isinstance(packet, SourceError):
@@ -186,19 +193,30 @@ class LiveStream:
                 self.on_packet(packet)
             if self._is_late(packet):
                 self._late += 1
+                decoder.skip()
                 heard = time.monotonic()
                 continue
-            frames = self._decode_packet(packet)
-            if frames is None:
-                failures += 1
-                self._decode_errors += 1
-            if frames:
-                yield from frames
-                heard, failures = time.monotonic(), 0
-            elif time.monotonic() - heard > self._stall_timeout_seconds:
-                if failures:
-                    raise self._error("corrupt", f"{failures} packets in a row were undecodable")
-                raise self._error("timeout", f"no picture for {self._stall_timeout_seconds:g} s")
+            whole = [one.frame for one in decoder.decode(packet) if one.whole and one.frame]
+            self._damaged = decoder.damaged
+            if whole:
+                yield from whole
+                heard, damaged = time.monotonic(), decoder.damaged
+            else:
+                self._give_up_late(decoder, time.monotonic() - heard, decoder.damaged - damaged)
+
+    def _give_up_late(self, decoder: PacketDecoder, seconds: float, damaged: int) -> None:
+        """End a connection that sends packets, but for so long no whole picture."""
+        patience = self._stall_timeout_seconds * (_KEYFRAME_STALLS if decoder.waits else 1)
+        if seconds <= patience:
+            return
+        if not decoder.began:
+            raise self._error(
+                "timeout", f"no key frame for {patience:g} s, and so no picture to begin with"
+            )
+        if damaged:
+            message = f"no whole picture for {patience:g} s, {damaged} were damaged"
+            raise self._error("corrupt", f"{message} or could not be decoded")
+        raise self._error("timeout", f"no picture for {patience:g} s")
 
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"
@@ -226,18 +244,15 @@ class LiveStream:
         stamp = None if ticks is None else float(ticks * packet.time_base)
         return self.catch_up.skips(stamp, packet.is_keyframe, time.monotonic())
 
-    @staticmethod
-    def _decode_packet(packet: "av.Packet[VideoStream]") -> list[av.VideoFrame] | None:
-        try:
-            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
-        except av.error.FFmpegError:
-            return None
+    def _aspect(self) -> Fraction | None:
+        return None if self._stream is None else self._stream.sample_aspect_ratio
 
-    def _inspect(self, container: av.container.InputContainer, first: av.VideoFrame) -> SourceInfo:
-        stream = container.streams.video[0]
+    def _inspect(self, first: av.VideoFrame) -> SourceInfo:
+        stream = self._stream
+        assert stream is not None
         rate = stream.average_rate or stream.guessed_rate
         return SourceInfo(
-            size_hw=(first.height, first.width),
+            size_hw=shown_hw(first, self._aspect()),
             codec=stream.codec_context.codec.canonical_name,
             frames_per_second=plausible_rate(None if rate is None else float(rate)),
             frame_count=None,

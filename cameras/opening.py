@@ -35,7 +35,7 @@ def open_source(address: str, options: SourceOptions) -> Source:
         case "http":
             from cameras.http_stream import HttpFile
 
-            return HttpFile(address, options.pace, options.stall_timeout_seconds)
+            return HttpFile(address, options)
         case "webcam":
             from cameras.webcam import Webcam
 
@@ -47,8 +47,9 @@ def open_source(address: str, options: SourceOptions) -> Source:
         case "path" if Path(address).is_dir():
             from cameras.frame_directory import FrameDirectory
 
-            return FrameDirectory(Path(address), options.frames_per_second or 10.0, options.pace)
+            rate = options.frames_per_second or 10.0
+            return FrameDirectory(Path(address), rate, options.pace, options.repeat_damaged)
         case "path":
             from cameras.video_file import VideoFile
 
-            return VideoFile(Path(address), options.pace)
+            return VideoFile(Path(address), options.pace, options.repeat_damaged)

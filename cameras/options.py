@@ -18,6 +18,9 @@ class SourceOptions:
     """Rate of a folder of images; None = 10."""
     catch_up: bool = True
     """Live streams with time stamps: pass over what comes too late, and count it."""
+    repeat_damaged: bool = False
+    """Files and folders: give the picture before in the place of a damaged one, so that labels
+    given by position still fit; else damaged ones are passed over."""
 
     def __post_init__(self) -> None:
         """Refuse values without meaning.

@@ -46,11 +46,11 @@ class ProbeReport:
     transport: str
     """How the packets of an RTSP stream came, "tcp" or "udp"; else empty."""
     tracks: tuple[str, ...]
-    """The video tracks that are offered; the first one is watched."""
+    """The video tracks that are offered; the first film among them is watched."""
     pictures: int
     """Number of pictures decoded."""
     decode_errors: int
-    """Packets or images that could not be decoded."""
+    """Pictures that were damaged or could not be decoded."""
     announced_fps: float | None
     """Rate that the stream gives; None where it gives none."""
     measured_fps: float | None

@@ -9,7 +9,7 @@ everything else is a `SourceError`:
       not_found      no such file, folder or stream path; unknown host
       timeout        nothing arrived within the stall time-out
       codec          no decoder, or no video stream, or no frame at all
-      corrupt        too many undecodable packets in a row, or a truncated container
+      corrupt        too many damaged pictures in a row, or a truncated container
       ended          a live stream ended (the camera closed the connection)
 
 Only `cameras.supervisor` reconnects.
@@ -57,7 +57,7 @@ class SourceInfo:
     """What is known of a stream once it is open."""
 
     size_hw: tuple[int, int]
-    """Height and width of the pictures as they arrive."""
+    """Height and width of the pictures as they are shown."""
     codec: str
     """Name of the codec, such as "h264"; "images" for a folder, "synthetic" for a made scene."""
     frames_per_second: float | None
@@ -79,7 +79,8 @@ class Picture:
     image: Pixels | Callable[[], Pixels]
     """The pixels, or what makes them: most pictures of a fast stream are looked at by nobody."""
     decode_errors: int = 0
-    """Packets or images of this connection that could not be decoded before it, in all."""
+    """Pictures of this connection that were damaged or could not be decoded before it, in all; they
+    are passed over."""
     late: int = 0
     """Packets of this connection that were passed over undecoded, being too late, in all."""
 

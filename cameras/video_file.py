@@ -1,9 +1,11 @@
 """A video file as a source: every picture in order, then the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,39 +14,49 @@ import av
 import av.container
 from av.video.stream import VideoStream
 
-from cameras.clock import StreamClock, plausible_rate
-from cameras.conversion import rgb
+from cameras.clock import plausible_rate
+from cameras.display import shown_hw, shown_pixels
 from cameras.ffmpeg import fences
+from cameras.file_time import RecordingClock
 from cameras.pacing import Pace, Pacer
-from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
+from cameras.packet_decoder import DamageTap, Decoded, PacketDecoder
+from cameras.source import ErrorCode, PacketTap, Picture, Pixels, SourceError, SourceInfo
+from cameras.tracks import film_tracks, moving_tracks
+from cameras.truncation import missing_ratio
 
-_MOST_FAILURES_IN_A_ROW = 100
-_COMPLETE_RATIO = 0.9
-_LONGEST_PICTURE_SECONDS = 1.0  # the last one is shown for so long after its time, at most
+_MOST_IN_A_ROW = 400
+"""Damaged pictures without a whole one: more than come between two key frames."""
+_LONGEST_BEGINNING_SECONDS = 86_400.0
+"""Before its first picture a recording may have sound, or what needs an earlier key frame."""
 
 
 class VideoFile:
     """One pass through a video file; every error is permanent."""
 
-    def __init__(self, path: Path, pace: Pace) -> None:
+    def __init__(self, path: Path, pace: Pace, repeat_damaged: bool = False) -> None:
         """Remember what to open.
 
         Args:
             path: The file, in any container and codec that FFmpeg reads.
             pace: "live" as its time stamps say, "fast" as the reader takes them.
+            repeat_damaged: Give the picture before in the place of a damaged one.
         """
         self._path = path
         self._where = str(path)
         self._pacer = Pacer(pace)
+        self._repeat_damaged = repeat_damaged
         self._opened = ExitStack()
-        self._container: av.container.InputContainer | None = None
         self._info: SourceInfo | None = None
-        self._promised_seconds = 0.0
-        self._decode_errors = 0
+        self._decoded: Iterator[Decoded] = iter(())
+        self._decoder: PacketDecoder | None = None
+        self._container: av.container.InputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._origin_seconds: float | None = None
         self.on_packet: PacketTap | None = None
+        self.on_damaged: DamageTap | None = None
 
     def __enter__(self) -> Self:
-        """Open the file and find its pictures.
+        """Open the file and find its first picture.
 
         Raises:
             SourceError: not_found, codec or corrupt.
@@ -59,7 +71,6 @@ class VideoFile:
         except SourceError:
             self._opened.close()
             raise
-        self._promised_seconds = _promised_seconds(container)
         return self
 
     def __exit__(
@@ -84,34 +95,37 @@ class VideoFile:
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures in time order; the clock starts at 0.
+        """Yield the whole pictures in time order; time counts from the beginning of the file.
 
         Raises:
             SourceError: codec where there was no picture at all; corrupt where too many packets in
-                a row could not be decoded, or where the file ends well before its own index does.
+                a row could not be decoded, or where the file was cut off.
         """
-        expected = self.info.frame_count
-        clock = StreamClock(self.info.frames_per_second)
-        count, pts_seconds = 0, 0.0
-        for frame in self._decode():
-            pts_seconds = clock.map(frame.time)
+        clock = RecordingClock(self._origin_seconds, self.info.frames_per_second)
+        image: Callable[[], Pixels] | None = None
+        pts_seconds = 0.0
+        for pts_seconds, one in clock.run(self._timed()):
+            if one.whole and one.frame is not None:
+                image = partial(shown_pixels, one.frame, self._aspect())
+            if image is None:
+                continue
             self._pacer.wait_until(pts_seconds)
-            yield Picture(pts_seconds, time.time(), partial(rgb, frame), self._decode_errors)
-            count += 1
-        if count == 0:
-            raise self._error("codec", "it holds no picture that could be decoded")
-        if expected is not None and count < _COMPLETE_RATIO * expected:
-            raise self._error("corrupt", f"it ends after {count} of {expected} pictures")
-        promised = self._promised_seconds
-        if pts_seconds < _COMPLETE_RATIO * promised - _LONGEST_PICTURE_SECONDS:
-            raise self._error("corrupt", f"it ends after {pts_seconds:.1f} of {promised:.1f} s")
+            yield Picture(pts_seconds, time.time(), image, self._damaged())
+        missing = self._missing_ratio()
+        if missing:
+            message = f"the file is cut off after {pts_seconds:.1f} s"
+            raise self._error("corrupt", f"{message}: {missing:.0%} of it is missing")
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        if self._container is None:
-            raise RuntimeError(f"{self._where}: not open")
-        stream = self._container.streams.video[0]
-        failures = 0
-        packets = self._container.demux(stream)
+    def _timed(self) -> Iterator[tuple[float | None, Decoded]]:
+        for one in self._decoded:
+            if one.whole or self._repeat_damaged:
+                yield one.stamp_seconds, one
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[Decoded]:
+        decoder, stream = self._decoder, self._stream
+        assert decoder is not None
+        assert stream is not None
+        packets = container.demux(stream)
         while True:
             packet = self._read(packets)
             if isinstance(packet, SourceError):
@@ -120,21 +134,9 @@ class VideoFile:
                 return
             if self.on_packet is not None and packet.size:  # the last one only flushes the decoder
                 self.on_packet(packet)
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError as error:
-                failures += 1
-                self._decode_errors += 1
-                if failures == _MOST_FAILURES_IN_A_ROW:
-                    raise self._error(
-                        "corrupt", f"{failures} packets in a row could not be decoded"
-                    ) from error
-                continue
-            if frames:
-                failures = 0
-            for frame in frames:
-                if isinstance(frame, av.VideoFrame):
-                    yield frame
+            yield from decoder.decode(packet)
+            if decoder.damaged_in_a_row >= _MOST_IN_A_ROW:
+                raise self._error("corrupt", f"{_MOST_IN_A_ROW} pictures in a row are damaged")
 
     def _open(self) -> av.container.InputContainer | SourceError:
         if not self._path.is_file():
@@ -165,31 +167,88 @@ class VideoFile:
         if not container.streams.video:
             kinds = ", ".join(sorted({str(stream.type) for stream in container.streams}))
             raise self._error("codec", f"want a video stream, got {kinds or 'none at all'}")
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        if context is None:
+        stream = self._stream = self._film(container)
+        if stream is None:
             raise self._error("codec", "there is no decoder for its video stream")
-        context.thread_type = "SLICE"  # frame threads would hold pictures back
+        decoder = self._decoder = PacketDecoder(stream, self.on_damaged)
+        decoded = self._decode(container)
+        before: list[Decoded] = []
+        first = None
+        while first is None:
+            one = next(decoded, None)
+            if one is None:
+                raise self._no_picture(decoder)
+            before.append(one)
+            first = one.frame if one.whole else None
+        self._decoded = chain(before, decoded)
+        self._origin_seconds = _origin_seconds(container, before[0])
         rate = stream.average_rate
         return SourceInfo(
-            size_hw=(context.height, context.width),
-            codec=context.codec.canonical_name,
+            size_hw=shown_hw(first, self._aspect()),
+            codec=stream.codec_context.codec.canonical_name,
             frames_per_second=plausible_rate(None if rate is None else float(rate)),
-            frame_count=stream.frames or None,
+            frame_count=_frame_count(stream),
             live=False,
         )
+
+    def _no_picture(self, decoder: PacketDecoder) -> SourceError:
+        if decoder.damaged:
+            message = f"all of its {decoder.damaged} pictures are damaged or cannot be decoded"
+            return self._error("corrupt", message)
+        if missing := self._missing_ratio():
+            return self._error(
+                "corrupt", f"{missing:.0%} of it is missing, from before its first whole picture on"
+            )
+        what = "picture that can be decoded" if decoder.began else "key frame to begin with"
+        return self._error("codec", f"it holds no {what}")
+
+    def _film(self, container: av.container.InputContainer) -> VideoStream | None:
+        tracks = film_tracks(container)
+        if len(tracks) > 1:
+            moving = self._moving_tracks()
+            tracks.sort(key=lambda track: track.index not in moving)
+        return tracks[0] if tracks else None
+
+    def _moving_tracks(self) -> set[int]:
+        again = self._open()
+        if isinstance(again, SourceError):
+            return set()
+        try:
+            with again:
+                return moving_tracks(again)
+        except (av.error.FFmpegError, OSError):
+            return set()
+
+    def _aspect(self) -> Fraction | None:
+        return None if self._stream is None else self._stream.sample_aspect_ratio
+
+    def _damaged(self) -> int:
+        return 0 if self._decoder is None else self._decoder.damaged
+
+    def _missing_ratio(self) -> float:
+        try:
+            return missing_ratio(self._path)
+        except OSError:  # it was there to be read; now it may be gone
+            return 0.0
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         return SourceError(code, f"{self._where}: {message}", permanent=True)
 
 
-def _promised_seconds(container: av.container.InputContainer) -> float:
-    """How long a Matroska file of pictures alone says it is; 0 where nothing can be relied on.
+def _origin_seconds(container: av.container.InputContainer, first: Decoded) -> float | None:
+    """The time stamp at which players begin to count, or that of the first picture."""
+    stamp = first.stamp_seconds
+    if container.start_time is None or stamp is None:
+        return stamp
+    origin = container.start_time / av.time_base
+    return origin if 0 <= stamp - origin <= _LONGEST_BEGINNING_SECONDS else stamp
 
-    Elsewhere FFmpeg may have guessed the duration, and other streams may go on for longer.
-    """
-    if "matroska" not in container.format.name or len(container.streams) != 1:
-        return 0.0
-    if container.duration is None:
-        return 0.0
-    return (container.duration - max(0, container.start_time or 0)) / av.time_base
+
+def _frame_count(stream: VideoStream) -> int | None:
+    """Pictures that will be shown; an edit list hides others, which the container counts, too."""
+    if not stream.frames:
+        return None
+    entries = stream.index_entries
+    if not len(entries) or not (entries[0].is_discard or entries[-1].is_discard):
+        return stream.frames
+    return max(1, sum(not entry.is_discard for entry in entries))

@@ -4,7 +4,7 @@ import base64
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +31,8 @@ class Camera(ThreadingHTTPServer):
         self.over = threading.Event()
         self.redirects: dict[str, str] = {}
         self.asked: list[str] = []
+        self.ranges = True
+        self.alter: Callable[[int, bytes], bytes] = lambda _, jpeg: jpeg
 
     def address(self, path: str) -> str:
         return f"http://{WHO}@127.0.0.1:{self.server_port}/{path}"
@@ -66,6 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _file(self, data: bytes) -> None:
+        if not self.server.ranges:
+            self._answer(200, {"Content-Length": str(len(data))})
+            self.wfile.write(data)
+            return
         begin, _, _ = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
         part = data[int(begin) :]
         self._answer(
@@ -81,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
         pictures = itertools.chain.from_iterable(walking_box(24) for _ in itertools.count())
         due = time.monotonic()
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             due += self.server.interval_seconds
             if self.server.over.wait(max(0.0, due - time.monotonic())):
                 return
@@ -89,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.over.wait()
                 return
             jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+            jpeg = self.server.alter(number, jpeg)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
 

@@ -1,6 +1,6 @@
 """Small data that tests make for themselves: clips, folders of images, made data sets."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,17 +37,34 @@ def write_video(
     pictures: Iterable[np.ndarray] | None = None,
     codec: str = "mpeg4",
     container_options: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+    stamps: Callable[[int], float] | None = None,
 ) -> None:
-    """Encode pictures, by default a walking box, into a container named by the suffix."""
+    """Encode pictures, by default a walking box, into a container named by the suffix.
+
+    Args:
+        path: What to write.
+        frames: Number of pictures of the walking box.
+        frames_per_second: Their rate.
+        pictures: RGB; None: a walking box.
+        codec: The encoder.
+        container_options: Of the writer of the container.
+        options: Of the encoder.
+        stamps: Gives the seconds at which a picture is shown, by its number; None: at the rate.
+    """
     shown = list(walking_box(frames) if pictures is None else pictures)
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=frames_per_second)
+        stream = container.add_stream(codec, rate=frames_per_second, options=options or {})
         stream.height, stream.width = shown[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.time_base = Fraction(1, frames_per_second)
+        base = Fraction(1, frames_per_second if stamps is None else 1000 * frames_per_second)
+        stream.time_base = base
+        if codec != "mpeg4":
+            stream.codec_context.time_base = base
         for number, picture in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = number
+            frame.time_base = base
+            frame.pts = number if stamps is None else round(stamps(number) / base)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

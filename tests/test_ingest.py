@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from makers import small_scorer, walking_box, write_video
+from makers import small_scorer, walking_box, write_images, write_video
 from stage_parts import (
     CollectingSink,
     ingesting,
@@ -69,6 +69,30 @@ def test_a_file_to_its_end(run: RunInfo, scorer: SceneScorer, clip: Path) -> Non
         "vedette_frames_received_total", {"camera": "street"}
     )
     assert received == 75
+
+
+def test_damaged_pictures_are_counted_and_not_scored(
+    run: RunInfo, scorer: SceneScorer, tmp_path: Path
+) -> None:
+    """The last picture of the folder is damaged, too: nothing comes after it to tell of it."""
+    write_images(tmp_path, walking_box(40), "jpg")
+    images = sorted(tmp_path.iterdir())
+    for number in (20, 21, 39):
+        images[number].write_bytes(images[number].read_bytes()[:300])
+    config = small_config({"street": {"url": str(tmp_path), "pace": "fast", "fps": 10}})
+    ingest_context, scorer_context = contexts(run, config)
+    with (
+        scoring(scorer_context, scorer),
+        CollectingSink(run) as sink,
+        ingesting(ingest_context) as worker,
+    ):
+        worker.join(20)
+    times = [round(10 * score.pts_seconds) for score in sink.scores]
+    assert times == [number for number in range(39) if number not in (20, 21)]
+    damaged = ingest_context.metrics.registry.get_sample_value(
+        "vedette_frames_dropped_total", {"camera": "street", "reason": "damaged"}
+    )
+    assert damaged == 3
 
 
 def test_a_loop_numbers_its_passes(run: RunInfo, scorer: SceneScorer, clip: Path) -> None:

@@ -137,7 +137,7 @@ def test_video_without_a_picture(tmp_path: Path) -> None:
     write_video(path, FRAMES)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"movi") + 4])
-    assert failure(path)[0].code == "codec"
+    assert failure(path)[0].code == "corrupt"
 
 
 def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
@@ -148,18 +148,21 @@ def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
     error, count = failure(path)
     assert error.code == "corrupt"
     assert 10 < count < 30
-    assert f"after {count} of 40 pictures" in str(error)
+    assert "50% of it is missing" in str(error)
 
 
-def test_truncated_file_without_an_index_is_known_by_its_length(tmp_path: Path) -> None:
-    path = tmp_path / "cut.mkv"
+@pytest.mark.parametrize("suffix", ["mkv", "avi"])
+def test_truncated_file_without_an_index_is_known_by_its_length(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"cut.{suffix}"
     write_video(path, pictures=noisy(100), codec="libx264")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     error, count = failure(path)
     assert error.code == "corrupt"
     assert 30 < count < 70
-    assert " of 4.0 s" in str(error)
+    assert "50% of it is missing" in str(error)
 
 
 def test_size_and_time_may_leap_within_a_file(tmp_path: Path) -> None:
@@ -171,31 +174,38 @@ def test_size_and_time_may_leap_within_a_file(tmp_path: Path) -> None:
     with open_source(str(path), FAST) as source:
         pictures = list(source)
     sizes = [picture.pixels.shape[:2] for picture in pictures]
-    # The decoder may let go of the picture that it held back when the size changed.
-    assert sizes in ([(48, 64)] * kept + [(96, 128)] * 25 for kept in (24, 25))
+    # The decoder may let go of the picture that it held back when the size changed, and packets are
+    # numbered anew, so that the one before may be taken for damaged.
+    assert sizes in ([(48, 64)] * kept + [(96, 128)] * 25 for kept in (23, 24, 25))
     times = [picture.pts_seconds for picture in pictures]
     assert all(0 < after - before < 0.2 for before, after in pairwise(times))
 
 
 def test_damage_is_counted_and_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "scratched.mp4"
-    write_video(path, pictures=noisy(40), codec="libx264", container_options=INDEX_FIRST)
+    write_video(
+        path,
+        pictures=noisy(40),
+        codec="libx264",
+        container_options=INDEX_FIRST,
+        options={"g": "5"},
+    )
     spoil(path, 0.6, 0.64)
     with open_source(str(path), FAST) as source:
         pictures = list(source)
-    assert 36 <= len(pictures) < 40
+    assert 30 <= len(pictures) < 40
     assert pictures[0].decode_errors == 0
-    assert 1 <= pictures[-1].decode_errors <= 3
+    assert pictures[-1].decode_errors >= 40 - len(pictures) - 1
 
 
 def test_endless_damage_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "ruined.mp4"
-    write_video(path, pictures=noisy(200), codec="libx264", container_options=INDEX_FIRST)
+    write_video(path, pictures=noisy(700), codec="libx264", container_options=INDEX_FIRST)
     spoil(path, 0.3, 1.0)
     error, count = failure(path)
     assert error.code == "corrupt"
-    assert count < 100
-    assert "100 packets in a row" in str(error)
+    assert count < 300
+    assert "400 pictures in a row are damaged" in str(error)
 
 
 def test_size_may_change_within_a_folder(tmp_path: Path) -> None:
@@ -221,11 +231,17 @@ def test_folder_in_natural_order_with_grey_and_hidden_files(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 10, 3000])
-def test_unreadable_image_repeats_the_one_before(tmp_path: Path, kept_bytes: int) -> None:
+def test_unreadable_image_is_passed_over_or_repeats_the_one_before(
+    tmp_path: Path, kept_bytes: int
+) -> None:
     write_images(tmp_path, walking_box(4), "tif")
     damaged = sorted(tmp_path.iterdir())[2]
     damaged.write_bytes(damaged.read_bytes()[:kept_bytes])
     with open_source(str(tmp_path), FAST) as source:
+        pictures = list(source)
+    assert [picture.pts_seconds for picture in pictures] == pytest.approx([0.0, 0.1, 0.3])
+    assert [picture.decode_errors for picture in pictures] == [0, 0, 1]
+    with open_source(str(tmp_path), SourceOptions(pace="fast", repeat_damaged=True)) as source:
         pictures = list(source)
     assert np.array_equal(pictures[2].pixels, pictures[1].pixels)
     assert not np.array_equal(pictures[3].pixels, pictures[2].pixels)
@@ -235,6 +251,12 @@ def test_unreadable_image_repeats_the_one_before(tmp_path: Path, kept_bytes: int
 def test_unreadable_first_image(tmp_path: Path) -> None:
     write_images(tmp_path, walking_box(2))
     min(tmp_path.iterdir()).write_bytes(b"")
+    with (
+        open_source(str(tmp_path), SourceOptions(pace="fast", repeat_damaged=True)) as source,
+        pytest.raises(SourceError, match="first image"),
+    ):
+        list(source)
+    max(tmp_path.iterdir()).write_bytes(b"")
     assert failure(tmp_path)[0].code == "corrupt"
 
 

@@ -5,6 +5,7 @@ completion answer at once and only the commands that score load torch.
 """
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,6 +44,8 @@ def main() -> None:
     The status is 0 when all went well, 1 for an error that the person can do something about, 2 for
     wrong usage, 70 for a fault of the program, 130 after Ctrl-C.
     """
+    if isinstance(sys.stdout, TextIOWrapper):  # a file name may hold bytes that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:

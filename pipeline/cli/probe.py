@@ -114,7 +114,7 @@ def _lines(report: ProbeReport) -> list[tuple[str, str]]:
     cost = f"{report.decode_ms:.2f} ms CPU a frame, and {report.convert_ms:.2f} ms to convert it"
     lines.append(("decoding", cost))
     if report.decode_errors:
-        lines.append(("undecodable", f"{report.decode_errors} packets"))
+        lines.append(("damaged", f"{report.decode_errors} pictures"))
     return lines
 
 

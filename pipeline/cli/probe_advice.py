@@ -61,7 +61,7 @@ def remarks(report: ProbeReport) -> list[str]:
             found.append("Its clock does not run as ours does; pictures may grow old on the way.")
     if report.decode_errors:
         hint = "use transport: tcp" if report.transport == "udp" else "the network loses packets"
-        found.append(f"{report.decode_errors} packets could not be decoded: {hint}.")
+        found.append(f"{report.decode_errors} pictures were damaged: {hint}.")
     if fps and fps < Detect().fps:
         found.append(f"The shipped model expects {Detect().fps:g} frames/s; set the camera so.")
     return found

@@ -20,6 +20,7 @@ from rich.progress import (
 
 from cameras import Picture, SourceOptions, open_source
 from cameras.address import is_live
+from cameras.packet_decoder import DamageSource
 from cameras.sampling import Sampler
 from models import SceneScorer
 from pipeline.cli.whole_file import whole_file
@@ -77,7 +78,10 @@ def replay(
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         adaptation = _adaptation(scorer, options, progress)
-        source = stack.enter_context(open_source(recording, _source_options(options)))
+        opened = open_source(recording, _source_options(options))
+        if isinstance(opened, DamageSource):
+            opened.on_damaged = summary.take_damaged
+        source = stack.enter_context(opened)
         takers: list[Callable[[ReplayedFrame], None]] = [summary.take]
         if scores_path is not None:
             takers.append(stack.enter_context(scores_file(scores_path, name)))

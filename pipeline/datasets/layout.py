@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cameras.folders import IMAGE_SUFFIXES, visible
+
 Mask = npt.NDArray[np.bool_]
 """Anomalous pixels of one frame, (H, W), True = anomalous."""
-
-IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".png", ".jpg", ".jpeg"})
 
 _NAMES_SHOWN = 6
 
@@ -129,11 +129,8 @@ def numbers_in(name: str) -> tuple[int, ...]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder in numeric order, without the hidden files that macOS scatters."""
-    return sorted(
-        (path for path in folder.iterdir() if not path.name.startswith(".")),
-        key=lambda path: (number_in(path.stem) or 0, path.name),
-    )
+    """What is in a folder in numeric order, without hidden files."""
+    return sorted(visible(folder), key=lambda path: (number_in(path.stem) or 0, path.name))
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -11,8 +11,8 @@ from pipeline.datasets.layout import DatasetClip, DatasetError
 def read_frames(clip: DatasetClip) -> Iterator[Picture]:
     """Decode a clip, as fast as it goes.
 
-    In the place of an image that cannot be decoded comes the one before it, as folders of images do
-    anywhere in the house, so that frames and labels stay together.
+    In the place of a damaged picture comes the one before it, so that frames and labels stay
+    together.
 
     Raises:
         DatasetError: there are not as many frames as labels, or a single image cannot be read.
@@ -24,7 +24,9 @@ def read_frames(clip: DatasetClip) -> Iterator[Picture]:
             raise DatasetError(f"{clip.path}: want an image, which cannot be read")
         yield Picture(0.0, time.time(), pixels)
         return
-    options = SourceOptions(pace="fast", frames_per_second=clip.frames_per_second)
+    options = SourceOptions(
+        pace="fast", frames_per_second=clip.frames_per_second, repeat_damaged=True
+    )
     count = 0
     with open_source(str(clip.path), options) as source:
         for picture in source:

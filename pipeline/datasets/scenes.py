@@ -1,7 +1,8 @@
 """Normal video of many fixed cameras, one folder a scene: the training scenes.
 
 FOLDER/
-<scene>/01.mp4, 02.mp4 …     or any other video files, or a folder of images
+<scene>/01.mp4, 02.mp4 …     or any other video files
+<scene>/0001.jpg, … or <scene>/<clip>/0001.jpg, …    or images, as taken at the sampling rate
 scenes.csv                   optional, for people; not read
 """
 
@@ -14,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cameras import SourceOptions, open_source
+from cameras.folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folders_in, images_in, videos_in
 from cameras.sampling import Sampler
 from pipeline.datasets.layout import DatasetError
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".ts", ".m4v"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class SceneClip:
 
 
 def scene_files(folder: Path) -> dict[str, list[Path]]:
-    """Scene name → its video files, in order.
+    """Scene name → its video files and folders of images, in order.
 
     Raises:
         DatasetError: the folder holds no scene.
@@ -43,16 +43,23 @@ def scene_files(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: want a folder with one subfolder a scene, got no folder")
     scenes = {}
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = sorted(path for path in place.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
-        if files:
-            scenes[place.name] = files
+    for place in folders_in(folder):
+        if clips := clips_in(place):
+            scenes[place.name] = clips
     if not scenes:
         raise DatasetError(
             f"{folder}: want one subfolder a scene with video files "
-            f"({' '.join(sorted(VIDEO_SUFFIXES))}), found none"
+            f"({' '.join(sorted(VIDEO_SUFFIXES))}) or images "
+            f"({' '.join(sorted(IMAGE_SUFFIXES))}), found none"
         )
     return scenes
+
+
+def clips_in(folder: Path) -> list[Path]:
+    """Recordings of one camera: the folder itself if it holds images; video files; such folders."""
+    if images_in(folder):
+        return [folder]
+    return videos_in(folder) or [place for place in folders_in(folder) if images_in(place)]
 
 
 def load_scenes(
@@ -67,7 +74,8 @@ def load_scenes(
     Args:
         folder: See the module.
         height: Pixels; the width follows the picture's own shape.
-        frames_per_second: Rate that every clip is sampled at, by its time stamps.
+        frames_per_second: Rate that every clip is sampled at, by its time stamps; images are
+            taken for ones at this rate.
         colour: Keep RGB, at three times the memory; else grey.
         on_file: Called before each file, for a progress bar.
 
@@ -92,7 +100,8 @@ def _frames(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     sampler = Sampler(frames_per_second)
     size: tuple[int, int] | None = None
-    with open_source(str(path), SourceOptions(pace="fast")) as source:
+    options = SourceOptions(pace="fast", frames_per_second=frames_per_second)
+    with open_source(str(path), options) as source:
         for picture in source:
             if not sampler.accept(picture.pts_seconds):
                 continue

@@ -20,6 +20,8 @@ class ReplaySummary:
         self.frames = 0
         self.seconds = 0.0
         """Stream time of the newest frame."""
+        self.damaged = 0
+        """Pictures that were damaged, and so not scored."""
 
     def take(self, frame: ReplayedFrame) -> None:
         """Take the next frame."""
@@ -37,6 +39,10 @@ class ReplaySummary:
         changes = self._tracker.update(sample)
         self._ended += [change.event for change in changes if change.kind == "end"]
 
+    def take_damaged(self, count: int) -> None:
+        """Count pictures that were damaged."""
+        self.damaged += count
+
     def events(self) -> list[Event]:
         """All events in order, the one that still goes on too."""
         going_on = self._tracker.active
@@ -50,6 +56,8 @@ class ReplaySummary:
         """
         pace = f"{self.frames} frames in {took_seconds:.1f} s"
         rate = f"{self.frames / took_seconds:.1f} frames/s"
+        if self.damaged:
+            rate += f"; {self.damaged} damaged pictures not scored"
         events = self.events()
         if not events:
             return f"{pace}, {rate}; no event above the threshold"

@@ -11,14 +11,14 @@ from itertools import chain, cycle
 from pathlib import Path
 
 from cameras import SourceOptions, open_source
-from cameras.frame_directory import SUFFIXES
+from cameras.folders import folders_in, images_in, videos_in
 from models import SceneScorer
 from models.calibration import Calibration, provisional
 from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
 from pipeline.alerts.event_settings import EventSettings
 from pipeline.alerts.events import EventTracker, Sample
 from pipeline.datasets.layout import DatasetError
-from pipeline.datasets.scenes import VIDEO_SUFFIXES
+from pipeline.datasets.scenes import clips_in
 from pipeline.evaluation.replay import replay
 from pipeline.stages.adapt import Adaptation
 from pipeline.stages.adaptation_settings import AdaptationSettings
@@ -100,18 +100,14 @@ def _scenes_in(path: Path) -> dict[str, list[Path]]:
         return {path.stem: [path]}
     if not path.is_dir():
         raise DatasetError(f"{path}: want a video or a folder of videos, got nothing")
-    inside = sorted(path.iterdir())
-    if any(one.suffix.lower() in SUFFIXES for one in inside):
-        return {path.name: [path]}
-    if videos := [one for one in inside if one.suffix.lower() in VIDEO_SUFFIXES]:
-        return {path.name: videos}
+    if images_in(path) or videos_in(path):
+        return {path.name: clips_in(path)}
     scenes: dict[str, list[Path]] = {}
     images: list[Path] = []
-    for folder in (one for one in inside if one.is_dir()):
-        files = sorted(folder.iterdir())
-        if any(file.suffix.lower() in SUFFIXES for file in files):
+    for folder in folders_in(path):
+        if images_in(folder):
             images.append(folder)
-        elif videos := [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]:
+        elif videos := videos_in(folder):
             scenes[folder.name] = videos
     if images:  # as UCSD's Train: one camera, a folder a recording
         name = path.parent.name if path.name.lower() == "train" else path.name

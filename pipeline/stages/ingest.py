@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from cameras.address import is_live
 from cameras.opening import open_source
 from cameras.options import SourceOptions
+from cameras.packet_decoder import DamageSource, DamageTap
 from cameras.packet_ring import PacketRing, PacketSource
 from cameras.source import Source as OpenSource
 from cameras.source import SourceError
@@ -24,6 +25,8 @@ from pipeline.stages.mailbox import Mailbox, Policy
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.recorder import Recorder, marked, ring_for
 from pipeline.stages.sender import Sender
+from pipeline.telemetry.floods import FloodGate
+from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import WorkerContext
 
@@ -36,6 +39,8 @@ HUNG_STALLS = 3.0
 LEAST_HUNG_SECONDS = 10.0
 STALE_SECONDS = 3.0
 """A live camera without a picture for so long is called stale, though its connection stands."""
+DAMAGE_LOG_SECONDS = 60.0
+"""Damaged pictures of a camera are logged at most so often."""
 
 _JOIN_SECONDS = 1.0
 
@@ -63,7 +68,8 @@ def run(context: WorkerContext) -> None:
         LOG.info("camera %s: goes on after frame %d", camera, done.index)
     record = context.spec.config.record
     ring = ring_for(record, settings)
-    supervisor = camera_supervisor(camera, settings.source, connection, ring)
+    on_damaged = _damage_teller(camera, context.metrics)
+    supervisor = camera_supervisor(camera, settings.source, connection, ring, on_damaged)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
@@ -101,7 +107,11 @@ def mailbox_policy(source: Source, live: bool) -> Policy:
 
 
 def camera_supervisor(
-    camera: str, source: Source, first_connection: int, ring: PacketRing | None = None
+    camera: str,
+    source: Source,
+    first_connection: int,
+    ring: PacketRing | None = None,
+    on_damaged: DamageTap | None = None,
 ) -> CameraSupervisor:
     """What keeps the camera's source open; recordings come unpaced, the decoder paces them.
 
@@ -110,6 +120,7 @@ def camera_supervisor(
         source: Where its frames come from.
         first_connection: Number of a recording's first pass.
         ring: Is given the packets of every connection; None: nobody keeps them.
+        on_damaged: Told of pictures that were damaged, and so are not handed on.
     """
     options = SourceOptions(
         transport=source.transport,
@@ -126,6 +137,8 @@ def camera_supervisor(
         opened = open_source(source.url, options)
         if ring is not None and isinstance(opened, PacketSource):
             opened.on_packet = ring.begin()
+        if isinstance(opened, DamageSource):
+            opened.on_damaged = on_damaged
         return opened
 
     return CameraSupervisor(
@@ -135,6 +148,21 @@ def camera_supervisor(
         first_connection,
         on_error=tell_failure,
     )
+
+
+def _damage_teller(camera: str, metrics: Metrics) -> DamageTap:
+    """Counts damaged pictures, and logs them at most once a minute."""
+    counter = metrics.frames_dropped.labels(camera, "damaged")
+    gate = FloodGate(DAMAGE_LOG_SECONDS)
+
+    def tell(count: int) -> None:
+        counter.inc(count)
+        held_back = gate.count(time.monotonic())
+        if held_back is not None:
+            more = f" ({held_back} more before)" if held_back else ""
+            LOG.warning("camera %s: a damaged picture, which is not scored%s", camera, more)
+
+    return tell
 
 
 class HungSourceError(Exception):

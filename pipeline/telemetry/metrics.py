@@ -34,7 +34,7 @@ class Metrics:
         )
         self.frames_dropped = Counter(
             "vedette_frames_dropped",
-            "Sampled frames that our policy dropped (reason: replaced by a newer one, …)",
+            "Frames without a score (reason: replaced, unusable, late, damaged)",
             ["camera", "reason"],
             registry=registry,
         )
