@@ -15,8 +15,8 @@ class Frame:
     connection: int
     """Which connection the frame came through; strictly increasing for one camera.
 
-    Unix milliseconds of the connect for a live camera; start of the run in Unix milliseconds plus
-    the number of the pass for a file.
+    For a live camera it counts up from the number of the ingest process, for a file from the number
+    of the run; both rise from one to the next, however the wall clock is set.
     """
     index: int
     """Position among the frames of this connection, counted from 0 without gaps."""

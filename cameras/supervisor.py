@@ -62,7 +62,6 @@ class CameraSupervisor:
         loop: bool,
         first_connection: int,
         *,
-        clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
@@ -72,8 +71,7 @@ class CameraSupervisor:
             camera: Name in the configuration.
             open: Gives a new source, not yet opened.
             loop: Begin a file anew at its end.
-            first_connection: Number of a file's first pass; no connection is numbered below it.
-            clock: Unix seconds; numbers the connections of a live source.
+            first_connection: Number of the first connection or pass; the others count up from it.
             chance: Random numbers 0 … 1 for the jitter of the waits.
             on_error: Told of every failure, in the iterating thread.
         """
@@ -81,7 +79,6 @@ class CameraSupervisor:
         self._open = open
         self._loop = loop
         self._next_connection = first_connection
-        self._clock = clock
         self._chance = chance
         self._on_error = on_error
         self._failures = 0
@@ -154,7 +151,10 @@ class CameraSupervisor:
         self._called_at = time.monotonic()
         try:
             with self._open() as source:
-                connection = self._number(source.info.live)
+                connection, self._next_connection = (
+                    self._next_connection,
+                    self._next_connection + 1,
+                )
                 for picture in source:
                     self._called_at = None
                     if stop.is_set():
@@ -168,13 +168,6 @@ class CameraSupervisor:
                     self._called_at = time.monotonic()
         finally:
             self._called_at = None
-
-    def _number(self, live: bool) -> int:
-        connection = self._next_connection
-        if live:
-            connection = max(connection, int(self._clock() * 1000))
-        self._next_connection = connection + 1
-        return connection
 
     def _goes_on_after(self, failure: SourceError, stop: threading.Event) -> bool:
         """Record a failure and wait; False where there is nothing to wait for."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.telemetry.wall_clock import recency
+
 Reason = Literal["age", "size", "free"]
 
 
@@ -53,7 +55,7 @@ def removals(
         free_bytes: On the file system of their files.
         limits: What may be kept.
     """
-    known = sorted(events, key=lambda event: (event.last_at, event.id))
+    known = sorted(events, key=lambda event: (*recency(event.last_at, now), event.id))
     total_bytes = sum(event.size_bytes for event in known)
     found: list[Removal] = []
     for event in known:

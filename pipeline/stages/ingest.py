@@ -108,7 +108,7 @@ def camera_supervisor(
     Args:
         camera: Name of the camera.
         source: Where its frames come from.
-        first_connection: Number of a recording's first pass.
+        first_connection: Number of the first connection or pass.
         ring: Is given the packets of every connection; None: nobody keeps them.
     """
     options = SourceOptions(
