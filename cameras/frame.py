@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cameras.blindness import Blindness
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -26,6 +28,8 @@ class Frame:
     """Wall clock at arrival, Unix seconds UTC; staleness is measured from here."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, contiguous; treat as read-only."""
+    blind: Blindness | None = None
+    """Why nothing can be seen in it, since some time; None: something can."""
 
     def __post_init__(self) -> None:
         """Refuse pixels of another shape or type.

@@ -134,6 +134,7 @@ class LiveStream:
                 image=partial(rgb, frame),
                 decode_errors=self._decode_errors,
                 late=self._late,
+                keyframe=bool(frame.key_frame),
             )
 
     def _look_up(self) -> SourceError | None:

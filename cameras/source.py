@@ -82,6 +82,8 @@ class Picture:
     """Packets or images of this connection that could not be decoded before it, in all."""
     late: int = 0
     """Packets of this connection that were passed over undecoded, being too late, in all."""
+    keyframe: bool = True
+    """It was encoded independently of all others, or not at all."""
 
     @property
     def pixels(self) -> Pixels:

@@ -1,8 +1,9 @@
 """The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from cameras.blindness import BlindWatch
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
 from cameras.sampling import Sampler, fit, paint_masks
@@ -25,6 +26,7 @@ class Decoder:
         metrics: Metrics,
         pace: Pace,
         done: Progress | None,
+        blindness: BlindWatch | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -35,6 +37,7 @@ class Decoder:
             metrics: Where latencies and losses are counted.
             pace: "live" holds frames of a recording back until their time.
             done: Where an earlier worker got to.
+            blindness: Is shown the pictures; None: nobody minds a picture that shows nothing.
         """
         self._camera = camera
         self._settings = settings
@@ -44,6 +47,7 @@ class Decoder:
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
         self._done = done
+        self._blindness = blindness
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -54,11 +58,18 @@ class Decoder:
         """
         rate = self._settings.detect.fps
         try:
-            for numbered in number(pictures, lambda: Sampler(rate), self._done):
+            for numbered in number(self._looked_at(pictures), lambda: Sampler(rate), self._done):
                 if not self._put(numbered):
                     return
         finally:
             self._mailbox.close()
+
+    def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
+        for connection, picture in pictures:
+            watch, now = self._blindness, time.monotonic()
+            if watch is not None and watch.wants(now, picture.keyframe):
+                watch.look(now, picture.pixels, picture.keyframe)
+            yield connection, picture
 
     def _put(self, numbered: Numbered) -> bool:
         if not numbered.context:
@@ -72,6 +83,7 @@ class Decoder:
             pts_seconds=numbered.picture.pts_seconds,
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
             pixels=fit(pixels, self._settings.detect.size_hw),
+            blind=None if self._blindness is None else self._blindness.reason,
         )
         self._observe("prepare", time.monotonic() - begin)
         lost = self._mailbox.put(frame, numbered.context)

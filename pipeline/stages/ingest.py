@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 from cameras.address import is_live
+from cameras.blindness import BlindWatch
 from cameras.opening import open_source
 from cameras.options import SourceOptions
 from cameras.packet_ring import PacketRing, PacketSource
@@ -23,6 +24,7 @@ from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.recorder import Recorder, marked, ring_for
+from pipeline.stages.scene_watch import REASONS
 from pipeline.stages.sender import Sender
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import WorkerContext
@@ -66,9 +68,11 @@ def run(context: WorkerContext) -> None:
     supervisor = camera_supervisor(camera, settings.source, connection, ring)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
-    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
+    masks = [mask.points for mask in settings.masks.values()]
+    blindness = BlindWatch(settings.source.blind_after, masks) if live else None
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
-    reporter = Reporter(context, supervisor, live, hung_seconds)
+    reporter = Reporter(context, supervisor, live, hung_seconds, blindness)
     failures: list[Exception] = []
 
     def decode() -> None:
@@ -150,6 +154,7 @@ class Reporter:
         supervisor: CameraSupervisor,
         live: bool,
         hung_seconds: float,
+        blindness: BlindWatch | None = None,
     ) -> None:
         """Start before the first picture.
 
@@ -158,13 +163,15 @@ class Reporter:
             supervisor: Of whom to tell.
             live: Whether silence means that the camera is stale.
             hung_seconds: A source that does not return for so long will not return.
+            blindness: Knows whether pictures that arrive show anything.
         """
         self._context = context
         self._supervisor = supervisor
         self._live = live
         self._hung_seconds = hung_seconds
+        self._blindness = blindness
         self._told: CameraStatus | None = None
-        self._stale = False
+        self._stale: str | None = None
         self._received = 0
         self._late = 0
         self._received_at = time.monotonic()
@@ -184,15 +191,21 @@ class Reporter:
                 f"{calling_seconds:.0f} s; a new process tries again"
             )
         status = self._supervisor.status
-        quiet = time.monotonic() - self._received_at > STALE_SECONDS
-        stale = self._live and status.state == "watching" and quiet
+        stale = self._stale_reason() if self._live and status.state == "watching" else None
         if (status, stale) == (self._told, self._stale):
             return
         self._told, self._stale = status, stale
         camera, state = self._supervisor.camera, "stale" if stale else status.state
-        LOG.info("camera %s: %s", camera, "stale" if stale else status)
-        self._context.cameras.set(camera, state, "" if stale else status.reason)
+        reason = stale or status.reason
+        LOG.info("camera %s: %s", camera, f"{state}: {reason}" if reason else state)
+        self._context.cameras.set(camera, state, reason)
         self._context.metrics.camera_up.labels(camera).set(state == "watching")
+
+    def _stale_reason(self) -> str | None:
+        if time.monotonic() - self._received_at > STALE_SECONDS:
+            return f"no picture for {STALE_SECONDS:g} s"
+        blind = None if self._blindness is None else self._blindness.reason
+        return None if blind is None else REASONS[blind]
 
     def _count(self) -> None:
         camera, metrics = self._supervisor.camera, self._context.metrics

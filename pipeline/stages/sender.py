@@ -108,6 +108,7 @@ class Sender:
             context=letter.context,
             scorer=0,
             pixels=frame.pixels,
+            blind=frame.blind,
         )
         if letter.context:
             self._in_flight.remember(message)

@@ -59,6 +59,8 @@ class FrameMessage:
     so that a frame still under way cannot overtake those that its predecessor took down."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
+    blind: str | None = None
+    """Why nothing can be seen in it: "frozen", "black" or "constant"; None: something can."""
 
 
 @dataclass(frozen=True, slots=True)
