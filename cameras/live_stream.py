@@ -43,8 +43,6 @@ class Dialect:
     """What is opened in place of the address; None: the address."""
     host_and_port: tuple[str, int] | None = None
     """Looked up before; None: no network is involved."""
-    arrival_is_time: bool = False
-    """The stream has no time stamps of its own: a picture's time is its arrival."""
 
 
 class LiveStream:
@@ -68,7 +66,9 @@ class LiveStream:
         self._decode_errors = 0
         self._late = 0
         self.on_packet: PacketTap | None = None
-        self.catch_up: CatchUp | None = None if dialect.arrival_is_time else CatchUp()
+        self.by_arrival = False
+        """The stream has no time stamps of its own: a picture's time is its arrival."""
+        self.catch_up: CatchUp | None = CatchUp()
 
     def __enter__(self) -> Self:
         """Connect, and wait for the first picture.
@@ -82,6 +82,7 @@ class LiveStream:
             raise missing
         container = self._connect()
         if isinstance(container, SourceError):
+            self._opened.close()
             raise container
         self._opened.callback(container.close)
         try:
@@ -121,7 +122,7 @@ class LiveStream:
             SourceError: ended where the camera hung up, timeout where it fell silent, corrupt where
                 nothing it sends can be decoded.
         """
-        by_arrival = self._dialect.arrival_is_time
+        by_arrival = self.by_arrival
         clock = StreamClock(None if by_arrival else self.info.frames_per_second)
         arrived = time.monotonic()
         while True:
@@ -236,7 +237,8 @@ class LiveStream:
 
     def _inspect(self, container: av.container.InputContainer, first: av.VideoFrame) -> SourceInfo:
         stream = container.streams.video[0]
-        rate = stream.average_rate or stream.guessed_rate
+        # Where nothing is announced, FFmpeg makes one up: 25 a second for all Motion JPEG.
+        rate = None if self.by_arrival else stream.average_rate or stream.guessed_rate
         return SourceInfo(
             size_hw=(first.height, first.width),
             codec=stream.codec_context.codec.canonical_name,

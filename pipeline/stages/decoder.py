@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from cameras.blindness import BlindWatch
+from cameras.bursts import BurstSmoother
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
 from cameras.sampling import Sampler, fit, paint_masks
@@ -12,6 +13,7 @@ from pipeline.config import Camera
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.numbering import Numbered, number
+from pipeline.stages.playout import Playout
 from pipeline.telemetry.metrics import Metrics
 
 
@@ -46,6 +48,8 @@ class Decoder:
         self._pace = pace
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
+        self._smoother = BurstSmoother()
+        self._playout = Playout(self._hand_on)
         self._done = done
         self._blindness = blindness
         self._polygons = [mask.points for mask in settings.masks.values()]
@@ -62,6 +66,7 @@ class Decoder:
                 if not self._put(numbered):
                     return
         finally:
+            self._playout.close()
             self._mailbox.close()
 
     def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
@@ -86,7 +91,15 @@ class Decoder:
             blind=None if self._blindness is None else self._blindness.reason,
         )
         self._observe("prepare", time.monotonic() - begin)
-        lost = self._mailbox.put(frame, numbered.context)
+        if self._pace == "live" or self._mailbox.policy == "wait":
+            return self._hand_on(frame, numbered.context)
+        if numbered.connection != self._paced_connection:
+            self._paced_connection, self._smoother = numbered.connection, BurstSmoother()
+        due = self._smoother.due_seconds(frame.pts_seconds, begin)
+        return self._playout.offer(frame, due)
+
+    def _hand_on(self, frame: Frame, context: bool = False) -> bool:
+        lost = self._mailbox.put(frame, context)
         if lost is frame:
             return False
         if lost is not None:

@@ -11,14 +11,15 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
-from cameras.address import is_live
+from cameras.address import is_live, kind_of
 from cameras.blindness import BlindWatch
+from cameras.http_stream import is_endless
 from cameras.opening import open_source
 from cameras.options import SourceOptions
 from cameras.packet_ring import PacketRing, PacketSource
 from cameras.source import Source as OpenSource
 from cameras.source import SourceError
-from cameras.supervisor import CameraStatus, CameraSupervisor
+from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
 from pipeline.config import Source
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
@@ -40,6 +41,8 @@ STALE_SECONDS = 3.0
 """A live camera without a picture for so long is called stale, though its connection stands."""
 
 _JOIN_SECONDS = 1.0
+_ASK_SECONDS = 5.0
+_LONGEST_ASK_AGAIN_SECONDS = 10.0
 
 
 def run(context: WorkerContext) -> None:
@@ -53,7 +56,10 @@ def run(context: WorkerContext) -> None:
         raise ValueError(f"worker {context.spec.name}: want the name of a camera, got none")
     settings = context.spec.config.cameras[camera]
     run_info = context.spec.run
-    live = is_live(settings.source.url)
+    source = settings.source
+    kind = "live" if is_live_now(context, camera, source) else "file"
+    settings = settings.model_copy(update={"source": source.model_copy(update={"kind": kind})})
+    live = is_live(source.url, settings.source.kind)
     policy = mailbox_policy(settings.source, live)
     progress, done, connection = None, None, context.incarnation
     if policy == "wait" and not live:
@@ -97,6 +103,30 @@ def run(context: WorkerContext) -> None:
         raise failures[0]
 
 
+def is_live_now(context: WorkerContext, camera: str, source: Source) -> bool:
+    """Whether a camera is live; a web server whose address might be either is asked.
+
+    While nobody answers, an address that looks like a recording's is asked again and again: what
+    it is decides whether frames may be lost.
+    """
+    if kind_of(source.url) != "http" or source.kind != "auto":
+        return is_live(source.url, source.kind)
+    failures = 0
+    while True:
+        context.pulse.beat()
+        try:
+            return is_endless(source.url, min(_ASK_SECONDS, source.stall_timeout))
+        except SourceError as error:
+            later = error.code in ("refused", "timeout", "ended") and not is_live(source.url)
+            if not later:
+                return is_live(source.url)
+            failures += 1
+            LOG.warning("camera %s: %s: %s", camera, error.code, error)
+            context.cameras.set(camera, "offline", error.code)
+        if context.stop.wait(min(_LONGEST_ASK_AGAIN_SECONDS, backoff_seconds(failures, 0.5))):
+            return is_live(source.url)
+
+
 def mailbox_policy(source: Source, live: bool) -> Policy:
     """What happens to frames for which scoring has no time: by default, recordings wait."""
     if source.policy == "auto":
@@ -120,6 +150,7 @@ def camera_supervisor(
         stall_timeout_seconds=source.stall_timeout,
         pace="fast",
         frames_per_second=source.fps,
+        kind=source.kind,
         catch_up=source.policy != "wait",
     )
 
