@@ -6,24 +6,22 @@ single picture and a web page are told apart, and a refusal is explained.
 
 import base64
 import http.client
-import re
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from cameras.refusals import explain_status
 from cameras.source import ErrorCode
 
 Content = Literal["multipart", "picture", "page", "recording", "stream"]
 
 _LONGEST_RECORDING_BYTES = 2**31 - 2
 """A length from here on, without ranges, stands for "endless"."""
-_ALGORITHM = re.compile(r'algorithm\s*=\s*"?([A-Za-z0-9-]+)', re.IGNORECASE)
 
 
 class HttpError(Exception):
@@ -120,54 +118,6 @@ def get(address: str, timeout_seconds: float, stall_timeout_seconds: float) -> t
         _set_timeout(response, stall_timeout_seconds)
         return _head(response), Body(response, stall_timeout_seconds)
     raise failure
-
-
-def explain_status(
-    status: int, challenges: Iterable[str], with_password: bool
-) -> tuple[ErrorCode, str]:
-    """What a refusal means, and no more than that.
-
-    Args:
-        status: Of HTTP or RTSP, 400 … 599.
-        challenges: Values of WWW-Authenticate.
-        with_password: Whether the address has a user or a password.
-    """
-    asked = list(challenges)
-    ways = sorted({challenge.partition(" ")[0] for challenge in asked if challenge.strip()})
-    spoken = [one for one in asked if _is_spoken(one)]
-    if status in (401, 407):
-        if asked and not spoken:
-            return "unauthorised", unspoken(_algorithm(asked[0]) or " or ".join(ways))
-        wants = f" ({' or '.join(ways)} authentication)" if ways else ""
-        if not with_password:
-            return "unauthorised", f"it wants a user and a password{wants}, and none was given"
-        return "unauthorised", f"it does not accept this user and password{wants}"
-    if status == 403:
-        given = "with this user and password" if with_password else "without a user and a password"
-        return "unauthorised", f"it forbids this address {given} (answer 403)"
-    if status in (404, 410):
-        return "not_found", f"the camera has no such stream (answer {status})"
-    return "refused", f"the camera refused (answer {status})"
-
-
-def unspoken(way: str) -> str:
-    """That a camera wants to be shown a password in a way that is not spoken here."""
-    return (
-        f"it asks for a password by {way or 'an unknown way'}, which is not spoken here (no "
-        "password was sent): let the camera accept basic, or digest with MD5"
-    )
-
-
-def _algorithm(challenge: str) -> str | None:
-    found = _ALGORITHM.search(challenge)
-    return f"digest with {found[1]}" if found else None
-
-
-def _is_spoken(challenge: str) -> bool:
-    way = challenge.partition(" ")[0].lower()
-    found = _ALGORITHM.search(challenge)
-    algorithm = "MD5" if found is None else found[1].upper()
-    return way == "basic" or (way == "digest" and algorithm in ("MD5", "MD5-SESS"))
 
 
 def _opener(bare: str, who: tuple[str, str]) -> urllib.request.OpenerDirector:

@@ -16,6 +16,7 @@ from cameras.jpeg_stream import CleanMultipart
 from cameras.lag import CatchUp
 from cameras.live_stream import Dialect, LiveStream
 from cameras.pacing import Pace
+from cameras.refusals import has_login
 from cameras.source import SourceError
 from cameras.video_file import VideoFile
 
@@ -192,7 +193,8 @@ class HttpFile(VideoFile):
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
-            code, message = explain(error, silent, self._stall_timeout_seconds)
+            login = has_login(self._address)
+            code, message = explain(error, silent, self._stall_timeout_seconds, login)
         # A server may come up later; what it refuses or what cannot be read stays as it is.
         again = code in ("refused", "timeout", "ended")
         return SourceError(code, f"{self._where}: {message}", permanent=not again)

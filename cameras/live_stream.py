@@ -23,6 +23,7 @@ from cameras.clock import StreamClock, plausible_rate
 from cameras.conversion import rgb
 from cameras.ffmpeg import explain
 from cameras.lag import CatchUp
+from cameras.refusals import has_login
 from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
 
 _PROBE_MICROSECONDS = 500_000
@@ -248,7 +249,8 @@ class LiveStream:
         )
 
     def _translate(self, error: Exception, silent: bool) -> SourceError:
-        code, message = explain(error, silent, self._stall_timeout_seconds)
+        login = has_login(self._address)
+        code, message = explain(error, silent, self._stall_timeout_seconds, login)
         return self._error(code, message)
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:

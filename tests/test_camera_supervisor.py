@@ -87,6 +87,28 @@ def test_waits_grow_and_start_again_at_the_first_good_picture() -> None:
     assert supervisor.decode_errors == 1
 
 
+def test_a_camera_that_worked_within_the_hour_is_awaited_more_eagerly() -> None:
+    now = [0.0]
+    stop = NoWaiting(most_waits=9)
+    script: list[tuple[int, ErrorCode]] = [(1, "ended"), *[(0, "refused")] * 8]  # type: ignore[list-item]
+    supervisor = supervise(scripted(*script), clock=lambda: now[0])
+    assert len(list(supervisor.frames(stop))) == 1
+    assert stop.waits == [1, 2, 4, 8, 10, 10, 10, 10, 10]
+
+    late = NoWaiting(most_waits=9)
+    supervisor = supervise(scripted(*script), clock=lambda: now[0])
+    for _ in supervisor.frames(late):
+        now[0] = 3600.0  # the hour is over
+    assert late.waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_camera_that_lets_nobody_in_any_more_is_not_asked_every_ten_seconds() -> None:
+    stop = NoWaiting(most_waits=7)
+    supervisor = supervise(scripted((1, "ended"), *[(0, "unauthorised")] * 6))
+    assert len(list(supervisor.frames(stop))) == 1
+    assert stop.waits == [1, 2, 4, 8, 16, 32, 60], "some lock the user out"
+
+
 @pytest.mark.parametrize(
     ("code", "shown"),
     [

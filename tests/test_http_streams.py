@@ -18,10 +18,10 @@ from test_ingest import wait_for
 
 from cameras import SourceError, SourceOptions, open_source
 from cameras.bursts import BurstSmoother
-from cameras.http_client import explain_status
 from cameras.http_stream import is_endless
 from cameras.jpeg_stream import JpegSplitter
 from cameras.probe import probe
+from cameras.refusals import explain_status
 from pipeline.worker import RunInfo
 
 OPTIONS = SourceOptions(pace="fast", stall_timeout_seconds=2.0)
