@@ -1,8 +1,10 @@
 """A camera that sees nothing is told of, although its pictures go on."""
 
+import io
 import threading
 from collections.abc import Iterable
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -162,3 +164,43 @@ def test_a_camera_whose_encoder_hangs_is_stale_until_the_picture_changes(run: Ru
             wait_for(lambda: ingest.cameras.snapshot() == {"yard": "watching"})
             wait_for(lambda: sink.scores[-1].state == "ready")
             assert up() == 1
+
+
+def decoded(pictures: Iterable[Pixels], fps: int = 5) -> list[tuple[Pixels, bool]]:
+    """What is left of pictures after H.264, each with whether it is a key frame."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        options = {"g": "10", "bf": "0", "crf": "28", "preset": "ultrafast"}
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.height, stream.width, stream.pix_fmt = 120, 160, "yuv420p"
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file, "r") as container:
+        return [
+            (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), bool(frame.key_frame))
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(("hangs", "said"), [(False, {None}), (True, {None, "frozen"})])
+@pytest.mark.parametrize("light", [1.0, 0.1])
+def test_over_h264(hangs: bool, said: set[str | None], light: float) -> None:
+    rng = np.random.default_rng(2)
+    room = light * np.kron(rng.integers(40, 200, (6, 8, 3)), np.ones((20, 20, 1)))
+    first = np.clip(room + rng.normal(0, 1, (120, 160, 1)), 0, 255).astype(np.uint8)
+    pictures = (
+        first
+        if hangs
+        else np.clip(room + rng.normal(0, 0.5, (120, 160, 1)), 0, 255).astype(np.uint8)
+        for _ in range(5 * 40)
+    )
+    watch, reasons = BlindWatch(AFTER), set()
+    for number, (picture, keyframe) in enumerate(decoded(pictures)):
+        if watch.wants(number / 5, keyframe):
+            watch.look(number / 5, picture, keyframe)
+        reasons.add(watch.reason)
+    assert reasons == said

@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 from pipeline_run import pipeline_run
+from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
 from models import Evidence
+from pipeline.alerts.notifiers import Notifiers
+from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.alerts.retention import KeptEvent, Limits, removals
 from pipeline.alerts.score_log import ScoreLog, ScoreRecord, last_connection
 from pipeline.runtime import worker as process
 from pipeline.stages.evidence_store import MOST_EVENTS, EvidenceStore, Kept
 from pipeline.stages.memory_places import evidence_folder, remembered_file
 from pipeline.stages.scene_history import SceneHistory, write_json
-from pipeline.telemetry.wall_clock import recency
+from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.wall_clock import ClockWatch, recency
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 DAY = 86_400.0
@@ -145,3 +149,43 @@ def test_the_scene_just_put_aside_stays_before_those_of_a_clock_that_was_ahead(
     history.put("yard", write, "right again")
     reasons = {one.reason for one in history.scenes("yard") if not one.current}
     assert "right" in reasons
+
+
+def test_events_of_a_clock_that_had_not_been_set_are_not_too_old() -> None:
+    events = [
+        KeptEvent(name, "door", at, 100, active=False, labelled=False)
+        for name, at in (("at boot", 30.0), ("old", NOW - 11 * DAY), ("new", NOW))
+    ]
+    ample = Limits(10 * DAY, max_bytes=1e9, min_free_bytes=0, keep_labelled=True)
+    assert [one.event.id for one in removals(events, NOW, 1e12, ample)] == ["old"]
+    tight = replace(ample, max_bytes=250)
+    assert [one.event.id for one in removals(events, NOW, 1e12, tight)] == ["at boot", "old"]
+
+
+def test_a_step_of_the_clock_is_told_from_time_that_passes() -> None:
+    watch = ClockWatch()
+    assert watch.step_seconds(NOW, 50.0) == 0
+    assert watch.step_seconds(NOW + 3600, 3650.0) == 0
+    assert watch.step_seconds(NOW + 3600 + 30, 3651.0) == 0, "as a server of time may do"
+    assert watch.step_seconds(NOW - DAY, 3652.0) == pytest.approx(-DAY - 3631)
+    assert watch.step_seconds(NOW - DAY + 1, 3653.0) == 0
+
+
+def test_messages_that_wait_while_the_clock_is_set_are_not_too_old(tmp_path: Path) -> None:
+    wall, mono = [1000.0], [0.0]
+    bounds = Bounds(age_seconds=DAY)
+    with Outbox(tmp_path / "outbox.sqlite", bounds) as outbox:
+        outbox.put(Letter("webhook:x", "door-1-1:new:1", "door-1-1", "new", 1, "{}", wall[0]))
+        notifiers = Notifiers(
+            outbox, {}, None, tmp_path, Metrics(CollectorRegistry()),
+            clock=lambda: mono[0], wall_clock=lambda: wall[0],
+        )  # fmt: skip
+        notifiers.tick()
+        wall[0], mono[0] = NOW, 700.0  # the board has found a server of time
+        notifiers.tick()
+        kept = outbox.oldest("webhook:x")
+        assert kept is not None
+        assert NOW - kept.created_at == pytest.approx(700)
+        wall[0], mono[0] = NOW + 2 * DAY, 700.0 + 2 * DAY
+        notifiers.tick()
+        assert outbox.oldest("webhook:x") is None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.telemetry.wall_clock import recency
+from pipeline.telemetry.wall_clock import age_seconds, recency
 
 Reason = Literal["age", "size", "free"]
 
@@ -62,7 +62,8 @@ def removals(
         if event.active or (event.labelled and limits.keep_labelled):
             continue
         reason: Reason | None = None
-        if now - event.last_at > limits.max_age_seconds:
+        age = age_seconds(event.last_at, now)
+        if age is not None and age > limits.max_age_seconds:
             reason = "age"
         elif event.size_bytes and total_bytes > limits.max_bytes:
             reason = "size"
