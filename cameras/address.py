@@ -14,7 +14,7 @@ ALLOWED = (
 PORTS = {"rtsp": 554, "http": 80, "https": 443}
 """Schemes that are spoken here, with the port where an address names none."""
 RECORDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
-"""How the path of a video file ends; HTTP does not say whether a stream will have an end."""
+"""How the path of a video file ends; only the server knows whether that is one."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
@@ -50,18 +50,27 @@ def kind_of(address: str) -> Kind:
     return "rtsp" if scheme[1].lower() == "rtsp" else "http"
 
 
-def is_live(address: str) -> bool:
+def is_live(address: str, kind: Literal["auto", "live", "file"] = "auto") -> bool:
     """Whether frames that are not taken in time are lost, as far as an address tells.
 
-    A camera or a webcam is live; so is what HTTP serves under a name that is not a video file's.
+    A camera or a webcam is live; so is what HTTP serves under a name that is not a video file's,
+    unless somebody knows better: see `cameras.http_stream.is_endless`.
+
+    Args:
+        address: Of the source.
+        kind: What is known of an HTTP address.
 
     Raises:
         ValueError: as for `kind_of`.
     """
-    kind = kind_of(address)
-    if kind == "http":
-        return not urlsplit(address).path.lower().endswith(RECORDINGS)
-    return kind in ("rtsp", "webcam")
+    scheme = kind_of(address)
+    if scheme == "http":
+        return (
+            kind == "live"
+            if kind != "auto"
+            else not urlsplit(address).path.lower().endswith(RECORDINGS)
+        )
+    return scheme in ("rtsp", "webcam")
 
 
 def webcam_number(address: str) -> int:

@@ -8,6 +8,7 @@ address itself asks for, redirects included.
 
 import av
 
+from cameras.refusals import explain_status
 from cameras.source import ErrorCode
 
 CONTAINERS = (
@@ -26,17 +27,22 @@ def fences(protocols: str) -> dict[str, str]:
     return {"protocol_whitelist": protocols, "format_whitelist": CONTAINERS}
 
 
-def explain(error: Exception, silent: bool, stall_timeout_seconds: float) -> tuple[ErrorCode, str]:
+def explain(
+    error: Exception, silent: bool, stall_timeout_seconds: float, with_login: bool
+) -> tuple[ErrorCode, str]:
     """Say it in our words: FFmpeg's text holds the address, and so the password.
 
     Args:
         error: As FFmpeg, PyAV or the socket raised it.
         silent: Whether it came about when a time-out was due.
         stall_timeout_seconds: What to call that time-out.
+        with_login: Whether the address has a user or a password.
     """
     match error:
-        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-            return "unauthorised", "it wants another user name or password"
+        case av.error.HTTPUnauthorizedError():
+            return explain_status(401, [], with_login)
+        case av.error.HTTPForbiddenError():
+            return explain_status(403, [], with_login)
         case av.error.HTTPNotFoundError():
             return "not_found", "the camera has no such stream"
         case av.error.HTTPClientError() | av.error.HTTPError():

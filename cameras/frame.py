@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cameras.blindness import Blindness
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -15,8 +17,8 @@ class Frame:
     connection: int
     """Which connection the frame came through; strictly increasing for one camera.
 
-    Unix milliseconds of the connect for a live camera; start of the run in Unix milliseconds plus
-    the number of the pass for a file.
+    For a live camera it counts up from the number of the ingest process, for a file from the number
+    of the run; both rise from one to the next, however the wall clock is set.
     """
     index: int
     """Position among the frames of this connection, counted from 0 without gaps."""
@@ -26,6 +28,8 @@ class Frame:
     """Wall clock at arrival, Unix seconds UTC; staleness is measured from here."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, contiguous; treat as read-only."""
+    blind: Blindness | None = None
+    """Why nothing can be seen in it, since some time; None: something can."""
 
     def __post_init__(self) -> None:
         """Refuse pixels of another shape or type.

@@ -12,10 +12,14 @@ import av
 import av.container
 from av.video.stream import VideoStream
 
-from cameras.address import host_and_port, redact
+from cameras.address import host_and_port, is_live, redact
 from cameras.ffmpeg import explain, fences
+from cameras.http_client import Body, Head, HttpError, OddAnswerError, get
+from cameras.jpeg_stream import CleanMultipart
+from cameras.lag import CatchUp
 from cameras.live_stream import Dialect, LiveStream
 from cameras.options import SourceOptions
+from cameras.refusals import has_login
 from cameras.source import SourceError
 from cameras.video_file import VideoFile
 
@@ -28,16 +32,20 @@ _NO_PARTS = (
     "pictures: copy the file here, write its index first (ffmpeg -c copy -movflags faststart), or "
     "have the server send parts"
 )
+UNSTAMPED = ("mpjpeg", "mjpeg", "h264", "hevc", "m4v", "mpegvideo")
+"""Containers without time stamps: FFmpeg makes them up."""
+_MOST_LAG_SECONDS = 10.0
+"""Servers hand streams out in pieces of some seconds: what comes at once is not late."""
 
 
 class HttpStream(LiveStream):
-    """The live stream of a camera, in most cases Motion JPEG."""
+    """The live stream of a camera: Motion JPEG, or what FFmpeg finds to hold video."""
 
     def __init__(self, address: str, stall_timeout_seconds: float) -> None:
         """Remember what to open.
 
         Motion JPEG comes without time stamps, so the arrival of a picture is its time; the small
-        buffer keeps pictures from growing old in it unnoticed.
+        buffer keeps pictures from growing old in it unnoticed. Other streams have their own time.
 
         Args:
             address: "http[s]://[user:password@]host[:port]/path".
@@ -49,12 +57,122 @@ class HttpStream(LiveStream):
         options = {
             **fences(_PROTOCOLS),
             "recv_buffer_size": str(_RECEIVE_BUFFER_BYTES),
-            "fpsprobesize": "0",  # a rate guessed without time stamps is worth no wait
-            "analyzeduration": "0",
+            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
         }
         where = host_and_port(address)
-        dialect = Dialect("over http", options, host_and_port=where, arrival_is_time=True)
+        dialect = Dialect("over http", options, host_and_port=where)
         super().__init__(address, dialect, stall_timeout_seconds)
+        self._body: Body | None = None
+        self._multipart: CleanMultipart | None = None
+        self._broken = 0
+        if self.catch_up is not None:
+            self.catch_up = CatchUp(_MOST_LAG_SECONDS)
+
+    def _connect(self) -> av.container.InputContainer | SourceError:
+        half = self._stall_timeout_seconds / 2
+        try:
+            head, body = get(self._address, half, self._stall_timeout_seconds)
+        except HttpError as error:
+            return self._error(error.code, str(error))
+        except OddAnswerError:
+            return self._by_arrival_if_unstamped(super()._connect())
+        self._opened.callback(body.close)
+        self._body = body
+        wrong = what_is_wrong(head)
+        if wrong is not None:
+            return self._error("codec", wrong)
+        readable: Body | CleanMultipart = body
+        options: dict[str, str] = {}
+        if head.content in ("multipart", "picture"):
+            readable = self._multipart = CleanMultipart(body)
+            # A rate guessed without time stamps is worth no wait.
+            options = {"fpsprobesize": "0", "analyzeduration": "0"}
+        began = time.monotonic()
+        container: av.container.InputContainer
+        try:
+            container = av.open(
+                readable,
+                "r",
+                format=None if self._multipart is None else "mpjpeg",
+                options={**self._dialect.options, **options},
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            silent = time.monotonic() - began > _NEARLY * half
+            return self._not_understood(head, self._translate(error, silent))
+        return self._by_arrival_if_unstamped(container)
+
+    def _by_arrival_if_unstamped(
+        self, container: av.container.InputContainer | SourceError
+    ) -> av.container.InputContainer | SourceError:
+        if not isinstance(container, SourceError) and container.format.name in UNSTAMPED:
+            self.by_arrival, self.catch_up = True, None
+        return container
+
+    def _not_understood(self, head: Head, failure: SourceError) -> SourceError:
+        """What is known where no video was found in a body."""
+        body, pictures = self._body, self._multipart
+        if body is None or (failure.code in ("timeout", "ended") and pictures is None):
+            return failure
+        if pictures is not None and failure.code != "timeout":
+            got = f"{body.received} bytes of {head.kind} without a whole JPEG picture"
+            return self._error("codec", f"want JPEG pictures one after the other, got {got}")
+        return failure
+
+    def _read(
+        self, packets: "Iterator[av.Packet[VideoStream]]"
+    ) -> "av.Packet[VideoStream] | SourceError":
+        if self._body is not None:
+            self._body.expect()
+        packet = super()._read(packets)
+        if self._multipart is not None:
+            broken, self._broken = self._broken, self._multipart.splitter.broken
+            self._damaged += self._broken - broken
+        if isinstance(packet, SourceError) and self._body is not None and self._body.ended:
+            return self._error("ended", "the camera closed the connection")
+        return packet
+
+
+def what_is_wrong(head: Head) -> str | None:
+    """Why an answer is no live stream; None: it may be one."""
+    if head.content == "picture" and head.length is not None:
+        return (
+            f"this is one picture ({head.kind}, {head.length} bytes), and a stream is wanted: the "
+            "camera's manual has the address of its RTSP or Motion JPEG stream"
+        )
+    if head.content == "page":
+        return (
+            f"it answers with a page ({head.kind}) and no video: is this the address of the "
+            "stream, or of a page that shows it?"
+        )
+    if head.content == "recording":
+        return (
+            f"this is a recording ({head.kind or 'no type'}, {head.length} bytes) and no live "
+            "stream: set source.kind to file, or to auto"
+        )
+    return None
+
+
+def is_endless(address: str, timeout_seconds: float) -> bool:
+    """Ask a web server whether an address has no end, as the stream of a camera.
+
+    Args:
+        address: "http[s]://…".
+        timeout_seconds: For each step until the answer is there, > 0.
+
+    Raises:
+        SourceError: it did not answer, or refuses.
+    """
+    try:
+        head, body = get(address, timeout_seconds, timeout_seconds)
+    except HttpError as error:
+        failure = SourceError(error.code, f"{redact(address)}: {error}")
+    except OddAnswerError:
+        return is_live(address)
+    else:
+        body.close()
+        # What is no stream at all is best explained by whoever opens it as one.
+        return head.content != "recording"
+    raise failure
 
 
 class HttpFile(VideoFile):
@@ -83,7 +201,8 @@ class HttpFile(VideoFile):
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
-            code, message = explain(error, silent, self._stall_timeout_seconds)
+            login = has_login(self._address)
+            code, message = explain(error, silent, self._stall_timeout_seconds, login)
         # A server may come up later; what it refuses or what cannot be read stays as it is.
         again = code in ("refused", "timeout", "ended")
         return SourceError(code, f"{self._where}: {message}", permanent=not again)

@@ -61,7 +61,8 @@ class CatchUp:
     us cannot: then it stops, and for ten minutes does not try again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_lag_seconds: float = MOST_LAG_SECONDS) -> None:
+        self._most_lag_seconds = most_lag_seconds
         self._meter = LagMeter()
         self._began: float | None = None
         self._least_lag = 0.0
@@ -79,7 +80,7 @@ class CatchUp:
         now = arrived_seconds
         lag = self._meter.lag_seconds(stamp_seconds, now)
         if self._began is None:
-            if lag <= MOST_LAG_SECONDS or now < self._not_before:
+            if lag <= self._most_lag_seconds or now < self._not_before:
                 return False
             self._began, self._least_lag, self._progress_at = now, lag, now
         if (keyframe and lag <= _CAUGHT_UP_SECONDS) or now - self._began > _LONGEST_SKIP_SECONDS:

@@ -25,6 +25,7 @@ from cameras.display import shown_hw, shown_pixels
 from cameras.ffmpeg import explain
 from cameras.lag import CatchUp
 from cameras.packet_decoder import DamageTap, PacketDecoder
+from cameras.refusals import has_login
 from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
 from cameras.tracks import film_tracks
 
@@ -48,8 +49,6 @@ class Dialect:
     """What is opened in place of the address; None: the address."""
     host_and_port: tuple[str, int] | None = None
     """Looked up before; None: no network is involved."""
-    arrival_is_time: bool = False
-    """The stream has no time stamps of its own: a picture's time is its arrival."""
 
 
 class LiveStream:
@@ -75,7 +74,9 @@ class LiveStream:
         self._late = 0
         self.on_packet: PacketTap | None = None
         self.on_damaged: DamageTap | None = None
-        self.catch_up: CatchUp | None = None if dialect.arrival_is_time else CatchUp()
+        self.by_arrival = False
+        """The stream has no time stamps of its own: a picture's time is its arrival."""
+        self.catch_up: CatchUp | None = CatchUp()
 
     def __enter__(self) -> Self:
         """Connect, and wait for the first picture.
@@ -89,6 +90,7 @@ class LiveStream:
             raise missing
         container = self._connect()
         if isinstance(container, SourceError):
+            self._opened.close()
             raise container
         self._opened.callback(container.close)
         try:
@@ -128,7 +130,7 @@ class LiveStream:
             SourceError: ended where the camera hung up, timeout where it fell silent, corrupt where
                 nothing it sends can be decoded.
         """
-        by_arrival = self._dialect.arrival_is_time
+        by_arrival = self.by_arrival
         clock = StreamClock(None if by_arrival else self.info.frames_per_second)
         arrived = time.monotonic()
         while True:
@@ -141,6 +143,7 @@ class LiveStream:
                 image=partial(shown_pixels, frame, self._aspect()),
                 decode_errors=self._damaged,
                 late=self._late,
+                keyframe=bool(frame.key_frame),
             )
 
     def _look_up(self) -> SourceError | None:
@@ -250,7 +253,8 @@ class LiveStream:
     def _inspect(self, first: av.VideoFrame) -> SourceInfo:
         stream = self._stream
         assert stream is not None
-        rate = stream.average_rate or stream.guessed_rate
+        # Where nothing is announced, FFmpeg makes one up: 25 a second for all Motion JPEG.
+        rate = None if self.by_arrival else stream.average_rate or stream.guessed_rate
         return SourceInfo(
             size_hw=shown_hw(first, self._aspect()),
             codec=stream.codec_context.codec.canonical_name,
@@ -260,7 +264,8 @@ class LiveStream:
         )
 
     def _translate(self, error: Exception, silent: bool) -> SourceError:
-        code, message = explain(error, silent, self._stall_timeout_seconds)
+        login = has_login(self._address)
+        code, message = explain(error, silent, self._stall_timeout_seconds, login)
         return self._error(code, message)
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:

@@ -28,10 +28,13 @@ def open_source(address: str, options: SourceOptions) -> Source:
             if not options.catch_up:
                 stream.catch_up = None
             return stream
-        case "http" if is_live(address):
+        case "http" if is_live(address, options.kind):
             from cameras.http_stream import HttpStream
 
-            return HttpStream(address, options.stall_timeout_seconds)
+            http = HttpStream(address, options.stall_timeout_seconds)
+            if not options.catch_up:
+                http.catch_up = None
+            return http
         case "http":
             from cameras.http_stream import HttpFile
 

@@ -16,6 +16,8 @@ class SourceOptions:
     """Files, folders and made scenes: as their time stamps say, or as fast as possible."""
     frames_per_second: float | None = None
     """Rate of a folder of images; None = 10."""
+    kind: Literal["auto", "live", "file"] = "auto"
+    """HTTP: an endless stream, or a recording; auto: as the name ends."""
     catch_up: bool = True
     """Live streams with time stamps: pass over what comes too late, and count it."""
     repeat_damaged: bool = False

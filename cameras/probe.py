@@ -1,11 +1,12 @@
 """Looks at a source for a few seconds, and says what it sends."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cameras.address import is_live, redact
+from cameras.address import is_live, kind_of, redact
+from cameras.http_stream import UNSTAMPED, is_endless
 from cameras.live_stream import LiveStream
 from cameras.opening import open_source
 from cameras.options import SourceOptions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _CONVERTED = 5
-_WITHOUT_STAMPS = ("mpjpeg", "mjpeg")  # FFmpeg makes them up
+_ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,13 @@ def probe(address: str, options: SourceOptions, seconds: float) -> ProbeReport:
         ValueError: the address is malformed.
         SourceError: it cannot be opened, or was lost meanwhile.
     """
+    if kind_of(address) == "http" and options.kind == "auto":
+        endless = is_endless(address, min(_ASK_SECONDS, options.stall_timeout_seconds))
+        options = replace(options, kind="live" if endless else "file")
     source, notes = open_source(address, options), _Notes()
     if isinstance(source, LiveStream | VideoFile):
         source.on_packet = notes.take
-    live = is_live(address)
+    live = is_live(address, options.kind)
     began = time.monotonic()
     with source:
         open_seconds = time.monotonic() - began
@@ -126,7 +130,7 @@ def probe(address: str, options: SourceOptions, seconds: float) -> ProbeReport:
     pictures = len(watched.pts)
     times = after_the_burst(watched.arrivals) if live else watched.pts
     fps = rate(times)
-    stamps = bool(notes.packets) and notes.container not in _WITHOUT_STAMPS
+    stamps = bool(notes.packets) and notes.container not in UNSTAMPED
     mean_bytes = sum(seen.size_bytes for seen in notes.packets) / max(1, len(notes.packets))
     return ProbeReport(
         address=redact(address),

@@ -2,8 +2,15 @@
 
 from typing import Literal
 
+import av
+import av.container
+
 from cameras.address import host_and_port
 from cameras.live_stream import Dialect, LiveStream
+from cameras.refusals import explain_status, has_login, rtsp_challenges
+from cameras.source import SourceError
+
+_ASK_SECONDS = 2.0
 
 
 class RtspStream(LiveStream):
@@ -29,3 +36,13 @@ class RtspStream(LiveStream):
         }
         dialect = Dialect(f"over {transport}", options, host_and_port=host_and_port(address))
         super().__init__(address, dialect, stall_timeout_seconds)
+
+    def _connect(self) -> av.container.InputContainer | SourceError:
+        opened = super()._connect()
+        if not isinstance(opened, SourceError) or opened.code != "unauthorised":
+            return opened
+        # FFmpeg does not say what the camera asks for.
+        asked = rtsp_challenges(self._address, min(_ASK_SECONDS, self._stall_timeout_seconds))
+        if asked is None or asked[0] not in (401, 403):
+            return opened
+        return self._error(*explain_status(*asked, has_login(self._address)))

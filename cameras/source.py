@@ -5,7 +5,7 @@ everything else is a `SourceError`:
 
     SourceError(code)
       refused        nobody listens at that address
-      unauthorised   wrong or missing user name or password
+      unauthorised   it does not let us in: user, password, rights, or way of logging in
       not_found      no such file, folder or stream path; unknown host
       timeout        nothing arrived within the stall time-out
       codec          no decoder, or no video stream, or no frame at all
@@ -83,6 +83,8 @@ class Picture:
     are passed over."""
     late: int = 0
     """Packets of this connection that were passed over undecoded, being too late, in all."""
+    keyframe: bool = True
+    """It was encoded independently of all others, or not at all."""
 
     @property
     def pixels(self) -> Pixels:

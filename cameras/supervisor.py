@@ -14,6 +14,9 @@ State = Literal["starting", "watching", "offline", "ended", "error"]
 
 _SHORTEST_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
+_LONGEST_LATELY_SECONDS = 10.0
+"""For a camera that gave pictures within the last hour."""
+_LATELY_SECONDS = 3600.0
 _JITTER_RATIO = 0.2
 _FOR_A_PERSON_TO_MEND: frozenset[ErrorCode] = frozenset({"unauthorised", "not_found", "codec"})
 
@@ -31,20 +34,23 @@ class CameraStatus:
         return f"{self.state}: {self.reason}" if self.reason else self.state
 
 
-def backoff_seconds(failures: int, chance: float) -> float:
+def backoff_seconds(
+    failures: int, chance: float, longest_seconds: float = _LONGEST_SECONDS
+) -> float:
     """How long to wait before the next attempt.
 
-    It doubles from 1 s to 60 s, give or take a fifth, so that cameras which were lost together do
-    not come back together.
+    It doubles from 1 s, give or take a fifth, so that cameras which were lost together do not come
+    back together.
 
     Args:
         failures: Attempts that failed in a row, >= 1.
         chance: Random number 0 … 1 for the jitter.
+        longest_seconds: Nobody waits for longer.
     """
     doublings = min(failures - 1, 10)  # far beyond the longest wait already
-    seconds = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2.0**doublings)
+    seconds = min(longest_seconds, _SHORTEST_SECONDS * 2.0**doublings)
     jittered = seconds * (1 + _JITTER_RATIO * (2 * chance - 1))
-    return min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, jittered))
+    return min(longest_seconds, max(_SHORTEST_SECONDS, jittered))
 
 
 class CameraSupervisor:
@@ -62,7 +68,7 @@ class CameraSupervisor:
         loop: bool,
         first_connection: int,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
@@ -72,8 +78,8 @@ class CameraSupervisor:
             camera: Name in the configuration.
             open: Gives a new source, not yet opened.
             loop: Begin a file anew at its end.
-            first_connection: Number of a file's first pass; no connection is numbered below it.
-            clock: Unix seconds; numbers the connections of a live source.
+            first_connection: Number of the first connection or pass; the others count up from it.
+            clock: Monotonic seconds.
             chance: Random numbers 0 … 1 for the jitter of the waits.
             on_error: Told of every failure, in the iterating thread.
         """
@@ -85,6 +91,7 @@ class CameraSupervisor:
         self._chance = chance
         self._on_error = on_error
         self._failures = 0
+        self._worked_at: float | None = None
         self._received = 0
         self._decode_errors = 0
         self._late = 0
@@ -154,12 +161,16 @@ class CameraSupervisor:
         self._called_at = time.monotonic()
         try:
             with self._open() as source:
-                connection = self._number(source.info.live)
+                connection, self._next_connection = (
+                    self._next_connection,
+                    self._next_connection + 1,
+                )
                 for picture in source:
                     self._called_at = None
                     if stop.is_set():
                         return
                     self._failures = 0
+                    self._worked_at = self._clock()
                     self._received += 1
                     self._decode_errors = undecoded + picture.decode_errors
                     self._late = late + picture.late
@@ -168,13 +179,6 @@ class CameraSupervisor:
                     self._called_at = time.monotonic()
         finally:
             self._called_at = None
-
-    def _number(self, live: bool) -> int:
-        connection = self._next_connection
-        if live:
-            connection = max(connection, int(self._clock() * 1000))
-        self._next_connection = connection + 1
-        return connection
 
     def _goes_on_after(self, failure: SourceError, stop: threading.Event) -> bool:
         """Record a failure and wait; False where there is nothing to wait for."""
@@ -185,7 +189,14 @@ class CameraSupervisor:
         if failure.permanent:
             return False
         self._failures += 1
-        if stop.wait(backoff_seconds(self._failures, self._chance())):
+        longest = _LONGEST_SECONDS
+        if mendable_by_time and self._worked_lately():
+            longest = _LONGEST_LATELY_SECONDS
+        if stop.wait(backoff_seconds(self._failures, self._chance(), longest)):
             return False
         self._reconnects[failure.code] += 1
         return True
+
+    def _worked_lately(self) -> bool:
+        worked_at = self._worked_at
+        return worked_at is not None and self._clock() - worked_at < _LATELY_SECONDS

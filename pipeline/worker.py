@@ -32,7 +32,8 @@ class RunInfo:
     """What all workers of one run share."""
 
     started_ms: int
-    """Start of the run, Unix milliseconds."""
+    """Number of the run: Unix milliseconds of its start, or more where an earlier run on the same
+    data folder had a clock that was ahead."""
     endpoints: Endpoints
     """Addresses of the topics, and the keys to them."""
     data_folder: Path
@@ -41,6 +42,16 @@ class RunInfo:
     """Least level of what the workers log."""
     stuck_seconds: float = 60.0
     """A worker whose loop does not turn for so long is taken for stuck; see `Pulse`."""
+    started_monotonic: float = field(default_factory=time.monotonic)
+    """Start of the run on the monotonic clock, which all processes of a machine share; seconds."""
+
+    def rising_ms(self) -> int:
+        """A number above all that earlier processes of this data folder were given.
+
+        It counts milliseconds from `started_ms` by the monotonic clock: the wall clock may be set
+        back at any time, and then numbers of new processes would be those of old ones.
+        """
+        return self.started_ms + int(1000 * (time.monotonic() - self.started_monotonic))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,7 @@ class WorkerContext:
     metrics: Metrics
     """The worker's metrics; they travel to the supervisor with the heartbeats."""
     incarnation: int
-    """Unix milliseconds at which this process started: another one for each start."""
+    """Number of this process, see `RunInfo.rising_ms`: a higher one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
     """Shown to people; an ingest worker keeps its camera's state here."""
     pulse: Pulse = field(default_factory=Pulse)

@@ -39,6 +39,7 @@ class Backend:
         self.run_info = run
         self.desk = desk
         self.captured_at = time.time()
+        self.age_seconds = 0.1
         self.orders: list[Request] = []
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._serve)
@@ -67,7 +68,7 @@ class Backend:
         return Answer(
             order.id,
             "ok",
-            {"captured_at": self.captured_at, "score": 0.4},
+            {"captured_at": self.captured_at, "age_seconds": self.age_seconds, "score": 0.4},
             anomaly_map=np.zeros((3, 4), np.float32),
             pixels=np.full((48, 64, 3), 99, np.uint8),
         )

@@ -78,7 +78,7 @@ def noise_frames(
                 index=index,
                 pts_seconds=index / rate,
                 captured_at=time.time(),
-                sent_at=time.time(),
+                sent_at=time.monotonic(),
                 dropped=0,
                 context=False,
                 scorer=0,

@@ -185,7 +185,7 @@ def test_over_real_sockets(endpoints: Endpoints) -> None:
             member.poll()
             enlisted = [one for one in server.poll(0.05) if isinstance(one[1], Enlist)]
         assert enlisted[0] == (b"sink", Enlist("sink", 3))
-        now = time.time()
+        now = time.monotonic()
         for message in (
             CameraTable(3, {}),
             CameraTable(4, {}),

@@ -208,7 +208,8 @@ def test_pictures_are_of_now(gateway: Gateway) -> None:
             picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
             assert picture is not None
             assert picture.shape[2] == 3
-        gateway.backend.captured_at = time.time() - 60
+        gateway.backend.captured_at = time.time() + 86_400  # the clock was set back since
+        gateway.backend.age_seconds = 60.0
         old = client.get("/api/v1/cameras/yard/latest.jpg")
         assert old.status_code == 503
         assert "the newest frame is 60 s old" in old.json()["detail"]

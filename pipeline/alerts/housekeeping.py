@@ -79,7 +79,7 @@ class Housekeeper:
 
         Args:
             event: In the store, or soon.
-            now: Unix seconds UTC.
+            now: Seconds of a monotonic clock.
         """
         if self._clip_seconds:
             path = self._folder / "events" / event.camera / event.id / CLIP_NAME
@@ -89,7 +89,7 @@ class Housekeeper:
         """Note in the store which of the expected clips have come; cheap, to be called often.
 
         Args:
-            now: Unix seconds UTC.
+            now: Seconds of a monotonic clock.
 
         Raises:
             StoreError: it cannot be written.

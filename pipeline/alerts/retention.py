@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.telemetry.wall_clock import age_seconds, recency
+
 Reason = Literal["age", "size", "free"]
 
 
@@ -53,14 +55,15 @@ def removals(
         free_bytes: On the file system of their files.
         limits: What may be kept.
     """
-    known = sorted(events, key=lambda event: (event.last_at, event.id))
+    known = sorted(events, key=lambda event: (*recency(event.last_at, now), event.id))
     total_bytes = sum(event.size_bytes for event in known)
     found: list[Removal] = []
     for event in known:
         if event.active or (event.labelled and limits.keep_labelled):
             continue
         reason: Reason | None = None
-        if now - event.last_at > limits.max_age_seconds:
+        age = age_seconds(event.last_at, now)
+        if age is not None and age > limits.max_age_seconds:
             reason = "age"
         elif event.size_bytes and total_bytes > limits.max_bytes:
             reason = "size"

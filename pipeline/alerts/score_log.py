@@ -4,6 +4,7 @@ The last line is the watermark: a score that is not after it was kept before. It
 the score is acknowledged, so that a score is either in the file or will be sent again.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,8 @@ from typing import Any, Self
 
 from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines, read_last_lines
 from pipeline.transport.messages import SceneState, ScoreMessage
+
+LOG = logging.getLogger(__name__)
 
 ROTATE_BYTES = 64 * 1024 * 1024
 
@@ -124,6 +127,22 @@ class ScoreLog:
             os.replace(self._path, self._previous)
         finally:
             self._file = self._stack.enter_context(JsonLinesFile(self._path))
+
+
+def last_connection(folder: Path) -> int:
+    """Highest number of a connection that the score logs of a folder end with; 0: there is none.
+
+    What is numbered from here on must be above it, or it would be taken for a repetition.
+    """
+    last = 0
+    for path in folder.glob("*.jsonl"):
+        try:
+            records = [*_records(read_last_lines(path))]
+        except OSError as error:
+            LOG.warning("%s: cannot be read, its last number is not known: %s", path, error)
+            continue
+        last = max(last, *(record.connection for record in records), 0)
+    return last
 
 
 def _records(lines: Iterable[dict[str, Any]]) -> Iterator[ScoreRecord]:

@@ -315,7 +315,7 @@ class AlertSink:
         self._unsaved[change.event.id] = change.event
         if change.kind == "end":
             self._unwritten[change.event.id] = change.event
-            self._housekeeper.expect_clip(change.event, time.time())
+            self._housekeeper.expect_clip(change.event, self._clock())
 
     def _save(self) -> None:
         """Write what waits for it; what fails goes on waiting."""
@@ -331,7 +331,7 @@ class AlertSink:
             self._store.save(self._unsaved.values(), states, self._history.waiting)
             self._unsaved.clear()
             self._history.written()
-            self._housekeeper.note_new_clips(time.time())
+            self._housekeeper.note_new_clips(self._clock())
 
     def _save_picture(self, watch: CameraWatch) -> None:
         event, picture = watch.tracker.active, watch.take_picture()

@@ -74,6 +74,8 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
         ("file system", partial(places.file_system, folder)),
         ("encryption", partial(software.encryption, transport)),
     ]
+    if config is not None:
+        checks.append(("frame rates", partial(software.frame_rates, config)))
     if transport.kind == "ipc":
         checks.append(("sockets", places.temporary_files))
     else:

@@ -22,15 +22,22 @@ _SECRET_IN_QUERY = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret)=)[^&\s]+"
 
 def what_to_do(code: ErrorCode) -> str:
     """Say what a person may try after a failure."""
-    return {
-        "refused": "Is the port right, and is RTSP or HTTP switched on in the camera?",
-        "unauthorised": "Check user and password; write @ as %40, / as %2F, : as %3A in them.",
-        "not_found": "Check the host name and the path; the camera's manual names its paths.",
-        "timeout": "Is the camera on and in reach? For RTSP try the other --transport.",
-        "codec": "Set the camera to H.264, H.265 or Motion JPEG.",
-        "corrupt": "Packets get lost or the file is damaged; for RTSP try --transport tcp.",
-        "ended": "The camera hung up: does it allow one more viewer?",
-    }[code]
+    return (
+        "To check: "
+        + {
+            "refused": "the port, whether RTSP or HTTP is switched on in the camera, and how many "
+            "viewers it allows.",
+            "unauthorised": "user and password in the address (@ is written %40, / %2F, : %3A), "
+            "the rights of that user, and the way of logging in that the camera asks for.",
+            "not_found": "the host name and the path; the camera's manual names its paths.",
+            "timeout": "whether the camera is on and in reach; for RTSP the other --transport.",
+            "codec": "whether this is the address of a stream, and not of a page, a list or one "
+            "picture; and whether the camera sends H.264, H.265 or Motion JPEG.",
+            "corrupt": "whether the file is whole, or the network loses packets; for RTSP "
+            "--transport tcp.",
+            "ended": "how many viewers the camera allows, and what its own log says.",
+        }[code]
+    )
 
 
 def remarks(report: ProbeReport) -> list[str]:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from pipeline.config import load_config
+from pipeline.config.frame_rates import expected_fps, slow_cameras
 
 
 def validate(path: Path) -> None:
-    """Print what a configuration file sets up.
+    """Print what a configuration file sets up, and what is allowed but not wise.
 
     Raises:
         ConfigError: everything that is wrong with it, one line each.
@@ -17,3 +18,5 @@ def validate(path: Path) -> None:
     cameras = f"{len(enabled)} camera{'' if len(enabled) == 1 else 's'}"
     names = f" ({', '.join(enabled)})" if enabled else ""
     print(f"OK: {cameras}{names}" + (f", {disabled} disabled" if disabled else ""))
+    for remark in slow_cameras(config.cameras, expected_fps(config.scoring.weights)):
+        print(f"! {remark}")

@@ -180,6 +180,10 @@ class Source(Section):
     """How RTSP media travels."""
     stall_timeout: Number = Field(default=10.0, gt=0)
     """Seconds without a frame after which a connection counts as lost."""
+    blind_after: Number = Field(default=10.0, ge=0)
+    """Seconds after which a live picture that is frozen, black or one colour is stale; 0: never."""
+    kind: Literal["auto", "live", "file"] = "auto"
+    """HTTP: an endless stream, or a recording; auto: the server is asked when the camera starts."""
     loop: bool = False
     """Begin files and folders again at their end."""
     pace: Literal["live", "fast"] = "live"

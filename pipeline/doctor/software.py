@@ -12,7 +12,8 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.video.stream import VideoStream
 
-from pipeline.config import Transport
+from pipeline.config import Config, Transport
+from pipeline.config.frame_rates import expected_fps, slow_cameras
 from pipeline.doctor.check import Check, judge
 
 _SHOWN = ("vedette", "torch", "av", "opencv-python-headless", "numpy", "pyzmq")
@@ -126,3 +127,11 @@ def weights(name: str) -> Check:
         advice = "reinstall Vedette, or name other weights in scoring.weights"
         return Check("weights", "fail", str(error), advice)
     return Check("weights", "ok", f"{name}: {model.config.preset}, identity {mark}, weights whole")
+
+
+def frame_rates(config: Config) -> Check:
+    """Whether the cameras give as many frames a second as the model expects."""
+    expected = expected_fps(config.scoring.weights)
+    slow = slow_cameras(config.cameras, expected)
+    wanted = "any rate will do" if expected is None else f"the model expects {expected:g} frames/s"
+    return judge("frame rates", wanted, warns="; ".join(slow))

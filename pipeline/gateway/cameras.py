@@ -151,6 +151,6 @@ def _camera(service: Service, name: str) -> CameraShown:
 
 
 def _picture(service: Service, name: str, with_heatmap: bool, max_age: float) -> Response:
-    picture, captured_at = service.picture(name, with_heatmap, time.time(), max_age)
+    picture, captured_at = service.picture(name, with_heatmap, max_age)
     headers = {"X-Captured-At": f"{captured_at:.3f}"}
     return Response(picture, media_type="image/jpeg", headers=headers)

@@ -64,15 +64,12 @@ class Service:
             raise ServiceError(answer.status, answer.problem)
         return answer
 
-    def picture(
-        self, camera: str, with_heatmap: bool, now: float, longest_age: float
-    ) -> tuple[bytes, float]:
+    def picture(self, camera: str, with_heatmap: bool, longest_age: float) -> tuple[bytes, float]:
         """What a camera saw last, as JPEG, and when; an old picture is not shown as a live one.
 
         Args:
             camera: Its name.
             with_heatmap: Draw the anomaly map over it.
-            now: Unix seconds.
             longest_age: In seconds.
 
         Raises:
@@ -80,11 +77,14 @@ class Service:
         """
         answer = self.ask(Picture(name=camera))
         captured_at, score = answer.body.get("captured_at"), answer.body.get("score")
-        if answer.pixels is None or not isinstance(captured_at, float):
+        age = answer.body.get("age_seconds")
+        if not (
+            answer.pixels is not None and isinstance(captured_at, float) and isinstance(age, float)
+        ):
             raise ServiceError("unavailable", f"camera {camera}: no frame so far")
-        if now - captured_at > longest_age:
-            age = f"{now - captured_at:.0f} s"
-            raise ServiceError("unavailable", f"camera {camera}: the newest frame is {age} old")
+        if age > longest_age:
+            problem = f"camera {camera}: the newest frame is {age:.0f} s old"
+            raise ServiceError("unavailable", problem)
         pixels = answer.pixels
         if with_heatmap:
             if answer.anomaly_map is None or not isinstance(score, float | int):

@@ -63,7 +63,7 @@ class ControlDesk:
         roster: Roster,
         keep: Callable[[Roster], None],
         read_file: Callable[[], Config] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the desk.
 
@@ -71,7 +71,7 @@ class ControlDesk:
             roster: All cameras.
             keep: Writes what was done at run time; raises OSError.
             read_file: Reads the configuration again; raises ConfigError. None: there is no file.
-            clock: Unix seconds.
+            clock: Monotonic seconds.
         """
         self._roster = roster
         self._keep = keep

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.alerts.score_log import last_connection
 from pipeline.config import Config, load_config
 from pipeline.runtime.attached import keep_roster, load_roster
 from pipeline.runtime.control_desk import ControlDesk
@@ -47,7 +48,9 @@ def local_service(
     """
     with data_lock(data_folder), run_endpoints(config.transport) as endpoints:
         run = RunInfo(
-            started_ms=time.time_ns() // 1_000_000,
+            started_ms=max(
+                time.time_ns() // 1_000_000, 1 + last_connection(data_folder / "scores")
+            ),
             endpoints=endpoints,
             data_folder=data_folder.absolute(),
             log_level=log_level,

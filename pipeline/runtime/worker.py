@@ -114,7 +114,7 @@ def resolve(entry: str) -> Callable[[WorkerContext], None]:
 def work(spec: WorkerSpec, stop: threading.Event) -> int:
     """Run a worker to its end; the exit code."""
     context = WorkerContext(
-        spec, stop, Metrics(CollectorRegistry()), incarnation=time.time_ns() // 1_000_000
+        spec, stop, Metrics(CollectorRegistry()), incarnation=spec.run.rising_ms()
     )
     with Heart(context):
         try:

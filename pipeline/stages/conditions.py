@@ -5,6 +5,7 @@ view, that fits; else one that is adapted to anew. The bank is the history of sc
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from pipeline.stages.scene_store import KeptScene, SceneStore
 from pipeline.stages.scene_watch import SAME_AGAIN, KnownView, View
 from pipeline.stages.trial import Trial, best_of, fits
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
@@ -149,7 +151,8 @@ class Conditions:
         records = [
             one for one in history.scenes(camera) if adaptation.scene is None or not one.current
         ]
-        records.sort(key=lambda one: (one.current, one.used_at), reverse=True)
+        now = time.time()
+        records.sort(key=lambda one: (one.current, recency(one.used_at, now)), reverse=True)
         lights = [history.light(camera, record) for record in records]
         near = [
             light if light is not None and distance(light, present) < _SUCH_A_LIGHT else None

@@ -1,8 +1,10 @@
 """The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from cameras.blindness import BlindWatch
+from cameras.bursts import BurstSmoother
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
 from cameras.sampling import Sampler, fit, paint_masks
@@ -11,6 +13,7 @@ from pipeline.config import Camera
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.numbering import Numbered, number
+from pipeline.stages.playout import Playout
 from pipeline.telemetry.metrics import Metrics
 
 
@@ -25,6 +28,7 @@ class Decoder:
         metrics: Metrics,
         pace: Pace,
         done: Progress | None,
+        blindness: BlindWatch | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -35,6 +39,7 @@ class Decoder:
             metrics: Where latencies and losses are counted.
             pace: "live" holds frames of a recording back until their time.
             done: Where an earlier worker got to.
+            blindness: Is shown the pictures; None: nobody minds a picture that shows nothing.
         """
         self._camera = camera
         self._settings = settings
@@ -43,7 +48,10 @@ class Decoder:
         self._pace = pace
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
+        self._smoother = BurstSmoother()
+        self._playout = Playout(self._hand_on)
         self._done = done
+        self._blindness = blindness
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -54,11 +62,19 @@ class Decoder:
         """
         rate = self._settings.detect.fps
         try:
-            for numbered in number(pictures, lambda: Sampler(rate), self._done):
+            for numbered in number(self._looked_at(pictures), lambda: Sampler(rate), self._done):
                 if not self._put(numbered):
                     return
         finally:
+            self._playout.close()
             self._mailbox.close()
+
+    def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
+        for connection, picture in pictures:
+            watch, now = self._blindness, time.monotonic()
+            if watch is not None and watch.wants(now, picture.keyframe):
+                watch.look(now, picture.pixels, picture.keyframe)
+            yield connection, picture
 
     def _put(self, numbered: Numbered) -> bool:
         if not numbered.context:
@@ -72,9 +88,18 @@ class Decoder:
             pts_seconds=numbered.picture.pts_seconds,
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
             pixels=fit(pixels, self._settings.detect.size_hw),
+            blind=None if self._blindness is None else self._blindness.reason,
         )
         self._observe("prepare", time.monotonic() - begin)
-        lost = self._mailbox.put(frame, numbered.context)
+        if self._pace == "live" or self._mailbox.policy == "wait":
+            return self._hand_on(frame, numbered.context)
+        if numbered.connection != self._paced_connection:
+            self._paced_connection, self._smoother = numbered.connection, BurstSmoother()
+        due = self._smoother.due_seconds(frame.pts_seconds, begin)
+        return self._playout.offer(frame, due)
+
+    def _hand_on(self, frame: Frame, context: bool = False) -> bool:
+        lost = self._mailbox.put(frame, context)
         if lost is frame:
             return False
         if lost is not None:

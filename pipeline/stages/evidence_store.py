@@ -4,6 +4,7 @@ Each file is written in one step and never changed, so that whoever dies leaves 
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.stages.memory_places import (
     memory_folder,
     remembered_file,
 )
+from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
@@ -70,7 +72,9 @@ class EvidenceStore:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / f"{round(captured_at * 1000)}{SUFFIX}", kept)
         total = 0
-        for number, (_, path) in enumerate(reversed(self._moments(camera))):
+        moments = self._moments(camera)
+        moments.sort(key=lambda moment: recency(moment[0], captured_at), reverse=True)
+        for number, (_, path) in enumerate(moments):
             total += path.stat().st_size
             if number >= self._most_moments or total > self._most_bytes:
                 path.unlink(missing_ok=True)
@@ -106,7 +110,12 @@ class EvidenceStore:
             OSError: it cannot be written.
         """
         memory_folder(self._scenes, camera).mkdir(parents=True, exist_ok=True)
-        _write(remembered_file(self._scenes, camera, event), kept)
+        newest = self._remembered(camera)[-1:]
+        after_ns = newest[0].stat().st_mtime_ns if newest else 0
+        path = remembered_file(self._scenes, camera, event)
+        _write(path, kept)
+        if path.stat().st_mtime_ns <= after_ns:  # the wall clock was set back
+            os.utime(path, ns=(after_ns + 1_000_000, after_ns + 1_000_000))
         gone = self._remembered(camera)[:-MOST_EVENTS]
         for path in gone:
             path.unlink(missing_ok=True)

@@ -11,19 +11,22 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
-from cameras.address import is_live
+from cameras.address import is_live, kind_of
+from cameras.blindness import BlindWatch
+from cameras.http_stream import is_endless
 from cameras.opening import open_source
 from cameras.options import SourceOptions
 from cameras.packet_decoder import DamageSource, DamageTap
 from cameras.packet_ring import PacketRing, PacketSource
 from cameras.source import Source as OpenSource
 from cameras.source import SourceError
-from cameras.supervisor import CameraStatus, CameraSupervisor
+from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
 from pipeline.config import Source
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.recorder import Recorder, marked, ring_for
+from pipeline.stages.scene_watch import REASONS
 from pipeline.stages.sender import Sender
 from pipeline.telemetry.floods import FloodGate
 from pipeline.telemetry.metrics import Metrics
@@ -43,6 +46,8 @@ DAMAGE_LOG_SECONDS = 60.0
 """Damaged pictures of a camera are logged at most so often."""
 
 _JOIN_SECONDS = 1.0
+_ASK_SECONDS = 5.0
+_LONGEST_ASK_AGAIN_SECONDS = 10.0
 
 
 def run(context: WorkerContext) -> None:
@@ -56,7 +61,10 @@ def run(context: WorkerContext) -> None:
         raise ValueError(f"worker {context.spec.name}: want the name of a camera, got none")
     settings = context.spec.config.cameras[camera]
     run_info = context.spec.run
-    live = is_live(settings.source.url)
+    source = settings.source
+    kind = "live" if is_live_now(context, camera, source) else "file"
+    settings = settings.model_copy(update={"source": source.model_copy(update={"kind": kind})})
+    live = is_live(source.url, settings.source.kind)
     policy = mailbox_policy(settings.source, live)
     progress, done, connection = None, None, context.incarnation
     if policy == "wait" and not live:
@@ -72,9 +80,11 @@ def run(context: WorkerContext) -> None:
     supervisor = camera_supervisor(camera, settings.source, connection, ring, on_damaged)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
-    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
+    masks = [mask.points for mask in settings.masks.values()]
+    blindness = BlindWatch(settings.source.blind_after, masks) if live else None
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
-    reporter = Reporter(context, supervisor, live, hung_seconds)
+    reporter = Reporter(context, supervisor, live, hung_seconds, blindness)
     failures: list[Exception] = []
 
     def decode() -> None:
@@ -99,6 +109,30 @@ def run(context: WorkerContext) -> None:
         raise failures[0]
 
 
+def is_live_now(context: WorkerContext, camera: str, source: Source) -> bool:
+    """Whether a camera is live; a web server whose address might be either is asked.
+
+    While nobody answers, an address that looks like a recording's is asked again and again: what
+    it is decides whether frames may be lost.
+    """
+    if kind_of(source.url) != "http" or source.kind != "auto":
+        return is_live(source.url, source.kind)
+    failures = 0
+    while True:
+        context.pulse.beat()
+        try:
+            return is_endless(source.url, min(_ASK_SECONDS, source.stall_timeout))
+        except SourceError as error:
+            later = error.code in ("refused", "timeout", "ended") and not is_live(source.url)
+            if not later:
+                return is_live(source.url)
+            failures += 1
+            LOG.warning("camera %s: %s: %s", camera, error.code, error)
+            context.cameras.set(camera, "offline", error.code)
+        if context.stop.wait(min(_LONGEST_ASK_AGAIN_SECONDS, backoff_seconds(failures, 0.5))):
+            return is_live(source.url)
+
+
 def mailbox_policy(source: Source, live: bool) -> Policy:
     """What happens to frames for which scoring has no time: by default, recordings wait."""
     if source.policy == "auto":
@@ -118,7 +152,7 @@ def camera_supervisor(
     Args:
         camera: Name of the camera.
         source: Where its frames come from.
-        first_connection: Number of a recording's first pass.
+        first_connection: Number of the first connection or pass.
         ring: Is given the packets of every connection; None: nobody keeps them.
         on_damaged: Told of pictures that were damaged, and so are not handed on.
     """
@@ -127,6 +161,7 @@ def camera_supervisor(
         stall_timeout_seconds=source.stall_timeout,
         pace="fast",
         frames_per_second=source.fps,
+        kind=source.kind,
         catch_up=source.policy != "wait",
     )
 
@@ -178,6 +213,7 @@ class Reporter:
         supervisor: CameraSupervisor,
         live: bool,
         hung_seconds: float,
+        blindness: BlindWatch | None = None,
     ) -> None:
         """Start before the first picture.
 
@@ -186,13 +222,15 @@ class Reporter:
             supervisor: Of whom to tell.
             live: Whether silence means that the camera is stale.
             hung_seconds: A source that does not return for so long will not return.
+            blindness: Knows whether pictures that arrive show anything.
         """
         self._context = context
         self._supervisor = supervisor
         self._live = live
         self._hung_seconds = hung_seconds
+        self._blindness = blindness
         self._told: CameraStatus | None = None
-        self._stale = False
+        self._stale: str | None = None
         self._received = 0
         self._late = 0
         self._received_at = time.monotonic()
@@ -212,15 +250,21 @@ class Reporter:
                 f"{calling_seconds:.0f} s; a new process tries again"
             )
         status = self._supervisor.status
-        quiet = time.monotonic() - self._received_at > STALE_SECONDS
-        stale = self._live and status.state == "watching" and quiet
+        stale = self._stale_reason() if self._live and status.state == "watching" else None
         if (status, stale) == (self._told, self._stale):
             return
         self._told, self._stale = status, stale
         camera, state = self._supervisor.camera, "stale" if stale else status.state
-        LOG.info("camera %s: %s", camera, "stale" if stale else status)
-        self._context.cameras.set(camera, state, "" if stale else status.reason)
+        reason = stale or status.reason
+        LOG.info("camera %s: %s", camera, f"{state}: {reason}" if reason else state)
+        self._context.cameras.set(camera, state, reason)
         self._context.metrics.camera_up.labels(camera).set(state == "watching")
+
+    def _stale_reason(self) -> str | None:
+        if time.monotonic() - self._received_at > STALE_SECONDS:
+            return f"no picture for {STALE_SECONDS:g} s"
+        blind = None if self._blindness is None else self._blindness.reason
+        return None if blind is None else REASONS[blind]
 
     def _count(self) -> None:
         camera, metrics = self._supervisor.camera, self._context.metrics

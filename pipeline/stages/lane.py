@@ -1,11 +1,12 @@
 """One camera inside the scoring worker: its frames in hand, its recent past, its scene. Pure."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from cameras.blindness import Blindness
 from cameras.picture_statistics import measure
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
@@ -15,6 +16,10 @@ from pipeline.transport.messages import FrameMessage
 
 USUAL_SECONDS = 10.0
 """Stream time without an unusual frame after which the next scene may learn again."""
+
+
+BLIND: dict[str, Blindness] = {"frozen": "frozen", "black": "black", "constant": "constant"}
+"""Reasons of a frame, as faults of a view."""
 
 
 class UnusableFrameError(ValueError):
@@ -175,6 +180,11 @@ class Lane:
         return unusual is None or pts_seconds - unusual >= USUAL_SECONDS
 
     def _see(self, frame: FrameMessage) -> View:
+        view = self._watched(frame)
+        blind = BLIND.get(frame.blind or "")
+        return view if blind is None else replace(view, fault=blind, fit=False, settled=False)
+
+    def _watched(self, frame: FrameMessage) -> View:
         if self.watch is None:
             return STEADY
         picture = measure(frame.pixels)

@@ -1,10 +1,12 @@
 """The lanes of all cameras, and those who mind what they know: scenes, views, lights, memories."""
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from models import AdaptedScene, SceneScorer, Scores
 from models.scene_model import Observation
 from pipeline.config import Camera
+from pipeline.config.frame_rates import slow_camera
 from pipeline.stages.adapt import Judgement
 from pipeline.stages.camera_settings import adaptation_settings, way_of_seeing
 from pipeline.stages.clips import ClipBuffer
@@ -16,6 +18,8 @@ from pipeline.stages.scene_memory import SceneMemories
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.view_changes import ViewChanges
 from pipeline.worker import WorkerContext
+
+LOG = logging.getLogger(__name__)
 
 
 class Lanes(Mapping[str, Lane]):
@@ -135,5 +139,8 @@ class Lanes(Mapping[str, Lane]):
         adaptation = self.keeper.begin(camera, adaptation_settings(settings), size_hw)
         watch = self._views.watch(camera, settings, adaptation)
         light = self._conditions.watch(camera, settings, adaptation)
+        expected = 1.0 / model.clip_interval_seconds if model.clip_length > 1 else None
+        if (slow := slow_camera(camera, settings, expected)) is not None:
+            LOG.warning("%s", slow)
         buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
         return Lane(buffer, adaptation, watch, light)

@@ -50,6 +50,11 @@ class Mailbox:
         self._dropped = 0
 
     @property
+    def policy(self) -> Policy:
+        """What happens when it is full."""
+        return self._policy
+
+    @property
     def depth(self) -> int:
         """Frames inside."""
         return len(self._letters)

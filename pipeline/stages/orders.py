@@ -1,5 +1,6 @@
 """What the scoring worker is asked to do with one camera: adapt, restore, remember, show."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -94,7 +95,11 @@ class Orders:
         seen = self._seen.get(name)
         if seen is None:
             return Answer(request.id, "unavailable", problem=f"camera {name}: no frame so far")
-        body: dict[str, object] = {"captured_at": seen.frame.captured_at, "score": seen.score}
+        body: dict[str, object] = {
+            "captured_at": seen.frame.captured_at,
+            "age_seconds": time.monotonic() - seen.frame.sent_at,
+            "score": seen.score,
+        }
         return Answer(
             request.id, "ok", body, anomaly_map=seen.anomaly_map, pixels=seen.frame.pixels
         )

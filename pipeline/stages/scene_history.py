@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.stages.light import Light, is_other, light_from_json
+from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
@@ -197,7 +198,10 @@ class SceneHistory:
         write_json(partial / _ABOUT, {"reason": now.reason, "used_at": time.time()})
         shutil.rmtree(place, ignore_errors=True)
         os.replace(partial, place)
-        earlier = sorted(self._earlier(camera), key=lambda one: one.used_at, reverse=True)
+        now_seconds = time.time()
+        earlier = sorted(
+            self._earlier(camera), key=lambda one: recency(one.used_at, now_seconds), reverse=True
+        )
         lights = [(one.id, self.light(camera, one)) for one in earlier]
         conditions = self._conditions.get(camera, CONDITIONS)
         for old in superfluous(lights, conditions, self._kept):

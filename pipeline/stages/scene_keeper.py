@@ -95,13 +95,13 @@ class SceneKeeper:
             return Adaptation(settings)
         LOG.info("camera %s: goes on with its kept scene", camera)
         adaptation = self.resume(camera, settings, kept)
-        self._used_since[camera] = kept.used_at
+        self._used_since[camera] = time.monotonic() - max(0.0, time.time() - kept.used_at)
         return adaptation
 
     def resume(self, camera: str, settings: AdaptationSettings, kept: KeptScene) -> Adaptation:
         """An adaptation with a scene that was kept, and is in use from now on."""
         self._metrics.adaptations.labels(camera, "resumed").inc()
-        self._adapted_at[camera], self._used_since[camera] = kept.adapted_at, time.time()
+        self._adapted_at[camera], self._used_since[camera] = kept.adapted_at, time.monotonic()
         self._calibration_kept_at.pop(camera, None)
         self._unkept.pop(camera, None)
         if kept.calibration is not None:
@@ -154,7 +154,7 @@ class SceneKeeper:
     def used_seconds(self, camera: str) -> float | None:
         """Since when a camera's scene is in use; None where there is none."""
         since = self._used_since.get(camera)
-        return None if since is None else time.time() - since
+        return None if since is None else time.monotonic() - since
 
     def holds(self, camera: str) -> bool:
         """Whether what lies on the disk is the scene in use, if there is one, and no earlier one.
@@ -229,7 +229,7 @@ class SceneKeeper:
     def _count(self, fit: _Fit, stage: Literal["adapt", "widen"], result: str) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(fit.seconds)
         self._metrics.adaptations.labels(fit.camera, result).inc()
-        self._adapted_at[fit.camera] = self._used_since[fit.camera] = time.time()
+        self._adapted_at[fit.camera], self._used_since[fit.camera] = time.time(), time.monotonic()
 
     def _keep(self, fit: _Fit) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
@@ -303,4 +303,4 @@ class SceneKeeper:
         """Set the age of every scene in the metrics."""
         now = time.time()
         for camera, adapted_at in self._adapted_at.items():
-            self._metrics.scene_age_seconds.labels(camera).set(now - adapted_at)
+            self._metrics.scene_age_seconds.labels(camera).set(max(0.0, now - adapted_at))

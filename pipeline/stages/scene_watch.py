@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from cameras.blindness import Blindness
 from cameras.picture_statistics import (
     Floats,
     PictureStatistics,
@@ -21,15 +22,19 @@ from cameras.picture_statistics import (
     out_of_focus,
 )
 
-Fault = Literal["moved", "covered", "defocused", "light"]
+Fault = Literal["moved", "covered", "defocused", "light", Blindness]
 """The view is another one; nothing is to be seen; all is there, but not sharp; all is there, but in
-a light that the scene does not fit (which light.py finds out)."""
+a light that the scene does not fit (which light.py finds out); or the camera is blind (which the
+ingest worker finds out)."""
 
 REASONS: dict[Fault, str] = {
     "moved": "the view has changed",
     "covered": "nothing is to be seen: covered, or dark at once",
     "defocused": "out of focus",
     "light": "the light is another one",
+    "frozen": "the picture is frozen: always the same, bit by bit",
+    "black": "the picture is black",
+    "constant": "the picture has one colour",
 }
 
 _FOLLOW_SECONDS = 300.0

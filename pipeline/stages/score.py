@@ -191,7 +191,7 @@ class ScoringWorker:
             work = self._advance(camera)
             if work is None:
                 continue
-            self._observe("queue", time.time() - work.frame.sent_at)
+            self._observe("queue", time.monotonic() - work.frame.sent_at)
             looked.append(work)
             if work.waiting is None:
                 groups[work.clip.shape].append(work)

@@ -103,11 +103,12 @@ class Sender:
             index=frame.index,
             pts_seconds=frame.pts_seconds,
             captured_at=frame.captured_at,
-            sent_at=time.time(),
+            sent_at=time.monotonic(),
             dropped=letter.dropped,
             context=letter.context,
             scorer=0,
             pixels=frame.pixels,
+            blind=frame.blind,
         )
         if letter.context:
             self._in_flight.remember(message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from models import AdaptedScene
 from pipeline.config import Camera
 from pipeline.stages.adapt import Adaptation
-from pipeline.stages.lane import Lane
+from pipeline.stages.lane import BLIND, Lane
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_store import SceneStore
 from pipeline.stages.scene_watch import REASONS, Fault, SceneWatch, View, WatchSettings
@@ -62,7 +62,9 @@ class ViewChanges:
         if view.held or fault is not None:
             reason = "light" if fault is None else "stale"
             self._metrics.frames_held.labels(camera, reason).inc()
-        waits = fault is not None and lane.adaptation.state == "collecting"
+        # Nothing was collected of pictures in which nothing can be seen.
+        another = fault is not None and fault not in BLIND
+        waits = another and lane.adaptation.state == "collecting"
         if waits or (view.settled and self._readapt[camera]):
             # Who turns a camera while it is adapted to has not finished yet.
             LOG.info("camera %s: adapting to another view", camera)

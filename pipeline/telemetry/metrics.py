@@ -77,7 +77,8 @@ class Metrics:
         )
         self.view_changes = Counter(
             "vedette_view_changes",
-            "Views that were no longer the one adapted to (kind: moved, covered, defocused)",
+            "Views that are another one, or show nothing "
+            "(kind: moved, covered, defocused, frozen, black, constant)",
             ["camera", "kind"],
             registry=registry,
         )

@@ -76,7 +76,7 @@ class ControlMember(Port):
                     found.append(message)
             elif not isinstance(message, Request):
                 self._reject(f"want a request or cameras, got {type(message).__name__}")
-            elif time.time() < message.deadline:
+            elif time.monotonic() < message.deadline:
                 found.append(message)
         assert CONTROL.rate_hz is not None
         if time.monotonic() - self._enlisted_at > 1.0 / CONTROL.rate_hz:
@@ -111,7 +111,7 @@ class ControlClient(Port):
             id=secrets.token_hex(8),
             command=command.command,
             arguments=arguments_of(command),
-            deadline=time.time() + timeout_seconds,
+            deadline=until,
         )
         sent = False
         while (left := until - time.monotonic()) > 0:

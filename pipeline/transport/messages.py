@@ -24,7 +24,7 @@ class Hello:
 
     camera: str
     incarnation: int
-    """Unix milliseconds at which the ingest worker started."""
+    """Number of the process of the ingest worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Welcome:
     """Scoring worker → ingest worker: the answer to `Hello`."""
 
     incarnation: int
-    """Unix milliseconds at which the scoring worker started; a new one means that it forgot all."""
+    """Number of the process of the scoring worker; a new one means that it forgot all."""
     credits: int
     """How many frames may be on the way and not yet done."""
     context_seconds: float
@@ -49,7 +49,7 @@ class FrameMessage:
     pts_seconds: float
     captured_at: float
     sent_at: float
-    """Unix seconds at which the ingest worker handed it to the socket."""
+    """Seconds of the monotonic clock at which the ingest worker handed it to the socket."""
     dropped: int
     """Frames of this connection dropped by policy before this one, in all."""
     context: bool
@@ -59,6 +59,8 @@ class FrameMessage:
     so that a frame still under way cannot overtake those that its predecessor took down."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
+    blind: str | None = None
+    """Why nothing can be seen in it: "frozen", "black" or "constant"; None: something can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Heartbeat:
     """Name in the process table, such as "ingest:front_door"."""
     pid: int
     incarnation: int
-    """Unix milliseconds at which the worker started."""
+    """Number of the process of the worker; another one for each start."""
     sent_at: float
     cameras: dict[str, str] = field(default_factory=dict)
     """Camera name → `CameraState`, optionally followed by ": reason"."""
@@ -150,7 +152,8 @@ class Request:
     """Its name (see commands.py)."""
     arguments: dict[str, object]
     deadline: float
-    """Unix seconds after which nobody waits for the answer, and it must not be carried out."""
+    """Seconds of the monotonic clock, which all processes of a machine share: after them nobody
+    waits for the answer, and the command must not be carried out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

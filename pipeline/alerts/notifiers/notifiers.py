@@ -20,6 +20,7 @@ from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox, OutboxError
 from pipeline.config import Config, Mqtt
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.wall_clock import ClockWatch
 from pipeline.transport.messages import ScoreMessage
 
 LOG = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Notifiers:
         self._floods = FloodCounter(LOG)
         self._unwritten: deque[Letter] = deque()
         self._heard_at: dict[str, float] = {}
+        self._clock_watch = ClockWatch()
         self._measured_at = self._pruned_at = -float("inf")
 
     @classmethod
@@ -154,9 +156,13 @@ class Notifiers:
         self._measured_at = now
         self._write()
         try:
+            wall = self._wall_clock()
+            if step := self._clock_watch.step_seconds(wall, now):
+                # Else all that waits would be too old at once, or never.
+                self._outbox.shift(step)
             if now - self._pruned_at > _PRUNE_SECONDS:
                 self._pruned_at = now
-                for sink, lost in self._outbox.prune(self._wall_clock()).items():
+                for sink, lost in self._outbox.prune(wall).items():
                     self._count_lost(sink, "age", lost)
             self._measure(self._outbox)
         except OutboxError as error:

@@ -1,0 +1,324 @@
+"""What cameras and servers send over HTTP, and how it is told apart."""
+
+import base64
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from makers import small_scorer, walking_box, write_video
+from odd_http_camera import Answer, Handler, grainy, head, in_steps, jpeg, serving
+from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
+from test_ingest import wait_for
+
+from cameras import SourceError, SourceOptions, open_source
+from cameras.bursts import BurstSmoother
+from cameras.http_stream import is_endless
+from cameras.jpeg_stream import JpegSplitter
+from cameras.probe import probe
+from cameras.refusals import explain_status
+from pipeline.worker import RunInfo
+
+OPTIONS = SourceOptions(pace="fast", stall_timeout_seconds=2.0)
+PICTURES = [jpeg(picture) for picture in grainy(12)]
+PASSWORD = "s3crets3cret"
+
+
+def parts(lines: Callable[[bytes], str], tail: bytes = b"\r\n") -> Callable[[bytes], bytes]:
+    return lambda picture: lines(picture).encode() + b"\r\n" + picture + tail
+
+
+def multipart(
+    part: Callable[[bytes], bytes],
+    opening: bytes = b"",
+    kind: str = "multipart/x-mixed-replace; boundary=frame",
+    rate: float = 20.0,
+) -> Answer:
+    """An endless answer; `opening` goes before the first part."""
+
+    def answer(handler: Handler, over: threading.Event) -> None:
+        head(handler, kind)
+        handler.wfile.write(opening)
+        number = 0
+        while not over.wait(1 / rate):
+            handler.wfile.write(part(PICTURES[number % len(PICTURES)]))
+            number += 1
+
+    return answer
+
+
+def usual(p: bytes) -> str:
+    return f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(p)}\r\n"
+
+
+def late_boundary() -> Callable[[bytes], bytes]:
+    """The first part has no boundary before it."""
+    count = iter(range(10_000))
+    return lambda p: parts(lambda q: usual(q) if next(count) else usual(q)[9:])(p)
+
+
+ODD = {
+    "as it should be": multipart(parts(usual)),
+    "late boundary": multipart(late_boundary()),
+    "another name of the type": multipart(parts(lambda p: usual(p).replace("jpeg", "jpg"))),
+    "no type": multipart(parts(lambda p: f"--frame\r\nContent-Length: {len(p)}\r\n")),
+    "no length": multipart(parts(lambda p: "--frame\r\nContent-Type: image/jpeg\r\n")),
+    "no length and no line end": multipart(
+        parts(lambda p: "--frame\r\nContent-Type: image/jpeg\r\n", b"")
+    ),
+    "wrong length": multipart(parts(lambda p: "--frame\r\nContent-Length: 17\r\n")),
+    "no dashes": multipart(parts(lambda p: usual(p)[2:])),
+    "dashes in the name": multipart(
+        parts(usual), kind="multipart/x-mixed-replace;boundary=--frame"
+    ),
+    "quoted boundary": multipart(parts(usual), kind='multipart/x-mixed-replace; boundary="frame"'),
+    "no boundary named": multipart(parts(usual), kind="multipart/x-mixed-replace"),
+    "another boundary": multipart(parts(usual), kind="multipart/x-mixed-replace; boundary=else"),
+    "more header lines": multipart(
+        parts(lambda p: usual(p) + "X-Timestamp: 12.5\r\nX-Long: " + "x" * 5000 + "\r\n")
+    ),
+    "bare line feeds": multipart(parts(lambda p: usual(p).replace("\r\n", "\n"))),
+    "preamble": multipart(parts(usual), b"This is a message with several parts.\r\n\r\n"),
+    "padded pictures": multipart(parts(usual, b"\0" * 100 + b"\r\n")),
+    "pictures one after the other": multipart(lambda p: p, kind="image/jpeg"),
+    "called a video": multipart(parts(usual), kind="multipart/mixed"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_motion_jpeg_as_cameras_send_it(odd: str) -> None:
+    with (
+        serving(ODD[odd]) as address,
+        open_source(f"{address}/live", OPTIONS) as source,
+        closing(iter(source)) as pictures,
+    ):
+        taken = list(islice(pictures, 15))
+    assert source.info.size_hw == (120, 160)
+    assert source.info.frames_per_second is None, "FFmpeg's 25 a second are made up"
+    expected = cv2.cvtColor(
+        cv2.imdecode(np.frombuffer(PICTURES[0], np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+    )
+    assert np.abs(taken[0].pixels.astype(int) - expected).mean() < 3
+    assert taken[-1].decode_errors == 0
+    assert taken[-1].pts_seconds - taken[0].pts_seconds == pytest.approx(14 / 20, rel=0.5)
+
+
+def split(data: bytes, size: int) -> tuple[list[bytes], int]:
+    splitter = JpegSplitter()
+    found = [p for at in range(0, len(data), size) for p in splitter.feed(data[at : at + size])]
+    return found, splitter.broken
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10**6])
+def test_pictures_are_whole_as_soon_as_their_last_byte_is_there(size: int) -> None:
+    thumbnail = PICTURES[1]
+    inside = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    with_thumbnail = PICTURES[0][:2] + inside + PICTURES[0][2:]
+    data = b"HEAD\xff\xd8" + with_thumbnail + b"junk" + PICTURES[2] + b"\0\0"
+    assert split(data, size) == ([with_thumbnail, PICTURES[2]], 0)
+
+
+def test_halves_are_counted_and_left_out_unless_no_picture_has_an_end() -> None:
+    half = PICTURES[1][:-300]
+    found, broken = split(PICTURES[0] + half + b"\r\n--frame\r\n" + PICTURES[2], 4096)
+    assert (found, broken) == ([PICTURES[0], PICTURES[2]], 1)
+    endless = [picture[:-2] for picture in PICTURES[:3]]
+    found, broken = split(b"".join(endless), 4096)
+    assert (len(found), broken) == (2, 0)
+
+
+def test_what_is_garbled_ends() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        data = bytearray(b"".join(PICTURES[:4]))
+        for place in rng.integers(0, len(data), 20):
+            data[place] = rng.integers(0, 256)
+        splitter = JpegSplitter()
+        splitter.feed(bytes(data))
+        assert splitter.feed(PICTURES[4] * 20)[-1] == PICTURES[4]
+
+
+def failure(address: str, options: SourceOptions = OPTIONS) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        probe(address, options, 1.0)
+    assert PASSWORD not in str(caught.value)
+    return caught.value
+
+
+def test_one_picture_is_called_so() -> None:
+    def answer(handler: Handler, over: threading.Event) -> None:
+        head(handler, "image/jpeg", len(PICTURES[0]))
+        handler.wfile.write(PICTURES[0])
+
+    with serving(answer) as address:
+        error = failure(f"{address}/snapshot.jpg")
+    assert error.code == "codec"
+    assert "this is one picture (image/jpeg" in str(error)
+    assert "a stream is wanted" in str(error)
+
+
+def test_a_page_is_called_so() -> None:
+    def answer(handler: Handler, over: threading.Event) -> None:
+        head(handler, "text/html; charset=utf-8", 40)
+        handler.wfile.write(b"<html>log in</html>" + b" " * 21)
+
+    with serving(answer) as address:
+        error = failure(f"{address}/")
+    assert "it answers with a page (text/html) and no video" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("challenges", "user", "said"),
+    [
+        (["Basic realm=x"], "", "wants a user and a password (Basic authentication), and none"),
+        (["Basic realm=x"], "u", "does not accept this user and password (Basic"),
+        (['Digest realm="x", nonce="1"'], "u", "does not accept this user and password (Digest"),
+        (['Digest realm="x", nonce="1", algorithm=SHA-256'], "u", "digest with SHA-256, which is"),
+        (["Negotiate"], "u", "a password by Negotiate, which is not spoken here"),
+        ([], "", "wants a user and a password, and none was given"),
+    ],
+)
+def test_a_refusal_says_what_is_known(challenges: list[str], user: str, said: str) -> None:
+    def answer(handler: Handler, over: threading.Event) -> None:
+        handler.send_response(401)
+        for challenge in challenges:
+            handler.send_header("WWW-Authenticate", challenge)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with serving(answer) as address:
+        who = f"{user}:{PASSWORD}@" if user else ""
+        error = failure(address.replace("://", f"://{who}") + "/live")
+    assert error.code == "unauthorised"
+    assert said in str(error)
+    assert "another" not in str(error)
+
+
+def test_forbidden_is_no_wrong_password() -> None:
+    assert explain_status(403, [], False)[1] == (
+        "it forbids this address without a user and a password (answer 403)"
+    )
+    assert explain_status(503, [], True) == ("refused", "the camera refused (answer 503)")
+
+
+def test_basic_is_taken_where_digest_wants_another_algorithm() -> None:
+    wanted = "Basic " + base64.b64encode(f"u:{PASSWORD}".encode()).decode()
+    good = multipart(parts(usual))
+
+    def answer(handler: Handler, over: threading.Event) -> None:
+        if handler.headers.get("Authorization") == wanted:
+            return good(handler, over)
+        handler.send_response(401)
+        digest = 'Digest realm="x", nonce="1", algorithm=SHA-256'
+        handler.send_header("WWW-Authenticate", digest)
+        handler.send_header("WWW-Authenticate", 'Basic realm="x"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with serving(answer) as address:
+        report = probe(address.replace("://", f"://u:{PASSWORD}@") + "/live", OPTIONS, 0.5)
+    assert report.codec == "mjpeg"
+
+
+def made(folder: Path, name: str, seconds: float, rate: int = 25, **more: object) -> bytes:
+    path = folder / name
+    write_video(path, pictures=walking_box(round(seconds * rate)), frames_per_second=rate, **more)  # type: ignore[arg-type]
+    return path.read_bytes()
+
+
+def sent(kind: str, data: bytes, seconds: float, step: float, stop: float = 1e9) -> Answer:
+    """Send a made stream in time; it breaks off after some seconds."""
+
+    def answer(handler: Handler, over: threading.Event) -> None:
+        head(handler, kind)
+        part = data[: round(len(data) * min(1.0, stop / seconds))]
+        in_steps(handler, over, part, seconds * len(part) / len(data), step)
+
+    return answer
+
+
+def test_a_stream_in_bursts_is_scored_by_its_own_time(tmp_path: Path, run: RunInfo) -> None:
+    data = made(tmp_path, "a.ts", 30)
+    with serving(sent("video/mp2t", data, 30, step=1.0)) as address:
+        config = small_config({"yard": {"url": f"{address}/bursts.x"}})
+        ingest = worker_context("ingest:yard", config, run, "yard")
+        scorer = worker_context("scorer", config, run)
+        with scoring(scorer, small_scorer()), CollectingSink(run) as sink, ingesting(ingest):
+            wait_for(lambda: len(sink.scores) > 20)
+            begin, at = len(sink.scores), sink.scores[-1].pts_seconds
+            wait_for(lambda: sink.scores[-1].pts_seconds > at + 6)
+            scores = sink.scores[begin:]
+    times = [score.pts_seconds for score in scores]
+    rate = (len(times) - 1) / (times[-1] - times[0])
+    assert 8 < rate < 11
+    assert max(np.diff(times)) < 0.5
+
+
+def test_bursts_are_smoothed_and_even_streams_are_not_delayed() -> None:
+    even = BurstSmoother()
+    assert all(
+        even.due_seconds(n / 10, n / 10 + 0.05 * (n % 2)) <= n / 10 + 0.05 for n in range(99)
+    )
+    kept = BurstSmoother()  # what a server has kept for the beginning comes at once
+    for n in range(60):
+        arrived = max(0.0, (n - 20) / 10)
+        assert kept.due_seconds(n / 10, arrived) == arrived
+    bursts, dues = BurstSmoother(), []
+    for n in range(200):
+        arrived = float(n // 20 * 2)  # twenty every two seconds
+        dues.append(bursts.due_seconds(n / 10, arrived))
+        assert arrived <= dues[-1] <= arrived + 2
+    assert np.diff(dues)[100:] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kind", ["auto", "live"])
+def test_a_live_stream_with_the_name_of_a_recording_comes_again(
+    tmp_path: Path, run: RunInfo, kind: str
+) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    data = made(tmp_path, "a.mp4", 20, container_options=options)
+    asked: list[str] = []
+    with serving(sent("video/mp4", data, 20, step=0.04, stop=3), asked) as address:
+        config = small_config({"yard": {"url": f"{address}/api/stream.mp4", "kind": kind}})
+        ingest = worker_context("ingest:yard", config, run, "yard")
+        scorer = worker_context("scorer", config, run)
+        with scoring(scorer, small_scorer()), CollectingSink(run) as sink, ingesting(ingest):
+            wait_for(lambda: len({score.connection for score in sink.scores}) == 2)
+    assert ingest.metrics.registry.get_sample_value(
+        "vedette_reconnects_total", {"camera": "yard", "reason": "ended"}
+    )
+
+
+def test_the_server_says_whether_there_is_an_end(tmp_path: Path) -> None:
+    data = made(tmp_path, "a.ts", 2)
+
+    def recording(handler: Handler, over: threading.Event) -> None:
+        head(handler, "video/mp2t", len(data))
+        handler.wfile.write(data)
+
+    with serving(recording) as address:
+        assert not is_endless(f"{address}/download?id=7", 2.0)
+        report = probe(f"{address}/download?id=7", OPTIONS, 60.0)
+        assert (report.live, report.pictures) == (False, 50)
+    with serving(multipart(parts(usual))) as address:
+        assert is_endless(f"{address}/clip.mp4", 2.0)
+        assert probe(f"{address}/clip.mp4", OPTIONS, 0.5).live
+    with pytest.raises(SourceError, match="nobody listens"):
+        is_endless(f"{address}/clip.mp4", 2.0)
+
+
+def test_bytes_that_make_no_picture_are_no_sign_of_life() -> None:
+    def answer(handler: Handler, over: threading.Event) -> None:
+        head(handler, "multipart/x-mixed-replace; boundary=frame")
+        while not over.wait(0.1):
+            handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n")
+
+    began = time.monotonic()
+    with serving(answer) as address:
+        assert failure(f"{address}/live").code == "timeout"
+    assert time.monotonic() - began < 8
