@@ -46,7 +46,8 @@ def run(context: WorkerContext) -> None:
     """Entry of the worker: score until told to stop, then finish what is in hand.
 
     Raises:
-        UnmendableError: the weights cannot be used, or there is no such device.
+        UnmendableError: the weights cannot be used, or the model cannot score a clip, or there is
+            no such device.
     """
     scoring = context.spec.config.scoring
     if scoring.threads is not None:
@@ -55,6 +56,9 @@ def run(context: WorkerContext) -> None:
         scorer = SceneScorer.load(scoring.weights, scoring.device)
     except ValueError as error:
         raise UnmendableError(str(error)) from error
+    cameras = context.spec.config.cameras.values()
+    for size_hw in sorted({camera.detect.size_hw for camera in cameras} or {scorer.config.size_hw}):
+        try_model(scorer, size_hw)
     LOG.info("model %s (%s) on %s", scorer.config.preset, scorer.model_id, scorer.device)
     endpoints = context.spec.run.endpoints
     spec = context.spec
@@ -64,6 +68,34 @@ def run(context: WorkerContext) -> None:
         ControlMember(endpoints, spec.name, spec.revision) as control,
     ):
         ScoringWorker(context, scorer, frames, scores, control).run()
+
+
+def try_model(scorer: SceneScorer, size_hw: tuple[int, int]) -> None:
+    """Adapt to one clip of noise and score it: a model that cannot never will.
+
+    Args:
+        scorer: The model.
+        size_hw: Of the pictures, in pixels.
+
+    Raises:
+        UnmendableError: it cannot; the text says at what size, and why.
+        torch.OutOfMemoryError: the device is full, which may pass.
+    """
+    config = scorer.config
+    noise = torch.Generator().manual_seed(0)
+    clip = torch.randint(
+        256, (1, config.clip_length, *size_hw, 3), dtype=torch.uint8, generator=noise
+    )
+    try:
+        scorer.score(clip, [scorer.adapt(clip)])
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise UnmendableError(
+            f"scoring.weights: a model of preset {config.preset} that cannot score "
+            f"{config.clip_length} frames of {size_hw[1]}x{size_hw[0]}: {error}; "
+            "choose other weights, or another detect.width and detect.height"
+        ) from error
 
 
 class ScoringWorker:
