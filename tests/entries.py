@@ -11,7 +11,6 @@ from pipeline.worker import UnmendableError, WorkerContext
 def count(context: WorkerContext) -> None:
     """Count frames until asked to stop."""
     camera = context.spec.camera or "all"
-    context.metrics.camera_up.labels(camera).set(1)
     context.cameras.set(camera, "watching")
     while not context.stop.wait(0.01):
         context.metrics.frames_received.labels(camera).inc()

@@ -216,7 +216,7 @@ class AlertSink:
             self._handle(self._watches[name].tracker.finish())
             self._watches.pop(name).close()
             self._notifiers.forget(name)
-            self._metrics.event_active.labels(name).set(0)
+            self._metrics.forget_camera(name)
         for name, camera in cameras.items():
             watch = self._watches.get(name)
             if watch is None:

@@ -191,12 +191,22 @@ class ControlDesk:
             ],
         }
 
+    def states(self, workers: tuple[WorkerStatus, ...]) -> dict[str, str]:
+        """State of each camera, optionally followed by ": reason".
+
+        Args:
+            workers: How they are.
+        """
+        told = camera_statuses(workers)
+        states = {
+            name: told.get(name, "starting") if camera.enabled else "disabled"
+            for name, camera in self._roster.cameras.items()
+        }
+        unusable = self._roster.unusable.items()
+        return {**states, **{name: f"error: {reason}" for name, reason in unusable}}
+
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
-        camera = self._roster.cameras.get(name)
-        status = "disabled"
-        if camera is None or camera.enabled:
-            status = camera_statuses(workers).get(name, "starting")
-        return view(self._roster, name, status)
+        return view(self._roster, name, self.states(workers).get(name, "starting"))
 
 
 _DONE: dict[type[RosterCommand], str] = {

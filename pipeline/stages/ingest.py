@@ -192,7 +192,6 @@ class Reporter:
         camera, state = self._supervisor.camera, "stale" if stale else status.state
         LOG.info("camera %s: %s", camera, "stale" if stale else status)
         self._context.cameras.set(camera, state, "" if stale else status.reason)
-        self._context.metrics.camera_up.labels(camera).set(state == "watching")
 
     def _count(self) -> None:
         camera, metrics = self._supervisor.camera, self._context.metrics

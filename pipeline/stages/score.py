@@ -167,6 +167,7 @@ class ScoringWorker:
             self._served.pop(name, None)
             self._seen.pop(name, None)
             self._context.cameras.forget(name)
+            self._metrics.forget_camera(name)
 
     @property
     def _stopping(self) -> bool:
