@@ -1,12 +1,14 @@
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.doctor import places
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.telemetry.health import WorkerStatus, readiness
 from pipeline.telemetry.merging import MergedMetrics, snapshot
@@ -255,6 +257,15 @@ def test_server_answers() -> None:
         assert events.samples[0].labels == {"camera": 'a "quoted" camera'}
         with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
             assert answer.read() == b"ok\n"
+        for path in ("/metrics", "/healthz"):
+            head = urllib.request.Request(url + path, method="HEAD")
+            with (
+                urllib.request.urlopen(head, timeout=5) as short,
+                urllib.request.urlopen(url + path, timeout=5) as whole,
+            ):
+                assert (short.status, short.read()) == (200, b"")
+                assert short.headers["Content-Type"] == whole.headers["Content-Type"]
+                assert int(short.headers["Content-Length"]) > 0
         alive = False
         for path, status in (("/healthz", 503), ("/readyz", 503), ("/secrets", 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -262,7 +273,9 @@ def test_server_answers() -> None:
             assert refused.value.code == status
             refused.value.close()
         with pytest.raises(
-            OSError, match=f"metrics at 127.0.0.1:{server.port}: Address already in use"
+            OSError,
+            match=f"metrics.host, metrics.port: cannot listen on 127.0.0.1:{server.port}: address "
+            "already in use",
         ):
             MetricsServer(
                 "127.0.0.1", server.port, registry, lambda: True, lambda: (True, "")
@@ -274,3 +287,20 @@ def test_readiness_wants_every_worker() -> None:
     dead = WorkerStatus("sink", "waiting", None, 1, "SIGKILL")
     assert readiness([running]) == (True, "scorer: running\n")
     assert readiness([running, dead]) == (False, "scorer: running\nsink: waiting (SIGKILL)\n")
+
+
+def test_server_listens_on_ipv6_as_the_doctor_says() -> None:
+    check = places.port("metrics", "::1", 0, Path("/nonexistent"))
+    if check.verdict != "ok":
+        pytest.skip("this machine has no IPv6")
+    server = MetricsServer("::1", 0, CollectorRegistry(), lambda: True, lambda: (True, "all\n"))
+    with server, urllib.request.urlopen(f"http://[::1]:{server.port}/readyz", timeout=5) as answer:
+        assert answer.read() == b"all\n"
+
+
+def test_doctor_refuses_what_run_refuses() -> None:
+    nowhere = "192.0.2.1"  # for documentation: of no machine
+    check = places.port("metrics", nowhere, 0, Path("/nonexistent"))
+    with pytest.raises(OSError, match=r"metrics\.host, metrics\.port: cannot listen"):
+        MetricsServer(nowhere, 0, CollectorRegistry(), lambda: True, lambda: (True, "")).__enter__()
+    assert check.verdict == "fail"

@@ -173,6 +173,7 @@ class AlertSink:
         """
         ports = (receiver, *([control] if control else []))
         stop, stopped_at, heard_at = self._context.stop, 0.0, 0.0
+        self._context.ready.set()
         while True:
             self._context.pulse.beat()
             wait(_POLL_SECONDS, *ports)

@@ -187,6 +187,8 @@ class Supervisor:
                 letters = self._desk.take(sender, message, self._statuses, stopping)
                 for to, letter in letters:
                     control.send(to, letter)
+                for worker in self._desk.take_retries():
+                    self._overseer.retry(worker, self._clock())
 
     def _listen(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
         """Take heartbeats and commands for one tick."""
@@ -198,7 +200,7 @@ class Supervisor:
                 child = self._children.get(beat.worker)
                 if child is None or child.pid != beat.pid:
                     continue  # from a predecessor, buried already
-                self._overseer.heard(beat.worker, self._clock())
+                self._overseer.heard(beat.worker, self._clock(), ready=beat.ready)
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
 
@@ -228,7 +230,10 @@ class Supervisor:
                     self._children[name].kill()
 
     def _spawn(self, name: str) -> None:
-        if self._overseer.lives[name].restarts:
+        life = self._overseer.lives[name]
+        if life.phase == "failed":
+            LOG.info("%s: was given up, is tried again", name)
+        if life.restarts or life.phase == "failed":
             self._own.worker_restarts.labels(name).inc()
         try:
             self._children[name] = spawn(self._staff.specs[name])

@@ -86,6 +86,7 @@ def run(context: WorkerContext) -> None:
             recorder = Recorder(run_info.endpoints, run_info.data_folder, camera, record, ring)
             stack.enter_context(recorder)
         thread.start()
+        context.ready.set()  # also where the camera is not there: its state says so
         Sender(context, camera, mailbox, port, progress, reporter.tell).run()
     thread.join(_JOIN_SECONDS)
     reporter.tell()

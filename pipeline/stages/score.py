@@ -132,6 +132,7 @@ class ScoringWorker:
 
     def run(self) -> None:
         """Work until stopped; then finish what is in hand, and leave the rest to a successor."""
+        self._context.ready.set()
         try:
             while not self._stopping:
                 self._step()

@@ -125,6 +125,8 @@ class Heartbeat:
     """Camera name → `CameraState`, optionally followed by ": reason"."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
+    ready: bool = False
+    """Whether the worker does its work: its model is loaded, its address listened on."""
 
 
 @dataclass(frozen=True, slots=True)
