@@ -34,6 +34,7 @@ from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
+from pipeline.stages.pictures import for_people
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
@@ -345,9 +346,10 @@ class AlertSink:
             self._snapshots.save(
                 event.camera,
                 event.id,
-                picture.pixels,
+                for_people(picture.pixels, picture.picture, picture.source_hw),
                 picture.anomaly_map,
                 picture.score,
+                picture.captured_at,
                 watch.zones.polygons,
             )
 

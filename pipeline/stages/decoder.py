@@ -11,6 +11,7 @@ from pipeline.config import Camera
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.numbering import Numbered, number
+from pipeline.stages.pictures import PictureWish, encode
 from pipeline.telemetry.metrics import Metrics
 
 
@@ -25,6 +26,7 @@ class Decoder:
         metrics: Metrics,
         pace: Pace,
         done: Progress | None,
+        wish: PictureWish | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -35,6 +37,7 @@ class Decoder:
             metrics: Where latencies and losses are counted.
             pace: "live" holds frames of a recording back until their time.
             done: Where an earlier worker got to.
+            wish: Which frames shall have a picture for people.
         """
         self._camera = camera
         self._settings = settings
@@ -44,6 +47,7 @@ class Decoder:
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
         self._done = done
+        self._wish = wish or PictureWish()
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -65,6 +69,7 @@ class Decoder:
             self._wait_for_its_time(numbered)
         begin = time.monotonic()
         pixels = paint_masks(numbered.picture.pixels, self._polygons)
+        picture = encode(pixels) if self._wish.take() else None
         frame = Frame(
             camera=self._camera,
             connection=numbered.connection,
@@ -72,12 +77,16 @@ class Decoder:
             pts_seconds=numbered.picture.pts_seconds,
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
             pixels=fit(pixels, self._settings.detect.size_hw),
+            source_hw=(pixels.shape[0], pixels.shape[1]),
+            picture=picture,
         )
         self._observe("prepare", time.monotonic() - begin)
         lost = self._mailbox.put(frame, numbered.context)
         if lost is frame:
             return False
         if lost is not None:
+            if lost.picture is not None:
+                self._wish.lost()
             self._metrics.frames_dropped.labels(self._camera, "replaced").inc()
         self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
         return True

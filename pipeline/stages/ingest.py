@@ -21,6 +21,7 @@ from cameras.supervisor import CameraStatus, CameraSupervisor
 from pipeline.config import Source
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
+from pipeline.stages.pictures import PictureWish
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.recorder import Recorder, marked, ring_for
 from pipeline.stages.sender import Sender
@@ -66,7 +67,8 @@ def run(context: WorkerContext) -> None:
     supervisor = camera_supervisor(camera, settings.source, connection, ring)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
-    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done)
+    wish = PictureWish()
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, wish)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
     reporter = Reporter(context, supervisor, live, hung_seconds)
     failures: list[Exception] = []
@@ -87,7 +89,7 @@ def run(context: WorkerContext) -> None:
             stack.enter_context(recorder)
         thread.start()
         context.ready.set()  # also where the camera is not there: its state says so
-        Sender(context, camera, mailbox, port, progress, reporter.tell).run()
+        Sender(context, camera, mailbox, port, progress, reporter.tell, wish).run()
     thread.join(_JOIN_SECONDS)
     reporter.tell()
     if failures:

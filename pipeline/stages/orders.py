@@ -96,5 +96,11 @@ class Orders:
             return Answer(request.id, "unavailable", problem=f"camera {name}: no frame so far")
         body: dict[str, object] = {"captured_at": seen.frame.captured_at, "score": seen.score}
         return Answer(
-            request.id, "ok", body, anomaly_map=seen.anomaly_map, pixels=seen.frame.pixels
+            request.id,
+            "ok",
+            body,
+            anomaly_map=seen.anomaly_map,
+            pixels=seen.frame.pixels,
+            source_hw=seen.frame.source_hw,
+            picture=seen.frame.picture,
         )

@@ -22,7 +22,7 @@ from pipeline.stages.adapt import Judgement
 from pipeline.stages.lane import UnusableFrameError, Work
 from pipeline.stages.lanes import Lanes
 from pipeline.stages.orders import Orders, Seen
-from pipeline.stages.score_message import in_units_of_score, score_message
+from pipeline.stages.score_message import PICTURE_RATIO, in_units_of_score, score_message
 from pipeline.stages.view_changes import camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
@@ -40,6 +40,8 @@ enough that a live camera's frames are not old before their turn comes."""
 
 _IDLE_SECONDS = 0.1
 _DRAIN_SECONDS = 8.0
+_PICTURES_SECONDS = 5.0
+_OLDEST_PICTURE_SECONDS = 2.0
 
 
 def run(context: WorkerContext) -> None:
@@ -125,6 +127,7 @@ class ScoringWorker:
         self._scores = scores
         self._control = control
         self._seen: dict[str, Seen] = {}
+        self._pictures_until: dict[str, float] = {}
         self._lanes = Lanes(context, scorer, context.spec.config.cameras)
         self._served: dict[str, int] = {}
         self._batches = 0
@@ -167,6 +170,7 @@ class ScoringWorker:
         for name in self._lanes.work_by(cameras):
             self._served.pop(name, None)
             self._seen.pop(name, None)
+            self._pictures_until.pop(name, None)
             self._context.cameras.forget(name)
             self._metrics.forget_camera(name)
 
@@ -205,13 +209,17 @@ class ScoringWorker:
         if lane is None or frame.scorer != self._context.incarnation:
             return
         if lane.take(frame):
-            self._frames.done(frame.camera, Done(frame.connection, frame.index))
+            self._done(frame.camera, frame.connection, frame.index)
         self._metrics.queue_depth.labels(frame.camera, "score").set(lane.depth)
 
     def _finish(self, camera: str, connection: int, index: int) -> None:
         if camera in self._lanes:  # else it is gone, and so is whoever waited for the answer
             self._lanes[camera].finish(connection, index)
-        self._frames.done(camera, Done(connection, index))
+        self._done(camera, connection, index)
+
+    def _done(self, camera: str, connection: int, index: int) -> None:
+        wanted = time.monotonic() < self._pictures_until.get(camera, 0.0)
+        self._frames.done(camera, Done(connection, index, wanted))
 
     def _work(self) -> None:
         """Serve one frame of each of the cameras that were not served for longest."""
@@ -283,9 +291,22 @@ class ScoringWorker:
         anomaly_map = None
         if cells is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
-        self._seen[frame.camera] = Seen(frame, score, anomaly_map)
+        self._remember_seen(Seen(frame, score, anomaly_map))
         enter = self._lanes.cameras[frame.camera].lowest_enter
+        if score is not None and score >= PICTURE_RATIO * enter:
+            self._pictures_until[frame.camera] = time.monotonic() + _PICTURES_SECONDS
         self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
+
+    def _remember_seen(self, seen: Seen) -> None:
+        """Keep the newest frame for people: with a picture, unless those have become rare."""
+        before = self._seen.get(seen.frame.camera)
+        if (
+            before is None
+            or seen.frame.picture is not None
+            or before.frame.picture is None
+            or seen.frame.captured_at - before.frame.captured_at > _OLDEST_PICTURE_SECONDS
+        ):
+            self._seen[seen.frame.camera] = seen
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))
