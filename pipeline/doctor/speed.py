@@ -102,7 +102,7 @@ def judge_speed(speed: Speed, cores: int, wanted: Sequence[float]) -> Check:
     )
     advice = (
         f"{len(wanted)} cameras want {sum(wanted):g} frames a second, and {rate:.0f} can be scored;"
-        " frames of live cameras will be dropped: watch fewer cameras, lower detect.fps or the size "
+        " live frames will be dropped: watch fewer cameras, lower detect.fps or the size "
         "in detect, or give it more cores or a GPU"
     )
     return judge("speed", found, warns=advice if sum(wanted) > rate else "")
