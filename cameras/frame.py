@@ -30,6 +30,11 @@ class Frame:
     """uint8 (H, W, 3), RGB, contiguous; treat as read-only."""
     blind: Blindness | None = None
     """Why nothing can be seen in it, since some time; None: something can."""
+    source_hw: tuple[int, int] | None = None
+    """Height and width of the picture that the pixels were made of; None: theirs."""
+    picture: npt.NDArray[np.uint8] | None = None
+    """That picture as JPEG for people, uint8 (N,), at most 1280 pixels wide or high; None: nobody
+    wants it."""
 
     def __post_init__(self) -> None:
         """Refuse pixels of another shape or type.

@@ -133,3 +133,15 @@ class MotionNet(nn.Module):
 def build_backbone(config: SceneModelConfig) -> nn.Module:
     """Make the untrained network that the configuration names."""
     return ResNet10(config) if config.backbone == "resnet10" else MotionNet(config)
+
+
+def in_fast_layout(model: nn.Module) -> nn.Module:
+    """Lay the weights out in memory as 2-D convolutions want them, in place; the model again.
+
+    Channels-last is a layout of tensors of four dimensions: `Module.to` refuses a model that has
+    3-D convolutions, whose weights have five. Those stay as they are.
+    """
+    for weight in model.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return model

@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from models.adaptation import AdaptedScene
+from models.backbone import in_fast_layout
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary
 from models.memory import Evidence
@@ -99,8 +100,7 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
         raise CheckpointError(f"{path}.json does not fit its weights: {reason}") from error
     if head.get("fingerprint") != fingerprint(tensors):
         raise CheckpointError(f"{path}.safetensors: the weights are not those of {path}.json")
-    model.eval().requires_grad_(False).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    in_fast_layout(model.eval().requires_grad_(False).to(device))
     return model, identity(model)
 
 

@@ -141,5 +141,7 @@ class WorkerContext:
     """Number of this process, see `RunInfo.rising_ms`: a higher one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
     """Shown to people; an ingest worker keeps its camera's state here."""
+    ready: threading.Event = field(default_factory=threading.Event)
+    """To be set by the worker once it can do its work; until then it counts as starting."""
     pulse: Pulse = field(default_factory=Pulse)
     """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

@@ -10,11 +10,19 @@ from pipeline.worker import UnmendableError, WorkerContext
 
 def count(context: WorkerContext) -> None:
     """Count frames until asked to stop."""
+    context.ready.set()
     camera = context.spec.camera or "all"
-    context.metrics.camera_up.labels(camera).set(1)
     context.cameras.set(camera, "watching")
     while not context.stop.wait(0.01):
         context.metrics.frames_received.labels(camera).inc()
+
+
+def prepare(context: WorkerContext) -> None:
+    """Count a frame, and be ready when that is wanted in the data folder."""
+    context.metrics.frames_received.labels(context.spec.camera).inc()
+    while not context.stop.wait(0.02):
+        if (context.spec.run.data_folder / "prepared").exists():
+            context.ready.set()
 
 
 def finish(context: WorkerContext) -> None:
@@ -46,12 +54,14 @@ def freeze(context: WorkerContext) -> None:
 
 def hang(context: WorkerContext) -> None:
     """Turn once, and then hang; the heart goes on."""
+    context.ready.set()
     context.pulse.beat()
     threading.Event().wait()
 
 
 def linger(context: WorkerContext) -> None:
     """Pay no attention to the stop, once this is known in the data folder."""
+    context.ready.set()
     (context.spec.run.data_folder / "lingers").touch()
     while True:
         time.sleep(0.05)
@@ -66,11 +76,13 @@ def finish_after(context: WorkerContext) -> None:
 
 def wait(context: WorkerContext) -> None:
     """Wait for the stop, as scorer and sink do."""
+    context.ready.set()
     context.stop.wait()
 
 
 def say_end(context: WorkerContext) -> None:
     """Say on standard output when it begins, and when it ends."""
+    context.ready.set()
     _say(f"{context.spec.name} begins")
     context.stop.wait()
     _say(f"{context.spec.name} ends")

@@ -16,7 +16,7 @@ from pipeline.runtime.control_desk import ControlDesk
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.roster import Roster
 from pipeline.runtime.staffing import Changes, Staff
-from pipeline.telemetry.health import WorkerStatus
+from pipeline.telemetry.health import WorkerPhase, WorkerStatus
 from pipeline.transport.commands import (
     Adapt,
     Annotate,
@@ -140,6 +140,49 @@ def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
     assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
     assert answer(desk(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
     assert answer(desk(), request(Adapt(name="b"))).status == "unknown"
+
+
+def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
+    return (
+        WorkerStatus("ingest:a", phase, None, 5, "SIGSEGV", cameras={"a": status}),
+        WorkerStatus("scorer", "running", 1, 0),
+    )
+
+
+def ask_with(to: ControlDesk, command: Command, workers: tuple[WorkerStatus, ...]) -> Answer:
+    ((_, letter),) = to.take(b"me", request(command), workers)
+    assert isinstance(letter, Answer)
+    return letter
+
+
+def test_enabling_a_camera_that_was_given_up_tries_it_again() -> None:
+    one, failed = desk(), workers_with("failed", "error: given up")
+    answer = ask_with(one, Switch(name="a", enabled=True), failed)
+    assert (answer.status, answer.body["state"]) == ("ok", "starting")
+    assert one.take_retries() == {"ingest:a"}
+    assert one.take_retries() == set(), "once"
+    assert ask_with(one, Switch(name="a", enabled=False), failed).body["state"] == "disabled"
+    assert ask_with(one, Switch(name="a", enabled=True), RUNNING).status == "ok"
+    assert one.take_retries() == set()
+
+
+def test_commands_that_would_do_nothing_are_refused() -> None:
+    one, ended = desk(), workers_with("finished", "ended")
+    enable = ask_with(one, Switch(name="a", enabled=True), ended)
+    assert enable.status == "conflict"
+    assert "its recording has ended" in enable.problem
+    for workers, state in (
+        (ended, "ended"),
+        (workers_with("failed", "error: given up"), r"error (given up)"),
+    ):
+        adapt = ask_with(one, Adapt(name="a"), workers)
+        assert adapt.status == "conflict"
+        assert adapt.problem.endswith(f"got one that is {state}")
+    assert ask_with(one, Switch(name="a", enabled=False), RUNNING).status == "ok"
+    adapt = ask_with(one, Adapt(name="a"), RUNNING)
+    assert adapt.problem == (
+        "camera a: want a camera whose frames arrive, got one that is disabled"
+    )
 
 
 def test_what_cannot_be_kept_is_not_done() -> None:

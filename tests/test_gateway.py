@@ -20,7 +20,14 @@ from pipeline.config import Api
 from pipeline.gateway import server
 from pipeline.gateway.app import openapi_document
 from pipeline.gateway.guard import DeniedError, ExposedError, FailureLimit, Guard
-from pipeline.gateway.tokens import Caller, TokenError, create_token, load_tokens, revoke_token
+from pipeline.gateway.tokens import (
+    Caller,
+    TokenError,
+    create_token,
+    load_tokens,
+    made_tokens,
+    revoke_token,
+)
 from pipeline.gateway.wrap import LARGEST_BODY_BYTES
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import UnmendableError
@@ -64,6 +71,7 @@ def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
         "viewer",
         None,
     ]
+    assert made_tokens(tmp_path) == {"ann": "admin", "vic": "viewer"}
     revoke_token(tmp_path, "ann")
     assert load_tokens(Api(), tmp_path).caller(token) is None
     with pytest.raises(TokenError, match="want one of vic"):
@@ -145,7 +153,10 @@ def test_unusable_address_and_certificate_are_said_once(tmp_path: Path) -> None:
     run = run_info(tmp_path / "sockets", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for api, message in (
-            ({"port": taken.getsockname()[1]}, "Address already in use"),
+            (
+                {"port": taken.getsockname()[1]},
+                r"api\.host, api\.port: cannot listen on \S+: address already in use$",
+            ),
             ({"tls": {"certificate": "no.pem", "key": "no.key"}}, "want a certificate"),
             ({"host": "0.0.0.0"}, "no tokens"),
         ):
@@ -339,6 +350,46 @@ def test_every_route_asks_for_a_token(closed: Gateway) -> None:
             for method in methods:
                 status = nobody.request(method, place, json={}).status_code
                 assert status == (200 if path in ("/healthz", "/readyz") else 401), path
+
+
+def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
+    with gateway.client() as client:
+        for path in openapi_document()["paths"]:
+            place = path.format(name="yard", event="yard-1-1", scene="s")
+            if "get" not in openapi_document()["paths"][path] or path.endswith("/live"):
+                continue
+            head, get = client.head(place), client.get(place)
+            assert (head.status_code, head.content) == (get.status_code, b""), path
+            assert head.headers["content-type"] == get.headers["content-type"], path
+            assert head.headers["content-length"] == str(len(get.content)), path
+        # What never ends is answered, too.
+        assert client.head("/api/v1/live").status_code == 200
+        assert client.get("/healthz").json() == {"ok": True}
+
+
+def test_what_nothing_can_be_called_is_unknown(gateway: Gateway) -> None:
+    with gateway.client() as client:
+        for path, what in (
+            ("/api/v1/events/nosuch", "event"),
+            ("/api/v1/cameras/no such", "camera"),
+            ("/api/v1/cameras/yard/scenes/no such/restore", "scene"),
+        ):
+            answer = client.request("POST" if "restore" in path else "GET", path)
+            assert answer.status_code == 404
+            assert answer.json() == {"detail": f"{what}: there is none of that name"}
+        named = client.post("/api/v1/cameras", json={"name": "no such", "camera": {}})
+        assert named.status_code == 422
+        assert named.json() == {"detail": 'body.name: want 1 to 64 letters, digits, "_" or "-"'}
+
+
+def test_processes_are_shown_with_role_and_pid(gateway: Gateway) -> None:
+    with gateway.client() as client:
+        workers = client.get("/api/v1/service").json()["workers"]
+    assert {(one["name"], one["pid"]) for one in workers} == {
+        ("ingest:yard", 1),
+        ("scorer", 1),
+        ("sink", 1),
+    }
 
 
 def test_too_large_and_from_elsewhere(gateway: Gateway) -> None:

@@ -153,3 +153,19 @@ def test_flood_is_logged_with_its_count(caplog: pytest.LogCaptureFixture) -> Non
     now = 1.5
     flood.warn("broken")
     assert caplog.messages == ["broken", "broken (99 more like it before)"]
+
+
+def test_the_file_has_what_the_terminal_is_spared(
+    tmp_path: Path, root_logger: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging("scorer", Redactor(), level="WARNING", folder=tmp_path)
+    logging.getLogger("a").info("adapted to 10 clips")
+    logging.getLogger("a").debug("a detail")
+    logging.getLogger("a").warning("a warning")
+    written = (tmp_path / "scorer.log").read_text()
+    assert "adapted to 10 clips" in written
+    assert "a warning" in written
+    assert "a detail" not in written
+    shown = capsys.readouterr().err
+    assert "a warning" in shown
+    assert "adapted" not in shown

@@ -1,17 +1,22 @@
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import get_args
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.doctor import places
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.telemetry.health import WorkerStatus, readiness
 from pipeline.telemetry.merging import MergedMetrics, snapshot
 from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.messages import CameraState
 
 NAMES = {
+    "vedette_camera_state",
     "vedette_camera_up",
     "vedette_frames_received_total",
     "vedette_frames_dropped_total",
@@ -43,7 +48,8 @@ NAMES = {
     "vedette_worker_restarts_total",
     "vedette_build_info",
 }
-LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "worker", "version"}
+STATES = get_args(CameraState)
+LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "state", "worker", "version"}
 
 
 def fresh() -> Metrics:
@@ -127,16 +133,99 @@ def test_workers_add_up() -> None:
     assert values["vedette_frames_received_total", "camera=front"] == 2.0
 
 
-def test_gauges_die_with_their_worker_and_its_camera_is_down() -> None:
+def test_gauges_die_with_their_worker() -> None:
     merged, metrics = MergedMetrics(), fresh()
-    metrics.camera_up.labels("front").set(1)
     metrics.queue_depth.labels("front", "mailbox").set(4)
     merged.update("ingest:front", 1, over_the_wire(metrics))
     assert read(merged)["vedette_queue_depth", "camera=front,stage=mailbox"] == 4.0
     merged.worker_died("ingest:front")
+    assert ("vedette_queue_depth", "camera=front,stage=mailbox") not in read(merged)
+
+
+@pytest.mark.parametrize("name", sorted(vars(Metrics(CollectorRegistry()))))
+@pytest.mark.parametrize("place", range(4))
+def test_what_one_worker_says_is_what_the_merged_endpoint_shows(name: str, place: int) -> None:
+    """Whatever the metric, and whoever else keeps metrics: each worker has all families."""
+    workers = ["ingest:front", "scorer", "sink", "gateway"]
+    merged, teller = MergedMetrics(), fresh()
+    metric = getattr(teller, name)
+    if isinstance(metric, CollectorRegistry):
+        return
+    labels = dict.fromkeys(metric._labelnames, "x")
+    child = metric.labels(**labels) if labels else metric
+    match metric:
+        case Gauge():
+            child.set(7)
+        case Counter():
+            child.inc(7)
+        case Histogram():
+            child.observe(7)
+    for number, worker in enumerate(workers):
+        merged.update(worker, 1, over_the_wire(teller if number == place else fresh()))
+    suffix = {Gauge: "", Counter: "_total", Histogram: "_sum"}[type(metric)]
+    shown = ",".join(f"{label}=x" for label in sorted(labels))
+    assert read(merged)[metric._name + suffix, shown] == 7.0
+
+
+def test_states_of_cameras_and_which_are_up() -> None:
+    metrics = fresh()
+    states = {"a": "watching", "b": "stale", "c": "disabled", "d": "offline", "e": "starting"}
+    metrics.show_cameras({"gone": "watching"}, {"gone"}, STATES)
+    metrics.show_cameras(states, {"a", "b", "e"}, STATES)
+    merged = MergedMetrics()
+    merged.update("supervisor", 0, over_the_wire(metrics))
     values = read(merged)
-    assert ("vedette_queue_depth", "camera=front,stage=mailbox") not in values
-    assert values["vedette_camera_up", "camera=front"] == 0.0
+    up = {labels: value for (name, labels), value in values.items() if name == "vedette_camera_up"}
+    assert up == {"camera=a": 1.0, "camera=b": 0.0, "camera=d": 0.0, "camera=e": 1.0}
+    states_shown = {
+        labels
+        for (name, labels), value in values.items()
+        if name == "vedette_camera_state" and value == 1.0
+    }
+    assert states_shown == {f"camera={camera},state={state}" for camera, state in states.items()}
+    assert sum(name == "vedette_camera_state" for name, _ in values) == len(states) * len(STATES)
+
+
+def test_a_camera_that_is_gone_has_no_series_and_a_disabled_one_no_gauges() -> None:
+    merged = MergedMetrics()
+    scorer, ingest, supervisor = fresh(), fresh(), fresh()
+    for camera in ("kept", "off", "gone"):
+        scorer.queue_depth.labels(camera, "score").set(2)
+        scorer.frames_scored.labels(camera).inc(3)
+        ingest.frames_received.labels(camera).inc(4)
+        supervisor.camera_state.labels(camera, "disabled").set(1)
+    scorer.batch_size.observe(1)
+    merged.update("ingest:gone", 1, over_the_wire(ingest))
+    merged.worker_died("ingest:gone")
+    merged.update("scorer", 1, over_the_wire(scorer))
+    merged.update("supervisor", 1, over_the_wire(supervisor))
+    merged.show_cameras({"kept": True, "off": True, "gone": True})
+    assert len([1 for _, labels in read(merged) if labels.startswith("camera=gone")]) == 4
+    merged.show_cameras({"kept": True, "off": False})
+    values = read(merged)
+    assert values["vedette_batch_size_count", ""] == 1.0
+    of_off = {name for name, labels in values if "camera=off" in labels}
+    assert of_off == {
+        "vedette_frames_scored_total",
+        "vedette_frames_received_total",
+        "vedette_camera_state",
+    }
+    assert values["vedette_queue_depth", "camera=kept,stage=score"] == 2.0
+    assert not [labels for _, labels in values if "camera=gone" in labels]
+    merged.show_cameras({"kept": True, "off": True, "gone": True})
+    assert ("vedette_frames_received_total", "camera=gone") not in read(merged)
+
+
+def test_a_worker_forgets_all_series_of_a_camera() -> None:
+    metrics = fresh()
+    for camera in ("kept", "gone"):
+        metrics.queue_depth.labels(camera, "score").set(2)
+        metrics.frames_dropped.labels(camera, "unusable").inc()
+        metrics.events.labels(camera).inc()
+    metrics.forget_camera("gone")
+    text = json.dumps(snapshot(metrics.registry))
+    assert '"kept"' in text
+    assert '"gone"' not in text
 
 
 @pytest.mark.parametrize(
@@ -168,6 +257,15 @@ def test_server_answers() -> None:
         assert events.samples[0].labels == {"camera": 'a "quoted" camera'}
         with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
             assert answer.read() == b"ok\n"
+        for path in ("/metrics", "/healthz"):
+            head = urllib.request.Request(url + path, method="HEAD")
+            with (
+                urllib.request.urlopen(head, timeout=5) as short,
+                urllib.request.urlopen(url + path, timeout=5) as whole,
+            ):
+                assert (short.status, short.read()) == (200, b"")
+                assert short.headers["Content-Type"] == whole.headers["Content-Type"]
+                assert int(short.headers["Content-Length"]) > 0
         alive = False
         for path, status in (("/healthz", 503), ("/readyz", 503), ("/secrets", 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -175,7 +273,9 @@ def test_server_answers() -> None:
             assert refused.value.code == status
             refused.value.close()
         with pytest.raises(
-            OSError, match=f"metrics at 127.0.0.1:{server.port}: Address already in use"
+            OSError,
+            match=f"metrics.host, metrics.port: cannot listen on 127.0.0.1:{server.port}: address "
+            "already in use",
         ):
             MetricsServer(
                 "127.0.0.1", server.port, registry, lambda: True, lambda: (True, "")
@@ -187,3 +287,20 @@ def test_readiness_wants_every_worker() -> None:
     dead = WorkerStatus("sink", "waiting", None, 1, "SIGKILL")
     assert readiness([running]) == (True, "scorer: running\n")
     assert readiness([running, dead]) == (False, "scorer: running\nsink: waiting (SIGKILL)\n")
+
+
+def test_server_listens_on_ipv6_as_the_doctor_says() -> None:
+    check = places.port("metrics", "::1", 0, Path("/nonexistent"))
+    if check.verdict != "ok":
+        pytest.skip("this machine has no IPv6")
+    server = MetricsServer("::1", 0, CollectorRegistry(), lambda: True, lambda: (True, "all\n"))
+    with server, urllib.request.urlopen(f"http://[::1]:{server.port}/readyz", timeout=5) as answer:
+        assert answer.read() == b"all\n"
+
+
+def test_doctor_refuses_what_run_refuses() -> None:
+    nowhere = "192.0.2.1"  # for documentation: of no machine
+    check = places.port("metrics", nowhere, 0, Path("/nonexistent"))
+    with pytest.raises(OSError, match=r"metrics\.host, metrics\.port: cannot listen"):
+        MetricsServer(nowhere, 0, CollectorRegistry(), lambda: True, lambda: (True, "")).__enter__()
+    assert check.verdict == "fail"

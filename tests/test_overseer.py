@@ -56,9 +56,67 @@ def test_restarts_wait_longer_and_longer_and_come_to_an_end(overseer: Overseer) 
         overseer.spawned("ingest:a", now)
     overseer.exited("ingest:a", -11, now)
     assert overseer.lives["ingest:a"].phase == "failed"
-    assert overseer.lives["ingest:a"].reason == "given up after 3 restarts in 60 s: SIGSEGV"
+    reason = "given up after 3 restarts in 60 s: SIGSEGV; tried again every 300 s"
+    assert overseer.lives["ingest:a"].reason == reason
     hear(overseer, now, "ingest:b", "scorer", "sink")
     assert overseer.decide(now) == [], "the others go on"
+
+
+def give_up(overseer: Overseer, worker: str, now: float) -> None:
+    for _ in range(RULES.restarts + 1):
+        overseer.exited(worker, 1, now)
+        if overseer.lives[worker].phase == "waiting":
+            overseer.spawned(worker, now)
+    assert overseer.lives[worker].phase == "failed"
+
+
+def test_who_was_given_up_is_tried_again_later(overseer: Overseer) -> None:
+    give_up(overseer, "ingest:a", 1.0)
+    for now in (5.0, 120.0, 300.9):
+        hear(overseer, now, "ingest:b", "scorer", "sink")
+        assert overseer.decide(now) == []
+    hear(overseer, 301.0, "ingest:b", "scorer", "sink")
+    assert overseer.decide(301.0) == [Spawn("ingest:a")]
+    overseer.spawned("ingest:a", 301.0)
+    assert overseer.lives["ingest:a"].restarts == RULES.restarts + 1
+    assert overseer.decide(301.0) == []
+    overseer.heard("ingest:a", 302.0)
+    assert overseer.lives["ingest:a"].phase == "running"
+    give_up(overseer, "ingest:a", 303.0)
+    assert overseer.lives["ingest:a"].due_at == 603.0
+
+
+def test_who_was_given_up_is_tried_again_when_asked_to(overseer: Overseer) -> None:
+    overseer.exited("ingest:a", os.EX_CONFIG, 1.0)
+    hear(overseer, 9.0, "ingest:b", "scorer", "sink")
+    overseer.retry("ingest:b", 9.0)
+    overseer.retry("nobody", 9.0)
+    assert overseer.decide(9.0) == []
+    overseer.retry("ingest:a", 9.0)
+    assert overseer.decide(9.0) == [Spawn("ingest:a")]
+
+
+def test_nobody_is_tried_again_who_shall_end(overseer: Overseer) -> None:
+    give_up(overseer, "ingest:a", 1.0)
+    assert overseer.retire("ingest:a", 2.0) == []
+    hear(overseer, 400.0, "ingest:b", "scorer", "sink")
+    assert overseer.decide(400.0) == []
+    give_up(overseer, "ingest:b", 400.0)
+    overseer.stop()
+    hear(overseer, 800.0, "scorer", "sink")
+    assert overseer.decide(800.0) == [Terminate("scorer")]
+
+
+def test_who_prepares_is_starting_and_not_silent(overseer: Overseer) -> None:
+    overseer.exited("sink", 1, 1.0)
+    overseer.spawned("sink", 1.0)
+    for second in range(1, 100):
+        hear(overseer, float(second), "ingest:a", "ingest:b", "scorer")
+        overseer.heard("sink", float(second), ready=False)
+        assert overseer.decide(float(second)) == []
+    assert overseer.lives["sink"].phase == "starting"
+    overseer.heard("sink", 100.0, ready=True)
+    assert overseer.lives["sink"].phase == "running"
 
 
 def test_old_restarts_do_not_count(overseer: Overseer) -> None:

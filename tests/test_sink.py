@@ -27,6 +27,7 @@ from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
 from pipeline.config import Config
+from pipeline.stages.pictures import encode
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
@@ -141,6 +142,34 @@ def test_scores_become_log_events_pictures_and_metrics(run: RunInfo) -> None:
         assert sorted(file.name for file in place.iterdir()) == ["heatmap.jpg", "snapshot.jpg"]
 
 
+def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
+    run: RunInfo,
+) -> None:
+    """The first peak has none: what is shown is a frame of nearly its score that has one."""
+    import cv2
+
+    def seen(message: ScoreMessage) -> ScoreMessage:
+        late = message.pixels is not None and message.index not in (11, 14)
+        picture = encode(np.full((180, 320, 3), message.index, np.uint8)) if late else None
+        return replace(message, source_hw=[180, 320], picture=picture)
+
+    with opened(run) as it, LiveSubscriber(run.endpoints) as news:
+        for message in course():
+            it.sink.take(seen(message))
+            if message.index == 13:  # the event has begun
+                (event,) = it.store.events()
+                path = Snapshots(run.data_folder / "events").snapshot_path("door", event.id)
+                shown = cv2.imread(str(path))
+                assert shown.shape == (180, 320, 3)
+                assert shown[:100].mean() == pytest.approx(12, abs=1.5)
+        bodies = [live.body for live in news.poll(1.0) if live.kind == "score"]
+    assert all("picture" not in body for body in bodies)
+    # The second one has none either, but is the peak: in the right shape.
+    shown = cv2.imread(str(path))
+    assert shown.shape == (180, 320, 3)
+    assert shown[:100].mean() == pytest.approx(14, abs=1.5)
+
+
 def test_the_snapshot_is_the_frame_of_the_peak(run: RunInfo) -> None:
     import cv2
 
@@ -149,7 +178,7 @@ def test_the_snapshot_is_the_frame_of_the_peak(run: RunInfo) -> None:
             it.sink.take(message)
     for event in expected_events(course()):
         path = Snapshots(run.data_folder / "events").snapshot_path("door", event.id)
-        assert cv2.imread(str(path)).mean() == pytest.approx(event.peak_index, abs=1.5)
+        assert cv2.imread(str(path))[:24].mean() == pytest.approx(event.peak_index, abs=1.5)
 
 
 def test_watchers_see_scores_and_changes(run: RunInfo) -> None:

@@ -1,10 +1,11 @@
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.alerts.drawing import draw_heatmap, draw_score_strip
+from pipeline.alerts.drawing import draw_caption, draw_heatmap, draw_score_strip
 from pipeline.alerts.snapshots import Snapshots
 
 
@@ -77,15 +78,46 @@ def test_score_strip_without_scores() -> None:
 
 def test_pictures_are_written_whole_and_over_earlier_ones(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path / "events")
-    snapshots.save("door", "e1", np.zeros_like(street()), hot_corner(), 1.1)
-    snapshots.save("door", "e1", street(), hot_corner(), 1.2)
+    snapshots.save("door", "e1", np.zeros_like(street()), hot_corner(), 1.1, 0.0)
+    snapshots.save("door", "e1", street(), hot_corner(), 1.2, 0.0)
     path = snapshots.snapshot_path("door", "e1")
     assert sorted(file.name for file in path.parent.iterdir()) == ["heatmap.jpg", "snapshot.jpg"]
     back = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    assert np.abs(back.astype(int) - street().astype(int)).mean() < 3
+    assert np.abs(back[:200].astype(int) - street()[:200].astype(int)).mean() < 3
 
 
 def test_unwritable_folder_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "events").write_text("a file where a folder should be")
     with pytest.raises(OSError, match="events"):
-        Snapshots(tmp_path / "events").save("door", "e1", street(), None, 1.0)
+        Snapshots(tmp_path / "events").save("door", "e1", street(), None, 1.0, 0.0)
+
+
+def test_heat_covers_a_person_and_not_only_the_foot_that_stands_out() -> None:
+    pixels = np.full((720, 1280, 3), 120, np.uint8)
+    cells = np.zeros((30, 40), np.float32)
+    cells[20, 20] = 3.0
+    changed = np.argwhere((draw_heatmap(pixels, cells) != pixels).any(axis=2))
+    high, wide = np.ptp(changed, axis=0)
+    assert 120 < high < 300, "a person takes a sixth to a third of the height"
+    assert abs(high - wide) < 20, "the same in both directions, whatever the shape of the cells"
+    assert abs(changed.mean(axis=0) - (20.5 * 24, 20.5 * 32)).max() < 12
+
+
+def test_caption_names_camera_date_and_zone_in_the_lower_corner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(cv2, "putText", lambda _pixels, text, *_: written.append(text))
+    pixels = np.zeros((720, 1280, 3), np.uint8)
+    drawn = draw_caption(pixels, "front_door", 1_790_000_000.0)
+    assert re.fullmatch(r"front_door  2026-09-\d\d \d\d:\d\d:\d\d [+-]\d{4}", written[0])
+    assert (drawn[:650] == pixels[:650]).all()
+    assert (drawn[-10:, :10] != 0).any()
+    assert not pixels.any()
+
+
+@pytest.mark.parametrize("width", [64, 320, 1280])
+def test_caption_is_no_wider_than_the_picture(width: int) -> None:
+    pixels = np.zeros((width * 3 // 4, width, 3), np.uint8)
+    drawn = draw_caption(pixels, "a-camera-with-a-rather-long-name", 0.0)
+    assert (drawn[:, -1] == 0).all() or (drawn[-1, -1] == (24, 24, 28)).all()

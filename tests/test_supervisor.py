@@ -124,7 +124,7 @@ def test_killed_worker_comes_back_and_its_counters_never_go_down(run_info: RunIn
     with running(*table) as run:
         until(lambda: run.phase("ingest:front") == "running" and received() > 5)
         first, before = run.pid("ingest:front"), seen[-1]
-        assert run.metric("vedette_camera_up", camera="front") == 1.0
+        until(lambda: run.metric("vedette_camera_up", camera="front") == 1.0)
         assert first is not None
         os.kill(first, signal.SIGKILL)
         until(lambda: run.pid("ingest:front") not in (None, first) and received() >= before)
@@ -186,6 +186,26 @@ def test_worker_that_crashes_is_given_up_and_the_others_go_on(
     written = (run_info.data_folder / "logs" / "ingest-front.log").read_text()
     assert "Traceback" in written
     assert PASSWORD not in written + "".join(lines)
+
+
+def test_workers_can_be_told_apart_and_count_as_starting_until_they_are_ready(
+    run_info: RunInfo,
+) -> None:
+    table = [worker(run_info, "ingest:front", "prepare", "front"), worker(run_info, "sink", "wait")]
+    with running(*table) as run:
+        until(lambda: run.phase("sink") == "running")
+        heard = 'vedette_frames_received_total{camera="front"}'
+        until(lambda: heard in run.get("/metrics"))
+        with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+            run.get("/readyz")
+        assert refused.value.read() == b"ingest:front: starting\nsink: running\n"
+        refused.value.close()
+        process = Path(f"/proc/{run.pid('ingest:front')}")
+        assert process.joinpath("comm").read_text() == "ingest:front\n"
+        assert process.joinpath("cmdline").read_bytes().split(b"\0")[-2] == b"ingest:front"
+        (run_info.data_folder / "prepared").touch()
+        until(lambda: run.phase("ingest:front") == "running")
+        assert run.get("/readyz") == "ingest:front: running\nsink: running\n"
 
 
 def test_worker_that_cannot_work_says_why_once_and_ends_the_run(

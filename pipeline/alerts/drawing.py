@@ -1,5 +1,6 @@
 """What an anomaly looks like to a person: a heatmap over the frame, the score over time. Pure."""
 
+import time
 from collections.abc import Sequence
 
 import cv2
@@ -15,6 +16,8 @@ _GLARING_SCORE = 2.0
 _MOST_OPAQUE = 0.75
 _DARKEST_LEVEL = 80  # of 255
 _INVISIBLE = 0.01
+_BLUR_SHARE = 1 / 20  # of the height: people take a sixth to a third of it
+_BLURRED_HEIGHT = 120
 _STRIP_SHARE = 5  # the strip is one fifth of the frame's height
 _STRIP_LEAST_PIXELS = 40
 _STRIP_TOP_SCORE = 3.0
@@ -95,12 +98,36 @@ def draw_score_strip(
 
 
 def _smooth(cells: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Cells, 0 … 1, as a map of the picture's size; its highest value is that of the cells.
+
+    Blurred by the scale of people: what stands out is often but a foot, and a spot on it would not
+    tell people what it belongs to. Where more stands out it glows more, single cells fade.
+    """
     height, width = size_hw
-    scaled = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
-    # Blurred by a third of a cell: without the diamonds of linear interpolation, and unlike cubic
-    # interpolation without rings around a bright cell.
-    blurred = cv2.GaussianBlur(scaled, (0, 0), max(1.0, height / cells.shape[0] / 3))
-    return np.where(blurred > _INVISIBLE, blurred, 0.0).astype(np.float32)
+    # Blurred when small, as the time goes with the square of the size.
+    small_width = max(1, round(_BLURRED_HEIGHT * width / height))
+    scaled = cv2.resize(cells, (small_width, _BLURRED_HEIGHT), interpolation=cv2.INTER_LINEAR)
+    blurred = cv2.GaussianBlur(scaled, (0, 0), _BLUR_SHARE * _BLURRED_HEIGHT)
+    highest = float(blurred.max())
+    if highest > 0.0:
+        blurred = blurred * np.float32(cells.max() / highest)
+    visible = np.where(blurred > _INVISIBLE, blurred, 0.0).astype(np.float32)
+    return np.asarray(cv2.resize(visible, (width, height)), dtype=np.float32)
+
+
+def draw_caption(pixels: Pixels, camera: str, captured_at: float) -> Pixels:
+    """Write the name of the camera, and date, time and zone, into the lower left corner.
+
+    Args:
+        pixels: uint8 (H, W, 3), RGB; not changed.
+        camera: Its name.
+        captured_at: Unix seconds; shown in the zone of this machine.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
+    date = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(captured_at))
+    return _write(pixels.copy(), f"{camera}  {date}", _TEXT, below=True)
 
 
 def _outline(pixels: Pixels, zones: Sequence[Polygon]) -> Pixels:
@@ -114,9 +141,18 @@ def _outline(pixels: Pixels, zones: Sequence[Polygon]) -> Pixels:
 
 
 def _label(pixels: Pixels, score: float) -> Pixels:
-    text, font, scale = f"{score:.2f}", cv2.FONT_HERSHEY_SIMPLEX, max(0.4, pixels.shape[0] / 600)
+    return _write(pixels, f"{score:.2f}", _ALARM if score >= 1.0 else _TEXT)
+
+
+def _write(
+    pixels: Pixels, text: str, colour: tuple[int, int, int], *, below: bool = False
+) -> Pixels:
+    """Write into the upper left corner, or the lower one, no wider than the picture."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, pixels.shape[0] / 900)
+    (width, _), _ = cv2.getTextSize(text, font, scale, 1)
+    scale = min(scale, scale * (pixels.shape[1] - 8) / max(1, width))
     (width, height), base = cv2.getTextSize(text, font, scale, 1)
-    cv2.rectangle(pixels, (0, 0), (width + 8, height + base + 6), _BACKGROUND, cv2.FILLED)
-    colour = _ALARM if score >= 1.0 else _TEXT
-    cv2.putText(pixels, text, (4, height + 4), font, scale, colour, 1, cv2.LINE_AA)
+    top = pixels.shape[0] - height - base - 6 if below else 0
+    cv2.rectangle(pixels, (0, top), (width + 8, top + height + base + 6), _BACKGROUND, cv2.FILLED)
+    cv2.putText(pixels, text, (4, top + height + 4), font, scale, colour, 1, cv2.LINE_AA)
     return pixels

@@ -8,6 +8,7 @@ from pipeline.alerts.events import EventChange, Suppression
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live, ScoreMessage
+from pipeline.transport.wire import ARRAYS
 
 LOG = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ _HUSHED: dict[Suppression, str] = {
     "cooldown": "suppressed so soon after another one",
     "schedule": "suppressed outside of the schedule",
 }
-_BUFFERS = ("anomaly_map", "pixels", "number", "after")
+_UNTOLD = (*ARRAYS, "source_hw", "number", "after")
 
 
 class News:
@@ -43,7 +44,7 @@ class News:
 
     def score(self, message: ScoreMessage) -> None:
         """Tell a score, without its pictures."""
-        names = (field.name for field in fields(message) if field.name not in _BUFFERS)
+        names = (field.name for field in fields(message) if field.name not in _UNTOLD)
         body = {name: getattr(message, name) for name in names}
         self._publisher.publish(Live(message.camera, "score", body))
 

@@ -34,6 +34,7 @@ from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
+from pipeline.stages.pictures import for_people
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
@@ -173,6 +174,7 @@ class AlertSink:
         """
         ports = (receiver, *([control] if control else []))
         stop, stopped_at, heard_at = self._context.stop, 0.0, 0.0
+        self._context.ready.set()
         while True:
             self._context.pulse.beat()
             wait(_POLL_SECONDS, *ports)
@@ -216,7 +218,7 @@ class AlertSink:
             self._handle(self._watches[name].tracker.finish())
             self._watches.pop(name).close()
             self._notifiers.forget(name)
-            self._metrics.event_active.labels(name).set(0)
+            self._metrics.forget_camera(name)
         for name, camera in cameras.items():
             watch = self._watches.get(name)
             if watch is None:
@@ -344,9 +346,10 @@ class AlertSink:
             self._snapshots.save(
                 event.camera,
                 event.id,
-                picture.pixels,
+                for_people(picture.pixels, picture.picture, picture.source_hw),
                 picture.anomaly_map,
                 picture.score,
+                picture.captured_at,
                 watch.zones.polygons,
             )
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.alerts.drawing import Pixels, Polygon, draw_heatmap
+from pipeline.alerts.drawing import Pixels, Polygon, draw_caption, draw_heatmap
 
 SNAPSHOT_NAME = "snapshot.jpg"
 HEATMAP_NAME = "heatmap.jpg"
@@ -44,6 +44,7 @@ class Snapshots:
         pixels: Pixels,
         anomaly_map: npt.NDArray[np.float32] | None,
         score: float,
+        captured_at: float,
         zones: Sequence[Polygon] = (),
     ) -> None:
         """Write both pictures over those of an earlier peak; each is whole at any time.
@@ -54,14 +55,17 @@ class Snapshots:
             pixels: uint8 (H, W, 3), RGB.
             anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
             score: Of this frame, written into the heatmap.
+            captured_at: Of this frame, Unix seconds; written into both with the camera's name.
             zones: Drawn into the heatmap.
 
         Raises:
             OSError: they cannot be written.
         """
-        write_jpeg(self.snapshot_path(camera, event_id), pixels)
+        shown = draw_caption(pixels, camera, captured_at)
+        write_jpeg(self.snapshot_path(camera, event_id), shown)
         if anomaly_map is not None:
             drawn = draw_heatmap(pixels, anomaly_map, score, zones)
+            drawn = draw_caption(drawn, camera, captured_at)
             write_jpeg(self.heatmap_path(camera, event_id), drawn)
 
 

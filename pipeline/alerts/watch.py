@@ -10,6 +10,8 @@ from pipeline.alerts.zones import ZoneReader
 from pipeline.config import Camera
 from pipeline.transport.messages import ScoreMessage
 
+_TELLING_RATIO = 0.6
+
 
 class CameraWatch:
     """Turns the scores of one camera, some of them sent twice, into changes of its events."""
@@ -91,7 +93,11 @@ class CameraWatch:
         event = self._tracker.candidate
         if event is None:
             self._picture = None
-        elif message.pixels is not None and (self._picture is None or shows_peak(message, event)):
+        elif message.pixels is not None and (
+            self._picture is None
+            or shows_peak(message, event)
+            or _is_sharper(message, self._picture, event)
+        ):
             self._picture = message
 
     def take_picture(self) -> ScoreMessage | None:
@@ -105,6 +111,13 @@ class CameraWatch:
 def shows_peak(message: ScoreMessage, event: Event) -> bool:
     """Whether a score is that of the event's peak."""
     return (message.connection, message.index) == (event.peak_connection, event.peak_index)
+
+
+def _is_sharper(message: ScoreMessage, chosen: ScoreMessage, event: Event) -> bool:
+    """Whether a score is as telling, and has a picture of the source's size, unlike the chosen."""
+    if message.picture is None or chosen.picture is not None or message.score is None:
+        return False
+    return message.score >= _TELLING_RATIO * event.peak_score
 
 
 def _sample(record: ScoreRecord) -> Sample:

@@ -152,8 +152,9 @@ def history(
     restore: Annotated[str | None, typer.Option(help="Scene to go on with.")] = None,
     url: Url = DEFAULT_URL,
     ca_file: CaFile = None,
+    json: Json = False,
 ) -> None:
     """Show the scenes that a camera has had, or go on with an earlier one."""
     from pipeline.cli import cameras, remote
 
-    cameras.history(remote.Remote(url, ca_file), name, restore)
+    cameras.history(remote.Remote(url, ca_file), name, restore, json)

@@ -48,9 +48,23 @@ def show(remote: Remote, name: str) -> None:
 
 
 def act(remote: Remote, name: str, action: str) -> None:
-    """Have a camera adapted, enabled or disabled."""
+    """Have a camera adapted, enabled or disabled.
+
+    Raises:
+        RemoteError: the service refuses, or the camera cannot work.
+    """
     shown = remote.ask("POST", f"{_path(name)}/{action}")
-    print(f"{name}: {shown['state']}")
+    _say_state(name, shown)
+    if action == "adapt" and shown["state"] in ("offline", "stale", "starting"):
+        print("  it adapts when its frames arrive")
+
+
+def _say_state(name: str, shown: Mapping[str, Any]) -> None:
+    """Print how a camera is; one that cannot work is an error of the command."""
+    reason = f": {shown['reason']}" if shown["reason"] else ""
+    if shown["state"] == "error":
+        raise RemoteError(f"{name}: error{reason}")
+    print(f"{name}: {shown['state']}{reason if shown['state'] == 'offline' else ''}")
 
 
 def remove(remote: Remote, name: str) -> None:
@@ -59,14 +73,31 @@ def remove(remote: Remote, name: str) -> None:
     print(f"{name}: removed; its events and scenes stay")
 
 
-def history(remote: Remote, name: str, restore: str | None) -> None:
+def history(remote: Remote, name: str, restore: str | None, as_json: bool) -> None:
     """Print the scenes of a camera, or go on with an earlier one."""
     if restore is not None:
         place = f"{_path(name)}/scenes/{quote(restore, safe='')}/restore"
-        print(f"{name}: {remote.ask('POST', place)['state']}")
+        _say_state(name, remote.ask("POST", place))
         return
-    for scene in remote.ask("GET", f"{_path(name)}/scenes")["scenes"]:
-        print(json.dumps(scene, ensure_ascii=False))
+    scenes = remote.ask("GET", f"{_path(name)}/scenes")["scenes"]
+    if as_json:
+        print(json.dumps(scenes, ensure_ascii=False))
+        return
+    if not scenes:
+        print(f"{name}: no scene so far")
+        return
+    table = Table("scene", "", "adapted", "last used", "light", "why", box=None, pad_edge=False)
+    for one in scenes:
+        light = one["light"]
+        table.add_row(
+            one["id"],
+            "in use" if one["current"] else "",
+            local_time(one["adapted_at"]),
+            "since " + local_time(one["used_at"]) if one["current"] else local_time(one["used_at"]),
+            ", ".join(f"{name} {value:.0f}" for name, value in light.items()) if light else "",
+            one["reason"],
+        )
+    _console().print(table, markup=False)
 
 
 def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -> None:
@@ -79,7 +110,7 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
         "event", "zones", "began", "seconds", "peak", "", "note", box=None, pad_edge=False
     )
     for one in events:
-        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["started_at"]))
+        began = local_time(one["started_at"])
         marks = [
             *(["goes on"] if one["ended_at"] is None else []),
             *(["seen"] if one["acknowledged_at"] is not None else []),
@@ -90,6 +121,44 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
         zones, note = ", ".join(one["zones"]), one["note"] or ""
         table.add_row(one["id"], zones, began, seconds, peak, ", ".join(marks), note)
     _console().print(table, markup=False)
+
+
+def show_event(remote: Remote, event: str, as_json: bool) -> None:
+    """Print all that is known of one event."""
+    shown = remote.ask("GET", f"/events/{quote(event, safe='')}")
+    if as_json:
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    table = Table.grid(padding=(0, 2))
+    for key, value in shown.items():
+        if key.endswith("_at"):
+            value = None if value is None else local_time(value)
+        elif key in ("snapshot", "heatmap", "clip") and value is not None:
+            value = f"{remote.url}{value}"
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        table.add_row(key.replace("_", " "), "–" if value in (None, "") else str(value))
+    _console().print(table, markup=False, highlight=False)
+
+
+def show_service(remote: Remote, as_json: bool) -> None:
+    """Print the processes of the service."""
+    workers = remote.ask("GET", "/service")["workers"]
+    if as_json:
+        print(json.dumps(workers, ensure_ascii=False))
+        return
+    table = Table("process", "phase", "pid", "restarts", "reason", box=None, pad_edge=False)
+    for one in workers:
+        pid = "" if one["pid"] is None else str(one["pid"])
+        table.add_row(one["name"], one["phase"], pid, str(one["restarts"]), one["reason"])
+    _console().print(table, markup=False)
+
+
+def local_time(seconds: float) -> str:
+    """Unix seconds as date, time and zone of this machine."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
 
 
 def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:

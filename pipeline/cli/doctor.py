@@ -1,6 +1,7 @@
 """`vedette doctor`: is this machine ready, and if not, what is to be done?"""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from pipeline.config import Config, ConfigError, Transport, load_config
 from pipeline.config.model import Api, MetricsServer, Scoring, Storage
-from pipeline.doctor import machine, places, software
+from pipeline.doctor import machine, places, software, speed
 from pipeline.doctor.check import Check, look
 from pipeline.transport.topics import ports_from
 
@@ -27,6 +28,8 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
     Raises:
         SystemExit: with 1, something fails.
     """
+    # As the workers are started, and before torch is loaded: it counts for the speed.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     config, first = _configuration(config_path)
     found = [first]
     _print(first, as_json)
@@ -66,6 +69,7 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
         *((f"codec {name}", partial(software.codec, name)) for name in ("h264", "hevc", "mjpeg")),
         ("accelerator", partial(software.accelerator, scoring.device)),
         ("weights", partial(software.weights, scoring.weights)),
+        ("speed", partial(speed.speed, config)),
         ("machine", partial(machine.cores_and_memory, cameras)),
         ("shared memory", machine.shared_memory),
         ("open files", partial(machine.open_files, cameras)),

@@ -26,6 +26,14 @@ def list_all(
 
 
 @app.command()
+def show(event: Event, url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
+    """Show all that is known of one event."""
+    from pipeline.cli import cameras, remote
+
+    cameras.show_event(remote.Remote(url, ca_file), event, json)
+
+
+@app.command()
 def ack(
     event: Event,
     undo: Annotated[bool, typer.Option("--undo", help="Nobody has seen it after all.")] = False,

@@ -13,6 +13,7 @@ import typer
 
 from pipeline.cli import camera, event, token
 from pipeline.cli.errors import debug_wanted, report
+from pipeline.cli.service_options import DEFAULT_URL, CaFile, Json, Url
 
 app = typer.Typer(
     name="vedette",
@@ -103,7 +104,8 @@ def run(
     Each camera first collects clips of its normal scene and adapts to it, then watches the score
     against the threshold: 0 is normal, 1 raises an event. A kept scene is used again, so that only
     the first start adapts. On a terminal a table shows every camera; changes of a camera and events
-    with the paths of their pictures are printed above it.
+    with the paths of their pictures are printed above it. Elsewhere the log on standard error says
+    them, with date and zone.
 
     Ctrl-C or SIGTERM finishes what was seen, then ends. Scores are kept in DATA/scores/CAMERA.jsonl
     and logs in DATA/logs; metrics for Prometheus are served where the configuration says.
@@ -132,6 +134,14 @@ def doctor(
     from pipeline.cli.doctor import doctor as implementation
 
     implementation(config, json)
+
+
+@app.command()
+def status(url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
+    """Show the processes of a running service: role, phase, process id, restarts."""
+    from pipeline.cli import cameras, remote
+
+    cameras.show_service(remote.Remote(url, ca_file), json)
 
 
 @app.command()

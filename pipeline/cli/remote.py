@@ -26,7 +26,7 @@ class Remote:
             RemoteError: the address is malformed, or the certificate cannot be read.
         """
         token = os.environ.get(TOKEN_VARIABLE)
-        self._url = url
+        self.url = url.rstrip("/")
         try:
             self._client = httpx.Client(
                 base_url=url,
@@ -56,7 +56,7 @@ class Remote:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RemoteError(
-                f"no service at {self._url} ({reason}); want `vedette run` with api.enabled, "
+                f"no service at {self.url} ({reason}); want `vedette run` with api.enabled, "
                 f"or its address in --url or {URL_VARIABLE}"
             ) from None
         if answer.is_success:

@@ -59,7 +59,8 @@ def run(
     redactor = Redactor(secrets_of(config.model_dump(mode="json")))
     set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
     with local_service(config, folder, level, config_path, reload) as supervisor:
-        outcome = watch(supervisor, config, stop, None if quiet else console, seconds)
+        # Where nobody looks at a table the log says the same, with date and zone, and once.
+        outcome = watch(supervisor, config, stop, console if drawn else None, seconds)
     failed = [f"{name}: {why}" for name, why in outcome.failed.items()]
     failed += errors_of(supervisor.statuses)
     for line in failed:

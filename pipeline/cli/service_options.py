@@ -8,7 +8,14 @@ import typer
 URL_VARIABLE = "VEDETTE_URL"
 DEFAULT_URL = "http://127.0.0.1:8470"
 
-Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Address of the service.")]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar=URL_VARIABLE,
+        help="Address of the service; a token, if it wants one, goes into VEDETTE_TOKEN.",
+    ),
+]
 CaFile = Annotated[
     Path | None, typer.Option(help="Certificate to trust, of a service that signed its own.")
 ]

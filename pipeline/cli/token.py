@@ -34,6 +34,15 @@ def create(
     print(create_token(data_folder, name, role))
 
 
+@app.command("list")
+def list_all(data_folder: Folder = _FOLDER) -> None:
+    """Show whose tokens were made, and their roles; the tokens themselves are not kept."""
+    from pipeline.gateway.tokens import made_tokens
+
+    for name, role in made_tokens(data_folder).items():
+        print(f"{name}  {role}")
+
+
 @app.command()
 def revoke(name: Name, data_folder: Folder = _FOLDER) -> None:
     """Forget a token that was made; a running service refuses it from then on."""

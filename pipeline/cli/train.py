@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from models.backbone import in_fast_layout
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
 from models.growing import grow
@@ -156,7 +157,7 @@ def _blend(model: SceneModel, initial: dict[str, torch.Tensor], share: float) ->
 
 def _model(config: SceneModelConfig) -> SceneModel:
     model = SceneModel(config)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    in_fast_layout(model)
     return model
 
 

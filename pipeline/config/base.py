@@ -35,7 +35,8 @@ ThreadCount = Annotated[int, Field(ge=1, le=1024), BeforeValidator(_no_truth)]
 ImageRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), BeforeValidator(_no_truth)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_truth)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_truth)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 TopicName = Annotated[str, AfterValidator(_no_wildcards), Field(min_length=1, max_length=128)]
 
 

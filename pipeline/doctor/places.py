@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.alerts.file_systems import DOUBTFUL, NETWORK, file_system_of
 from pipeline.doctor.check import Check, judge
+from pipeline.transport.listening import listen
 
 GIB = 2**30
 _TRIAL_BYTES = 16 * 2**20
@@ -96,13 +97,7 @@ def port(what: str, host: str, number: int, folder: Path) -> Check:
     """
     name = f"port {number} ({what})"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(1)
+        listen(host, number).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _in_use(folder):
             return Check(name, "ok", f"{host}: in use, as a service works on the data folder")

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 
+from pipeline.config.base import NAME_PATTERN
 from pipeline.gateway import cameras, events, system
 from pipeline.gateway.access import State
 from pipeline.gateway.guard import DeniedError, Guard
@@ -27,6 +28,7 @@ STATUS: dict[AnswerStatus, int] = {
     "unavailable": 503,
     "failed": 507,
 }
+_KINDS = {"name": "camera"}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "Malformed: what was got, and what is wanted."},
     "default": {"model": Problem, "description": "Why it was not done; docs/api.md has the codes."},
@@ -97,12 +99,24 @@ def _crowded(_request: Request, error: Exception) -> JSONResponse:
 
 def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    problems = error.errors()[:5]
+    # What no camera, event or scene can be called is none: 404 as for one that is not there.
+    unknown = [str(one["loc"][1]) for one in problems if one["loc"][0] == "path"]
+    if unknown:
+        kinds = [_KINDS.get(name, name) for name in unknown]
+        return _problem(404, "; ".join(f"{kind}: there is none of that name" for kind in kinds))
     # Places and what is wanted, never what was got: that may be a password.
     found = [
-        f"{'.'.join(str(part)[:64] for part in one['loc'])}: {one['msg']}"
-        for one in error.errors()[:5]
+        f"{'.'.join(str(part)[:64] for part in one['loc'])}: {_wanted(one)}" for one in problems
     ]
     return _problem(422, "; ".join(found))
+
+
+def _wanted(problem: dict[str, Any]) -> str:
+    """A problem for people, to whom patterns say nothing."""
+    if problem.get("ctx", {}).get("pattern") == NAME_PATTERN:
+        return 'want 1 to 64 letters, digits, "_" or "-"'
+    return str(problem["msg"])
 
 
 def _fault(_request: Request, error: Exception) -> JSONResponse:

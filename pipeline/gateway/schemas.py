@@ -62,7 +62,10 @@ class WorkerShown(Shown):
     """One process of the service."""
 
     name: str
+    """Its role, of an ingest worker also its camera."""
     phase: WorkerPhase
+    pid: int | None
+    """Process id; null while there is no process."""
     restarts: int
     """Starts after the first one."""
     reason: str

@@ -15,6 +15,7 @@ from pipeline.gateway.live import LiveFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import TokenError
 from pipeline.transport.commands import Overview
+from pipeline.transport.listening import listen, shown
 from pipeline.worker import UnmendableError, WorkerContext
 
 LOG = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def run(context: WorkerContext) -> None:
     server = uvicorn.Server(_settings(api, create_app(service, guard, feed)))
     listener = _listen(api)
     scheme = "https" if api.tls else "http"
-    LOG.info("API on %s://%s:%d", scheme, api.host, listener.getsockname()[1])
+    LOG.info("API on %s://%s", scheme, shown(api.host, listener.getsockname()[1]))
     if guard.open:
         LOG.warning("API without tokens: everybody on this machine may use it")
     elif api.tls is None and not is_loopback(api.host):
@@ -65,6 +66,8 @@ async def _serve(
     serving = asyncio.create_task(server.serve([listener]))
     while not context.stop.is_set() and not serving.done():
         context.pulse.beat()
+        if server.started:
+            context.ready.set()
         await asyncio.sleep(_TURN_SECONDS)
     await asyncio.to_thread(feed.close)  # first of all: its watchers would never end by themselves
     server.should_exit = True
@@ -99,10 +102,9 @@ def _settings(api: Api, app: Any) -> uvicorn.Config:
 
 def _listen(api: Api) -> socket.socket:
     try:
-        family = socket.getaddrinfo(api.host, api.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server(
-            (api.host, api.port), family=family, backlog=128, reuse_port=False
-        )
+        return listen(api.host, api.port)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnmendableError(f"API at {api.host}:{api.port}: {reason}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise UnmendableError(
+            f"api.host, api.port: cannot listen on {shown(api.host, api.port)}: {reason}"
+        ) from error

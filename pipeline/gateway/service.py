@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.alerts.database import StoreError
-from pipeline.alerts.drawing import draw_heatmap
+from pipeline.alerts.drawing import draw_caption, draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
 from pipeline.alerts.history import Resolution
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.config import Config
 from pipeline.stages.memory_places import remembered_file
+from pipeline.stages.pictures import for_people
 from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus
@@ -85,12 +86,12 @@ class Service:
         if age > longest_age:
             problem = f"camera {camera}: the newest frame is {age:.0f} s old"
             raise ServiceError("unavailable", problem)
-        pixels = answer.pixels
+        pixels = for_people(answer.pixels, answer.picture, answer.source_hw)
         if with_heatmap:
             if answer.anomaly_map is None or not isinstance(score, float | int):
                 raise ServiceError("unavailable", f"camera {camera}: no anomaly map yet")
             pixels = draw_heatmap(pixels, answer.anomaly_map, float(score))
-        return encode_jpeg(pixels), captured_at
+        return encode_jpeg(draw_caption(pixels, camera, captured_at)), captured_at
 
     def events(self, query: EventQuery) -> dict[str, Any]:
         """A page of events, newest first.

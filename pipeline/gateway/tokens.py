@@ -106,6 +106,15 @@ def create_token(data_folder: Path, name: str, role: Role) -> str:
     return token
 
 
+def made_tokens(data_folder: Path) -> dict[str, Role]:
+    """Name and role of the tokens that were made.
+
+    Raises:
+        TokenError: the file cannot be used.
+    """
+    return {name: one.role for name, one in _read(data_folder).items()}
+
+
 def revoke_token(data_folder: Path, name: str) -> None:
     """Forget a made token.
 

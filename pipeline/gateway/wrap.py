@@ -16,6 +16,10 @@ _HEADERS = {
 }
 
 
+class _AnsweredError(Exception):
+    """A HEAD request has its answer; what the application would stream is not wanted."""
+
+
 class Wrap:
     """ASGI middleware."""
 
@@ -36,6 +40,7 @@ class Wrap:
                     headers.setdefault(name, value)
             await send(message)
 
+        answer: Send = send_with_headers
         headers = Headers(scope=scope)
         try:
             self._guard.check_page(headers.get("host", ""), headers.get("origin"))
@@ -46,6 +51,8 @@ class Wrap:
             return
         if body is None:
             return
+        if scope["method"] == "HEAD":
+            scope, answer = {**scope, "method": "GET"}, _head_only(send_with_headers)
         given = False
 
         async def replay() -> Message:
@@ -55,7 +62,23 @@ class Wrap:
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, replay, send_with_headers)
+        try:
+            await self._app(scope, replay, answer)
+        except* _AnsweredError:
+            pass
+
+
+def _head_only(send: Send) -> Send:
+    """Answer a HEAD request: as GET, without the body, and at once also where that has no end."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif message.get("more_body", False):
+            raise _AnsweredError
+
+    return send_head
 
 
 async def _whole_body(headers: Headers, receive: Receive) -> bytes | None:

@@ -26,7 +26,7 @@ def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
         file.seek(0)
         return subprocess.Popen(
             # -P: not the current folder, which may well have a folder `models` in it.
-            [sys.executable, "-P", "-m", "pipeline.runtime.worker", str(os.getpid())],
+            [sys.executable, "-P", "-m", "pipeline.runtime.worker", str(os.getpid()), spec.name],
             stdin=file,
             close_fds=True,
             start_new_session=True,

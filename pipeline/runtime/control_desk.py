@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from pipeline.config import Config, ConfigError
+from pipeline.runtime.process_table import ingest_name
 from pipeline.runtime.roster import (
     Difference,
     RefusedError,
@@ -20,7 +21,7 @@ from pipeline.runtime.roster import (
     difference,
     view,
 )
-from pipeline.telemetry.health import WorkerStatus, camera_statuses
+from pipeline.telemetry.health import WorkerPhase, WorkerStatus, camera_statuses
 from pipeline.transport.commands import (
     Adapt,
     Annotate,
@@ -78,6 +79,7 @@ class ControlDesk:
         self._read_file = read_file
         self._clock = clock
         self._errands: dict[str, _Errand] = {}
+        self._retries: set[str] = set()
 
     @property
     def roster(self) -> Roster:
@@ -123,6 +125,11 @@ class ControlDesk:
             answer = Answer(message.id, "failed", problem=f"cannot be kept: {error.strerror}")
         return [(sender, answer)]
 
+    def take_retries(self) -> set[str]:
+        """Workers that were given up and that somebody wants to be tried again; each once."""
+        retries, self._retries = self._retries, set()
+        return retries
+
     def reload(self) -> Difference:
         """Read the configuration file again, and go by it.
 
@@ -136,7 +143,7 @@ class ControlDesk:
         roster = self._roster.reloaded(file)
         change = difference(self._roster, roster, file)
         self._roster = roster
-        LOG.info("configuration read again: %s", change)
+        LOG.info("configuration read again: %s", change.in_words)
         return change
 
     def _do(self, command: Command, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
@@ -147,10 +154,22 @@ class ControlDesk:
                 return asdict(self.reload())
             case Attach() | Change() | Detach() | Switch():
                 roster = self._roster.after(command)
+                phase = self._phase_if_enabled(command.name, workers)
+                if isinstance(command, Switch) and command.enabled and phase == "finished":
+                    raise RefusedError(
+                        "conflict",
+                        f"camera {command.name}: is enabled, and its recording has ended; want "
+                        "`source.loop: true`, or a restart of the service, to watch it again",
+                    )
                 self._keep(roster)
                 self._roster = roster
                 LOG.info("camera %s: %s", command.name, _DONE[type(command)])
-                return {} if isinstance(command, Detach) else self._view(command.name, workers)
+                if isinstance(command, Detach):
+                    return {}
+                if isinstance(command, Switch) and command.enabled and phase == "failed":
+                    self._retries.add(ingest_name(command.name))
+                    return view(roster, command.name, "starting")
+                return self._view(command.name, workers)
             case _:
                 raise RefusedError("invalid", f"{command.command}: nobody serves it")
 
@@ -165,6 +184,8 @@ class ControlDesk:
         # Events outlive their cameras.
         if not isinstance(command, Annotate | Remember | Forget) and hasattr(command, "name"):
             self._roster.origin(command.name)
+        if isinstance(command, Adapt):
+            self._want_frames(command.name, workers)
         if not any(one.name == worker and one.phase == "running" for one in workers):
             raise RefusedError("unavailable", f"the {worker} is not there; try again")
         now = self._clock()
@@ -175,6 +196,26 @@ class ControlDesk:
         self._errands[order.id] = _Errand(client, request)
         return worker.encode(), order
 
+    def _phase_if_enabled(
+        self, camera: str, workers: tuple[WorkerStatus, ...]
+    ) -> WorkerPhase | None:
+        """Of the ingest worker of a camera that is enabled now; None: there is none."""
+        now = self._roster.cameras.get(camera)
+        if now is None or not now.enabled:
+            return None
+        name = ingest_name(camera)
+        return next((one.phase for one in workers if one.name == name), None)
+
+    def _want_frames(self, camera: str, workers: tuple[WorkerStatus, ...]) -> None:
+        """Refuse what needs frames of a camera that will have none."""
+        state, _, reason = self.states(workers).get(camera, "").partition(": ")
+        if state in ("disabled", "ended", "error"):
+            why = f" ({reason})" if reason else ""
+            raise RefusedError(
+                "conflict",
+                f"camera {camera}: want a camera whose frames arrive, got one that is {state}{why}",
+            )
+
     def overview(self, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         """All cameras and workers, for people."""
         names = [*self._roster.file.cameras, *self._roster.attached]
@@ -184,6 +225,7 @@ class ControlDesk:
                 {
                     "name": one.name,
                     "phase": one.phase,
+                    "pid": one.pid,
                     "restarts": one.restarts,
                     "reason": one.reason,
                 }
@@ -191,12 +233,22 @@ class ControlDesk:
             ],
         }
 
+    def states(self, workers: tuple[WorkerStatus, ...]) -> dict[str, str]:
+        """State of each camera, optionally followed by ": reason".
+
+        Args:
+            workers: How they are.
+        """
+        told = camera_statuses(workers)
+        states = {
+            name: told.get(name, "starting") if camera.enabled else "disabled"
+            for name, camera in self._roster.cameras.items()
+        }
+        unusable = self._roster.unusable.items()
+        return {**states, **{name: f"error: {reason}" for name, reason in unusable}}
+
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
-        camera = self._roster.cameras.get(name)
-        status = "disabled"
-        if camera is None or camera.enabled:
-            status = camera_statuses(workers).get(name, "starting")
-        return view(self._roster, name, status)
+        return view(self._roster, name, self.states(workers).get(name, "starting"))
 
 
 _DONE: dict[type[RosterCommand], str] = {

@@ -1,5 +1,6 @@
 """A small HTTP server beside the supervisor: `/metrics`, `/healthz` and `/readyz`."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,8 @@ from typing import ClassVar, Self
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from pipeline.transport.listening import listen, shown
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 
@@ -44,9 +47,13 @@ class MetricsServer:
         """
         host, port = self._address
         try:
-            self._server = _Server(self._address, self._handler)
+            self._server = _Server(listen(host, port), self._handler)
         except OSError as error:
-            raise OSError(error.errno, f"metrics at {host}:{port}: {error.strerror}") from error
+            reason = (error.strerror or str(error)).lower()
+            raise OSError(
+                error.errno,
+                f"metrics.host, metrics.port: cannot listen on {shown(host, port)}: {reason}",
+            ) from error
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="metrics"
         ).start()
@@ -74,6 +81,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, listening: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        host, port = listening.getsockname()[:2]
+        super().__init__((host, port), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_name, self.server_port = host, port
+
 
 def _handler(
     registry: CollectorRegistry,
@@ -99,6 +113,9 @@ def _handler(
                 case _:
                     self._answer(404, b"want /metrics, /healthz or /readyz\n")
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def _answer(
             self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8"
         ) -> None:
@@ -106,7 +123,8 @@ def _handler(
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Requests are no news."""

@@ -2,15 +2,18 @@
 
     waiting → starting → running → finished          returned by itself
        ▲          └─────────┴──► dead ──► waiting    crashed or fell silent; later and later
-       └─────────────────────────┘  └───► failed     too often, or in vain: given up
+       ├─────────────────────────┘  └───► failed     too often, or in vain: given up
+       └──────────────────────────────────┘          tried again after minutes, or when asked to
                             running → draining → finished
 
 Workers are drained group by group in the order of the flow, so that each group still has somebody
 to hand its work to. That begins when a stop is asked for, when all workers that serve one camera
 have ended (unless the run is endless, as more cameras may come), or when a worker that serves all
-cameras was given up. A helper, such as the gateway, may be missing.
+cameras was given up. A helper, such as the gateway, may be missing. What made a worker of one
+camera or a helper fail may pass: they are tried again as long as the run goes on.
 """
 
+import math
 import os
 import signal
 from collections import deque
@@ -35,6 +38,8 @@ class Rules:
     first_delay_seconds: float = 0.5
     """Before the first restart in a window; doubled for each further one."""
     longest_delay_seconds: float = 10.0
+    retry_seconds: float = 300.0
+    """From giving a worker up to trying it again."""
     drain_seconds: float = 10.0
     """For each group: from being asked to end, to being killed."""
 
@@ -70,7 +75,7 @@ class Life:
 
     phase: WorkerPhase = "waiting"
     due_at: float = 0.0
-    """When to start it, while waiting."""
+    """When to start it, while waiting; when to try it again, once given up; inf: never."""
     quiet_until: float = 0.0
     """When it will have been silent for too long; in draining, when it will be killed."""
     killed: str = ""
@@ -128,15 +133,23 @@ class Overseer:
     def spawned(self, worker: str, now: float) -> None:
         """A process was started."""
         life = self.lives[worker]
+        if life.phase == "failed":
+            life.restarts += 1
         life.phase = "starting"
         life.quiet_until = now + self._rules.start_seconds
 
-    def heard(self, worker: str, now: float) -> None:
-        """A heartbeat of the present process came."""
+    def heard(self, worker: str, now: float, *, ready: bool = True) -> None:
+        """A heartbeat of the present process came.
+
+        Args:
+            worker: Of which worker.
+            now: When.
+            ready: Whether it says that it does its work, and is not preparing to.
+        """
         life = self.lives[worker]
-        if life.phase == "starting":
+        if life.phase == "starting" and ready:
             life.phase, life.reason = "running", ""
-        if life.phase == "running":
+        if life.phase in ("starting", "running"):
             life.quiet_until = max(life.quiet_until, now + self._rules.silence_seconds)
 
     def exited(self, worker: str, code: int, now: float) -> None:
@@ -147,22 +160,29 @@ class Overseer:
             # One that had not yet come to listen for signals ends by the signal itself.
             clean = code in (0, -signal.SIGTERM)
             life.phase, life.reason = ("finished", "") if clean else ("failed", how)
+            life.due_at = math.inf
         elif code == 0 and worker not in self._serving_all | self._helpers:
             life.phase, life.reason = "finished", ""
         elif code == os.EX_CONFIG:
-            life.phase, life.reason = "failed", "cannot work as configured; its log says why"
+            self._give_up(worker, "cannot work as configured; its log says why", now)
         else:
-            self._crashed(life, how, now)
+            self._crashed(worker, how, now)
 
-    def _crashed(self, life: Life, how: str, now: float) -> None:
+    def _give_up(self, worker: str, reason: str, now: float) -> None:
+        life, again_seconds = self.lives[worker], self._rules.retry_seconds
+        life.phase, life.reason, life.due_at = "failed", reason, math.inf
+        if worker not in self._serving_all:
+            life.due_at = now + again_seconds
+            life.reason += f"; tried again every {again_seconds:g} s"
+
+    def _crashed(self, worker: str, how: str, now: float) -> None:
+        life = self.lives[worker]
         rules = self._rules
         while life.restarted_at and now - life.restarted_at[0] > rules.window_seconds:
             life.restarted_at.popleft()
         if len(life.restarted_at) >= rules.restarts:
-            life.phase = "failed"
-            life.reason = (
-                f"given up after {rules.restarts} restarts in {rules.window_seconds:g} s: {how}"
-            )
+            many = f"{rules.restarts} restarts in {rules.window_seconds:g} s"
+            self._give_up(worker, f"given up after {many}: {how}", now)
             return
         delay = rules.first_delay_seconds * 2.0 ** len(life.restarted_at)
         life.restarted_at.append(now)
@@ -185,9 +205,17 @@ class Overseer:
         self.lives[worker] = Life()
         self._groups[0].append(worker)
 
+    def retry(self, worker: str, now: float) -> None:
+        """Try a worker that was given up again at once; of others nothing is wanted."""
+        life = self.lives.get(worker)
+        if life is not None and life.phase == "failed" and not self.stopping:
+            life.restarted_at.clear()
+            life.due_at = now
+
     def retire(self, worker: str, now: float) -> list[Instruction]:
         """Drain one worker that serves one camera; asking again changes nothing."""
         life = self.lives[worker]
+        life.due_at = math.inf
         if life.phase == "waiting":
             life.phase = "finished"
         return self._ask_to_end(worker, now)
@@ -231,7 +259,8 @@ class Overseer:
 
     def _oversee(self, now: float) -> Iterator[Instruction]:
         for worker, life in self.lives.items():
-            if life.phase == "waiting" and now >= life.due_at:
+            lost = life.phase == "failed" and not self.stopping
+            if (lost or life.phase == "waiting") and now >= life.due_at:
                 yield Spawn(worker)
             elif life.alive and not life.killed and now >= life.quiet_until:
                 life.killed = "did not end in time" if life.phase == "draining" else "silent"

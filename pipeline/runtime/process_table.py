@@ -23,6 +23,11 @@ def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
     ]
 
 
+def ingest_name(camera: str) -> str:
+    """Name of the worker of one camera."""
+    return f"ingest:{camera}"
+
+
 def ingest_spec(camera: str, config: Config, run: RunInfo) -> WorkerSpec:
     """The worker of one camera."""
-    return WorkerSpec(f"ingest:{camera}", INGEST, camera, config, run)
+    return WorkerSpec(ingest_name(camera), INGEST, camera, config, run)

@@ -171,6 +171,23 @@ class Difference:
     needs_restart: tuple[str, ...]
     """Sections that differ in the file, but hold only after a restart of the service."""
 
+    @property
+    def in_words(self) -> str:
+        """For people: which cameras came, went or changed, and what waits for a restart."""
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("changed", self.changed),
+            )
+            if names
+        ]
+        parts.append(f"{len(self.unchanged)} cameras unchanged")
+        if self.needs_restart:
+            parts.append(f"restart the service for {', '.join(self.needs_restart)}")
+        return "; ".join(parts)
+
 
 def difference(before: Roster, after: Roster, file: Config) -> Difference:
     """Compare two rosters.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
@@ -24,12 +25,17 @@ from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.runtime.overseer import Instruction, Kill, Overseer, Rules, Spawn, Terminate
 from pipeline.runtime.roster import RefusedError
 from pipeline.runtime.staffing import Staff
-from pipeline.telemetry.health import WorkerStatus, readiness
+from pipeline.telemetry.health import (
+    WorkerStatus,
+    arriving_cameras,
+    camera_statuses,
+    readiness,
+)
 from pipeline.telemetry.merging import MergedMetrics, snapshot
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.control import ControlServer
 from pipeline.transport.heartbeats import HeartbeatReceiver
-from pipeline.transport.messages import Enlist
+from pipeline.transport.messages import CameraState, Enlist
 from pipeline.transport.ports import wait
 from pipeline.worker import RunInfo, WorkerSpec
 
@@ -99,6 +105,7 @@ class Supervisor:
         )
         self._ticked_at = clock()
         self._statuses: tuple[WorkerStatus, ...] = ()
+        self._shown: tuple[dict[str, str], set[str], int] | None = None
         self._publish()
 
     @property
@@ -161,6 +168,7 @@ class Supervisor:
         for name in changes.forget:
             self._overseer.forget(name)
             del self._cameras[name]
+            self._own.worker_restarts.remove_by_labels({"worker": name})
         for name in changes.retire:
             self._carry_out(self._overseer.retire(name, self._clock()))
         for name in self._staff.servers if changes.tell else ():
@@ -179,6 +187,8 @@ class Supervisor:
                 letters = self._desk.take(sender, message, self._statuses, stopping)
                 for to, letter in letters:
                     control.send(to, letter)
+                for worker in self._desk.take_retries():
+                    self._overseer.retry(worker, self._clock())
 
     def _listen(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
         """Take heartbeats and commands for one tick."""
@@ -190,7 +200,7 @@ class Supervisor:
                 child = self._children.get(beat.worker)
                 if child is None or child.pid != beat.pid:
                     continue  # from a predecessor, buried already
-                self._overseer.heard(beat.worker, self._clock())
+                self._overseer.heard(beat.worker, self._clock(), ready=beat.ready)
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
 
@@ -220,7 +230,10 @@ class Supervisor:
                     self._children[name].kill()
 
     def _spawn(self, name: str) -> None:
-        if self._overseer.lives[name].restarts:
+        life = self._overseer.lives[name]
+        if life.phase == "failed":
+            LOG.info("%s: was given up, is tried again", name)
+        if life.restarts or life.phase == "failed":
             self._own.worker_restarts.labels(name).inc()
         try:
             self._children[name] = spawn(self._staff.specs[name])
@@ -233,8 +246,22 @@ class Supervisor:
 
     def _publish(self) -> None:
         self._ticked_at = self._clock()
-        self._merged.update("supervisor", 0, snapshot(self._own.registry))
         self._statuses = tuple(self._status(spec) for spec in self._staff.specs.values())
+        states = {name: told.partition(":")[0] for name, told in self._camera_statuses().items()}
+        restarts = sum(one.restarts for one in self._statuses)
+        shown = states, arriving_cameras(self._statuses), restarts
+        if shown != self._shown:
+            self._shown = shown
+            self._own.show_cameras(*shown[:2], get_args(CameraState))
+            self._merged.show_cameras({name: now != "disabled" for name, now in states.items()})
+            self._merged.update("supervisor", 0, snapshot(self._own.registry))
+
+    def _camera_statuses(self) -> dict[str, str]:
+        if self._desk is not None:
+            return self._desk.states(self._statuses)
+        told = camera_statuses(self._statuses)
+        cameras = [spec.camera for spec in self._staff.specs.values() if spec.camera is not None]
+        return {name: told.get(name, "starting") for name in cameras}
 
     def _status(self, spec: WorkerSpec) -> WorkerStatus:
         life = self._overseer.lives[spec.name]

@@ -1,8 +1,10 @@
-"""The process around a worker: `python -m pipeline.runtime.worker <process id of the parent>`.
+"""The process around a worker: `python -m pipeline.runtime.worker PARENT NAME`.
 
-Reads the worker's specification as JSON from standard input. Lines of log go to standard error,
-and with tracebacks to `logs/<worker>.log` in the data folder. Exit code 0: the worker returned;
-1: it raised; 2: it could not even begin; 78: as it is configured it never will.
+PARENT is the process id of the parent. NAME is the worker's, and only there to be seen: in `ps`,
+and as the name of the process in `top`. Reads the worker's specification as JSON from standard
+input. Lines of log go to standard error, and with tracebacks to `logs/<worker>.log` in the data
+folder. Exit code 0: the worker returned; 1: it raised; 2: it could not even begin; 78: as it is
+configured it never will.
 """
 
 import ctypes
@@ -32,6 +34,7 @@ from pipeline.worker import UnmendableError, WorkerContext, WorkerSpec
 
 LOG = logging.getLogger("pipeline.runtime.worker")  # `__name__` is "__main__" here
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 
 
 class Heart:
@@ -81,6 +84,7 @@ class Heart:
             sent_at=time.time(),
             cameras=self._context.cameras.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
+            ready=self._context.ready.is_set(),
         )
 
 
@@ -96,6 +100,11 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) refused")
     if os.getppid() != parent:  # it died before the kernel knew that we care
         raise ProcessLookupError(f"want parent process {parent}, got {os.getppid()}")
+
+
+def name_process(name: str) -> None:
+    """Name this process, as `top` and `ps -o comm` show it; the kernel keeps 15 bytes."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def resolve(entry: str) -> Callable[[WorkerContext], None]:
@@ -140,6 +149,7 @@ def main() -> int:
         places = [".".join(map(str, item["loc"])) for item in error.errors(include_input=False)]
         print(f"worker specification: malformed at {', '.join(places)}", file=sys.stderr)
         return 2
+    name_process(spec.name)
     keys = spec.run.endpoints.keys
     redactor = Redactor(
         secrets_of(spec.config.model_dump(mode="json")) | (keys.secrets if keys else set())

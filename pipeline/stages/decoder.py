@@ -13,6 +13,7 @@ from pipeline.config import Camera
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.numbering import Numbered, number
+from pipeline.stages.pictures import PictureWish, encode
 from pipeline.stages.playout import Playout
 from pipeline.telemetry.metrics import Metrics
 
@@ -29,6 +30,7 @@ class Decoder:
         pace: Pace,
         done: Progress | None,
         blindness: BlindWatch | None = None,
+        wish: PictureWish | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -40,6 +42,7 @@ class Decoder:
             pace: "live" holds frames of a recording back until their time.
             done: Where an earlier worker got to.
             blindness: Is shown the pictures; None: nobody minds a picture that shows nothing.
+            wish: Which frames shall have a picture for people.
         """
         self._camera = camera
         self._settings = settings
@@ -52,6 +55,7 @@ class Decoder:
         self._playout = Playout(self._hand_on)
         self._done = done
         self._blindness = blindness
+        self._wish = wish or PictureWish()
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -81,6 +85,7 @@ class Decoder:
             self._wait_for_its_time(numbered)
         begin = time.monotonic()
         pixels = paint_masks(numbered.picture.pixels, self._polygons)
+        picture = encode(pixels) if self._wish.take() else None
         frame = Frame(
             camera=self._camera,
             connection=numbered.connection,
@@ -89,6 +94,8 @@ class Decoder:
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
             pixels=fit(pixels, self._settings.detect.size_hw),
             blind=None if self._blindness is None else self._blindness.reason,
+            source_hw=(pixels.shape[0], pixels.shape[1]),
+            picture=picture,
         )
         self._observe("prepare", time.monotonic() - begin)
         if self._pace == "live" or self._mailbox.policy == "wait":
@@ -103,6 +110,8 @@ class Decoder:
         if lost is frame:
             return False
         if lost is not None:
+            if lost.picture is not None:
+                self._wish.lost()
             self._metrics.frames_dropped.labels(self._camera, "replaced").inc()
         self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
         return True

@@ -24,6 +24,7 @@ from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
 from pipeline.config import Source
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox, Policy
+from pipeline.stages.pictures import PictureWish
 from pipeline.stages.progress import ProgressFile
 from pipeline.stages.recorder import Recorder, marked, ring_for
 from pipeline.stages.scene_watch import REASONS
@@ -82,7 +83,8 @@ def run(context: WorkerContext) -> None:
     pace = "fast" if live else settings.source.pace
     masks = [mask.points for mask in settings.masks.values()]
     blindness = BlindWatch(settings.source.blind_after, masks) if live else None
-    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness)
+    wish = PictureWish()
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, wish)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
     reporter = Reporter(context, supervisor, live, hung_seconds, blindness)
     failures: list[Exception] = []
@@ -102,7 +104,8 @@ def run(context: WorkerContext) -> None:
             recorder = Recorder(run_info.endpoints, run_info.data_folder, camera, record, ring)
             stack.enter_context(recorder)
         thread.start()
-        Sender(context, camera, mailbox, port, progress, reporter.tell).run()
+        context.ready.set()  # also where the camera is not there: its state says so
+        Sender(context, camera, mailbox, port, progress, reporter.tell, wish).run()
     thread.join(_JOIN_SECONDS)
     reporter.tell()
     if failures:
@@ -258,7 +261,6 @@ class Reporter:
         reason = stale or status.reason
         LOG.info("camera %s: %s", camera, f"{state}: {reason}" if reason else state)
         self._context.cameras.set(camera, state, reason)
-        self._context.metrics.camera_up.labels(camera).set(state == "watching")
 
     def _stale_reason(self) -> str | None:
         if time.monotonic() - self._received_at > STALE_SECONDS:

@@ -101,5 +101,11 @@ class Orders:
             "score": seen.score,
         }
         return Answer(
-            request.id, "ok", body, anomaly_map=seen.anomaly_map, pixels=seen.frame.pixels
+            request.id,
+            "ok",
+            body,
+            anomaly_map=seen.anomaly_map,
+            pixels=seen.frame.pixels,
+            source_hw=seen.frame.source_hw,
+            picture=seen.frame.picture,
         )

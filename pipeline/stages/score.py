@@ -22,7 +22,7 @@ from pipeline.stages.adapt import Judgement
 from pipeline.stages.lane import UnusableFrameError, Work
 from pipeline.stages.lanes import Lanes
 from pipeline.stages.orders import Orders, Seen
-from pipeline.stages.score_message import in_units_of_score, score_message
+from pipeline.stages.score_message import PICTURE_RATIO, in_units_of_score, score_message
 from pipeline.stages.view_changes import camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
@@ -40,13 +40,16 @@ enough that a live camera's frames are not old before their turn comes."""
 
 _IDLE_SECONDS = 0.1
 _DRAIN_SECONDS = 8.0
+_PICTURES_SECONDS = 5.0
+_OLDEST_PICTURE_SECONDS = 2.0
 
 
 def run(context: WorkerContext) -> None:
     """Entry of the worker: score until told to stop, then finish what is in hand.
 
     Raises:
-        UnmendableError: the weights cannot be used, or there is no such device.
+        UnmendableError: the weights cannot be used, or the model cannot score a clip, or there is
+            no such device.
     """
     scoring = context.spec.config.scoring
     if scoring.threads is not None:
@@ -55,6 +58,9 @@ def run(context: WorkerContext) -> None:
         scorer = SceneScorer.load(scoring.weights, scoring.device)
     except ValueError as error:
         raise UnmendableError(str(error)) from error
+    cameras = context.spec.config.cameras.values()
+    for size_hw in sorted({camera.detect.size_hw for camera in cameras} or {scorer.config.size_hw}):
+        try_model(scorer, size_hw)
     LOG.info("model %s (%s) on %s", scorer.config.preset, scorer.model_id, scorer.device)
     endpoints = context.spec.run.endpoints
     spec = context.spec
@@ -64,6 +70,34 @@ def run(context: WorkerContext) -> None:
         ControlMember(endpoints, spec.name, spec.revision) as control,
     ):
         ScoringWorker(context, scorer, frames, scores, control).run()
+
+
+def try_model(scorer: SceneScorer, size_hw: tuple[int, int]) -> None:
+    """Adapt to one clip of noise and score it: a model that cannot never will.
+
+    Args:
+        scorer: The model.
+        size_hw: Of the pictures, in pixels.
+
+    Raises:
+        UnmendableError: it cannot; the text says at what size, and why.
+        torch.OutOfMemoryError: the device is full, which may pass.
+    """
+    config = scorer.config
+    noise = torch.Generator().manual_seed(0)
+    clip = torch.randint(
+        256, (1, config.clip_length, *size_hw, 3), dtype=torch.uint8, generator=noise
+    )
+    try:
+        scorer.score(clip, [scorer.adapt(clip)])
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise UnmendableError(
+            f"scoring.weights: a model of preset {config.preset} that cannot score "
+            f"{config.clip_length} frames of {size_hw[1]}x{size_hw[0]}: {error}; "
+            "choose other weights, or another detect.width and detect.height"
+        ) from error
 
 
 class ScoringWorker:
@@ -93,6 +127,7 @@ class ScoringWorker:
         self._scores = scores
         self._control = control
         self._seen: dict[str, Seen] = {}
+        self._pictures_until: dict[str, float] = {}
         self._lanes = Lanes(context, scorer, context.spec.config.cameras)
         self._served: dict[str, int] = {}
         self._batches = 0
@@ -100,6 +135,7 @@ class ScoringWorker:
 
     def run(self) -> None:
         """Work until stopped; then finish what is in hand, and leave the rest to a successor."""
+        self._context.ready.set()
         try:
             while not self._stopping:
                 self._step()
@@ -134,7 +170,9 @@ class ScoringWorker:
         for name in self._lanes.work_by(cameras):
             self._served.pop(name, None)
             self._seen.pop(name, None)
+            self._pictures_until.pop(name, None)
             self._context.cameras.forget(name)
+            self._metrics.forget_camera(name)
 
     @property
     def _stopping(self) -> bool:
@@ -171,13 +209,17 @@ class ScoringWorker:
         if lane is None or frame.scorer != self._context.incarnation:
             return
         if lane.take(frame):
-            self._frames.done(frame.camera, Done(frame.connection, frame.index))
+            self._done(frame.camera, frame.connection, frame.index)
         self._metrics.queue_depth.labels(frame.camera, "score").set(lane.depth)
 
     def _finish(self, camera: str, connection: int, index: int) -> None:
         if camera in self._lanes:  # else it is gone, and so is whoever waited for the answer
             self._lanes[camera].finish(connection, index)
-        self._frames.done(camera, Done(connection, index))
+        self._done(camera, connection, index)
+
+    def _done(self, camera: str, connection: int, index: int) -> None:
+        wanted = time.monotonic() < self._pictures_until.get(camera, 0.0)
+        self._frames.done(camera, Done(connection, index, wanted))
 
     def _work(self) -> None:
         """Serve one frame of each of the cameras that were not served for longest."""
@@ -249,9 +291,22 @@ class ScoringWorker:
         anomaly_map = None
         if cells is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
-        self._seen[frame.camera] = Seen(frame, score, anomaly_map)
+        self._remember_seen(Seen(frame, score, anomaly_map))
         enter = self._lanes.cameras[frame.camera].lowest_enter
+        if score is not None and score >= PICTURE_RATIO * enter:
+            self._pictures_until[frame.camera] = time.monotonic() + _PICTURES_SECONDS
         self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
+
+    def _remember_seen(self, seen: Seen) -> None:
+        """Keep the newest frame for people: with a picture, unless those have become rare."""
+        before = self._seen.get(seen.frame.camera)
+        if (
+            before is None
+            or seen.frame.picture is not None
+            or before.frame.picture is None
+            or seen.frame.captured_at - before.frame.captured_at > _OLDEST_PICTURE_SECONDS
+        ):
+            self._seen[seen.frame.camera] = seen
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

@@ -10,6 +10,9 @@ from pipeline.transport.messages import FrameMessage, ScoreMessage
 
 SNAPSHOT_RATIO = 0.8
 """From this part of the score that begins an event on, a frame's pixels travel with it."""
+PICTURE_RATIO = 0.4
+"""From this part of it on, frames are asked for with pictures of the source's size: early, as those
+that are on the way by then have none."""
 
 
 def score_message(
@@ -45,6 +48,8 @@ def score_message(
         threshold=judgement.threshold,
         anomaly_map=anomaly_map,
         pixels=frame.pixels if shown else None,
+        source_hw=frame.source_hw,
+        picture=frame.picture if shown else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pipeline.stages.in_flight import InFlight
 from pipeline.stages.mailbox import Letter, Mailbox
+from pipeline.stages.pictures import PictureWish
 from pipeline.stages.progress import ProgressFile
 from pipeline.transport.frames import FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, Welcome
@@ -31,6 +32,7 @@ class Sender:
         port: FrameSender,
         progress: ProgressFile | None,
         tell: Callable[[], None],
+        wish: PictureWish | None = None,
     ) -> None:
         """Prepare to send.
 
@@ -41,6 +43,7 @@ class Sender:
             port: Open.
             progress: Where it is written how far the camera got; None: a live camera.
             tell: Called at every turn, some ten times a second and more.
+            wish: Told whether the scorer wants a picture with every frame.
         """
         self._context = context
         self._camera = camera
@@ -48,6 +51,7 @@ class Sender:
         self._port = port
         self._progress = progress
         self._tell = tell
+        self._wish = wish or PictureWish()
         self._in_flight = InFlight()
         self._heard_at = time.monotonic()
         self._hello_at = 0.0
@@ -94,6 +98,7 @@ class Sender:
                 self._post(self._in_flight.welcome(message))
             else:
                 self._in_flight.done(message)
+                self._wish.every = message.pictures
 
     def _forward(self, letter: Letter) -> None:
         frame = letter.frame
@@ -109,6 +114,8 @@ class Sender:
             scorer=0,
             pixels=frame.pixels,
             blind=frame.blind,
+            source_hw=None if frame.source_hw is None else list(frame.source_hw),
+            picture=frame.picture,
         )
         if letter.context:
             self._in_flight.remember(message)

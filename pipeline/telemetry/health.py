@@ -50,3 +50,14 @@ def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
         camera: scenes.get(camera, "starting") if status == "watching" else status
         for camera, status in arriving.items()
     }
+
+
+def arriving_cameras(workers: Iterable[WorkerStatus]) -> set[str]:
+    """Cameras whose frames arrive, whatever their scenes make of them."""
+    return {
+        camera
+        for worker in workers
+        if worker.name.startswith("ingest:")
+        for camera, status in worker.cameras.items()
+        if status == "watching"
+    }

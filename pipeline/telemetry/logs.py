@@ -97,12 +97,15 @@ def set_up_logging(
 ) -> None:
     """Log to standard error, and with tracebacks to `folder/<process>.log`.
 
+    The file has what is needed to understand the service later, however little is shown: records
+    of INFO and above, and of DEBUG where that is asked for.
+
     Pass `extra={"camera": name}` with a record to say which camera it is about.
 
     Args:
         process: Name that stands in each line.
         redactor: Removes credentials from every line.
-        level: Least level of a record.
+        level: Least level of a record on standard error.
         folder: Made if missing; None: no file.
 
     Raises:
@@ -113,6 +116,7 @@ def set_up_logging(
         raise ValueError(f"log level: want one of {', '.join(LEVELS)}, got {level!r}")
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(LineFormatter(process, redactor, tracebacks=level == "DEBUG"))
+    lines.setLevel(level)
     handlers: list[logging.Handler] = [lines]
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +128,9 @@ def set_up_logging(
         )
         file.setFormatter(LineFormatter(process, redactor, tracebacks=True))
         handlers.append(file)
-    logging.basicConfig(level=level, handlers=handlers, force=True)
+    kept = min(logging.getLevelNamesMapping()[level], logging.INFO)
+    least = level if folder is None else kept
+    logging.basicConfig(level=least, handlers=handlers, force=True)
     logging.captureWarnings(True)
     # A handler that cannot write, as to a full disk, would show each record with its traceback and
     # its arguments as they are, credentials and all.

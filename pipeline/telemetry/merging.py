@@ -2,11 +2,13 @@
 
 Counters and histograms go on rising over the restart of a worker: what its dead incarnations
 counted stays the base of what the living one counts. Gauges are those of the living incarnation.
+A camera that is no more has no series, and one that is disabled no gauges but its state: what is
+left of them in a worker would be an alarm that never ends.
 """
 
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -54,6 +56,7 @@ class MergedMetrics(Collector):
             for suffix in SUFFIXES[family.type]
         }
         self._workers: dict[str, _Worker] = {}
+        self._cameras: Mapping[str, bool] | None = None
         self._lock = threading.Lock()
 
     def update(self, worker: str, incarnation: int, samples: Iterable[list[object]]) -> None:
@@ -67,19 +70,41 @@ class MergedMetrics(Collector):
             known.newest = newest
 
     def worker_died(self, worker: str) -> None:
-        """Keep what a worker counted, and forget its gauges; its cameras are not up."""
+        """Keep what a worker counted, and forget its gauges."""
         with self._lock:
             known = self._workers.get(worker)
             if known is not None:
                 self._bury(known)
 
+    def show_cameras(self, cameras: Mapping[str, bool]) -> None:
+        """Show only the series of these cameras, and of those of no camera.
+
+        Args:
+            cameras: Name → whether it is enabled; of the others also the counts are forgotten.
+        """
+        with self._lock:
+            before, self._cameras = self._cameras, cameras
+            if before is not None and before.keys() <= cameras.keys():
+                return
+            for worker in self._workers.values():
+                worker.base = {
+                    series: value for series, value in worker.base.items() if self._shows(series)
+                }
+
+    def _shows(self, series: Series) -> bool:
+        camera = dict(series[1]).get("camera")
+        if camera is None or self._cameras is None:
+            return True
+        enabled = self._cameras.get(camera)
+        if enabled is None:
+            return False
+        return enabled or self._rises(series) or series[0] == "vedette_camera_state"
+
     def _bury(self, worker: _Worker) -> None:
         for series, value in worker.newest.items():
             if self._rises(series):
                 worker.base[series] = worker.base.get(series, 0.0) + value
-        worker.newest = {
-            series: 0.0 for series in worker.newest if series[0] == "vedette_camera_up"
-        }
+        worker.newest = {}
 
     def _rises(self, series: Series) -> bool:
         return self._families[self._family_of[series[0]]].type != "gauge"
@@ -102,10 +127,11 @@ class MergedMetrics(Collector):
                     merged[series] = before + value
                 for series, value in worker.base.items():
                     merged[series] = merged.get(series, 0.0) + value
+            shown = {series: value for series, value in merged.items() if self._shows(series)}
         families = {
             name: Metric(name, family.documentation, family.type)
             for name, family in self._families.items()
         }
-        for (name, labels), value in merged.items():
+        for (name, labels), value in shown.items():
             families[self._family_of[name]].add_sample(name, dict(labels), value)
         yield from families.values()

@@ -3,8 +3,11 @@
 Labels are `camera` and small enumerations; nothing that grows with time is a label. Every worker
 makes one `Metrics` on its own registry; a series that two workers both have is summed where it is a
 counter or a histogram, and so gauges carry a label that only one worker uses (the camera), or
-belong to one worker.
+belong to one worker: no gauge has a sample before it is set.
 """
+
+import math
+from collections.abc import Mapping, Sequence, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -20,12 +23,6 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         # Ingest workers.
-        self.camera_up = Gauge(
-            "vedette_camera_up",
-            "1 while frames arrive, 0 while the camera is offline or stale",
-            ["camera"],
-            registry=registry,
-        )
         self.frames_received = Counter(
             "vedette_frames_received",
             "Frames decoded, before sampling",
@@ -193,6 +190,18 @@ class Metrics:
             registry=registry,
         )
         # Supervisor.
+        self.camera_up = Gauge(
+            "vedette_camera_up",
+            "1 while frames arrive, 0 while the camera is offline or stale; none if it is disabled",
+            ["camera"],
+            registry=registry,
+        )
+        self.camera_state = Gauge(
+            "vedette_camera_state",
+            "1 for the state that the camera is in, 0 for the others",
+            ["camera", "state"],
+            registry=registry,
+        )
         self.worker_restarts = Counter(
             "vedette_worker_restarts",
             "Restarts of a worker that died or fell silent",
@@ -205,3 +214,32 @@ class Metrics:
             ["version"],
             registry=registry,
         )
+        # A gauge without labels has a sample from the start, in every worker: the 0 of those that
+        # never set it would hide the value of the one that does. `snapshot` leaves NaN out.
+        for gauge in vars(self).values():
+            if isinstance(gauge, Gauge) and not gauge._labelnames:
+                gauge.set(math.nan)
+
+    def show_cameras(
+        self, states: Mapping[str, str], arriving: Set[str], possible: Sequence[str]
+    ) -> None:
+        """Set the state of all cameras; those that are not named lose their series.
+
+        Args:
+            states: Name → state.
+            arriving: Names of those whose frames arrive.
+            possible: All states that there are.
+        """
+        self.camera_up.clear()
+        self.camera_state.clear()
+        for camera, now in states.items():
+            for state in possible:
+                self.camera_state.labels(camera, state).set(state == now)
+            if now != "disabled":
+                self.camera_up.labels(camera).set(camera in arriving and now != "stale")
+
+    def forget_camera(self, camera: str) -> None:
+        """Remove all series of a camera that is no more."""
+        for metric in vars(self).values():
+            if "camera" in getattr(metric, "_labelnames", ()):
+                metric.remove_by_labels({"camera": camera})

@@ -61,6 +61,10 @@ class FrameMessage:
     """uint8 (H, W, 3), RGB."""
     blind: str | None = None
     """Why nothing can be seen in it: "frozen", "black" or "constant"; None: something can."""
+    source_hw: list[int] | None = None
+    """Height and width of the camera's own pictures; None: those of the pixels."""
+    picture: npt.NDArray[np.uint8] | None = field(default=None)
+    """The camera's own picture for people, a JPEG file, uint8 (N,); None: this frame has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Done:
 
     connection: int
     index: int
+    pictures: bool = False
+    """Whether every frame shall have a picture for now, as the camera is near an event."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +104,10 @@ class ScoreMessage:
     """float32 (h, w) in units of the score, coarse; None without energy."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
     """uint8 (H, W, 3), RGB; only where the score is worth a snapshot."""
+    source_hw: list[int] | None = None
+    """As in `FrameMessage`."""
+    picture: npt.NDArray[np.uint8] | None = field(default=None)
+    """As in `FrameMessage`; only beside pixels."""
     number: int = 0
     """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
     after: int = 0
@@ -127,6 +137,8 @@ class Heartbeat:
     """Camera name → `CameraState`, optionally followed by ": reason"."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
+    ready: bool = False
+    """Whether the worker does its work: its model is loaded, its address listened on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +183,10 @@ class Answer:
     """float32 (h, w) in units of the score, of a picture with one."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
     """uint8 (H, W, 3), RGB, of a picture."""
+    source_hw: list[int] | None = None
+    """As in `FrameMessage`, of a picture."""
+    picture: npt.NDArray[np.uint8] | None = field(default=None)
+    """As in `FrameMessage`."""
 
 
 @dataclass(frozen=True, slots=True)
