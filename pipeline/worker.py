@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Config
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.troubles import Troubles
 from pipeline.transport.messages import CameraState
 from pipeline.transport.topics import Endpoints
 
@@ -130,5 +131,7 @@ class WorkerContext:
     """Unix milliseconds at which this process started: another one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
     """Shown to people; an ingest worker keeps its camera's state here."""
+    troubles: Troubles = field(default_factory=Troubles)
+    """What is wrong for a while; told in health answers."""
     pulse: Pulse = field(default_factory=Pulse)
     """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

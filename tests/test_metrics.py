@@ -35,6 +35,8 @@ NAMES = {
     "vedette_light_changes_total",
     "vedette_sink_failures_total",
     "vedette_outbox_messages",
+    "vedette_outbox_parked",
+    "vedette_degraded",
     "vedette_outbox_oldest_seconds",
     "vedette_outbox_dropped_total",
     "vedette_storage_used_bytes",
@@ -43,7 +45,7 @@ NAMES = {
     "vedette_worker_restarts_total",
     "vedette_build_info",
 }
-LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "worker", "version"}
+LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "worker", "version", "part"}
 
 
 def fresh() -> Metrics:

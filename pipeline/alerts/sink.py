@@ -72,7 +72,7 @@ def run(context: WorkerContext) -> None:
         logs = {name: open_log(name) for name in context.spec.config.cameras}
         publisher = stack.enter_context(LivePublisher(endpoints))
         notifiers = stack.enter_context(
-            open_notifiers(context.spec.config, folder, context.metrics)
+            open_notifiers(context.spec.config, folder, context.metrics, context.troubles)
         )
         receiver = stack.enter_context(ScoreReceiver(endpoints))
         spec = context.spec
@@ -108,6 +108,7 @@ class AlertSink:
         """
         self._context = context
         self._metrics = context.metrics
+        self._troubles = context.troubles
         self._store = store
         self._journal = journal
         self._news = News(publisher, context.metrics)
@@ -270,7 +271,9 @@ class AlertSink:
             self._save()
         if now > self._clean_up_at:
             busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
-            self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches)
+            if self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches):
+                self._troubles.clear("retention")
+                self._troubles.clear("snapshot")  # a picture that was lost is not made up for
             used = folder_size_bytes(self._context.spec.run.data_folder)
             self._metrics.storage_used_bytes.set(used)
             # Where a slow disk takes its time for that, seldom: no frame shall wait for it.
@@ -282,7 +285,7 @@ class AlertSink:
         """Let what has gone on for long enough become normal."""
         if self._absorption is None or self._clock() < self._store_again_at:
             return
-        with self._counted("store"):
+        with self._counted("store", heals=False):
             for name, watch in self._watches.items():
                 if watch.tracker.active is not None:
                     after_seconds = self._cameras[name].adapt.absorb_after
@@ -357,9 +360,11 @@ class AlertSink:
         return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
 
     @contextmanager
-    def _counted(self, sink: str) -> Iterator[None]:
+    def _counted(self, sink: str, *, heals: bool = True) -> Iterator[None]:
         try:
             yield
+            if heals:
+                self._troubles.clear(sink)
         except (OSError, StoreError) as error:
             if isinstance(error, StoreUnreachableError):
                 self._store_again_at = self._clock() + _STORE_AGAIN_SECONDS
@@ -367,4 +372,7 @@ class AlertSink:
 
     def _fail(self, sink: str, reason: str) -> None:
         self._metrics.sink_failures.labels(sink).inc()
-        self._floods.warn(f"{sink}: {reason}")
+        if sink == "scores":
+            self._floods.warn(f"{sink}: {reason}")
+        else:
+            self._troubles.set(sink, reason)

@@ -186,6 +186,7 @@ class ControlDesk:
                     "phase": one.phase,
                     "restarts": one.restarts,
                     "reason": one.reason,
+                    "degraded": one.degraded,
                 }
                 for one in workers
             ],

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from pipeline.alerts.notifiers.message import event_message, letter_to
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_topics import status_of
 from pipeline.alerts.notifiers.webhook import WebhookNotifier
-from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox, OutboxError
+from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox
 from pipeline.config import Config, Mqtt
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.troubles import Troubles
 from pipeline.transport.messages import ScoreMessage
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ OFFLINE_SECONDS = 30.0
 """Without a score for so long, a camera is told to be offline."""
 _MEASURE_SECONDS = 2.0
 _PRUNE_SECONDS = 60.0
-_MOST_UNWRITTEN = 1000
 _DRAIN_SECONDS = 2.0
 _JOIN_SECONDS = 0.5
 _ALL: frozenset[Kind] = frozenset({"new", "update", "end"})
@@ -59,6 +58,7 @@ class Notifiers:
         data_folder: Path,
         metrics: Metrics,
         *,
+        troubles: Troubles | None = None,
         api: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -71,6 +71,7 @@ class Notifiers:
             mqtt: The one among them that takes states as well.
             data_folder: Of the run; pictures are named relative to it.
             metrics: Of the worker.
+            troubles: Of the worker.
             api: Whether the REST API is served.
             clock: Monotonic.
             wall_clock: Unix seconds.
@@ -80,11 +81,11 @@ class Notifiers:
         self._mqtt = mqtt
         self._data_folder = data_folder
         self._metrics = metrics
+        self._troubles = troubles or Troubles()
         self._api = api
         self._clock = clock
         self._wall_clock = wall_clock
         self._floods = FloodCounter(LOG)
-        self._unwritten: deque[Letter] = deque()
         self._heard_at: dict[str, float] = {}
         self._measured_at = self._pruned_at = -float("inf")
 
@@ -126,8 +127,7 @@ class Notifiers:
         now = self._wall_clock()
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
-                self._unwritten.append(letter_to(name, message, now))
-        self._write()
+                self._put(letter_to(name, message, now))
         if self._mqtt is not None:
             self._mqtt.set_anomaly(message.camera, active=message.type != "end")
             if snapshot is not None:
@@ -143,7 +143,7 @@ class Notifiers:
             self._mqtt.set_score(message.camera, message.score, message.threshold)
 
     def tick(self) -> None:
-        """Do what is due: silent cameras, what could not be written, what is too old, gauges."""
+        """Do what is due: silent cameras, what the disk could not hold, what is too old, gauges."""
         now = self._clock()
         if self._mqtt is not None:
             for camera, heard_at in self._heard_at.items():
@@ -152,15 +152,13 @@ class Notifiers:
         if self._outbox is None or now - self._measured_at < _MEASURE_SECONDS:
             return
         self._measured_at = now
-        self._write()
-        try:
-            if now - self._pruned_at > _PRUNE_SECONDS:
-                self._pruned_at = now
-                for sink, lost in self._outbox.prune(self._wall_clock()).items():
-                    self._count_lost(sink, "age", lost)
-            self._measure(self._outbox)
-        except OutboxError as error:
-            self._fail(str(error))
+        self._outbox.sync()
+        self._note_trouble(self._outbox)
+        if now - self._pruned_at > _PRUNE_SECONDS:
+            self._pruned_at = now
+            for sink, lost in self._outbox.prune(self._wall_clock()).items():
+                self._count_lost(sink, "age", lost)
+        self._measure(self._outbox)
 
     def close(self) -> None:
         """Give the receivers a moment to take what waits, and say goodbye."""
@@ -172,20 +170,17 @@ class Notifiers:
             receiver.courier.stop(deadline)
             receiver.notifier.close()
 
-    def _write(self) -> None:
-        """Put what is new into the outbox; what fails waits in memory, in order."""
-        while self._outbox is not None and self._unwritten:
-            letter = self._unwritten[0]
-            try:
-                for bound, lost in self._outbox.put(letter).items():
-                    self._count_lost(letter.sink, bound, lost)
-            except OutboxError as error:
-                self._fail(str(error))
-                break
-            self._unwritten.popleft()
-            self._receivers[letter.sink].courier.wake()
-        while len(self._unwritten) > _MOST_UNWRITTEN:
-            self._count_lost(self._unwritten.popleft().sink, "count", 1)
+    def _put(self, letter: Letter) -> None:
+        assert self._outbox is not None
+        for bound, lost in self._outbox.put(letter).items():
+            self._count_lost(letter.sink, bound, lost)
+        self._note_trouble(self._outbox)
+        self._receivers[letter.sink].courier.wake()
+
+    def _note_trouble(self, outbox: Outbox) -> None:
+        if outbox.trouble:
+            self._metrics.sink_failures.labels("outbox").inc()
+        self._troubles.set("outbox", outbox.trouble)
 
     def _measure(self, outbox: Outbox) -> None:
         now = self._wall_clock()
@@ -194,26 +189,24 @@ class Notifiers:
             age = 0.0 if backlog.oldest_at is None else max(0.0, now - backlog.oldest_at)
             self._metrics.outbox_messages.labels(name).set(backlog.messages)
             self._metrics.outbox_oldest_seconds.labels(name).set(age)
+            self._metrics.outbox_parked.labels(name).set(backlog.refused)
 
     def _count_lost(self, sink: str, reason: str, count: int) -> None:
         self._metrics.outbox_dropped.labels(sink, reason).inc(count)
         self._floods.warn(f"{sink}: {count} messages dropped that nobody took (bound: {reason})")
-
-    def _fail(self, reason: str) -> None:
-        self._metrics.sink_failures.labels("outbox").inc()
-        self._floods.warn(reason)
 
     def _relative(self, file: Path | None) -> str | None:
         return None if file is None else file.relative_to(self._data_folder).as_posix()
 
 
 @contextmanager
-def open_notifiers(config: Config, data_folder: Path, metrics: Metrics) -> Iterator[Notifiers]:
+def open_notifiers(
+    config: Config, data_folder: Path, metrics: Metrics, troubles: Troubles | None = None
+) -> Iterator[Notifiers]:
     """The receivers of a configuration, at work until the end of the block.
 
     Raises:
         UnmendableError: a receiver cannot be used as it is configured.
-        OutboxError: the outbox cannot be used.
     """
     if not (config.mqtt.enabled or config.webhooks or config.apprise):
         yield Notifiers.nobody(data_folder, metrics)
@@ -231,7 +224,15 @@ def open_notifiers(config: Config, data_folder: Path, metrics: Metrics) -> Itera
             receiver.courier.start()
         if mqtt is not None:
             mqtt.start()
-        notifiers = Notifiers(outbox, receivers, mqtt, data_folder, metrics, api=config.api.enabled)
+        notifiers = Notifiers(
+            outbox,
+            receivers,
+            mqtt,
+            data_folder,
+            metrics,
+            troubles=troubles,
+            api=config.api.enabled,
+        )
         try:
             yield notifiers
         finally:

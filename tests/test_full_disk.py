@@ -1,0 +1,158 @@
+"""The alert sink on a file system that is really full: nothing blocks, repeats or is forgotten."""
+
+import json
+import logging
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from http_receiver import receiving
+from prometheus_client import CollectorRegistry
+from stage_parts import small_config
+from test_sink import ALERT, OpenSink, course, expected_events
+
+from pipeline.alerts.notifiers import open_notifiers
+from pipeline.config import Config
+from pipeline.runtime.metrics_server import MetricsServer
+from pipeline.telemetry.health import WorkerStatus, degradations, readiness
+from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.troubles import Troubles
+from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"lacks the right to mount a small tmpfs: {mounted.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place: Path) -> Path:
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    return ballast
+
+
+def settings(port: int) -> Config:
+    hooks = {"x": {"url": f"http://127.0.0.1:{port}/"}}
+    record = {"retain": {"days": 1e5}, "min_free_gb": 0}
+    return small_config(["door"], alert=ALERT, webhooks=hooks, record=record)
+
+
+def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
+    run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = replace(run, data_folder=small_disk)
+    now, messages = [100.0], course()
+    with receiving() as receiver, ExitStack() as stack:
+        config = settings(receiver.port)
+        metrics = Metrics(CollectorRegistry())
+        spec = WorkerSpec("sink", "tests:none", None, config, run)
+        context = WorkerContext(
+            spec, threading.Event(), metrics, 1, troubles=Troubles(metrics.degraded)
+        )
+        notifiers = stack.enter_context(
+            open_notifiers(config, small_disk, metrics, context.troubles)
+        )
+        it = OpenSink(context, stack, lambda: now[0], notifiers)
+        it.sink.recover()
+        for message in messages[:14]:
+            it.sink.take(message)
+        receiver.wait(1)
+        ballast = fill(small_disk)
+        caplog.clear()
+        for message in messages[14:]:
+            it.sink.take(message)
+            now[0] += 0.1
+            it.sink.tick()
+        it.sink.finish()
+        ends = [event.id for event in expected_events(messages) if not event.suppressed]
+        receiver.wait(2 * len(ends))
+        time.sleep(1.5)  # longer than the couriers' turn: what would be repeated comes by then
+        bodies = [json.loads(post.body) for post in receiver.posts]
+        keys = [body["key"] for body in bodies]
+        assert len(keys) == len(set(keys))
+        assert [body["id"] for body in bodies if body["type"] == "end"] == ends
+        degraded = context.troubles.snapshot()
+        assert {"store", "journal", "score_log", "outbox"} <= degraded.keys()
+        assert "full" in degraded["store"]
+        assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 1
+        warnings = [one for one in caplog.records if one.levelno >= logging.WARNING]
+        assert len(warnings) <= len(degraded)
+
+        ballast.unlink()
+        now[0] += 60
+        it.sink.tick()
+        deadline = time.monotonic() + 10
+        while "outbox" in context.troubles.snapshot():
+            assert time.monotonic() < deadline
+            notifiers.tick()
+            time.sleep(0.05)
+        assert it.store.events() == expected_events(messages)
+        it.sink.take(replace(messages[-1], index=messages[-1].index + 1))
+        assert context.troubles.snapshot() == {}
+        assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 0
+        assert "store: works again after" in caplog.text
+
+
+def test_health_answers_say_what_is_degraded_and_why() -> None:
+    full = WorkerStatus("sink", "running", 1, 0, degraded={"store": "the disk is full"})
+    tight = replace(full, degraded={"retention": "want 1 GB of free space"})
+    assert readiness([full]) == (
+        False,
+        "sink: running\nsink: degraded: store: the disk is full\n",
+    )
+    assert readiness([tight])[0]  # nothing is lost yet
+    with MetricsServer(
+        "127.0.0.1", 0, CollectorRegistry(), lambda: True, lambda: readiness([full]),
+        lambda: degradations([full]),
+    ) as server:  # fmt: skip
+        url = f"http://127.0.0.1:{server.port}"
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
+            assert answer.read() == b"degraded\nsink: degraded: store: the disk is full\n"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/readyz", timeout=5)
+        assert refused.value.code == 503
+        assert b"the disk is full" in refused.value.read()
+        refused.value.close()
+
+
+def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = [0.0]
+    troubles = Troubles(clock=lambda: now[0])
+    for second in range(1300):
+        now[0] = float(second)
+        troubles.set("store", "the disk is full")
+    troubles.clear("store")
+    troubles.clear("store")
+    assert [record.getMessage() for record in caplog.records] == [
+        "degraded: store: the disk is full",
+        "degraded since 600 s: store: the disk is full",
+        "degraded since 1200 s: store: the disk is full",
+        "store: works again after 1299 s",
+    ]
