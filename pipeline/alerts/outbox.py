@@ -119,18 +119,21 @@ class Outbox:
                 lost[bound] = lost.get(bound, 0) + count
             return lost
 
-    def oldest(self, sink: str, besides: Container[str] = ()) -> Letter | None:
+    def oldest(
+        self, sink: str, *, besides: Container[str] = (), subject: str | None = None
+    ) -> Letter | None:
         """The message to be delivered next; None: nothing waits.
 
         Args:
             sink: Its sink.
             besides: Subjects whose messages are passed over.
+            subject: The only one whose messages are looked at; None: all.
         """
         with self._lock:
             self._check_open()
-            letter = self._read(lambda disk: disk.oldest(sink, self._settled, besides))
+            letter = self._read(lambda disk: disk.oldest(sink, self._settled, besides, subject))
             if letter is None and self._memory is not None:
-                letter = self._memory.oldest(sink, (), besides)
+                letter = self._memory.oldest(sink, (), besides, subject)
             return letter
 
     def delivered(self, letter: Letter) -> None:

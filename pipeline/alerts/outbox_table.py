@@ -168,7 +168,11 @@ class OutboxTable:
         return self._make_room(letter.sink)
 
     def oldest(
-        self, sink: str, settled: Container[tuple[str, str]], besides: Container[str]
+        self,
+        sink: str,
+        settled: Container[tuple[str, str]],
+        besides: Container[str],
+        subject: str | None = None,
     ) -> Letter | None:
         """The first message that waits.
 
@@ -176,10 +180,12 @@ class OutboxTable:
             sink: Its sink.
             settled: (sink, key) of messages that only seem to wait.
             besides: Subjects to pass over.
+            subject: The only one to look at; None: all.
         """
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM messages WHERE sink=? AND refused IS NULL ORDER BY number",
-            (sink,),
+            f"SELECT {_COLUMNS} FROM messages WHERE sink=?1 AND refused IS NULL"
+            " AND (?2 IS NULL OR subject=?2) ORDER BY number",
+            (sink, subject),
         )
         with closing(rows):
             for row in rows:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.alerts.notifiers.delivery import Away, Delivered, Outcome
+from pipeline.alerts.notifiers.attempts import Away, Delivered, Outcome
 from pipeline.alerts.notifiers.discovery import device_payload
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
 from pipeline.alerts.notifiers.mqtt_topics import (
