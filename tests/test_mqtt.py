@@ -1,5 +1,6 @@
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,15 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 import trustme
 from mqtt_broker import PASSWORD, Broker, Listener, broker, free_port, listening
+from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
 
 from pipeline.alerts.notifiers import mqtt_link
 from pipeline.alerts.notifiers.delivery import Courier
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
+from pipeline.alerts.notifiers.mqtt_losses import Losses
 from pipeline.alerts.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
 from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.config import Mqtt
@@ -157,7 +161,7 @@ def test_nothing_that_waited_is_lost_or_doubled(
             got = [json.loads(body)["n"] for body in listener.of("vedette/events")]
     assert got == sorted(set(got))
     assert got[-1] == 29
-    assert "cannot be reached; trying again" in caplog.text
+    assert "cannot be reached (connection refused); trying again" in caplog.text
     assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
 
 
@@ -174,15 +178,91 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
         link.start()
         assert connected.wait(5)
         running.pause()
-        assert not link.publish("event", "events", b"1", retain=False)
+        assert link.publish("event", "events", b"1", retain=False) == "waiting"
         running.go_on()
         listener.wait(has(listener, "events", b"1"))
-        assert link.publish("state", "states", b"ON", retain=True)
-        assert link.publish("event", "events", b"1", retain=False)
-        assert link.publish("last", "events", b"2", retain=False)
+        assert link.publish("state", "states", b"ON", retain=True) == "taken"
+        assert link.publish("event", "events", b"1", retain=False) == "taken"
+        assert link.publish("last", "events", b"2", retain=False) == "taken"
         listener.wait(has(listener, "events", b"2"))
         link.close(Will("gone", "offline"))
     assert listener.of("events") == [b"1", b"2"]
+
+
+def test_a_message_that_the_broker_hangs_up_on_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of any kind: a state, and an event; what is behind it is told."""
+    picture = tmp_path / "snapshot.jpg"
+    picture.write_bytes(bytes(9000))
+    caplog.set_level(logging.INFO)
+    with (
+        broker(tmp_path, lines=("max_packet_size 6000",)) as it,
+        listening(it.port) as listener,
+        sending(tmp_path, it.port) as sender,
+    ):
+        sender.notifier.announce("door")
+        sender.notifier.set_snapshot("door", picture)
+        sender.notifier.set_status("door", "watching")
+        sender.event(1)
+        listener.wait(has(listener, "vedette/events", b'{"n": 1}'), 20)
+        listener.wait(has(listener, "vedette/door/status", b"watching"))
+        assert "left out on vedette/door/snapshot: the broker closed the connection 3 times" in (
+            caplog.text
+        )
+        lost = caplog.text.count("connected to the MQTT broker")
+        body = "x" * 7000  # smaller than the picture: that it is too large is not known yet
+        sender.outbox.put(Letter("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
+        sender.event(2)
+        listener.wait(has(listener, "vedette/events", b'{"n": 2}'), 30)
+        assert sender.outbox.backlog("mqtt").refused == 1
+        sender.outbox.put(Letter("mqtt", "big:end:2", "big", "end", 2, body, 1000.0))
+        sender.event(3)
+        listener.wait(has(listener, "vedette/events", b'{"n": 3}'), 3)
+        assert sender.outbox.backlog("mqtt").refused == 2
+    assert lost <= 4
+
+
+def test_two_clients_of_one_name_are_told_what_to_look_for(
+    running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sending(tmp_path, running.port) as one:
+        one.lost.clear()
+        for _ in range(3):
+            rival = paho.Client(CallbackAPIVersion.VERSION2, "vedette")
+            connected = threading.Event()
+            rival.on_connect = lambda *_, connected=connected: connected.set()
+            wait_for(lambda: one.notifier.connected)
+            rival.connect("127.0.0.1", running.port)
+            rival.loop_start()
+            assert connected.wait(5)
+            assert one.lost.wait(5)
+            one.lost.clear()
+            rival.disconnect()
+            rival.loop_stop()
+    assert "another client has the client_id 'vedette'" in caplog.text
+    assert "its own mqtt.client_id" in caplog.text
+    assert "unspecified" not in caplog.text
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
+    losses = Losses()
+    for at in range(10):
+        losses.lost(("a", 1), float(at))
+        assert losses.refusal(("a", 1), 5000, float(at)) == ""
+    losses.taken(("b", 2))
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 10.0)
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # told again after a reconnection
+    assert losses.refusal(("c", 3), 6000, 11.0) != ""
+    assert losses.refusal(("c", 3), 4999, 11.0) == ""
+    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # its limit may have been raised
 
 
 def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

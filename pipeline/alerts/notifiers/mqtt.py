@@ -1,9 +1,10 @@
 """MQTT: events, the states of the cameras, and their announcement to Home Assistant."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.alerts.notifiers.attempts import Away, Delivered, Outcome
+from pipeline.alerts.notifiers.attempts import Away, Delivered, Outcome, Refused
 from pipeline.alerts.notifiers.discovery import device_payload
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
 from pipeline.alerts.notifiers.mqtt_topics import (
@@ -17,6 +18,8 @@ from pipeline.alerts.notifiers.mqtt_topics import (
 )
 from pipeline.alerts.outbox import Letter
 from pipeline.config import Mqtt
+
+LOG = logging.getLogger(__name__)
 
 _THRESHOLD_INTERVAL_SECONDS = 60.0
 _SNAPSHOT_INTERVAL_SECONDS = 1.0
@@ -46,6 +49,7 @@ class MqttNotifier:
         self._board = Board()
         self._board.set(topics.available, ONLINE.encode())
         self._scores: dict[str, float] = {}
+        self._told_left_out: dict[str, str] = {}
         self._link = MqttLink(
             settings,
             Will(topics.available, OFFLINE),
@@ -54,6 +58,11 @@ class MqttNotifier:
             self._heard,
             lambda _reason: count_failure(),
         )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has answered, and is not known to be gone."""
+        return self._link.connected
 
     def start(self) -> None:
         """Connect, now or as soon as the broker is there."""
@@ -104,8 +113,11 @@ class MqttNotifier:
     def deliver(self, letter: Letter) -> Outcome:
         """Publish one event."""
         body = letter.body.encode()
-        if self._link.publish(letter.key, self._topics.events, body, retain=False):
-            return Delivered()
+        match self._link.publish(letter.key, self._topics.events, body, retain=False):
+            case "taken":
+                return Delivered()
+            case "refused":
+                return Refused(self._link.refusal)
         return Away()
 
     def refresh(self, now: float) -> None:
@@ -113,15 +125,23 @@ class MqttNotifier:
         while self._link.connected and (due := self._board.due(now)) is not None:
             topic, payload, version = due
             content = self._content(payload)
-            if content is not None and not self._link.publish(
-                f"{topic} {version}", topic, content, retain=True
-            ):
-                return
+            if content is not None:
+                sent = self._link.publish(f"{topic} {version}", topic, content, retain=True)
+                if sent == "waiting":
+                    return
+                if sent == "refused":
+                    self._count_failure()
+                    self._left_out(topic, self._link.refusal)
             self._board.told(topic, version, now)
 
     def close(self) -> None:
         """Say that nobody watches any more."""
         self._link.close(Will(self._topics.available, OFFLINE))
+
+    def _left_out(self, topic: str, reason: str) -> None:
+        if self._told_left_out.get(topic) != reason:
+            self._told_left_out[topic] = reason
+            LOG.warning("mqtt: left out on %s: %s", topic, reason)
 
     def _set(self, topic: str, payload: Payload, interval_seconds: float = 0.0) -> None:
         if self._board.set(topic, payload, interval_seconds):
