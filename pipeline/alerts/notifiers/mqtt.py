@@ -1,9 +1,10 @@
 """MQTT: events, the states of the cameras, and their announcement to Home Assistant."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from pipeline.alerts.notifiers.announced import Announced
 from pipeline.alerts.notifiers.attempts import Away, Delivered, Outcome, Refused
 from pipeline.alerts.notifiers.discovery import device_payload
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
@@ -30,7 +31,11 @@ class MqttNotifier:
     """One broker. Events come from the outbox; states are told as they are, newest only."""
 
     def __init__(
-        self, settings: Mqtt, wake: Callable[[], None], count_failure: Callable[[], None]
+        self,
+        settings: Mqtt,
+        wake: Callable[[], None],
+        count_failure: Callable[[], None],
+        announced: Announced | None = None,
     ) -> None:
         """Prepare; `start` connects.
 
@@ -38,6 +43,7 @@ class MqttNotifier:
             settings: Section `mqtt`.
             wake: Called when there is something to do for the courier.
             count_failure: Called for each connection that is lost or not made.
+            announced: What earlier runs left at the broker; None: nobody knows.
 
         Raises:
             UnmendableError: the settings cannot be used.
@@ -47,6 +53,7 @@ class MqttNotifier:
         self._wake = wake
         self._count_failure = count_failure
         self._board = Board()
+        self._announced = announced
         self._board.set(topics.available, ONLINE.encode())
         self._scores: dict[str, float] = {}
         self._told_left_out: dict[str, str] = {}
@@ -68,6 +75,20 @@ class MqttNotifier:
         """Connect, now or as soon as the broker is there."""
         self._link.start()
 
+    def take_back(self, cameras: Collection[str]) -> None:
+        """Withdraw what earlier runs announced and this one does not; call it at the beginning.
+
+        Args:
+            cameras: All there are.
+        """
+        if self._announced is None:
+            return
+        kept = {self._topics.available}
+        for camera in cameras:
+            kept.update(self._topics.retained(camera, announced=self._settings.discovery.enabled))
+        for topic in sorted(self._announced.topics - kept):
+            self._set(topic, b"")
+
     def announce(self, camera: str) -> None:
         """Say that there is such a camera."""
         if self._settings.discovery.enabled:
@@ -75,9 +96,8 @@ class MqttNotifier:
 
     def withdraw(self, camera: str) -> None:
         """Say that a camera is no more: all that is retained of it goes."""
-        for what in ("status", "anomaly", "score", "threshold", "snapshot"):
-            self._set(self._topics.of(camera, what), b"")
-        self._set(self._topics.device(camera), b"")
+        for topic in self._topics.retained(camera, announced=True):
+            self._set(topic, b"")
         self._scores.pop(camera, None)
 
     def set_status(self, camera: str, status: Status) -> None:
@@ -126,13 +146,20 @@ class MqttNotifier:
             topic, payload, version = due
             content = self._content(payload)
             if content is not None:
+                if self._announced is not None and content:
+                    self._announced.add(topic)
+                    self._announced.save()
                 sent = self._link.publish(f"{topic} {version}", topic, content, retain=True)
                 if sent == "waiting":
                     return
                 if sent == "refused":
                     self._count_failure()
                     self._left_out(topic, self._link.refusal)
+                elif self._announced is not None and not content:
+                    self._announced.remove(topic)
             self._board.told(topic, version, now)
+        if self._announced is not None:
+            self._announced.save()
 
     def close(self) -> None:
         """Say that nobody watches any more."""

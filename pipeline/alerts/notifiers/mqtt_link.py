@@ -75,6 +75,7 @@ class MqttLink:
         self._refusal = ""
         self._was_connected = self._message_is_suspect = False
         self._pending: tuple[str, Message, int] | None = None
+        self._on_the_way: Message | None = None  # when the connection ended
         self._waits = 0
         self._acknowledged: set[int] = set()
         # Arrived, and not asked for since: a message may be waited for again after other ones.
@@ -157,6 +158,7 @@ class MqttLink:
                 if not self._connected:
                     self._pending = None  # the next connection begins anew
                 elif self._waits >= _MOST_WAITS:
+                    self._on_the_way = message
                     seconds = self._waits * _ACKNOWLEDGED_SECONDS
                     self._ended = f"acknowledged nothing for {seconds:.0f} s"
                     self._changed.notify_all()
@@ -186,7 +188,7 @@ class MqttLink:
     def _hold(self, client: paho.Client) -> str:
         """Connect, and wait until the connection is gone; why it is."""
         with self._changed:
-            self._ended, self._refusal = None, ""
+            self._ended, self._refusal, self._on_the_way = None, "", None
             self._was_connected = self._message_is_suspect = False
             self._acknowledged.clear()
         try:
@@ -201,10 +203,9 @@ class MqttLink:
             reason = self._ended or ""
             self._connected = False
             self._client = None
-            pending = self._pending
+            message = self._on_the_way
             self._changed.notify_all()
         if self._was_connected and not self._stop.is_set():
-            message = None if pending is None else pending[1]
             self._message_is_suspect = self._losses.lost(message, time.monotonic())
         client.on_disconnect = None
         client.disable_logger()  # it takes the end of a lost connection for an error
@@ -260,6 +261,7 @@ class MqttLink:
             text = "closed the connection" if self._was_connected else "closed without an answer"
         with self._changed:
             self._ended = self._refusal or text
+            self._on_the_way = None if self._pending is None else self._pending[1]
             self._connected = False
             self._changed.notify_all()
 

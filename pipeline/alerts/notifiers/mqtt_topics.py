@@ -13,6 +13,8 @@ from pipeline.transport.messages import SceneState
 
 Status = Literal["starting", "adapting", "watching", "stale", "offline", "disabled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+STATES = ("status", "anomaly", "score", "threshold", "snapshot")
+"""Last part of the topics of a camera."""
 ONLINE, OFFLINE = "online", "offline"
 Payload = bytes | Path
 """What is published, or the file whose content is."""
@@ -42,8 +44,13 @@ class Topics:
         return f"{self.discovery_prefix}/status"
 
     def of(self, camera: str, what: str) -> str:
-        """A state of a camera: status, anomaly, score, threshold or snapshot."""
+        """A state of a camera: one of `STATES`."""
         return f"{self.prefix}/{camera}/{what}"
+
+    def retained(self, camera: str, *, announced: bool) -> list[str]:
+        """All that may stand retained of a camera, with or without its announcement."""
+        states = [self.of(camera, what) for what in STATES]
+        return [*states, self.device(camera)] if announced else states
 
     def device_id(self, camera: str) -> str:
         """Id of a camera for Home Assistant, of letters, digits, "_" and "-"."""

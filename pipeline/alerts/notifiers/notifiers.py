@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.alerts.events import Event, EventChange
+from pipeline.alerts.notifiers.announced import ANNOUNCED_NAME, Announced
 from pipeline.alerts.notifiers.delivery import Courier, Notifier
 from pipeline.alerts.notifiers.message import event_message, letter_to
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
@@ -223,6 +224,7 @@ def open_notifiers(
             metrics.sink_failures.labels(name)
             receiver.courier.start()
         if mqtt is not None:
+            mqtt.take_back(config.cameras)
             mqtt.start()
         notifiers = Notifiers(
             outbox,
@@ -260,6 +262,7 @@ def make_receivers(
             config.mqtt,
             lambda: receivers["mqtt"].courier.wake(),
             metrics.sink_failures.labels("mqtt").inc,
+            Announced(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
         )
         add("mqtt", mqtt, config.mqtt.max_rate, _ALL)
     for name, webhook in config.webhooks.items():
