@@ -163,6 +163,9 @@ class Listener:
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1).wait_for_publish(5)
 
+    def publish_retained(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(5)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()

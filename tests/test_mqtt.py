@@ -29,6 +29,8 @@ from pipeline.alerts.notifiers.mqtt_topics import Board, Topics, is_worth_tellin
 from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.config import Mqtt
 from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.commands import Adapt, Command, Overview, Switch, Tune
+from pipeline.transport.messages import Answer
 from pipeline.worker import UnmendableError
 
 
@@ -98,7 +100,7 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         listener.wait(lambda: listener.of("homeassistant/device/vedette_door/config") != [])
         with listening(running.port) as late:  # who comes later sees the states, but no old events
             late.wait(has(late, "vedette/door/anomaly", b"ON"))
-            late.wait(lambda: len(late.heard) >= 7)
+            late.wait(lambda: len(late.heard) >= 8)
             assert all(retained for _, _, retained in late.heard)
             assert late.of("vedette/events") == []
     assert running_last(running) == b"offline"
@@ -174,7 +176,7 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
     connected = threading.Event()
     link = MqttLink(
         Mqtt(enabled=True, port=running.port), Will("gone", "offline"), (),
-        connected.set, lambda _topic, _payload: None, lambda _reason: None,
+        connected.set, lambda _topic, _payload, _retained: None, lambda _reason: None,
     )  # fmt: skip
     with listening(running.port) as listener:
         link.start()
@@ -274,6 +276,101 @@ def test_what_an_earlier_run_announced_is_taken_back(
         run(["door", "shed"])
         assert len(list(tmp_path.glob("announced.json.damaged-*"))) == 1
         assert "vedette/shed/status" in path.read_text()
+
+
+def overview(**changes: object) -> Answer:
+    camera = {
+        "name": "door", "state": "watching", "reason": "", "enabled": True,
+        "settings": {"alert": {"enter": 1.0}}, **changes,
+    }  # fmt: skip
+    return Answer("", "ok", {"cameras": [camera]})
+
+
+def test_commands_are_carried_out_and_what_became_of_them_is_told(
+    running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Command] = []
+    shown = [overview()]
+
+    def ask(command: Command) -> Answer:
+        if isinstance(command, Overview):
+            return shown[0]
+        asked.append(command)
+        match command:
+            case Switch(enabled=enabled):
+                shown[0] = overview(enabled=enabled, state="disabled")
+            case Tune(threshold=threshold):
+                shown[0] = overview(settings={"alert": {"enter": threshold}})
+            case Adapt():
+                return Answer("", "conflict", problem="camera door: is disabled")
+        return Answer("", "ok")
+
+    settings = small_config(["door"], mqtt={"enabled": True, "port": running.port})
+    metrics = Metrics(CollectorRegistry())
+    with listening(running.port) as listener:
+        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be obeyed
+        with open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers:
+            notifiers.watch("door", None)
+            listener.wait(has(listener, "vedette/door/enabled/state", b"ON"))
+            listener.wait(has(listener, "vedette/door/threshold/state", b"1"))
+            listener.publish("vedette/door/enabled/set", "OFF")
+            listener.wait(has(listener, "vedette/door/enabled/state", b"OFF"))
+            listener.wait(has(listener, "vedette/door/status", b"disabled"))
+            listener.publish("vedette/door/threshold/set", "1.4")
+            listener.wait(has(listener, "vedette/door/threshold/state", b"1.4"))
+            for topic, payload in (
+                ("door/threshold/set", "-1"), ("door/threshold/set", "high"),
+                ("door/enabled/set", "perhaps"), ("do or/adapt/set", "PRESS"),
+            ):  # fmt: skip
+                listener.publish(f"vedette/{topic}", payload)
+            listener.publish("vedette/door/adapt/set", "PRESS")
+            wait_for(lambda: len(asked) == 3)
+            wait_for(lambda: "mqtt: adapt of camera door: camera door: is disabled" in caplog.text)
+    assert asked == [
+        Switch(name="door", enabled=False), Tune(name="door", threshold=1.4), Adapt(name="door"),
+    ]  # fmt: skip
+    assert "commands that are not retained" in caplog.text
+
+
+def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
+    asked: list[Command] = []
+
+    def ask(command: Command) -> Answer:
+        asked.append(command)
+        return overview(state="offline", reason="refused")
+
+    mqtt = {"enabled": True, "port": running.port, "commands": False}
+    settings, metrics = small_config(["door"], mqtt=mqtt), Metrics(CollectorRegistry())
+    with (
+        listening(running.port) as listener,
+        open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers,
+    ):
+        notifiers.watch("door", None)
+        listener.wait(has(listener, "vedette/door/status", b"offline"))
+        listener.publish("vedette/door/enabled/set", "OFF")
+        wait_for(lambda: len(asked) >= 3)
+        [device] = listener.of("homeassistant/device/vedette_door/config")
+        details = json.loads(listener.of("vedette/door/details")[-1])
+    assert set(map(type, asked)) == {Overview}
+    assert "command_topic" not in device.decode()
+    assert details == {"status": "offline", "reason": "refused"}
+
+
+def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
+    running: Broker, tmp_path: Path
+) -> None:
+    with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
+        begin = time.monotonic()
+        for number in range(100):
+            sender.notifier.set_status("door", "starting" if number % 2 else "adapting")
+            sender.notifier.set_anomaly("door", active=number % 4 < 2)
+            time.sleep(0.01)
+        sender.notifier.set_status("door", "watching")
+        sender.notifier.set_status("door", "watching")
+        listener.wait(has(listener, "vedette/door/status", b"watching"))
+        seconds = time.monotonic() - begin
+    for what in ("status", "details", "anomaly"):
+        assert len(listener.of(f"vedette/door/{what}")) <= seconds + 1
 
 
 def test_two_clients_of_one_name_are_told_what_to_look_for(

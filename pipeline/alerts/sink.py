@@ -35,9 +35,10 @@ from pipeline.alerts.store_opening import open_store
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
 from pipeline.telemetry.floods import FloodCounter
-from pipeline.transport.control import ControlMember, read_cameras
+from pipeline.transport.commands import Command
+from pipeline.transport.control import ControlClient, ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
-from pipeline.transport.messages import Request, ScoreAck, ScoreMessage
+from pipeline.transport.messages import Answer, Request, ScoreAck, ScoreMessage
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.worker import WorkerContext
@@ -45,6 +46,7 @@ from pipeline.worker import WorkerContext
 LOG = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+_ASK_SECONDS = 5.0
 _QUIET_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0  # beyond the merge gap: a restart of another worker takes less
@@ -66,13 +68,17 @@ def run(context: WorkerContext) -> None:
         store = open_store(context, stack)
         journal = stack.enter_context(EventJournal(folder / "events.jsonl"))
 
+        def ask(command: Command) -> Answer:
+            with ControlClient(endpoints) as client:
+                return client.ask(command, _ASK_SECONDS)
+
         def open_log(camera: str) -> ScoreLog:
             return stack.enter_context(ScoreLog(folder / "scores", camera))
 
         logs = {name: open_log(name) for name in context.spec.config.cameras}
         publisher = stack.enter_context(LivePublisher(endpoints))
         notifiers = stack.enter_context(
-            open_notifiers(context.spec.config, folder, context.metrics, context.troubles)
+            open_notifiers(context.spec.config, folder, context.metrics, context.troubles, ask)
         )
         receiver = stack.enter_context(ScoreReceiver(endpoints))
         spec = context.spec

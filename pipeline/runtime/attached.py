@@ -7,7 +7,7 @@ all, and the switches of those of the file. It may hold passwords: nobody else m
 import json
 from pathlib import Path
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config.base import Name, Section
@@ -21,6 +21,7 @@ class _Kept(Section):
     version: int = 1
     attached: dict[Name, dict[str, JsonValue]]
     switches: dict[Name, bool]
+    thresholds: dict[Name, float] = Field(default_factory=dict)
 
 
 class AttachedError(Exception):
@@ -48,7 +49,7 @@ def load_roster(folder: Path, file: Config) -> Roster:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
     if kept.version != 1:
         raise AttachedError(f"{path}: want version 1, got {kept.version}")
-    return Roster.of(file, kept.attached, kept.switches)
+    return Roster.of(file, kept.attached, kept.switches, kept.thresholds)
 
 
 def keep_roster(folder: Path, roster: Roster) -> None:
@@ -57,5 +58,10 @@ def keep_roster(folder: Path, roster: Roster) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    kept = {"version": 1, "attached": dict(roster.attached), "switches": dict(roster.switches)}
+    kept = {
+        "version": 1,
+        "attached": dict(roster.attached),
+        "switches": dict(roster.switches),
+        "thresholds": dict(roster.thresholds),
+    }
     write_private(folder / _NAME, json.dumps(kept, indent=2).encode())

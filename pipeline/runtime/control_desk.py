@@ -37,6 +37,7 @@ from pipeline.transport.commands import (
     Restore,
     Scenes,
     Switch,
+    Tune,
     read_command,
 )
 from pipeline.transport.messages import Answer, Request
@@ -145,7 +146,7 @@ class ControlDesk:
                 return self.overview(workers)
             case Reload():
                 return asdict(self.reload())
-            case Attach() | Change() | Detach() | Switch():
+            case Attach() | Change() | Detach() | Switch() | Tune():
                 roster = self._roster.after(command)
                 self._keep(roster)
                 self._roster = roster
@@ -205,6 +206,7 @@ _DONE: dict[type[RosterCommand], str] = {
     Change: "changed",
     Detach: "detached",
     Switch: "switched",
+    Tune: "has another threshold",
 }
 
 

@@ -1,7 +1,9 @@
 """MQTT: events, the states of the cameras, and their announcement to Home Assistant."""
 
+import json
 import logging
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pipeline.alerts.notifiers.announced import Announced
@@ -13,16 +15,22 @@ from pipeline.alerts.notifiers.mqtt_topics import (
     ONLINE,
     Board,
     Payload,
-    Status,
     Topics,
     is_worth_telling,
 )
+from pipeline.alerts.notifiers.remote import CameraView, command_of, subscriptions
 from pipeline.alerts.outbox import Letter
 from pipeline.config import Mqtt
+from pipeline.telemetry.floods import FloodCounter
+from pipeline.transport.commands import Command, CommandError
+from pipeline.transport.messages import CameraState
 
 LOG = logging.getLogger(__name__)
 
 _THRESHOLD_INTERVAL_SECONDS = 60.0
+_STATE_INTERVAL_SECONDS = 1.0
+_VIEW_SECONDS = 15.0
+"""For so long what the supervisor said last counts more than what scores tell."""
 _SNAPSHOT_INTERVAL_SECONDS = 1.0
 _LARGEST_PICTURE_BYTES = 8 << 20
 
@@ -36,6 +44,7 @@ class MqttNotifier:
         wake: Callable[[], None],
         count_failure: Callable[[], None],
         announced: Announced | None = None,
+        command: Callable[[Command], None] | None = None,
     ) -> None:
         """Prepare; `start` connects.
 
@@ -44,6 +53,7 @@ class MqttNotifier:
             wake: Called when there is something to do for the courier.
             count_failure: Called for each connection that is lost or not made.
             announced: What earlier runs left at the broker; None: nobody knows.
+            command: Called for each command that comes; None: nobody carries them out.
 
         Raises:
             UnmendableError: the settings cannot be used.
@@ -54,13 +64,17 @@ class MqttNotifier:
         self._count_failure = count_failure
         self._board = Board()
         self._announced = announced
+        self._command = command if settings.commands else None
+        self._cameras: set[str] = set()
+        self._seen_at = -float("inf")
         self._board.set(topics.available, ONLINE.encode())
         self._scores: dict[str, float] = {}
+        self._floods = FloodCounter(LOG)
         self._told_left_out: dict[str, str] = {}
         self._link = MqttLink(
             settings,
             Will(topics.available, OFFLINE),
-            (topics.birth,) if settings.discovery.enabled else (),
+            self._subscriptions(),
             self._connected,
             self._heard,
             lambda _reason: count_failure(),
@@ -91,22 +105,47 @@ class MqttNotifier:
 
     def announce(self, camera: str) -> None:
         """Say that there is such a camera."""
+        self._cameras.add(camera)
         if self._settings.discovery.enabled:
-            self._set(self._topics.device(camera), device_payload(self._topics, camera))
+            payload = device_payload(self._topics, camera, commands=self._command is not None)
+            self._set(self._topics.device(camera), payload)
 
     def withdraw(self, camera: str) -> None:
         """Say that a camera is no more: all that is retained of it goes."""
+        self._cameras.discard(camera)
         for topic in self._topics.retained(camera, announced=True):
             self._set(topic, b"")
         self._scores.pop(camera, None)
 
-    def set_status(self, camera: str, status: Status) -> None:
-        """Say how a camera is."""
-        self._set(self._topics.of(camera, "status"), status.encode())
+    def set_status(self, camera: str, status: CameraState) -> None:
+        """Say how a camera is, as far as scores tell: not while the supervisor says it."""
+        if time.monotonic() - self._seen_at > _VIEW_SECONDS:
+            self._set_status(camera, status, "")
+
+    def show(self, views: Sequence[CameraView]) -> None:
+        """Say how all cameras are, as the supervisor sees it; from any thread."""
+        self._seen_at = time.monotonic()
+        for view in views:
+            if view.name not in self._cameras:
+                continue
+            self._set_status(view.name, view.state, view.reason)
+            if self._command is not None:
+                on = b"ON" if view.enabled else b"OFF"
+                self._set(self._topics.of(view.name, "enabled/state"), on)
+                if view.threshold is not None:
+                    text = f"{view.threshold:g}".encode()
+                    self._set(self._topics.of(view.name, "threshold/state"), text)
+
+    def _set_status(self, camera: str, status: str, reason: str) -> None:
+        self._set(self._topics.of(camera, "status"), status.encode(), _STATE_INTERVAL_SECONDS)
+        details = json.dumps({"status": status, "reason": reason})
+        self._set(self._topics.of(camera, "details"), details.encode(), _STATE_INTERVAL_SECONDS)
 
     def set_anomaly(self, camera: str, *, active: bool) -> None:
         """Say whether an event goes on."""
-        self._set(self._topics.of(camera, "anomaly"), b"ON" if active else b"OFF")
+        self._set(
+            self._topics.of(camera, "anomaly"), b"ON" if active else b"OFF", _STATE_INTERVAL_SECONDS
+        )
 
     def set_score(self, camera: str, score: float, threshold: float | None) -> None:
         """Say how high the score is, and at which energy it is 1; both rarely enough."""
@@ -189,8 +228,24 @@ class MqttNotifier:
         self._board.repeat()
         self._wake()
 
-    def _heard(self, topic: str, payload: bytes) -> None:
+    def _subscriptions(self) -> tuple[str, ...]:
+        birth = (self._topics.birth,) if self._settings.discovery.enabled else ()
+        return (*birth, *(subscriptions(self._topics) if self._command is not None else ()))
+
+    def _heard(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._topics.birth and payload == ONLINE.encode():
             marker = f"{self._settings.discovery.prefix}/device/"
             self._board.repeat(lambda known: known.startswith(marker))
             self._wake()
+            return
+        try:
+            command = command_of(self._topics, topic, payload)
+        except CommandError as error:
+            self._floods.warn(f"mqtt: {error}")
+            return
+        if command is None or self._command is None:
+            return
+        if retained:  # it would be carried out again at every start
+            self._floods.warn(f"mqtt: {topic}: want commands that are not retained, got one")
+            return
+        self._command(command)

@@ -54,7 +54,7 @@ class MqttLink:
         will: Will,
         subscriptions: tuple[str, ...],
         on_connected: Callable[[], None],
-        on_message: Callable[[str, bytes], None],
+        on_message: Callable[[str, bytes, bool], None],
         on_lost: Callable[[str], None],
     ) -> None:
         """Prepare; nothing is opened yet. The callbacks come from a thread of the library.
@@ -236,7 +236,7 @@ class MqttLink:
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
         client.on_message = lambda _client, _data, message: self._on_message(
-            message.topic, bytes(message.payload)
+            message.topic, bytes(message.payload), message.retain
         )
         return client
 

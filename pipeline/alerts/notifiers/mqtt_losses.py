@@ -87,8 +87,8 @@ class Losses:
             return known[0]
         limit = self._limit
         if limit is not None and now - limit[1] < _LIMIT_SECONDS and size_bytes >= limit[0]:
-            known = f"the broker closed the connection on a message of {limit[0]} bytes"
-            return f"got {size_bytes} bytes, and {known}"
+            why = f"the broker closed the connection on a message of {limit[0]} bytes"
+            return f"got {size_bytes} bytes, and {why}"
         return ""
 
     def hint(self, client_id: str, now: float) -> str:

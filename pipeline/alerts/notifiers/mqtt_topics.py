@@ -7,13 +7,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-from pipeline.transport.messages import SceneState
+from pipeline.transport.messages import CameraState, SceneState
 
-Status = Literal["starting", "adapting", "watching", "stale", "offline", "disabled"]
-STATUSES: tuple[Status, ...] = get_args(Status)
-STATES = ("status", "anomaly", "score", "threshold", "snapshot")
+STATUSES: tuple[CameraState, ...] = get_args(CameraState)
+STATES = (
+    "status",
+    "details",
+    "anomaly",
+    "score",
+    "threshold",
+    "snapshot",
+    "enabled/state",
+    "threshold/state",
+)
 """Last part of the topics of a camera."""
 ONLINE, OFFLINE = "online", "offline"
 Payload = bytes | Path
@@ -61,7 +69,7 @@ class Topics:
         return f"{self.discovery_prefix}/device/{self.device_id(camera)}/config"
 
 
-def status_of(state: SceneState) -> Status:
+def status_of(state: SceneState) -> CameraState:
     """How a camera is whose newest score has this state."""
     if state in ("collecting", "fitting"):
         return "adapting"

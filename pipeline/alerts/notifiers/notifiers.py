@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,13 +15,15 @@ from pipeline.alerts.notifiers.delivery import Courier, Notifier
 from pipeline.alerts.notifiers.message import event_message, letter_to
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_topics import status_of
+from pipeline.alerts.notifiers.remote import CameraView, Remote
 from pipeline.alerts.notifiers.webhook import WebhookNotifier
 from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox
 from pipeline.config import Config, Mqtt
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.troubles import Troubles
-from pipeline.transport.messages import ScoreMessage
+from pipeline.transport.commands import Command
+from pipeline.transport.messages import Answer, ScoreMessage
 
 LOG = logging.getLogger(__name__)
 
@@ -202,9 +204,20 @@ class Notifiers:
 
 @contextmanager
 def open_notifiers(
-    config: Config, data_folder: Path, metrics: Metrics, troubles: Troubles | None = None
+    config: Config,
+    data_folder: Path,
+    metrics: Metrics,
+    troubles: Troubles | None = None,
+    ask: Callable[[Command], Answer] | None = None,
 ) -> Iterator[Notifiers]:
     """The receivers of a configuration, at work until the end of the block.
+
+    Args:
+        config: Whose receivers.
+        data_folder: Of the run.
+        metrics: Of the worker.
+        troubles: Of the worker.
+        ask: Has a command carried out by the supervisor; None: nobody does.
 
     Raises:
         UnmendableError: a receiver cannot be used as it is configured.
@@ -218,7 +231,14 @@ def open_notifiers(
         config.outbox.max_age,
     )
     with Outbox(data_folder / OUTBOX_NAME, bounds) as outbox:
-        receivers, mqtt = make_receivers(config, outbox, data_folder, metrics)
+
+        def show(views: Sequence[CameraView]) -> None:
+            if mqtt is not None:
+                mqtt.show(views)
+
+        remote = None if ask is None else Remote(ask, show)
+        command = None if remote is None else remote.put
+        receivers, mqtt = make_receivers(config, outbox, data_folder, metrics, command)
         for name, receiver in receivers.items():
             # The series are there from the beginning, for those who watch them.
             metrics.sink_failures.labels(name)
@@ -226,6 +246,8 @@ def open_notifiers(
         if mqtt is not None:
             mqtt.take_back(config.cameras)
             mqtt.start()
+            if remote is not None:
+                remote.start()
         notifiers = Notifiers(
             outbox,
             receivers,
@@ -238,11 +260,17 @@ def open_notifiers(
         try:
             yield notifiers
         finally:
+            if remote is not None:
+                remote.close()
             notifiers.close()
 
 
 def make_receivers(
-    config: Config, outbox: Outbox, data_folder: Path, metrics: Metrics
+    config: Config,
+    outbox: Outbox,
+    data_folder: Path,
+    metrics: Metrics,
+    command: Callable[[Command], None] | None = None,
 ) -> tuple[dict[str, Receiver], MqttNotifier | None]:
     """All receivers of a configuration, by name of the sink, and the one for MQTT; none runs yet.
 
@@ -263,6 +291,7 @@ def make_receivers(
             lambda: receivers["mqtt"].courier.wake(),
             metrics.sink_failures.labels("mqtt").inc,
             Announced(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
+            command,
         )
         add("mqtt", mqtt, config.mqtt.max_rate, _ALL)
     for name, webhook in config.webhooks.items():
