@@ -1,6 +1,7 @@
 """The service as the routes see it: commands, stored events, pictures. No HTTP in here."""
 
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from pipeline.alerts.database import StoreError
 from pipeline.alerts.drawing import draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
 from pipeline.alerts.history import Resolution
+from pipeline.alerts.links import Links
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.config import Config
@@ -43,6 +45,7 @@ class Service:
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None
+        self._links: Links | None = None
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -169,6 +172,21 @@ class Service:
         if not path.is_file():
             raise ServiceError("unknown", f"event {event_id}: has no {kind}")
         return path
+
+    def is_linked(self, path: str, expires: str, signature: str) -> bool:
+        """Whether a request comes by a signed link; see `Links`.
+
+        Raises:
+            ServiceError: the key cannot be read.
+        """
+        try:
+            with self._lock:
+                if self._links is None:
+                    self._links = Links.of(self._run.data_folder)
+        except OSError as error:
+            raise ServiceError("unavailable", "the key of links cannot be read") from error
+        query = {"expires": expires, "signature": signature}
+        return self._links.is_good(path, query, time.time())
 
     def scores(
         self, camera: str, begin: float, end: float, resolution_seconds: Resolution, limit: int

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
 from pipeline.alerts.events import Event, EventChange
+from pipeline.alerts.links import Links
 from pipeline.alerts.notifiers.announced import ANNOUNCED_NAME, Announced
 from pipeline.alerts.notifiers.delivery import Courier, Notifier
-from pipeline.alerts.notifiers.message import event_message, letter_to
+from pipeline.alerts.notifiers.message import Seen, event_message, letter_to
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_topics import status_of
 from pipeline.alerts.notifiers.remote import CameraView, Remote
@@ -32,6 +34,7 @@ OFFLINE_SECONDS = 30.0
 """Without a score for so long, a camera is told to be offline."""
 _MEASURE_SECONDS = 2.0
 _PRUNE_SECONDS = 60.0
+_MOST_SEEN = 1000
 _DRAIN_SECONDS = 2.0
 _JOIN_SECONDS = 0.5
 _ALL: frozenset[Kind] = frozenset({"new", "update", "end"})
@@ -63,6 +66,8 @@ class Notifiers:
         *,
         troubles: Troubles | None = None,
         api: bool = False,
+        public_url: str | None = None,
+        links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,6 +81,8 @@ class Notifiers:
             metrics: Of the worker.
             troubles: Of the worker.
             api: Whether the REST API is served.
+            public_url: `api.public_url`.
+            links: Signs addresses; None: they are not signed.
             clock: Monotonic.
             wall_clock: Unix seconds.
         """
@@ -86,6 +93,9 @@ class Notifiers:
         self._metrics = metrics
         self._troubles = troubles or Troubles()
         self._api = api
+        self._public_url = public_url
+        self._links = links
+        self._seen: dict[str, Seen] = {}
         self._clock = clock
         self._wall_clock = wall_clock
         self._floods = FloodCounter(LOG)
@@ -122,12 +132,22 @@ class Notifiers:
             snapshot: Picture of the peak, below the data folder; None: there is none yet.
             heatmap: Likewise.
         """
+        now, subject = self._wall_clock(), change.event.id
         message = event_message(
-            change, self._relative(snapshot), self._relative(heatmap), api=self._api
+            change,
+            self._relative(snapshot),
+            self._relative(heatmap),
+            api=self._api,
+            link=partial(self._link, now),
+            before=self._seen.get(subject),
         )
         if message is None:
             return
-        now = self._wall_clock()
+        self._seen.pop(subject, None)
+        if message.after is not None and message.type != "end":
+            self._seen[subject] = message.after
+            while len(self._seen) > _MOST_SEEN:
+                self._seen.pop(next(iter(self._seen)))
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
                 self._put(letter_to(name, message, now))
@@ -198,6 +218,11 @@ class Notifiers:
         self._metrics.outbox_dropped.labels(sink, reason).inc(count)
         self._floods.warn(f"{sink}: {count} messages dropped that nobody took (bound: {reason})")
 
+    def _link(self, now: float, path: str) -> str:
+        if self._public_url is None:
+            return path
+        return f"{self._public_url}{path}{self._links.query(path, now) if self._links else ''}"
+
     def _relative(self, file: Path | None) -> str | None:
         return None if file is None else file.relative_to(self._data_folder).as_posix()
 
@@ -256,6 +281,8 @@ def open_notifiers(
             metrics,
             troubles=troubles,
             api=config.api.enabled,
+            public_url=config.api.public_url,
+            links=open_links(config, data_folder),
         )
         try:
             yield notifiers
@@ -263,6 +290,17 @@ def open_notifiers(
             if remote is not None:
                 remote.close()
             notifiers.close()
+
+
+def open_links(config: Config, data_folder: Path) -> Links | None:
+    """What signs the addresses in messages; None: they are not to be signed, or cannot be."""
+    if not config.api.enabled or config.api.public_url is None:
+        return None
+    try:
+        return Links.of(data_folder)
+    except OSError as error:
+        LOG.warning("links in messages are not signed, and so want a token: %s", error)
+        return None
 
 
 def make_receivers(
