@@ -148,7 +148,12 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "door" in load_roster(tmp_path, roster.file).attached, "not lost for that"
 
     path.write_text('{"attached": 3}')
-    with pytest.raises(AttachedError, match="repair or remove it"):
+    assert load_roster(tmp_path, roster.file) == Roster.of(roster.file)
+    assert not path.exists()
+    [aside] = tmp_path.glob("cameras.json.damaged-*")
+    assert aside.read_text() == '{"attached": 3}'
+    path.write_text('{"version": 2, "attached": {}, "switches": {}}')
+    with pytest.raises(AttachedError, match="want version 1, got 2"):
         load_roster(tmp_path, roster.file)
 
 

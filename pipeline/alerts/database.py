@@ -47,6 +47,10 @@ class StoreUnreachableError(StoreError):
     """The database server does not answer; it may later."""
 
 
+class StoreDamagedError(StoreError):
+    """The file of SQLite is no database, or a damaged one."""
+
+
 def store_url(url: str | None, data_folder: Path) -> sa.URL:
     """Where the store is.
 
@@ -81,6 +85,7 @@ class Database:
 
         Raises:
             StoreUnreachableError: its server does not answer.
+            StoreDamagedError: its file is no database, or a damaged one.
             StoreError: it cannot be used, is of another version, or on a network file system.
         """
         try:
@@ -174,6 +179,9 @@ class Database:
             text = text.replace(str(self._url.password), "***")
         if isinstance(cause, sqlite3.Error) and self._is_full(cause):
             text = f"the disk is full ({text})"
+        damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in damaged:
+            return StoreDamagedError(f"{self._where}: {what}: {text}")
         if getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
             text = "want one service that writes to it, got another one"
         elif not self.is_sqlite and isinstance(error, sa.exc.OperationalError):

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.alerts.absorption import Absorption
-from pipeline.alerts.database import StoreError, StoreUnreachableError
+from pipeline.alerts.database import StoreDamagedError, StoreError, StoreUnreachableError, store_url
 from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.history import ScoreHistory
 from pipeline.alerts.housekeeping import Housekeeper, folder_size_bytes
@@ -31,7 +31,7 @@ from pipeline.alerts.orders import carry_out
 from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
-from pipeline.alerts.store_opening import open_store
+from pipeline.alerts.store_opening import open_store, put_store_aside
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
 from pipeline.telemetry.floods import FloodCounter
@@ -63,6 +63,16 @@ def run(context: WorkerContext) -> None:
         OSError: the data folder cannot be written.
         StoreError: the event store cannot be used.
     """
+    try:
+        _work(context)
+    except StoreDamagedError as error:
+        # The next start of this worker makes a new one from the score logs.
+        spec = context.spec
+        put_store_aside(store_url(spec.config.store.url, spec.run.data_folder), error)
+        raise
+
+
+def _work(context: WorkerContext) -> None:
     folder, endpoints = context.spec.run.data_folder, context.spec.run.endpoints
     with ExitStack() as stack:
         store = open_store(context, stack)
@@ -371,6 +381,8 @@ class AlertSink:
             yield
             if heals:
                 self._troubles.clear(sink)
+        except StoreDamagedError:
+            raise  # see `run`
         except (OSError, StoreError) as error:
             if isinstance(error, StoreUnreachableError):
                 self._store_again_at = self._clock() + _STORE_AGAIN_SECONDS

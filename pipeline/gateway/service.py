@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.alerts.database import StoreError
+from pipeline.alerts.database import StoreError, store_url
 from pipeline.alerts.drawing import draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
 from pipeline.alerts.history import Resolution
@@ -45,6 +45,7 @@ class Service:
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None
+        self._store_file: int | None = None
         self._links: Links | None = None
         self._lock = threading.Lock()
 
@@ -222,7 +223,13 @@ class Service:
     def _open_store(self) -> EventStore:
         # Opened when it is first wanted: at the start the sink may not have made it yet.
         with self._lock:
+            file = _file_of(self._store_url, self._run.data_folder)
+            if self._store is not None and file != self._store_file:
+                # The sink has moved a damaged one aside, and made another one.
+                self._store.__exit__(None, None, None)
+                self._store = None
             if self._store is None:
+                self._store_file = file
                 store = EventStore.for_reading(self._store_url, self._run.data_folder)
                 self._store = store.__enter__()
             return self._store
@@ -230,6 +237,17 @@ class Service:
     def _unreadable(self, _error: StoreError) -> ServiceError:
         # The text may name hosts and paths: that is for the log.
         return ServiceError("unavailable", "the event store cannot be read; the log says why")
+
+
+def _file_of(url: str | None, data_folder: Path) -> int | None:
+    """Which file the store is in; None: in none, or nobody can say."""
+    where = store_url(url, data_folder)
+    if where.get_backend_name() != "sqlite":
+        return None
+    try:
+        return Path(where.database or "").stat().st_ino
+    except OSError:
+        return None
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -13,6 +13,7 @@ from pipeline.config import Config
 from pipeline.config.base import Name, Section
 from pipeline.config.private_file import write_private
 from pipeline.runtime.roster import Roster
+from pipeline.telemetry.damaged_files import put_aside
 
 _NAME = "cameras.json"
 
@@ -31,8 +32,11 @@ class AttachedError(Exception):
 def load_roster(folder: Path, file: Config) -> Roster:
     """The cameras of a configuration, and those that were attached.
 
+    A damaged file is moved aside, with an error in the log: the cameras of the configuration are
+    watched all the same, and those in the other file can be attached again.
+
     Raises:
-        AttachedError: the file is there and cannot be used: its cameras must not be lost unseen.
+        AttachedError: the file cannot be read or moved, or was written by another Vedette.
     """
     path = folder / _NAME
     try:
@@ -41,10 +45,14 @@ def load_roster(folder: Path, file: Config) -> Roster:
         return Roster.of(file)
     except ValidationError as error:
         places = [".".join(map(str, one["loc"])) or "it" for one in error.errors()]
-        raise AttachedError(
-            f"{path}: want what the service wrote there, got something malformed at "
-            f"{', '.join(places[:5])}; repair or remove it"
-        ) from None
+        reason = f"malformed at {', '.join(places[:5])}; its cameras are not watched"
+        try:
+            put_aside(path, reason)
+        except OSError as problem:
+            raise AttachedError(
+                f"{path}: {reason}; it cannot be moved aside: {problem.strerror}"
+            ) from None
+        return Roster.of(file)
     except OSError as error:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
     if kept.version != 1:
