@@ -74,7 +74,8 @@ class MqttLink:
         self._ended: str | None = None  # why the connection is no more
         self._refusal = ""
         self._was_connected = self._message_is_suspect = False
-        self._pending: tuple[str, Message, int] | None = None
+        self._pending: tuple[str, Message, int, int] | None = None
+        self._sending: Message | None = None
         self._on_the_way: Message | None = None  # when the connection ended
         self._waits = 0
         self._acknowledged: set[int] = set()
@@ -119,10 +120,11 @@ class MqttLink:
             self.refusal = self._losses.refusal(message, len(payload), time.monotonic())
             if self.refusal:
                 return "refused"
+            self._sending = message  # first: the broker may be faster than this thread
             info = client.publish(topic, payload, _QOS, retain)
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 return "waiting"
-            self._pending, self._waits = (token, message, info.mid), 0
+            self._pending, self._waits = (token, message, len(payload), info.mid), 0
             if not self._settle():
                 return "waiting"
         self._settled.remove(token)
@@ -148,7 +150,7 @@ class MqttLink:
         """Wait for the message on the way; True: there is none any more."""
         if self._pending is None:
             return True
-        token, message, mid = self._pending
+        token, message, size_bytes, mid = self._pending
         with self._changed:
             self._changed.wait_for(
                 lambda: mid in self._acknowledged or not self._connected, _ACKNOWLEDGED_SECONDS
@@ -164,8 +166,8 @@ class MqttLink:
                     self._changed.notify_all()
                 return False
             self._acknowledged.clear()
-        self._pending = None
-        self._losses.taken(message)
+        self._pending = self._sending = None
+        self._losses.taken(message, size_bytes)
         self._settled.append(token)
         return True
 
@@ -261,7 +263,7 @@ class MqttLink:
             text = "closed the connection" if self._was_connected else "closed without an answer"
         with self._changed:
             self._ended = self._refusal or text
-            self._on_the_way = None if self._pending is None else self._pending[1]
+            self._on_the_way, self._sending = self._sending, None
             self._connected = False
             self._changed.notify_all()
 

@@ -16,6 +16,7 @@ MOST_LOSSES = 3
 """Connections that one message may cost."""
 _LEAST_LIMIT_BYTES = 1024
 _LIMIT_SECONDS = 3600.0
+_NEARLY = 0.5  # of a size that was too large: as suspect as that, unless as much was taken
 _WINDOW_SECONDS = 120.0
 _MANY_LOSSES = 3
 
@@ -32,11 +33,13 @@ class Losses:
     def __init__(self) -> None:
         self._losses: dict[Message, _Loss] = {}
         self._refused: dict[Message, tuple[str, float]] = {}
+        self._largest_bytes = 0
         self._limit: tuple[int, float] | None = None
         self._closed_at: deque[float] = deque(maxlen=_MANY_LOSSES)
 
-    def taken(self, message: Message) -> None:
+    def taken(self, message: Message, size_bytes: int) -> None:
         """The broker has acknowledged a message."""
+        self._largest_bytes = max(self._largest_bytes, size_bytes)
         self._losses.pop(message, None)
         for loss in self._losses.values():
             loss.others_taken = True
@@ -86,7 +89,10 @@ class Losses:
         if known is not None and _is_young(known, now):
             return known[0]
         limit = self._limit
-        if limit is not None and now - limit[1] < _LIMIT_SECONDS and size_bytes >= limit[0]:
+        is_large = limit is not None and (
+            size_bytes >= limit[0] or size_bytes > max(self._largest_bytes, limit[0] * _NEARLY)
+        )
+        if limit is not None and is_large and now - limit[1] < _LIMIT_SECONDS:
             why = f"the broker closed the connection on a message of {limit[0]} bytes"
             return f"got {size_bytes} bytes, and {why}"
         return ""
