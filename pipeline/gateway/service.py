@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pipeline.alerts.database import StoreError, store_url
 from pipeline.alerts.drawing import draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
+from pipeline.alerts.events import Event
 from pipeline.alerts.history import Resolution
 from pipeline.alerts.links import Links
 from pipeline.alerts.snapshots import Snapshots
@@ -21,11 +22,13 @@ from pipeline.config import Config
 from pipeline.stages.memory_places import remembered_file
 from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
-from pipeline.transport.messages import Answer, AnswerStatus
+from pipeline.transport.messages import Answer, AnswerStatus, Live
 from pipeline.worker import RunInfo
 
 ASK_SECONDS = 5.0
 _JPEG_QUALITY = 85
+_MOST_ENDED = 256
+_EVENT_FIELDS = tuple(field.name for field in fields(Event))
 FileKind = Literal["snapshot", "heatmap", "clip"]
 
 
@@ -45,9 +48,21 @@ class Service:
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None
+        self._ended: dict[str, dict[str, Any]] = {}
         self._store_file: int | None = None
         self._links: Links | None = None
         self._lock = threading.Lock()
+
+    def hear(self, live: Live) -> None:
+        """Remember how an event ended, which the store may not know yet, as on a full disk."""
+        if live.kind == "event" and live.body.get("change") == "end":
+            event_id = str(live.body.get("id"))
+            with self._lock:
+                self._ended[event_id] = {
+                    name: live.body[name] for name in _EVENT_FIELDS if name in live.body
+                }
+                while len(self._ended) > _MOST_ENDED:
+                    self._ended.pop(next(iter(self._ended)))
 
     def close(self) -> None:
         """Close the store."""
@@ -109,7 +124,11 @@ class Service:
         except ValueError as error:
             raise ServiceError("invalid", str(error)) from error
         return {
-            "events": [self.shown(event) for event in page.events],
+            "events": [
+                shown
+                for shown in map(self.shown, page.events)
+                if query.active is None or query.active == (shown["ended_at"] is None)
+            ],
             "next_cursor": page.next_cursor,
         }
 
@@ -152,6 +171,8 @@ class Service:
         """An event for people, with the addresses of its pictures."""
         body = {**asdict(stored.event), **asdict(stored)}
         del body["event"]
+        if stored.event.ended_at is None:
+            body |= self._ended.get(stored.event.id, {})
         body["remembered"] = self._remembered(stored)
         links: dict[FileKind, str] = {
             "snapshot": "snapshot.jpg",
