@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from http_receiver import receiving
@@ -19,6 +20,8 @@ from stage_parts import small_config
 from test_sink import ALERT, OpenSink, course, expected_events
 
 from pipeline.alerts.notifiers import open_notifiers
+from pipeline.cli.cameras import show_all
+from pipeline.cli.remote import Remote
 from pipeline.config import Config
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness
@@ -156,3 +159,16 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
         "degraded since 1200 s: store: the disk is full",
         "store: works again after 1299 s",
     ]
+
+
+def test_the_list_of_cameras_says_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
+    class Service(Remote):
+        def __init__(self) -> None:
+            pass
+
+        def ask(self, method: str, path: str, body: object = None, **parameters: object) -> Any:
+            full = {"name": "sink", "degraded": {"store": "the disk is full"}}
+            return {"/cameras": {"cameras": []}, "/service": {"workers": [full]}}[path]
+
+    show_all(Service(), as_json=False)
+    assert capsys.readouterr().out.endswith("degraded: sink: store: the disk is full\n")
