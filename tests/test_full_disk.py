@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from http_receiver import receiving
 from prometheus_client import CollectorRegistry
-from stage_parts import small_config
+from stage_parts import small_config, worker_context
 from test_sink import ALERT, OpenSink, course, expected_events
 
 from pipeline.alerts.notifiers import open_notifiers
+from pipeline.alerts.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.cli.cameras import show_all
 from pipeline.cli.remote import Remote
 from pipeline.config import Config
@@ -118,6 +119,52 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         assert context.troubles.snapshot() == {}
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 0
         assert "store: works again after" in caplog.text
+
+
+def test_a_sink_starts_on_a_full_disk_with_the_space_it_has_reserved(
+    run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    run = replace(run, data_folder=small_disk)
+    with ExitStack() as stack:
+        store = open_store(worker_context("sink", settings(9), run), stack)
+        event = expected_events(course())[0]
+        store.save([event], {})
+    assert (small_disk / RESERVE_NAME).stat().st_size == RESERVE_BYTES
+    fill(small_disk)
+    with ExitStack() as stack:
+        store = open_store(worker_context("sink", settings(9), run), stack)
+        assert store.events() == [event]
+        store.save([replace(event, id="door-9-9")], {})
+    assert "giving up the reserve" in caplog.text
+    assert not (small_disk / RESERVE_NAME).exists()
+    for file in small_disk.glob("events.sqlite-*"):
+        file.unlink()
+
+
+def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
+    run: RunInfo, small_disk: Path
+) -> None:
+    run = replace(run, data_folder=small_disk)
+    ballast = fill(small_disk)
+    context = worker_context("sink", settings(9), run)
+    opened = threading.Event()
+
+    def work() -> None:
+        with ExitStack() as stack:
+            open_store(context, stack)
+            opened.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while "full" not in context.troubles.snapshot().get("store", ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    ballast.unlink()
+    assert opened.wait(20)
+    thread.join()
+    assert context.troubles.snapshot() == {}
 
 
 def test_health_answers_say_what_is_degraded_and_why() -> None:

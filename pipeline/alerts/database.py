@@ -50,6 +50,10 @@ class StoreUnreachableError(StoreError):
     """The database server does not answer; it may later."""
 
 
+class StoreFullError(StoreError):
+    """The disk has no room for it."""
+
+
 class StoreDamagedError(StoreError):
     """The file of SQLite is no database, or a damaged one."""
 
@@ -203,7 +207,7 @@ class Database:
         if self._url.password:
             text = text.replace(str(self._url.password), "***")
         if isinstance(cause, sqlite3.Error) and self._is_full(cause):
-            text = f"the disk is full ({text})"
+            return StoreFullError(f"{self._where}: {what}: the disk is full ({text})")
         damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         if getattr(cause, "sqlite_errorcode", 0) & 0xFF in damaged:
             return StoreDamagedError(f"{self._where}: {what}: {text}")
