@@ -24,6 +24,7 @@ from pipeline.alerts.store_opening import RESERVE_BYTES, RESERVE_NAME, open_stor
 from pipeline.cli.cameras import show_all
 from pipeline.cli.remote import Remote
 from pipeline.config import Config
+from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness
 from pipeline.telemetry.metrics import Metrics
@@ -140,6 +141,12 @@ def test_a_sink_starts_on_a_full_disk_with_the_space_it_has_reserved(
     assert not (small_disk / RESERVE_NAME).exists()
     for file in small_disk.glob("events.sqlite-*"):
         file.unlink()
+
+
+def test_a_full_data_folder_can_be_held(small_disk: Path) -> None:
+    fill(small_disk)
+    with data_lock(small_disk), pytest.raises(DataFolderInUseError), data_lock(small_disk):
+        pass
 
 
 def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
