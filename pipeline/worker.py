@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Config
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.troubles import Troubles
 from pipeline.transport.messages import CameraState
 from pipeline.transport.topics import Endpoints
 
@@ -143,5 +144,7 @@ class WorkerContext:
     """Shown to people; an ingest worker keeps its camera's state here."""
     ready: threading.Event = field(default_factory=threading.Event)
     """To be set by the worker once it can do its work; until then it counts as starting."""
+    troubles: Troubles = field(default_factory=Troubles)
+    """What is wrong for a while; told in health answers."""
     pulse: Pulse = field(default_factory=Pulse)
     """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

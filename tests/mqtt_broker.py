@@ -41,27 +41,42 @@ def free_port() -> int:
 class Broker:
     """A broker that can be killed and started again on the same port."""
 
-    def __init__(self, folder: Path, *, password: bool = False, tls: Path | None = None) -> None:
-        """`tls`: PEM file with key and certificate of the server."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        password: bool = False,
+        tls: Path | None = None,
+        lines: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            folder: For its files.
+            password: Whether it wants one.
+            tls: PEM file with key and certificate of the server.
+            lines: Further ones of its configuration.
+        """
         self.port = free_port()
         self._program = tool("mosquitto")
-        lines = [
+        configuration = [
             f"listener {self.port} 127.0.0.1",
             f"allow_anonymous {'false' if password else 'true'}",
             "persistence false",
+            *lines,
         ]
         if os.getuid() == 0:
-            lines.append("user root")
+            configuration.append("user root")
         if password:
             users = folder / "users"
             command = [tool("mosquitto_passwd"), "-b", "-c", str(users), "vedette", PASSWORD]
             subprocess.run(command, check=True, capture_output=True)
             users.chmod(0o600)
-            lines.append(f"password_file {users}")
+            configuration.append(f"password_file {users}")
         if tls is not None:
-            lines += [f"certfile {tls}", f"keyfile {tls}"]
+            configuration += [f"certfile {tls}", f"keyfile {tls}"]
         self._file = folder / "mosquitto.conf"
-        self._file.write_text("\n".join(lines) + "\n")
+        self._file.write_text("\n".join(configuration) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -94,8 +109,10 @@ class Broker:
 
 
 @contextmanager
-def broker(folder: Path, *, password: bool = False, tls: Path | None = None) -> Iterator[Broker]:
-    it = Broker(folder, password=password, tls=tls)
+def broker(
+    folder: Path, *, password: bool = False, tls: Path | None = None, lines: tuple[str, ...] = ()
+) -> Iterator[Broker]:
+    it = Broker(folder, password=password, tls=tls, lines=lines)
     it.start()
     try:
         yield it
@@ -145,6 +162,9 @@ class Listener:
 
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1).wait_for_publish(5)
+
+    def publish_retained(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(5)
 
     def close(self) -> None:
         self._client.disconnect()

@@ -5,6 +5,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -116,3 +117,45 @@ def postgresql_server(programs: Path) -> Iterator[PostgresqlServer]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def pooler(server: PostgresqlServer, program: Path, mode: str, port: int) -> Iterator[str]:
+    """PgBouncer before a server, on a loopback port; what would stand in a configuration."""
+    with tempfile.TemporaryDirectory(prefix="vedette-pool-") as name:
+        folder = Path(name)
+        users, settings = folder / "users", folder / "pgbouncer.ini"
+        users.write_text(f'"vedette" "{PASSWORD}"\n')
+        settings.write_text(
+            f"""[databases]
+postgres = host={server.url.query["host"]} dbname=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = scram-sha-256
+auth_file = {users}
+pool_mode = {mode}
+ignore_startup_parameters = options
+unix_socket_dir =
+"""
+        )
+        user = pwd.getpwnam("nobody").pw_name if os.getuid() == 0 else None
+        if user is not None:
+            for path in (folder, users, settings):
+                shutil.chown(path, user)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [program, settings], user=user, stdout=log, stderr=log, cwd=folder
+            )
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                with socket.socket() as sock:
+                    if sock.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.02)
+            yield f"postgresql://vedette:{PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            process.terminate()
+            process.wait(20)

@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.alerts.notifiers.delivery import (
+from pipeline.alerts.notifiers.attempts import (
     Away,
-    Courier,
     Delivered,
     Failed,
     Outcome,
-    Pace,
     Refused,
     retry_seconds,
 )
+from pipeline.alerts.notifiers.delivery import Courier, Pace
 from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox
 from pipeline.telemetry.metrics import Metrics
 
@@ -90,7 +89,7 @@ def failures(metrics: Metrics) -> float:
 def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> None:
     """In simulated time: one event a second, each with four new peaks, for an hour."""
     now = 0.0
-    receiver = Receiver(lambda _: Failed("refused") if now < 3600 else Delivered())
+    receiver = Receiver(lambda _: Failed("refused", away=True) if now < 3600 else Delivered())
     it, metrics = courier(outbox, receiver, lambda: now, rate=5.0)
     told, turn_at, arrivals = 0, 0.0, []
     while now < 3600 or outbox.backlog("hook").messages:
@@ -179,3 +178,76 @@ def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbo
     assert outbox.backlog("hook").messages == 51
     it.stop(0.0)
     release.set()
+
+
+def poisoned(letter: Letter) -> Outcome:
+    return Failed("got HTTP status 500") if letter.subject == "a" else Delivered()
+
+
+def run_until(it: Courier, now: list[float], done: Callable[[], bool], seconds: float) -> None:
+    begin, turn_at = now[0], now[0]
+    while not done():
+        assert now[0] - begin < seconds
+        now[0] = max(now[0] + 0.01, turn_at)
+        turn_at = now[0] + it.turn()
+
+
+def test_a_message_that_is_not_taken_is_passed_over_and_put_aside(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    put(outbox, "a", "new", 1)
+    put(outbox, "a", "end", 2)
+    for event in "bcd":
+        put(outbox, event)
+    receiver = Receiver(poisoned)
+    it, metrics = courier(outbox, receiver, lambda: now[0])
+    run_until(it, now, lambda: "d:new:1" in receiver.asked, seconds=10)
+    put(outbox, "later")
+    run_until(it, now, lambda: "later:new:1" in receiver.asked, seconds=2)
+    receiver.outcome = lambda letter: (
+        Failed("got HTTP status 500") if letter.key == "a:new:1" else Delivered()
+    )
+    run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=300)
+    assert receiver.asked.count("a:new:1") == 8
+    assert receiver.asked[-1] == "a:end:2"  # in the order of its event, and only afterwards
+    assert outbox.backlog("hook").refused == 1
+    assert "message a:new:1 is put aside: got HTTP status 500; 8 attempts" in caplog.text
+    assert failures(metrics) == 8
+
+
+def test_a_message_that_comes_behind_a_bad_one_waits_some_seconds_at_most(outbox: Outbox) -> None:
+    now = [0.0]
+    put(outbox, "a")
+    receiver = Receiver(poisoned)
+    it, _ = courier(outbox, receiver, lambda: now[0])
+    run_until(it, now, lambda: now[0] > 1000, seconds=1100)  # alone: it may be the receiver
+    assert outbox.backlog("hook").refused == 0
+    assert len(receiver.asked) < 30
+    put(outbox, "b")
+    run_until(it, now, lambda: "b:new:1" in receiver.asked, seconds=5.1)
+
+
+def test_a_receiver_that_takes_nothing_is_not_flooded_and_loses_nothing(outbox: Outbox) -> None:
+    now = [0.0]
+    receiver = Receiver(lambda _: Failed("got HTTP status 500"))
+    it, metrics = courier(outbox, receiver, lambda: now[0])
+    for number in range(60):
+        put(outbox, f"e{number}")
+        until = now[0] + 60
+        run_until(it, now, lambda until=until: now[0] >= until, seconds=100)  # type: ignore[misc]
+    assert failures(metrics) < 130
+    receiver.asked.clear()
+    receiver.outcome = lambda _: Delivered()
+    run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=100)
+    assert sorted(receiver.asked) == sorted(f"e{number}:new:1" for number in range(60))
+
+
+def test_patience_has_an_end(outbox: Outbox) -> None:
+    now = [0.0]
+    put(outbox, "a")
+    receiver = Receiver(lambda _: Failed("got HTTP status 404", patience_seconds=600.0))
+    it, _ = courier(outbox, receiver, lambda: now[0])
+    run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=700)
+    assert now[0] >= 600
+    assert outbox.backlog("hook").refused == 1

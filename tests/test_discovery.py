@@ -40,6 +40,17 @@ PLATFORMS: dict[str, tuple[set[str], set[str]]] = {  # required, further ones
          "qos", "state_class", "suggested_display_precision", "unit_of_measurement",
          "value_template"},
     ),
+    "switch": (
+        {"command_topic"},
+        {"device_class", "optimistic", "payload_off", "payload_on", "qos", "retain", "state_off",
+         "state_on", "state_topic", "value_template"},
+    ),
+    "button": ({"command_topic"}, {"device_class", "payload_press", "qos", "retain"}),
+    "number": (
+        {"command_topic"},
+        {"device_class", "max", "min", "mode", "optimistic", "qos", "retain", "state_topic", "step",
+         "unit_of_measurement", "value_template"},
+    ),
     "image": (
         {"image_topic"},  # or url_topic
         {"content_type", "image_encoding", "url_template"},
@@ -106,7 +117,7 @@ def test_the_ids_of_cameras_differ_and_do_not_change() -> None:
         for camera in ("door", "yard")
         for component in json.loads(device_payload(topics, camera))["components"].values()
     ]
-    assert len(set(ids)) == len(ids) == 8
+    assert len(set(ids)) == len(ids) == 14
     assert "vedette_door_anomaly" in ids  # people's automations hang on it
 
 

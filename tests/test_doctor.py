@@ -2,12 +2,14 @@
 
 import json
 import resource
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 import zmq
 
+from pipeline.alerts.retention import too_small
 from pipeline.cli.doctor import doctor
 from pipeline.config import Transport
 from pipeline.config.transport import LAST_FIRST_PORT
@@ -128,6 +130,17 @@ def test_a_data_folder_that_cannot_be_written() -> None:
 )
 def test_disks(free_gib: float, rate: float, verdict: str) -> None:
     assert places.judge_disk("x", int(free_gib * places.GIB), rate).verdict == verdict
+
+
+def test_a_volume_too_small_for_its_reserve_is_named(tmp_path: Path) -> None:
+    total = shutil.disk_usage(tmp_path).total / 1e9
+    check = places.data_folder(tmp_path, min_free_gb=2 * total)
+    assert check.verdict == "warn"
+    assert "record.min_free_gb" in check.advice
+    assert "in all: no clip would ever be written" in check.advice
+    assert places.data_folder(tmp_path, min_free_gb=1e-6).advice != check.advice
+    assert too_small(5e8, 1e10, 1e9).endswith("lower record.min_free_gb, or move storage.folder")
+    assert too_small(2e9, 1e10, 1e9) == ""
 
 
 @pytest.mark.parametrize(

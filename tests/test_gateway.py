@@ -2,7 +2,7 @@ import json
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from gateway_run import ADMIN, PASSWORD, TOKENS, VIEWER, Gateway, gateway_run
 from stage_parts import run_info, small_config, worker_context
-from test_sink import course, expected_events
+from test_sink import course, expected_events, score
 
+from pipeline.alerts.database import StoreError
 from pipeline.alerts.store import EventStore
 from pipeline.config import Api
 from pipeline.gateway import server
@@ -29,6 +30,7 @@ from pipeline.gateway.tokens import (
     revoke_token,
 )
 from pipeline.gateway.wrap import LARGEST_BODY_BYTES
+from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import UnmendableError
 
@@ -292,6 +294,46 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
             answer = client.get(f"/api/v1/events/{path}/snapshot.jpg")
             assert answer.status_code in (404, 422)
         assert client.get("/api/v1/cameras/yard/scores").json() == {"scores": []}
+
+
+def test_an_event_that_ends_on_a_full_disk_is_not_shown_as_going_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("event store: cannot be written: the disk is full")
+
+    shift = time.time() - 1010
+    course_of_one = [*course("yard")[:16], *(score("yard", index, 0.1) for index in range(16, 90))]
+    messages = [replace(one, captured_at=one.captured_at + shift) for one in course_of_one]
+    with (
+        gateway.client() as client,
+        ScoreSender(gateway.backend.run_info.endpoints, 0.2) as scores,
+    ):
+
+        def send(some: Sequence[ScoreMessage]) -> None:
+            for message in some:
+                scores.send(message)
+            wait_for(lambda: not scores.poll(0.05) and not scores.unacknowledged)
+
+        def going_on() -> list[str]:
+            page = client.get("/api/v1/events", params={"active": True}).json()
+            return [event["id"] for event in page.get("events", [])]
+
+        send(messages[:16])
+        wait_for(lambda: going_on() == ["yard-7-10"])
+        monkeypatch.setattr(EventStore, "save", full)
+        send(messages[16:])
+        wait_for(lambda: going_on() == [])
+        event = client.get("/api/v1/events/yard-7-10").json()
+        assert event["ended_at"] == pytest.approx(shift + 1001.5)
+        monkeypatch.undo()
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_live_news(gateway: Gateway) -> None:

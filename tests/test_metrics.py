@@ -40,6 +40,8 @@ NAMES = {
     "vedette_light_changes_total",
     "vedette_sink_failures_total",
     "vedette_outbox_messages",
+    "vedette_outbox_parked",
+    "vedette_degraded",
     "vedette_outbox_oldest_seconds",
     "vedette_outbox_dropped_total",
     "vedette_storage_used_bytes",
@@ -49,7 +51,18 @@ NAMES = {
     "vedette_build_info",
 }
 STATES = get_args(CameraState)
-LABELS = {"camera", "reason", "kind", "stage", "result", "sink", "state", "worker", "version"}
+LABELS = {
+    "camera",
+    "reason",
+    "kind",
+    "stage",
+    "result",
+    "sink",
+    "state",
+    "worker",
+    "version",
+    "part",
+}
 
 
 def fresh() -> Metrics:

@@ -1,5 +1,6 @@
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,19 +11,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 import trustme
 from mqtt_broker import PASSWORD, Broker, Listener, broker, free_port, listening
+from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
+from stage_parts import small_config
 
-from pipeline.alerts.notifiers import mqtt_link
+from pipeline.alerts.notifiers import mqtt_link, open_notifiers
+from pipeline.alerts.notifiers.announced import ANNOUNCED_NAME
 from pipeline.alerts.notifiers.delivery import Courier
 from pipeline.alerts.notifiers.mqtt import MqttNotifier
 from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
+from pipeline.alerts.notifiers.mqtt_losses import Losses
 from pipeline.alerts.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
 from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.config import Mqtt
 from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.commands import Adapt, Command, Overview, Switch, Tune
+from pipeline.transport.messages import Answer
 from pipeline.worker import UnmendableError
 
 
@@ -92,7 +100,7 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         listener.wait(lambda: listener.of("homeassistant/device/vedette_door/config") != [])
         with listening(running.port) as late:  # who comes later sees the states, but no old events
             late.wait(has(late, "vedette/door/anomaly", b"ON"))
-            late.wait(lambda: len(late.heard) >= 7)
+            late.wait(lambda: len(late.heard) >= 8)
             assert all(retained for _, _, retained in late.heard)
             assert late.of("vedette/events") == []
     assert running_last(running) == b"offline"
@@ -157,7 +165,7 @@ def test_nothing_that_waited_is_lost_or_doubled(
             got = [json.loads(body)["n"] for body in listener.of("vedette/events")]
     assert got == sorted(set(got))
     assert got[-1] == 29
-    assert "cannot be reached; trying again" in caplog.text
+    assert "cannot be reached (connection refused); trying again" in caplog.text
     assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
 
 
@@ -168,21 +176,255 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
     connected = threading.Event()
     link = MqttLink(
         Mqtt(enabled=True, port=running.port), Will("gone", "offline"), (),
-        connected.set, lambda _topic, _payload: None, lambda _reason: None,
+        connected.set, lambda _topic, _payload, _retained: None, lambda _reason: None,
     )  # fmt: skip
     with listening(running.port) as listener:
         link.start()
         assert connected.wait(5)
         running.pause()
-        assert not link.publish("event", "events", b"1", retain=False)
+        assert link.publish("event", "events", b"1", retain=False) == "waiting"
         running.go_on()
         listener.wait(has(listener, "events", b"1"))
-        assert link.publish("state", "states", b"ON", retain=True)
-        assert link.publish("event", "events", b"1", retain=False)
-        assert link.publish("last", "events", b"2", retain=False)
+        assert link.publish("state", "states", b"ON", retain=True) == "taken"
+        assert link.publish("event", "events", b"1", retain=False) == "taken"
+        assert link.publish("last", "events", b"2", retain=False) == "taken"
         listener.wait(has(listener, "events", b"2"))
         link.close(Will("gone", "offline"))
     assert listener.of("events") == [b"1", b"2"]
+
+
+def test_a_message_that_the_broker_hangs_up_on_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of any kind: a state, and an event; what is behind it is told."""
+    picture = tmp_path / "snapshot.jpg"
+    picture.write_bytes(bytes(9000))
+    caplog.set_level(logging.INFO)
+    with (
+        broker(tmp_path, lines=("max_packet_size 6000",)) as it,
+        listening(it.port) as listener,
+        sending(tmp_path, it.port) as sender,
+    ):
+        sender.notifier.announce("door")
+        sender.notifier.set_snapshot("door", picture)
+        sender.notifier.set_status("door", "watching")
+        sender.event(1)
+        listener.wait(has(listener, "vedette/events", b'{"n": 1}'), 20)
+        listener.wait(has(listener, "vedette/door/status", b"watching"))
+        assert "left out on vedette/door/snapshot: the broker closed the connection 3 times" in (
+            caplog.text
+        )
+        lost = caplog.text.count("connected to the MQTT broker")
+        body = "x" * 8000  # nearly as large
+        sender.outbox.put(Letter("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
+        sender.event(2)
+        listener.wait(has(listener, "vedette/events", b'{"n": 2}'), 3)
+        assert sender.outbox.backlog("mqtt").refused == 1
+    assert caplog.text.count("connected to the MQTT broker") == lost
+    assert "client_id" not in caplog.text
+    assert lost == 4
+
+
+def test_an_event_that_the_broker_hangs_up_on_is_put_aside(tmp_path: Path) -> None:
+    with (
+        broker(tmp_path, lines=("max_packet_size 6000",)) as it,
+        listening(it.port) as listener,
+        sending(tmp_path, it.port) as sender,
+    ):
+        body = "x" * 7000
+        sender.outbox.put(Letter("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
+        sender.event(2)
+        listener.wait(has(listener, "vedette/events", b'{"n": 2}'), 20)
+        assert sender.outbox.backlog("mqtt").refused == 1
+
+
+def retained(port: int) -> dict[str, bytes]:
+    with listening(port) as late:
+        late.publish("sentinel", "1")
+        late.wait(has(late, "sentinel", b"1"))
+        return {topic: payload for topic, payload, kept in late.heard if kept}
+
+
+@pytest.mark.parametrize("change", ["camera", "prefix", "discovery", "damaged"])
+def test_what_an_earlier_run_announced_is_taken_back(
+    running: Broker, tmp_path: Path, change: str
+) -> None:
+    path = tmp_path / ANNOUNCED_NAME
+    metrics = Metrics(CollectorRegistry())
+
+    def run(cameras: list[str], **mqtt: object) -> None:
+        settings = {"enabled": True, "port": running.port, **mqtt}
+        with open_notifiers(small_config(cameras, mqtt=settings), tmp_path, metrics) as notifiers:
+            for camera in cameras:
+                notifiers.watch(camera, None)
+            wait_for(lambda: has_told(cameras, mqtt))
+            deadline = time.monotonic() + 0.3
+            while time.monotonic() < deadline:  # what is withdrawn goes out as well
+                notifiers.tick()
+                time.sleep(0.02)
+
+    def has_told(cameras: list[str], mqtt: dict[str, object]) -> bool:
+        prefix = mqtt.get("topic_prefix", "vedette")
+        return all(f"{prefix}/{camera}/anomaly" in retained(running.port) for camera in cameras)
+
+    run(["door", "shed"])
+    assert any("shed" in topic for topic in retained(running.port))
+    if change == "camera":
+        run(["door"])
+        assert not any("shed" in topic for topic in retained(running.port))
+        assert "homeassistant/device/vedette_door/config" in retained(running.port)
+        assert "shed" not in path.read_text()
+    elif change == "prefix":
+        run(["door", "shed"], topic_prefix="other")
+        left = retained(running.port)
+        assert all("other" in topic for topic in left)
+        assert "other/shed/anomaly" in left
+    elif change == "discovery":
+        run(["door", "shed"], discovery={"enabled": False})
+        assert not any("homeassistant" in topic for topic in retained(running.port))
+    else:
+        path.write_bytes(b"\0" * 30)
+        run(["door", "shed"])
+        assert len(list(tmp_path.glob("announced.json.damaged-*"))) == 1
+        assert "vedette/shed/status" in path.read_text()
+
+
+def overview(**changes: object) -> Answer:
+    camera = {
+        "name": "door", "state": "watching", "reason": "", "enabled": True,
+        "settings": {"alert": {"enter": 1.0}}, **changes,
+    }  # fmt: skip
+    return Answer("", "ok", {"cameras": [camera]})
+
+
+def test_commands_are_carried_out_and_what_became_of_them_is_told(
+    running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Command] = []
+    shown = [overview()]
+
+    def ask(command: Command) -> Answer:
+        if isinstance(command, Overview):
+            return shown[0]
+        asked.append(command)
+        match command:
+            case Switch(enabled=enabled):
+                shown[0] = overview(enabled=enabled, state="disabled")
+            case Tune(threshold=threshold):
+                shown[0] = overview(settings={"alert": {"enter": threshold}})
+            case Adapt():
+                return Answer("", "conflict", problem="camera door: is disabled")
+        return Answer("", "ok")
+
+    settings = small_config(["door"], mqtt={"enabled": True, "port": running.port})
+    metrics = Metrics(CollectorRegistry())
+    with listening(running.port) as listener:
+        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be obeyed
+        with open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers:
+            notifiers.watch("door", None)
+            listener.wait(has(listener, "vedette/door/enabled/state", b"ON"))
+            listener.wait(has(listener, "vedette/door/threshold/state", b"1"))
+            listener.publish("vedette/door/enabled/set", "OFF")
+            listener.wait(has(listener, "vedette/door/enabled/state", b"OFF"))
+            listener.wait(has(listener, "vedette/door/status", b"disabled"))
+            listener.publish("vedette/door/threshold/set", "1.4")
+            listener.wait(has(listener, "vedette/door/threshold/state", b"1.4"))
+            for topic, payload in (
+                ("door/threshold/set", "-1"), ("door/threshold/set", "high"),
+                ("door/enabled/set", "perhaps"), ("do or/adapt/set", "PRESS"),
+            ):  # fmt: skip
+                listener.publish(f"vedette/{topic}", payload)
+            listener.publish("vedette/door/adapt/set", "PRESS")
+            wait_for(lambda: len(asked) == 3)
+            wait_for(lambda: "mqtt: adapt of camera door: camera door: is disabled" in caplog.text)
+    assert asked == [
+        Switch(name="door", enabled=False), Tune(name="door", threshold=1.4), Adapt(name="door"),
+    ]  # fmt: skip
+    assert "commands that are not retained" in caplog.text
+
+
+def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
+    asked: list[Command] = []
+
+    def ask(command: Command) -> Answer:
+        asked.append(command)
+        return overview(state="offline", reason="refused")
+
+    mqtt = {"enabled": True, "port": running.port, "commands": False}
+    settings, metrics = small_config(["door"], mqtt=mqtt), Metrics(CollectorRegistry())
+    with (
+        listening(running.port) as listener,
+        open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers,
+    ):
+        notifiers.watch("door", None)
+        listener.wait(has(listener, "vedette/door/status", b"offline"))
+        listener.publish("vedette/door/enabled/set", "OFF")
+        wait_for(lambda: len(asked) >= 3)
+        [device] = listener.of("homeassistant/device/vedette_door/config")
+        details = json.loads(listener.of("vedette/door/details")[-1])
+    assert set(map(type, asked)) == {Overview}
+    assert "command_topic" not in device.decode()
+    assert details == {"status": "offline", "reason": "refused"}
+
+
+def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
+    running: Broker, tmp_path: Path
+) -> None:
+    with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
+        begin = time.monotonic()
+        for number in range(100):
+            sender.notifier.set_status("door", "starting" if number % 2 else "adapting")
+            sender.notifier.set_anomaly("door", active=number % 4 < 2)
+            time.sleep(0.01)
+        sender.notifier.set_status("door", "watching")
+        sender.notifier.set_status("door", "watching")
+        listener.wait(has(listener, "vedette/door/status", b"watching"))
+        seconds = time.monotonic() - begin
+    for what in ("status", "details", "anomaly"):
+        assert len(listener.of(f"vedette/door/{what}")) <= seconds + 1
+
+
+def test_two_clients_of_one_name_are_told_what_to_look_for(
+    running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sending(tmp_path, running.port) as one:
+        one.lost.clear()
+        for _ in range(3):
+            rival = paho.Client(CallbackAPIVersion.VERSION2, "vedette")
+            connected = threading.Event()
+            rival.on_connect = lambda *_, connected=connected: connected.set()
+            wait_for(lambda: one.notifier.connected)
+            rival.connect("127.0.0.1", running.port)
+            rival.loop_start()
+            assert connected.wait(5)
+            assert one.lost.wait(5)
+            one.lost.clear()
+            rival.disconnect()
+            rival.loop_stop()
+    assert "another client has the client_id 'vedette'" in caplog.text
+    assert "its own mqtt.client_id" in caplog.text
+    assert "unspecified" not in caplog.text
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
+    losses = Losses()
+    for at in range(10):
+        losses.lost(("a", 1), float(at))
+        assert losses.refusal(("a", 1), 5000, float(at)) == ""
+    losses.taken(("b", 2), 4000)
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 10.0)
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # told again after a reconnection
+    assert losses.refusal(("c", 3), 6000, 11.0) != ""
+    assert losses.refusal(("c", 3), 4999, 11.0) != ""  # nearly as large, and none such was taken
+    assert losses.refusal(("c", 3), 4000, 11.0) == ""
+    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # its limit may have been raised
 
 
 def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

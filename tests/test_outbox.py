@@ -1,11 +1,12 @@
 import os
+import resource
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -143,23 +144,130 @@ def test_only_the_owner_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
 def test_a_foreign_lock_costs_the_alert_path_a_moment_only(outbox: Outbox, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OutboxError, match="cannot be written: database is locked"):
-            outbox.put(letter("a", "new", 1))
+        outbox.put(letter("a", "new", 1))
+        assert "cannot be written: database is locked" in outbox.trouble
         other.execute("ROLLBACK")
-    outbox.put(letter("a", "new", 1))
-    assert drained(outbox) == ["a:new:1"]
+    outbox.put(letter("b", "new", 1))
+    assert outbox.trouble == ""
+    assert drained(outbox) == ["a:new:1", "b:new:1"]
 
 
-def test_files_that_are_no_outbox(tmp_path: Path) -> None:
+NOISE = b"this is no database at all, but a text of some length" * 20
+
+
+def damaged(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("outbox.sqlite.damaged-*"))
+
+
+def test_a_file_that_is_no_outbox_is_moved_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "outbox.sqlite"
-    path.write_bytes(b"this is no database at all, but a text of some length" * 20)
-    with pytest.raises(OutboxError, match="cannot be opened: file is not a database"):
-        Outbox(path, Bounds()).__enter__()
-    newer = tmp_path / "newer.sqlite"
-    with closing(sqlite3.connect(newer)) as db:
+    path.write_bytes(NOISE)
+    with Outbox(path, Bounds()) as outbox:
+        assert outbox.trouble == ""
+        outbox.put(letter("a", "new", 1))
+        [name] = damaged(tmp_path)
+        assert (tmp_path / name).read_bytes() == NOISE
+        assert f"is damaged (file is not a database); moved to {name}" in caplog.text
+    with Outbox(path, Bounds()) as again:
+        assert drained(again) == ["a:new:1"]
+
+
+def test_a_file_of_another_version_is_moved_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version=9")
-    with pytest.raises(OutboxError, match="want schema version 1, got 9"):
-        Outbox(newer, Bounds()).__enter__()
+    with Outbox(path, Bounds()) as outbox:
+        outbox.put(letter("a", "new", 1))
+        assert drained(outbox) == ["a:new:1"]
+    assert "want schema version 1, got 9" in caplog.text
+    assert len(damaged(tmp_path)) == 1
+
+
+def test_a_file_that_is_damaged_while_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with Outbox(path, Bounds()) as outbox:
+        outbox.put(letter("a", "new", 1, body="x" * 20_000))
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    with Outbox(path, Bounds()) as outbox:
+        for event in "bcd":
+            outbox.put(letter(event, "new", 1))
+        assert drained(outbox) == ["b:new:1", "c:new:1", "d:new:1"]
+        assert len(damaged(tmp_path)) == 1
+
+
+@contextmanager
+def no_room(path: Path) -> Iterator[None]:
+    """No file of this process may grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    outbox.put(letter("a", "new", 1))
+    with no_room(tmp_path):
+        first = outbox.oldest(SINK)
+        assert first is not None
+        outbox.delivered(first)
+        assert outbox.oldest(SINK) is None  # although its row is still there
+        assert "cannot be written" in outbox.trouble
+        for message in (letter("b", "new", 1), letter("c", "new", 1), letter("b", "new", 1)):
+            outbox.put(message)
+        outbox.put(letter("a", "new", 1))  # a repetition is known without the disk's help
+        assert outbox.backlog(SINK).messages == 2
+        second = outbox.oldest(SINK)
+        assert second is not None
+        assert second.key == "b:new:1"
+        outbox.delivered(second)
+        on_its_way = outbox.oldest(SINK)
+        assert on_its_way is not None
+    outbox.sync()
+    assert outbox.trouble == ""
+    outbox.put(letter("d", "new", 1))
+    outbox.delivered(on_its_way)  # moved from memory to the disk meanwhile
+    outbox.put(letter("b", "new", 1))
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as reader:
+        rows = reader.execute("SELECT key FROM messages").fetchall()
+    assert rows == [("d:new:1",)]
+
+
+def test_it_opens_where_there_is_no_room_at_all(tmp_path: Path) -> None:
+    now = [0.0]
+    with no_room(tmp_path), Outbox(tmp_path / "o.sqlite", Bounds(), lambda: now[0]) as outbox:
+        outbox.put(letter("a", "new", 1))
+        outbox.put(letter("b", "new", 1))
+        assert outbox.trouble
+        first = outbox.oldest(SINK)
+        assert first is not None
+        outbox.delivered(first)
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        now[0] += 10
+        outbox.sync()
+        assert outbox.trouble == ""
+    with Outbox(tmp_path / "o.sqlite", Bounds()) as outbox:
+        assert drained(outbox) == ["b:new:1"]
+
+
+def test_memory_is_bounded_too(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o.sqlite", Bounds(messages=2)) as outbox:
+        with no_room(tmp_path):
+            lost = [outbox.put(letter(event, "new", 1)) for event in "abcd"]
+        assert lost == [{}, {}, {"count": 1}, {"count": 1}]
+        assert drained(outbox) == ["c:new:1", "d:new:1"]
 
 
 def test_a_closed_outbox_says_so(tmp_path: Path) -> None:

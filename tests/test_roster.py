@@ -16,6 +16,7 @@ from pipeline.transport.commands import (
     CommandError,
     Detach,
     Switch,
+    Tune,
     arguments_of,
     read_command,
 )
@@ -147,7 +148,12 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "door" in load_roster(tmp_path, roster.file).attached, "not lost for that"
 
     path.write_text('{"attached": 3}')
-    with pytest.raises(AttachedError, match="repair or remove it"):
+    assert load_roster(tmp_path, roster.file) == Roster.of(roster.file)
+    assert not path.exists()
+    [aside] = tmp_path.glob("cameras.json.damaged-*")
+    assert aside.read_text() == '{"attached": 3}'
+    path.write_text('{"version": 2, "attached": {}, "switches": {}}')
+    with pytest.raises(AttachedError, match="want version 1, got 2"):
         load_roster(tmp_path, roster.file)
 
 
@@ -228,3 +234,25 @@ def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, 
         key for key, value in patch.items() if value is None
     }
     assert repr(merge_patch(merged, patch)) == repr(merged)
+
+
+def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
+    tmp_path: Path,
+) -> None:
+    before = Roster.of(file(yard={"source": "webcam:0", "alert": {"enter": 1.0, "exit": 0.5}}))
+    roster = before.after(Tune(name="yard", threshold=2.0)).after(Attach(name="door", camera=DOOR))
+    roster = roster.after(Tune(name="door", threshold=1.5))
+    roster = roster.after(Switch(name="yard", enabled=False))
+    alert = roster.cameras["yard"].alert
+    assert (alert.enter, alert.exit) == (2.0, 1.0)  # the one as far below the other as before
+    assert roster.cameras["door"].alert.enter == 1.5
+    keep_roster(tmp_path, roster)
+    assert load_roster(tmp_path, roster.file) == roster
+    same = roster.reloaded(roster.file)
+    assert same.cameras["yard"].alert.enter == 2.0
+    changed = roster.reloaded(file(yard={"source": "webcam:0", "alert": {"enter": 0.9}}))
+    assert changed.cameras["yard"].alert.enter == 0.9
+    assert changed.cameras["door"].alert.enter == 1.5
+    assert "door" not in roster.after(Detach(name="door")).thresholds
+    with pytest.raises(RefusedError, match="camera shed"):
+        roster.after(Tune(name="shed", threshold=1.0))

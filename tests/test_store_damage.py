@@ -6,17 +6,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from stage_parts import worker_context
+from test_sink import config, course, expected_events, opened
 
 from pipeline.alerts import database as database_module
-from pipeline.alerts.database import StoreError
+from pipeline.alerts.database import StoreDamagedError, StoreError
 from pipeline.alerts.events import Event, TrackerState
 from pipeline.alerts.file_systems import file_system_of
+from pipeline.alerts.sink import run as sink_run
 from pipeline.alerts.store import EventStore
+from pipeline.alerts.store_opening import open_store
+from pipeline.worker import RunInfo
 
 EVENT = Event("door-1-0", "door", 1, 0, 1e9, 0.5, None, 0.6, 1.4, 1e9, 1, 9, "ready", False, 7)
 
@@ -134,6 +140,65 @@ def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
                     successor.save([replace(EVENT, id="door-1-1")], {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("content", [b"", os.urandom(8192), b"SQLite format 3\0" + bytes(5000)])
+def test_a_damaged_store_is_moved_aside_and_made_again_from_the_score_log(
+    run: RunInfo, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = run.data_folder / "events.sqlite"
+    with opened(run) as it:
+        for message in course():
+            it.sink.take(message)
+        it.sink.finish()
+    for file in run.data_folder.glob("events.sqlite-*"):
+        file.unlink()
+    path.write_bytes(content)
+    context = worker_context("sink", config(), run)
+    with ExitStack() as stack:
+        open_store(context, stack)
+    with opened(run) as it:
+        assert it.store.events() == expected_events(course())
+    assert len(list(run.data_folder.glob("events.sqlite.damaged-*"))) == (content != b"")
+    assert ("is damaged" in caplog.text) == (content != b"")
+
+
+def test_a_store_that_is_damaged_while_it_is_used_is_made_again_at_the_next_start(
+    run: RunInfo,
+) -> None:
+    path = run.data_folder / "events.sqlite"
+    with opened(run) as it:
+        for message in course():
+            it.sink.take(message)
+        it.sink.finish()
+    noise = bytearray(path.read_bytes())
+    noise[4096:] = os.urandom(len(noise) - 4096)
+    path.write_bytes(noise)
+    context = worker_context("sink", config(), run)
+    context.stop.set()
+    with pytest.raises(StoreDamagedError):
+        sink_run(context)
+    assert len(list(run.data_folder.glob("events.sqlite.damaged-*"))) == 1
+    sink_run(context)
+    with EventStore(path) as store:
+        assert store.events() == expected_events(course())
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "scores/door.jsonl"])
+@pytest.mark.parametrize("kind", ["noise", "empty", "folder"])
+def test_a_damaged_log_does_not_end_the_watch(run: RunInfo, name: str, kind: str) -> None:
+    path = run.data_folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(os.urandom(8192) if kind == "noise" else b"")
+    with opened(run) as it:
+        for message in course():
+            it.sink.take(message)
+        it.sink.finish()
+        assert it.store.events() == expected_events(course())
+    assert path.is_file()
 
 
 def small_disk_free(place: Path) -> int:

@@ -1,6 +1,7 @@
 """What the API asks of the store, of SQLite and of PostgreSQL alike."""
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from postgresql_server import PASSWORD, PostgresqlServer, binaries, postgresql_server
+from mqtt_broker import free_port
+from postgresql_server import (
+    PASSWORD,
+    PostgresqlServer,
+    binaries,
+    pooler,
+    postgresql_server,
+)
 from pydantic import ValidationError
 
 from pipeline.alerts import database, schema
@@ -340,6 +348,41 @@ def test_postgresql_has_one_writer(
             assert elsewhere.events() == []
     with EventStore(url) as successor:
         assert successor.events() == [EVENT]
+
+
+@pytest.fixture(scope="module")
+def pgbouncer() -> Path:
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        pytest.skip("lacks PgBouncer; on Debian: apt-get install pgbouncer")
+    return Path(found)
+
+
+def test_a_pooler_in_transaction_mode_is_called_that(
+    server: PostgresqlServer, pgbouncer: Path
+) -> None:
+    with pooler(server, pgbouncer, "transaction", free_port()) as url:
+        for _ in range(2):  # also with sessions that it has from before
+            with pytest.raises(StoreError, match=r"want session pooling \(pool_mode = session\)"):
+                EventStore(store_url(url, Path())).__enter__()
+    # It has left no lock behind, and readers get on with such a pooler.
+    direct = server.url.set(drivername="postgresql")
+    with EventStore(direct) as store:
+        store.save([EVENT], {})
+        with pooler(server, pgbouncer, "transaction", free_port()) as url:
+            for _ in range(12):  # as often as a driver would need to prepare a statement
+                with EventStore(store_url(url, Path()), read_only=True) as reader:
+                    assert [event.id for event in reader.events()] == [EVENT.id]
+        store.forget([EVENT.id])
+
+
+def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: Path) -> None:
+    with pooler(server, pgbouncer, "session", free_port()) as url:
+        for _ in range(2):
+            with EventStore(store_url(url, Path())) as store:
+                store.save([EVENT], {})
+                assert [event.id for event in store.events()] == [EVENT.id]
+                store.forget([EVENT.id])
 
 
 def test_postgresql_that_goes_and_comes_back(server: PostgresqlServer) -> None:

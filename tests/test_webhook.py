@@ -10,7 +10,7 @@ import trustme
 from http_receiver import receiving
 from mqtt_broker import free_port
 
-from pipeline.alerts.notifiers.delivery import Delivered, Failed, Refused
+from pipeline.alerts.notifiers.attempts import Delivered, Failed, Refused
 from pipeline.alerts.notifiers.webhook import (
     WebhookNotifier,
     judged,
@@ -65,7 +65,15 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
     assert outcome == Failed(f"got HTTP status {status}, want 2xx", 17.0)
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 410, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 418])
+def test_what_a_proxy_may_say_while_its_server_restarts_is_tried_for_a_while(status: int) -> None:
+    with receiving() as receiver:
+        receiver.answer = lambda _: (status, {})
+        outcome = webhook(receiver.port).deliver(LETTER)
+    assert outcome == Failed(f"got HTTP status {status}, want 2xx", patience_seconds=600.0)
+
+
+@pytest.mark.parametrize("status", [413, 415, 422])
 def test_what_will_not_pass_is_refused(status: int) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (status, {})
@@ -78,7 +86,8 @@ def test_redirects_are_not_followed() -> None:
         place = f"http://127.0.0.1:{elsewhere.port}/"
         receiver.answer = lambda _: (307, {"Location": place})
         outcome = webhook(receiver.port).deliver(LETTER)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Failed)
+    assert outcome.patience_seconds == 600.0
     assert "redirects are not followed" in outcome.reason
     assert elsewhere.posts == []
 
@@ -94,7 +103,7 @@ def test_retry_after_as_seconds_as_a_date_and_as_nonsense() -> None:
 
 def test_nobody_listens() -> None:
     outcome = webhook(free_port()).deliver(LETTER)
-    assert outcome == Failed("no answer from 127.0.0.1 (NewConnectionError)")
+    assert outcome == Failed("no connection to 127.0.0.1 (NewConnectionError)", away=True)
 
 
 def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline() -> None:

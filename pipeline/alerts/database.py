@@ -25,6 +25,9 @@ SQLITE_NAME = "events.sqlite"
 _FULL_BYTES = 65_536
 _WAL_LIMIT_BYTES = 16 * 2**20
 _CONNECT_SECONDS = 5
+# A pooler may give each transaction another session, where a prepared statement is not known, or
+# one of another client is.
+_CONNECT = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
 _LOCK_NOT_AVAILABLE = "55P03"
 _POSTGRESQL_SESSION = (
     "SET statement_timeout = '20s'",
@@ -45,6 +48,14 @@ class StoreError(Exception):
 
 class StoreUnreachableError(StoreError):
     """The database server does not answer; it may later."""
+
+
+class StoreFullError(StoreError):
+    """The disk has no room for it."""
+
+
+class StoreDamagedError(StoreError):
+    """The file of SQLite is no database, or a damaged one."""
 
 
 def store_url(url: str | None, data_folder: Path) -> sa.URL:
@@ -81,6 +92,7 @@ class Database:
 
         Raises:
             StoreUnreachableError: its server does not answer.
+            StoreDamagedError: its file is no database, or a damaged one.
             StoreError: it cannot be used, is of another version, or on a network file system.
         """
         try:
@@ -89,6 +101,8 @@ class Database:
             if self._read_only:
                 self._check_schema()
             else:
+                if not self.is_sqlite:
+                    self._check_session()
                 with self._engine.begin() as connection:
                     migrate(connection)
         except NewerSchemaError as error:
@@ -143,6 +157,26 @@ class Database:
                 assert isinstance(driver, sqlite3.Connection)
                 driver.executescript(f"PRAGMA incremental_vacuum({most_pages})")
 
+    def _check_session(self) -> None:
+        """See that a connection is a session: the writer's lock lives as long as one.
+
+        A pooler in transaction mode lends the same session to one connection after another, so that
+        two connections that are open at a time meet in it.
+        """
+        engine = sa.create_engine(self._engine.url, poolclass=sa.NullPool, connect_args=_CONNECT)
+        session = sa.text("SELECT pg_backend_pid()")
+        with engine.connect() as one, engine.connect() as other:
+            first = one.execute(session).scalar_one()
+            one.rollback()
+            second = other.execute(session).scalar_one()
+            again = one.execute(session).scalar_one()
+        if first == second or first != again:
+            raise StoreError(
+                f"{self._where}: got a connection pooler that lends sessions for one transaction "
+                "at a time (such as PgBouncer with pool_mode = transaction); want session pooling "
+                "(pool_mode = session), or the address of the server itself in store.url"
+            )
+
     def _check_file(self) -> None:
         path = Path(self._url.database or "")
         kind = file_system_of(path)
@@ -173,9 +207,15 @@ class Database:
         if self._url.password:
             text = text.replace(str(self._url.password), "***")
         if isinstance(cause, sqlite3.Error) and self._is_full(cause):
-            text = f"the disk is full ({text})"
+            return StoreFullError(f"{self._where}: {what}: the disk is full ({text})")
+        damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in damaged:
+            return StoreDamagedError(f"{self._where}: {what}: {text}")
         if getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-            text = "want one service that writes to it, got another one"
+            text = (
+                "want one service that writes to it, got another one (or a session that a pooler "
+                "keeps with its lock: see pg_locks)"
+            )
         elif not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
             # Of a server that hangs up, refuses or shuts down; mistakes in statements are others.
             return StoreUnreachableError(f"{self._where}: {what}: {text}")
@@ -255,7 +295,7 @@ def _postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
     try:
         engine = sa.create_engine(
             url.set(drivername="postgresql+psycopg"),
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            connect_args=_CONNECT,
             pool_pre_ping=True,
             # One connection for the writer: it is what holds the lock.
             **({} if read_only else {"pool_size": 1, "max_overflow": 0}),

@@ -65,6 +65,7 @@ class Housekeeper:
         self._metrics = metrics
         self._fail = fail
         self._free_bytes = free_bytes
+        self._good = True
         self._clips_due: dict[str, tuple[Path, float]] = {}
         self._clip_seconds = record.post_capture + _CLIP_LAG_SECONDS if record.enabled else 0.0
         self._limits = Limits(
@@ -103,14 +104,18 @@ class Housekeeper:
             if event_id not in come and now < until
         }
 
-    def run(self, now: float, busy: Collection[str], cameras: Collection[str]) -> None:
+    def run(self, now: float, busy: Collection[str], cameras: Collection[str]) -> bool:
         """Look at everything, and delete what is too much; what fails is told and tried again.
 
         Args:
             now: Unix seconds UTC.
             busy: Events that go on, or are not in the store yet.
             cameras: Names of all cameras that are watched.
+
+        Returns:
+            Whether all is within its bounds, and nothing failed.
         """
+        self._good = True
         try:
             files = dict(event_files(self._folder / "events"))
             facts = {one.id: one for one in self._store.facts()}
@@ -121,12 +126,17 @@ class Housekeeper:
             self._remove(removals(kept, now, free, self._limits)[:_MOST_AT_ONCE], facts)
             free = self._free_bytes(self._folder)
             if free < self._limits.min_free_bytes:
-                self._fail("retention", self._too_little(free))
+                self._failed(self._too_little(free))
             self._store.prune_scores(now)
             self._store.give_back_space()
             self._remove_logs(now, cameras)
         except (OSError, StoreError) as error:
-            self._fail("retention", str(error))
+            self._failed(str(error))
+        return self._good
+
+    def _failed(self, reason: str) -> None:
+        self._good = False
+        self._fail("retention", reason)
 
     def _note_clips(
         self, files: dict[tuple[str, str], EventFiles], facts: dict[str, EventFacts]
@@ -146,7 +156,7 @@ class Housekeeper:
                 if removal.event.size_bytes or place.exists():
                     shutil.rmtree(place)
             except OSError as error:
-                self._fail("retention", f"{place}: cannot be deleted: {error.strerror}")
+                self._failed(f"{place}: cannot be deleted: {error.strerror}")
                 continue
             removed.append(removal)
         by_age = {one.event.id for one in removed if one.reason == "age"} & facts.keys()

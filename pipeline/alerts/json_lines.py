@@ -1,5 +1,6 @@
 """A file that only grows, one JSON object a line, and that survives a death in mid-line."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -7,7 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from pipeline.telemetry.damaged_files import put_aside
+
 _BLOCK_BYTES = 65_536
+_DAMAGES = (errno.EIO, errno.EISDIR, errno.ELOOP, errno.EUCLEAN)
 
 
 class JsonLinesFile:
@@ -21,11 +25,19 @@ class JsonLinesFile:
     def __enter__(self) -> Self:
         """Open or make the file, and cut a last line that is not whole.
 
+        What cannot be opened as it is damaged, or no file, is moved aside.
+
         Raises:
             OSError: it cannot be opened.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            if error.errno not in _DAMAGES:
+                raise
+            put_aside(self._path, str(error.strerror))
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         # Unbuffered: what `append` has returned from outlives the process.
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         self._size_bytes = _end_of_last_line(self._file)

@@ -74,3 +74,26 @@ def removals(
             total_bytes -= event.size_bytes
             free_bytes += event.size_bytes
     return found
+
+
+def too_small(free_bytes: float, total_bytes: float, min_free_bytes: float) -> str:
+    """Why a file system has no room for what `record.min_free_gb` asks for; empty: it has.
+
+    Args:
+        free_bytes: Free now.
+        total_bytes: Size of the file system.
+        min_free_bytes: What is to stay free.
+    """
+    if free_bytes >= min_free_bytes:
+        return ""
+    wanted = f"record.min_free_gb: want {min_free_bytes / 1e9:g} GB to stay free"
+    if total_bytes <= min_free_bytes:
+        return (
+            f"{wanted}, got a file system of {total_bytes / 1e9:.2g} GB in all: no clip would ever "
+            f"be written; set record.min_free_gb to {total_bytes / 1e10:.1g} or so, or move "
+            "storage.folder"
+        )
+    return (
+        f"{wanted}, got {free_bytes / 1e9:.2g} GB: no clips are written, and the oldest are "
+        "deleted; free some of the disk, lower record.min_free_gb, or move storage.folder"
+    )

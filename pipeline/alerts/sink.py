@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.alerts.absorption import Absorption
-from pipeline.alerts.database import StoreError, StoreUnreachableError
+from pipeline.alerts.database import StoreDamagedError, StoreError, StoreUnreachableError, store_url
 from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.history import ScoreHistory
 from pipeline.alerts.housekeeping import Housekeeper, folder_size_bytes
@@ -31,14 +31,15 @@ from pipeline.alerts.orders import carry_out
 from pipeline.alerts.score_log import ScoreLog
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
-from pipeline.alerts.store_opening import open_store
+from pipeline.alerts.store_opening import open_store, put_store_aside
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
 from pipeline.stages.pictures import for_people
 from pipeline.telemetry.floods import FloodCounter
-from pipeline.transport.control import ControlMember, read_cameras
+from pipeline.transport.commands import Command
+from pipeline.transport.control import ControlClient, ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
-from pipeline.transport.messages import Request, ScoreAck, ScoreMessage
+from pipeline.transport.messages import Answer, Request, ScoreAck, ScoreMessage
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.worker import WorkerContext
@@ -46,6 +47,7 @@ from pipeline.worker import WorkerContext
 LOG = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+_ASK_SECONDS = 5.0
 _QUIET_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0  # beyond the merge gap: a restart of another worker takes less
@@ -62,10 +64,24 @@ def run(context: WorkerContext) -> None:
         OSError: the data folder cannot be written.
         StoreError: the event store cannot be used.
     """
+    try:
+        _work(context)
+    except StoreDamagedError as error:
+        # The next start of this worker makes a new one from the score logs.
+        spec = context.spec
+        put_store_aside(store_url(spec.config.store.url, spec.run.data_folder), error)
+        raise
+
+
+def _work(context: WorkerContext) -> None:
     folder, endpoints = context.spec.run.data_folder, context.spec.run.endpoints
     with ExitStack() as stack:
         store = open_store(context, stack)
         journal = stack.enter_context(EventJournal(folder / "events.jsonl"))
+
+        def ask(command: Command) -> Answer:
+            with ControlClient(endpoints) as client:
+                return client.ask(command, _ASK_SECONDS)
 
         def open_log(camera: str) -> ScoreLog:
             return stack.enter_context(ScoreLog(folder / "scores", camera))
@@ -73,7 +89,7 @@ def run(context: WorkerContext) -> None:
         logs = {name: open_log(name) for name in context.spec.config.cameras}
         publisher = stack.enter_context(LivePublisher(endpoints))
         notifiers = stack.enter_context(
-            open_notifiers(context.spec.config, folder, context.metrics)
+            open_notifiers(context.spec.config, folder, context.metrics, context.troubles, ask)
         )
         receiver = stack.enter_context(ScoreReceiver(endpoints))
         spec = context.spec
@@ -109,6 +125,7 @@ class AlertSink:
         """
         self._context = context
         self._metrics = context.metrics
+        self._troubles = context.troubles
         self._store = store
         self._journal = journal
         self._news = News(publisher, context.metrics)
@@ -272,7 +289,9 @@ class AlertSink:
             self._save()
         if now > self._clean_up_at:
             busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
-            self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches)
+            if self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches):
+                self._troubles.clear("retention")
+                self._troubles.clear("snapshot")  # a picture that was lost is not made up for
             used = folder_size_bytes(self._context.spec.run.data_folder)
             self._metrics.storage_used_bytes.set(used)
             # Where a slow disk takes its time for that, seldom: no frame shall wait for it.
@@ -284,7 +303,7 @@ class AlertSink:
         """Let what has gone on for long enough become normal."""
         if self._absorption is None or self._clock() < self._store_again_at:
             return
-        with self._counted("store"):
+        with self._counted("store", heals=False):
             for name, watch in self._watches.items():
                 if watch.tracker.active is not None:
                     after_seconds = self._cameras[name].adapt.absorb_after
@@ -360,9 +379,13 @@ class AlertSink:
         return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
 
     @contextmanager
-    def _counted(self, sink: str) -> Iterator[None]:
+    def _counted(self, sink: str, *, heals: bool = True) -> Iterator[None]:
         try:
             yield
+            if heals:
+                self._troubles.clear(sink)
+        except StoreDamagedError:
+            raise  # see `run`
         except (OSError, StoreError) as error:
             if isinstance(error, StoreUnreachableError):
                 self._store_again_at = self._clock() + _STORE_AGAIN_SECONDS
@@ -370,4 +393,7 @@ class AlertSink:
 
     def _fail(self, sink: str, reason: str) -> None:
         self._metrics.sink_failures.labels(sink).inc()
-        self._floods.warn(f"{sink}: {reason}")
+        if sink == "scores":
+            self._floods.warn(f"{sink}: {reason}")
+        else:
+            self._troubles.set(sink, reason)

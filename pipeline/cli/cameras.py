@@ -29,7 +29,7 @@ def add(remote: Remote, name: str, url: str | None, file: Path | None) -> None:
 
 
 def show_all(remote: Remote, as_json: bool) -> None:
-    """Print all cameras."""
+    """Print all cameras, and below them what the service cannot do at the moment."""
     cameras = remote.ask("GET", "/cameras")["cameras"]
     if as_json:
         print(json.dumps(cameras, ensure_ascii=False))
@@ -40,6 +40,9 @@ def show_all(remote: Remote, as_json: bool) -> None:
         url = one["settings"]["source"]["url"] if one["settings"] else ""
         table.add_row(one["name"], state, url, one["origin"])
     _console().print(table, markup=False)
+    for worker in remote.ask("GET", "/service")["workers"]:
+        for part, reason in worker["degraded"].items():
+            print(f"degraded: {worker['name']}: {part}: {reason}")
 
 
 def show(remote: Remote, name: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.config import Config, ConfigError, Transport, load_config
+from pipeline.config.keeping import Record
 from pipeline.config.model import Api, MetricsServer, Scoring, Storage
 from pipeline.doctor import machine, places, software, speed
 from pipeline.doctor.check import Check, look
@@ -60,6 +61,7 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
     """Name and check, in the order in which they are shown."""
     scoring = config.scoring if config else Scoring()
     folder = (config.storage if config else Storage()).folder
+    record = config.record if config else Record()
     metrics = config.metrics if config else MetricsServer()
     api = config.api if config else Api()
     transport = config.transport if config else Transport()
@@ -74,7 +76,7 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
         ("shared memory", machine.shared_memory),
         ("open files", partial(machine.open_files, cameras)),
         ("clocks", machine.clocks),
-        ("data folder", partial(places.data_folder, folder)),
+        ("data folder", partial(places.data_folder, folder, record.min_free_gb)),
         ("file system", partial(places.file_system, folder)),
         ("encryption", partial(software.encryption, transport)),
     ]

@@ -8,6 +8,7 @@ settings of `detect`, `adapt` and `alert` hold for all cameras, and each camera 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -167,8 +168,27 @@ class Api(Section):
     """Who may use it, by a name for people; without any, everybody on this machine may."""
     tls: Tls | None = None
     """Certificate and key for HTTPS; null: plain HTTP."""
+    public_url: str | None = None
+    """Address for people, as in https://host/path; null: messages have paths of pictures only."""
     allow_file_roots: list[Path] = Field(default_factory=list)
     """Folders below which the API may name recordings and images as sources of cameras."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        wanted = "want http://host[:port][/path] or https://…, without user, query or fragment"
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(wanted)
+        if not url.isprintable() or any(character.isspace() for character in url):
+            raise ValueError(wanted)
+        return url.rstrip("/")
 
 
 class Source(Section):

@@ -45,6 +45,8 @@ class Mqtt(Section):
     """Least seconds between two scores of a camera; they are sent when they change."""
     max_rate: Number = Field(default=20.0, gt=0, le=1000)
     """Most messages about events a second."""
+    commands: bool = True
+    """Whether PREFIX/CAMERA/enabled/set, …/adapt/set and …/threshold/set are obeyed."""
     discovery: Discovery = Discovery()
     """Announcements for Home Assistant."""
 

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 from pipeline.alerts.file_systems import DOUBTFUL, NETWORK, file_system_of
+from pipeline.alerts.retention import too_small
+from pipeline.config.keeping import BYTES_PER_GB
 from pipeline.doctor.check import Check, judge
 from pipeline.transport.listening import listen
 
@@ -20,10 +22,14 @@ _AMPLE_FREE_BYTES = 5 * GIB
 _SLOW_BYTES_A_SECOND = 10e6
 
 
-def data_folder(folder: Path) -> Check:
+def data_folder(folder: Path, min_free_gb: float = 0.0) -> Check:
     """Whether the data folder can be written, how fast, and how much room there is.
 
     Writes 16 MiB and removes them again. A folder that is not there yet is not made.
+
+    Args:
+        folder: Need not exist.
+        min_free_gb: `record.min_free_gb`.
     """
     place = _existing(folder)
     name = f"data folder {folder}"
@@ -35,8 +41,11 @@ def data_folder(folder: Path) -> Check:
             advice = "free some of the disk"
         reason = (error.strerror or "cannot be written").lower()
         return Check(name, "fail", f"{place}: {reason}", advice)
-    free = shutil.disk_usage(place).free
-    return judge_disk(name, free, rate)
+    usage = shutil.disk_usage(place)
+    if advice := too_small(usage.free, usage.total, min_free_gb * BYTES_PER_GB):
+        found = f"{usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
+        return Check(name, "warn", found, advice)
+    return judge_disk(name, usage.free, rate)
 
 
 def judge_disk(name: str, free_bytes: int, bytes_a_second: float) -> Check:

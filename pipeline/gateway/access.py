@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from pipeline.gateway.guard import Guard
+from pipeline.gateway.guard import DeniedError, Guard
 from pipeline.gateway.live import LiveFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import Caller, Role
@@ -53,9 +53,24 @@ def _admin(request: Request, credentials: _Credentials) -> Caller:
     return _admit(request, credentials, "admin")
 
 
+def _viewer_or_link(
+    request: Request,
+    credentials: _Credentials,
+    service: Annotated[Service, Depends(_service)],
+    expires: Annotated[str | None, Query(max_length=20, description="Of a signed link.")] = None,
+    signature: Annotated[str | None, Query(max_length=64, description="Likewise.")] = None,
+) -> None:
+    if signature is None:
+        _admit(request, credentials, "viewer")
+    elif not service.is_linked(request.url.path, expires or "", signature):
+        raise DeniedError(403, "want a link that is whole and has not expired, got another one")
+
+
 TheService = Annotated[Service, Depends(_service)]
 TheFeed = Annotated[LiveFeed, Depends(_feed)]
 Viewer = Depends(_viewer)
 """For routes that show."""
+Linked = Depends(_viewer_or_link)
+"""For what messages link to: who shows a token, or comes by such a link."""
 Admin = Depends(_admin)
 """For routes that change."""

@@ -7,7 +7,7 @@ from fastapi.responses import FileResponse
 
 from pipeline.alerts.event_query import EventQuery
 from pipeline.config.base import Name
-from pipeline.gateway.access import Admin, TheService, Viewer
+from pipeline.gateway.access import Admin, Linked, TheService, Viewer
 from pipeline.gateway.schemas import EventChange, EventPath, EventShown, EventsShown
 from pipeline.gateway.service import FileKind, Service
 from pipeline.transport.commands import Annotate
@@ -68,7 +68,7 @@ def annotate_event(event: EventPath, change: EventChange, service: TheService) -
 
 @router.get(
     "/events/{event}/snapshot.jpg",
-    dependencies=[Viewer],
+    dependencies=[Linked],
     responses=_content("image/jpeg"),
     response_class=FileResponse,
 )
@@ -79,7 +79,7 @@ def event_snapshot(event: EventPath, service: TheService) -> FileResponse:
 
 @router.get(
     "/events/{event}/heatmap.jpg",
-    dependencies=[Viewer],
+    dependencies=[Linked],
     responses=_content("image/jpeg"),
     response_class=FileResponse,
 )
@@ -90,7 +90,7 @@ def event_heatmap(event: EventPath, service: TheService) -> FileResponse:
 
 @router.get(
     "/events/{event}/clip.mp4",
-    dependencies=[Viewer],
+    dependencies=[Linked],
     responses=_content("video/mp4"),
     response_class=FileResponse,
 )

@@ -56,16 +56,21 @@ class LiveFeed:
     """Listens while its `with` lasts."""
 
     def __init__(
-        self, endpoints: Endpoints, states: Callable[[], dict[str, tuple[str, str]]]
+        self,
+        endpoints: Endpoints,
+        states: Callable[[], dict[str, tuple[str, str]]],
+        hear: Callable[[Live], None] = lambda live: None,
     ) -> None:
         """Plan to listen.
 
         Args:
             endpoints: Of the run.
             states: State of every camera, and the reason for it; may raise, and may wait.
+            hear: Told all news, also while nobody watches.
         """
         self._endpoints = endpoints
         self._states = states
+        self._hear = hear
         self._watchers: set[Watcher] = set()
         self._someone_is_new = False
         self._lock = threading.Lock()
@@ -116,6 +121,7 @@ class LiveFeed:
         with LiveSubscriber(self._endpoints) as subscriber:
             while not self._stop.is_set():
                 for live in subscriber.poll(_POLL_SECONDS):
+                    self._hear(live)
                     self._tell(live.camera, (live.kind, shown(live)))
                 if self._someone_is_new:  # and wants to know all states, not only those that change
                     self._someone_is_new, known, asked_at = False, {}, 0.0

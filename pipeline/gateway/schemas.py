@@ -69,6 +69,8 @@ class WorkerShown(Shown):
     restarts: int
     """Starts after the first one."""
     reason: str
+    degraded: dict[str, str] = {}
+    """Part that does not do all it should, such as `store` on a full disk, and why."""
 
 
 class ServiceShown(Shown):

@@ -43,7 +43,7 @@ def run(context: WorkerContext) -> None:
         found: Any = service.ask(Overview(), _STATES_SECONDS).body["cameras"]
         return {one["name"]: (one["state"], one["reason"]) for one in found}
 
-    feed = LiveFeed(run_info.endpoints, states)
+    feed = LiveFeed(run_info.endpoints, states, service.hear)
     server = uvicorn.Server(_settings(api, create_app(service, guard, feed)))
     listener = _listen(api)
     scheme = "https" if api.tls else "http"

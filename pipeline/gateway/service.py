@@ -1,7 +1,8 @@
 """The service as the routes see it: commands, stored events, pictures. No HTTP in here."""
 
 import threading
-from dataclasses import asdict
+import time
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.alerts.database import StoreError
+from pipeline.alerts.database import StoreError, store_url
 from pipeline.alerts.drawing import draw_caption, draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
+from pipeline.alerts.events import Event
 from pipeline.alerts.history import Resolution
+from pipeline.alerts.links import Links
 from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.config import Config
@@ -20,11 +23,13 @@ from pipeline.stages.memory_places import remembered_file
 from pipeline.stages.pictures import for_people
 from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
-from pipeline.transport.messages import Answer, AnswerStatus
+from pipeline.transport.messages import Answer, AnswerStatus, Live
 from pipeline.worker import RunInfo
 
 ASK_SECONDS = 5.0
 _JPEG_QUALITY = 85
+_MOST_ENDED = 256
+_EVENT_FIELDS = tuple(field.name for field in fields(Event))
 FileKind = Literal["snapshot", "heatmap", "clip"]
 
 
@@ -44,7 +49,21 @@ class Service:
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None
+        self._ended: dict[str, dict[str, Any]] = {}
+        self._store_file: int | None = None
+        self._links: Links | None = None
         self._lock = threading.Lock()
+
+    def hear(self, live: Live) -> None:
+        """Remember how an event ended, which the store may not know yet, as on a full disk."""
+        if live.kind == "event" and live.body.get("change") == "end":
+            event_id = str(live.body.get("id"))
+            with self._lock:
+                self._ended[event_id] = {
+                    name: live.body[name] for name in _EVENT_FIELDS if name in live.body
+                }
+                while len(self._ended) > _MOST_ENDED:
+                    self._ended.pop(next(iter(self._ended)))
 
     def close(self) -> None:
         """Close the store."""
@@ -106,7 +125,11 @@ class Service:
         except ValueError as error:
             raise ServiceError("invalid", str(error)) from error
         return {
-            "events": [self.shown(event) for event in page.events],
+            "events": [
+                shown
+                for shown in map(self.shown, page.events)
+                if query.active is None or query.active == (shown["ended_at"] is None)
+            ],
             "next_cursor": page.next_cursor,
         }
 
@@ -149,6 +172,8 @@ class Service:
         """An event for people, with the addresses of its pictures."""
         body = {**asdict(stored.event), **asdict(stored)}
         del body["event"]
+        if stored.event.ended_at is None:
+            body |= self._ended.get(stored.event.id, {})
         body["remembered"] = self._remembered(stored)
         links: dict[FileKind, str] = {
             "snapshot": "snapshot.jpg",
@@ -170,6 +195,21 @@ class Service:
         if not path.is_file():
             raise ServiceError("unknown", f"event {event_id}: has no {kind}")
         return path
+
+    def is_linked(self, path: str, expires: str, signature: str) -> bool:
+        """Whether a request comes by a signed link; see `Links`.
+
+        Raises:
+            ServiceError: the key cannot be read.
+        """
+        try:
+            with self._lock:
+                if self._links is None:
+                    self._links = Links.of(self._run.data_folder)
+        except OSError as error:
+            raise ServiceError("unavailable", "the key of links cannot be read") from error
+        query = {"expires": expires, "signature": signature}
+        return self._links.is_good(path, query, time.time())
 
     def scores(
         self, camera: str, begin: float, end: float, resolution_seconds: Resolution, limit: int
@@ -205,7 +245,13 @@ class Service:
     def _open_store(self) -> EventStore:
         # Opened when it is first wanted: at the start the sink may not have made it yet.
         with self._lock:
+            file = _file_of(self._store_url, self._run.data_folder)
+            if self._store is not None and file != self._store_file:
+                # The sink has moved a damaged one aside, and made another one.
+                self._store.__exit__(None, None, None)
+                self._store = None
             if self._store is None:
+                self._store_file = file
                 store = EventStore.for_reading(self._store_url, self._run.data_folder)
                 self._store = store.__enter__()
             return self._store
@@ -213,6 +259,17 @@ class Service:
     def _unreadable(self, _error: StoreError) -> ServiceError:
         # The text may name hosts and paths: that is for the log.
         return ServiceError("unavailable", "the event store cannot be read; the log says why")
+
+
+def _file_of(url: str | None, data_folder: Path) -> int | None:
+    """Which file the store is in; None: in none, or nobody can say."""
+    where = store_url(url, data_folder)
+    if where.get_backend_name() != "sqlite":
+        return None
+    try:
+        return Path(where.database or "").stat().st_ino
+    except OSError:
+        return None
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:

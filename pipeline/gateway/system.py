@@ -13,6 +13,7 @@ from pipeline.gateway.access import Admin, TheFeed, TheService, Viewer
 from pipeline.gateway.live import Kind, LiveFeed, stream
 from pipeline.gateway.schemas import Health, Reloaded, ServiceShown
 from pipeline.gateway.service import ServiceError
+from pipeline.telemetry.health import TOLERATED
 from pipeline.transport.commands import Overview, Reload
 
 router = APIRouter(tags=["service"])
@@ -35,11 +36,14 @@ def alive() -> Health:
 
 @router.get("/readyz")
 def ready(service: TheService, response: Response) -> Health:
-    """Does every worker run, or has finished? 503 if not. Asks for no token."""
+    """Does every worker run or has finished, and keeps what it should? 503 if not. No token."""
     try:
         workers = service.ask(Overview(), _READY_SECONDS).body["workers"]
         shown = ServiceShown.model_validate({"workers": workers}).workers
-        good = all(worker.phase in ("running", "finished") for worker in shown)
+        good = all(
+            worker.phase in ("running", "finished") and not (worker.degraded.keys() - TOLERATED)
+            for worker in shown
+        )
     except ServiceError:
         good = False
     response.status_code = 200 if good else 503

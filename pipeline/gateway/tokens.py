@@ -135,6 +135,9 @@ def _read(data_folder: Path) -> dict[str, _Kept]:
     except FileNotFoundError:
         return {}
     except ValidationError:
-        raise TokenError(f"{path}: want what `vedette token create` wrote there") from None
+        raise TokenError(
+            f"{path}: want what `vedette token create` wrote there, got something else; remove it "
+            "and make new tokens"
+        ) from None
     except OSError as error:
         raise TokenError(f"{path}: cannot be read: {error.strerror}") from None

@@ -7,12 +7,13 @@ all, and the switches of those of the file. It may hold passwords: nobody else m
 import json
 from pathlib import Path
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config.base import Name, Section
 from pipeline.config.private_file import write_private
 from pipeline.runtime.roster import Roster
+from pipeline.telemetry.damaged_files import put_aside
 
 _NAME = "cameras.json"
 
@@ -21,6 +22,7 @@ class _Kept(Section):
     version: int = 1
     attached: dict[Name, dict[str, JsonValue]]
     switches: dict[Name, bool]
+    thresholds: dict[Name, float] = Field(default_factory=dict)
 
 
 class AttachedError(Exception):
@@ -30,8 +32,11 @@ class AttachedError(Exception):
 def load_roster(folder: Path, file: Config) -> Roster:
     """The cameras of a configuration, and those that were attached.
 
+    A damaged file is moved aside, with an error in the log: the cameras of the configuration are
+    watched all the same, and those in the other file can be attached again.
+
     Raises:
-        AttachedError: the file is there and cannot be used: its cameras must not be lost unseen.
+        AttachedError: the file cannot be read or moved, or was written by another Vedette.
     """
     path = folder / _NAME
     try:
@@ -40,15 +45,19 @@ def load_roster(folder: Path, file: Config) -> Roster:
         return Roster.of(file)
     except ValidationError as error:
         places = [".".join(map(str, one["loc"])) or "it" for one in error.errors()]
-        raise AttachedError(
-            f"{path}: want what the service wrote there, got something malformed at "
-            f"{', '.join(places[:5])}; repair or remove it"
-        ) from None
+        reason = f"malformed at {', '.join(places[:5])}; its cameras are not watched"
+        try:
+            put_aside(path, reason)
+        except OSError as problem:
+            raise AttachedError(
+                f"{path}: {reason}; it cannot be moved aside: {problem.strerror}"
+            ) from None
+        return Roster.of(file)
     except OSError as error:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
     if kept.version != 1:
         raise AttachedError(f"{path}: want version 1, got {kept.version}")
-    return Roster.of(file, kept.attached, kept.switches)
+    return Roster.of(file, kept.attached, kept.switches, kept.thresholds)
 
 
 def keep_roster(folder: Path, roster: Roster) -> None:
@@ -57,5 +66,10 @@ def keep_roster(folder: Path, roster: Roster) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    kept = {"version": 1, "attached": dict(roster.attached), "switches": dict(roster.switches)}
+    kept = {
+        "version": 1,
+        "attached": dict(roster.attached),
+        "switches": dict(roster.switches),
+        "thresholds": dict(roster.thresholds),
+    }
     write_private(folder / _NAME, json.dumps(kept, indent=2).encode())

@@ -38,6 +38,7 @@ from pipeline.transport.commands import (
     Restore,
     Scenes,
     Switch,
+    Tune,
     read_command,
 )
 from pipeline.transport.messages import Answer, Request
@@ -152,7 +153,7 @@ class ControlDesk:
                 return self.overview(workers)
             case Reload():
                 return asdict(self.reload())
-            case Attach() | Change() | Detach() | Switch():
+            case Attach() | Change() | Detach() | Switch() | Tune():
                 roster = self._roster.after(command)
                 phase = self._phase_if_enabled(command.name, workers)
                 if isinstance(command, Switch) and command.enabled and phase == "finished":
@@ -228,6 +229,7 @@ class ControlDesk:
                     "pid": one.pid,
                     "restarts": one.restarts,
                     "reason": one.reason,
+                    "degraded": one.degraded,
                 }
                 for one in workers
             ],
@@ -256,6 +258,7 @@ _DONE: dict[type[RosterCommand], str] = {
     Change: "changed",
     Detach: "detached",
     Switch: "switched",
+    Tune: "has another threshold",
 }
 
 

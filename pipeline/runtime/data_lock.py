@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -20,17 +20,18 @@ def data_lock(folder: Path) -> Iterator[None]:
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+", encoding="ascii") as file:
+    with open(folder / "lock", "ab+", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
+            holder = file.read(20).decode("ascii", "replace").strip()
             raise DataFolderInUseError(
                 f"data folder {folder}: want one service at a time, "
-                f"got another one in process {file.read(20).strip() or 'unknown'}"
+                f"got another one in process {holder or 'unknown'}"
             ) from error
         # The file stays when the lock is gone: removing it would race with the next owner.
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with suppress(OSError):  # on a full disk nobody can read whose it is, but it is held
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
         yield

@@ -1,14 +1,17 @@
 """The local engine: all workers as processes on this machine."""
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.alerts.retention import too_small
 from pipeline.alerts.score_log import last_connection
 from pipeline.config import Config, load_config
+from pipeline.config.keeping import BYTES_PER_GB
 from pipeline.runtime.attached import keep_roster, load_roster
 from pipeline.runtime.control_desk import ControlDesk
 from pipeline.runtime.data_lock import data_lock
@@ -55,6 +58,10 @@ def local_service(
             data_folder=data_folder.absolute(),
             log_level=log_level,
         )
+        usage = shutil.disk_usage(run.data_folder)
+        min_free_bytes = config.record.min_free_gb * BYTES_PER_GB
+        if problem := too_small(usage.free, usage.total, min_free_bytes):
+            LOG.warning("%s: %s", run.data_folder, problem)
         metrics = config.metrics
         roster = load_roster(run.data_folder, config)
         for reason in roster.unusable.values():

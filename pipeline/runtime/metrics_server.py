@@ -25,6 +25,7 @@ class MetricsServer:
         registry: CollectorRegistry,
         alive: Callable[[], bool],
         ready: Callable[[], tuple[bool, str]],
+        degraded: Callable[[], list[str]] = list,
     ) -> None:
         """Plan a server.
 
@@ -34,9 +35,10 @@ class MetricsServer:
             registry: What `/metrics` shows.
             alive: Answers `/healthz`: does the supervisor's loop go on?
             ready: Answers `/readyz`, with one line a worker.
+            degraded: What does not do all it should: further lines of `/healthz`.
         """
         self._address = (host, port)
-        self._handler = _handler(registry, alive, ready)
+        self._handler = _handler(registry, alive, ready, degraded)
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -93,6 +95,7 @@ def _handler(
     registry: CollectorRegistry,
     alive: Callable[[], bool],
     ready: Callable[[], tuple[bool, str]],
+    degraded: Callable[[], list[str]],
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout: ClassVar[float] = REQUEST_TIMEOUT_SECONDS
@@ -106,7 +109,10 @@ def _handler(
                     self._answer(200, encode(registry), content_type)
                 case "/healthz":
                     good = alive()
-                    self._answer(200 if good else 503, b"ok\n" if good else b"stuck\n")
+                    # Degraded is no reason for a restart: that would not help.
+                    lines = ["ok" if good and not degraded() else "degraded" if good else "stuck"]
+                    text = "\n".join([*lines, *degraded()]) + "\n"
+                    self._answer(200 if good else 503, text.encode())
                 case "/readyz":
                     good, text = ready()
                     self._answer(200 if good else 503, text.encode())

@@ -11,11 +11,18 @@ from typing import Any, Literal, Self
 from pipeline.config import Camera, Config
 from pipeline.config.given import GivenCameraError, read_camera, shown_address
 from pipeline.config.model import INHERITED
-from pipeline.transport.commands import Attach, CameraDocument, Change, Detach, Switch
+from pipeline.transport.commands import (
+    Attach,
+    CameraDocument,
+    Change,
+    Detach,
+    Switch,
+    Tune,
+)
 from pipeline.transport.messages import AnswerStatus
 
 MOST_CAMERAS = 256
-RosterCommand = Attach | Change | Detach | Switch
+RosterCommand = Attach | Change | Detach | Switch | Tune
 Origin = Literal["file", "attached"]
 RESTART_SECTIONS = tuple(
     section for section in Config.model_fields if section not in (*INHERITED, "cameras")
@@ -41,6 +48,8 @@ class Roster:
     """As they were given, placeholders and all."""
     switches: Mapping[str, bool] = field(default_factory=dict)
     """Cameras of the file that were switched on or off."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Scores at which events begin, of cameras for which they were set at run time."""
     cameras: Mapping[str, Camera] = field(default_factory=dict, repr=False)
     """What is in force."""
     unusable: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +61,7 @@ class Roster:
         file: Config,
         attached: Mapping[str, CameraDocument] | None = None,
         switches: Mapping[str, bool] | None = None,
+        thresholds: Mapping[str, float] | None = None,
     ) -> Self:
         """Put a file and what was done at run time together."""
         given = {name: one for name, one in (attached or {}).items() if name not in file.cameras}
@@ -66,7 +76,10 @@ class Roster:
                 cameras[name] = read_camera(name, document, file, file.api.allow_file_roots)
             except GivenCameraError as error:
                 unusable[name] = str(error)
-        return cls(file, given, switched, cameras, unusable)
+        tuned = {name: enter for name, enter in (thresholds or {}).items() if name in cameras}
+        for name, enter in tuned.items():
+            cameras[name] = _with_threshold(cameras[name], enter)
+        return cls(file, given, switched, tuned, cameras, unusable)
 
     @property
     def config(self) -> Config:
@@ -101,15 +114,19 @@ class Roster:
             case Detach(name=name):
                 self._want_attached(name, "removed")
                 rest = {other: one for other, one in self.attached.items() if other != name}
-                return Roster.of(self.file, rest, self.switches)
+                return Roster.of(self.file, rest, self.switches, self.thresholds)
             case Switch(name=name, enabled=enabled):
                 if self.origin(name) == "file":
                     switches = {**self.switches, name: enabled}
-                    return Roster.of(self.file, self.attached, switches)
+                    return Roster.of(self.file, self.attached, switches, self.thresholds)
                 return self._with(name, {**self.attached[name], "enabled": enabled})
+            case Tune(name=name, threshold=threshold):
+                self.origin(name)
+                thresholds = {**self.thresholds, name: threshold}
+                return Roster.of(self.file, self.attached, self.switches, thresholds)
 
     def reloaded(self, file: Config) -> "Roster":
-        """With another file; a switch gives way where the file changed its mind."""
+        """With another file; a switch or a threshold gives way where the file changed its mind."""
         switches = {
             name: on
             for name, on in self.switches.items()
@@ -119,7 +136,12 @@ class Roster:
         }
         # What only holds at a start is kept as the service runs with it.
         kept = {section: getattr(self.file, section) for section in RESTART_SECTIONS}
-        return Roster.of(file.model_copy(update=kept), self.attached, switches)
+        thresholds = {
+            name: enter
+            for name, enter in self.thresholds.items()
+            if _enter(self.file, name) == _enter(file, name)
+        }
+        return Roster.of(file.model_copy(update=kept), self.attached, switches, thresholds)
 
     def _attach(self, name: str, document: CameraDocument) -> "Roster":
         if name in self.file.cameras or name in self.attached:
@@ -135,7 +157,8 @@ class Roster:
             read_camera(name, document, self.file, self.file.api.allow_file_roots)
         except GivenCameraError as error:
             raise RefusedError("invalid", str(error)) from None
-        return Roster.of(self.file, {**self.attached, name: document}, self.switches)
+        attached = {**self.attached, name: document}
+        return Roster.of(self.file, attached, self.switches, self.thresholds)
 
     def _want_attached(self, name: str, what: str) -> None:
         if self.origin(name) == "file":
@@ -144,6 +167,17 @@ class Roster:
                 f"camera {name}: comes from the configuration file, and can only be {what} there; "
                 "then reload",
             )
+
+
+def _with_threshold(camera: Camera, enter: float) -> Camera:
+    alert = camera.alert
+    changed = {"enter": enter, "exit": enter * alert.exit / alert.enter}
+    return camera.model_copy(update={"alert": alert.model_copy(update=changed)})
+
+
+def _enter(file: Config, name: str) -> float | None:
+    camera = file.cameras.get(name)
+    return None if camera is None else camera.alert.enter
 
 
 def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocument:

@@ -29,6 +29,7 @@ from pipeline.telemetry.health import (
     WorkerStatus,
     arriving_cameras,
     camera_statuses,
+    degradations,
     readiness,
 )
 from pipeline.telemetry.merging import MergedMetrics, snapshot
@@ -93,13 +94,20 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
+        self._troubles: dict[str, dict[str, str]] = {}
         self._merged = MergedMetrics()
         self._own = Metrics(CollectorRegistry())
         self._own.build_info.labels(_version()).set(1)
         registry = CollectorRegistry()
         registry.register(self._merged)
         self._server = (
-            MetricsServer(*metrics_address, registry, self._alive, self._ready)
+            MetricsServer(
+                *metrics_address,
+                registry,
+                self._alive,
+                self._ready,
+                lambda: degradations(self._statuses),
+            )
             if metrics_address
             else None
         )
@@ -203,12 +211,14 @@ class Supervisor:
                 self._overseer.heard(beat.worker, self._clock(), ready=beat.ready)
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
+                self._troubles[beat.worker] = beat.troubles
 
     def _bury(self, gone: Sequence[str]) -> None:
         for name in gone:
             code = self._children.pop(name).wait()
             self._overseer.exited(name, code, self._clock())
             self._merged.worker_died(name)
+            self._troubles.pop(name, None)
             life = self._overseer.lives[name]
             if life.phase == "failed":
                 LOG.error("%s: %s", name, life.reason)
@@ -280,6 +290,7 @@ class Supervisor:
             restarts=life.restarts,
             reason=life.reason,
             cameras=cameras,
+            degraded=self._troubles.get(spec.name, {}),
         )
 
     def _alive(self) -> bool:

@@ -27,6 +27,7 @@ from pipeline.runtime.signals import stop_on_signals
 from pipeline.telemetry.logs import Redactor, log_uncaught, secrets_of, set_up_logging
 from pipeline.telemetry.merging import snapshot
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.troubles import Troubles
 from pipeline.transport.heartbeats import HeartbeatSender
 from pipeline.transport.messages import Heartbeat
 from pipeline.transport.topics import HEARTBEATS
@@ -83,6 +84,7 @@ class Heart:
             incarnation=self._context.incarnation,
             sent_at=time.time(),
             cameras=self._context.cameras.snapshot(),
+            troubles=self._context.troubles.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
             ready=self._context.ready.is_set(),
         )
@@ -122,8 +124,13 @@ def resolve(entry: str) -> Callable[[WorkerContext], None]:
 
 def work(spec: WorkerSpec, stop: threading.Event) -> int:
     """Run a worker to its end; the exit code."""
+    metrics = Metrics(CollectorRegistry())
     context = WorkerContext(
-        spec, stop, Metrics(CollectorRegistry()), incarnation=spec.run.rising_ms()
+        spec,
+        stop,
+        metrics,
+        incarnation=spec.run.rising_ms(),
+        troubles=Troubles(metrics.degraded),
     )
     with Heart(context):
         try:

@@ -59,7 +59,7 @@ class SceneMemories:
         self._store = EvidenceStore(scenes)
         self._scorer = scorer
         self._metrics = metrics
-        self._floods = FloodCounter(LOG)
+        self._floods = FloodCounter(LOG, period_seconds=600.0)
         self._moments: dict[str, tuple[int, Moments[_Moment]]] = {}
         self._applied: dict[str, _Applied] = {}
 

@@ -24,12 +24,17 @@ class FloodGate:
 
 
 class FloodCounter:
-    """Warnings of one kind, at most one line a second."""
+    """Warnings of one kind, at most one line in a period."""
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+        period_seconds: float = 1.0,
+    ) -> None:
         self._log = log
         self._clock = clock
-        self._gate = FloodGate()
+        self._gate = FloodGate(period_seconds)
 
     def warn(self, text: str) -> None:
         """Log a warning, or count it; the next line that is logged tells the count."""

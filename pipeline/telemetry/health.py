@@ -23,16 +23,39 @@ class WorkerStatus:
     """Why it waits or was given up, for people."""
     cameras: dict[str, str] = field(default_factory=dict)
     """What the worker last told of its cameras: state, optionally followed by ": reason"."""
+    degraded: dict[str, str] = field(default_factory=dict)
+    """Part that does not do all it should → why."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs or has finished, and keeps what it should."""
+        return self.phase in ("running", "finished") and not (self.degraded.keys() - TOLERATED)
+
+
+TOLERATED = frozenset({"retention"})
+"""Degraded parts that lose nothing yet."""
 
 
 def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
-    """Does every worker run, or has finished? And the same in words, one line a worker."""
-    ready = all(worker.phase in ("running", "finished") for worker in workers)
+    """Does every worker run, or has finished, and keeps what it should?
+
+    And the same in words: one line a worker, and one a part of it that is degraded.
+    """
+    ready = all(worker.is_ready for worker in workers)
     lines = [
         f"{worker.name}: {worker.phase}{f' ({worker.reason})' if worker.reason else ''}"
         for worker in workers
     ]
-    return ready, "\n".join(lines) + "\n"
+    return ready, "\n".join([*lines, *degradations(workers)]) + "\n"
+
+
+def degradations(workers: Iterable[WorkerStatus]) -> list[str]:
+    """What does not do all it should, one line each, for people."""
+    return [
+        f"{worker.name}: degraded: {part}: {reason}"
+        for worker in workers
+        for part, reason in sorted(worker.degraded.items())
+    ]
 
 
 def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:

@@ -173,6 +173,18 @@ class Metrics:
             ["sink", "reason"],
             registry=registry,
         )
+        self.outbox_parked = Gauge(
+            "vedette_outbox_parked",
+            "Messages put aside that a receiver does not take, kept until they are too old",
+            ["sink"],
+            registry=registry,
+        )
+        self.degraded = Gauge(
+            "vedette_degraded",
+            "1 while a part does not do all it should (part: store, journal, outbox, …)",
+            ["part"],
+            registry=registry,
+        )
         self.storage_used_bytes = Gauge(
             "vedette_storage_used_bytes",
             "Size of the data folder",

@@ -59,6 +59,14 @@ class Switch(Section):
     enabled: bool
 
 
+class Tune(Section):
+    """Let events of a camera begin at another score than its settings say (`alert.enter`)."""
+
+    command: Literal["tune"] = "tune"
+    name: Name
+    threshold: float = Field(ge=0.05, le=100)
+
+
 class Reload(Section):
     """Read the configuration file again."""
 
@@ -132,6 +140,7 @@ Command: TypeAlias = (
     | Change
     | Detach
     | Switch
+    | Tune
     | Reload
     | Adapt
     | Scenes

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pipeline.alerts.notifiers.delivery import Delivered, Failed, Outcome
+from pipeline.alerts.notifiers.attempts import Delivered, Failed, Outcome
 from pipeline.alerts.notifiers.message import EventMessage, read_message
 from pipeline.alerts.outbox import Letter
 from pipeline.config import Apprise

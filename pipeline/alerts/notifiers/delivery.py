@@ -9,52 +9,26 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from pipeline.alerts.notifiers.attempts import (
+    Attempts,
+    Away,
+    Delivered,
+    Failed,
+    Outcome,
+    Refused,
+)
 from pipeline.alerts.outbox import Letter, Outbox, OutboxError
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 
-SHORTEST_SECONDS = 1.0
-LONGEST_SECONDS = 60.0
-LONGEST_BIDDEN_SECONDS = 3600.0
-"""A receiver may ask for more patience than this, but does not get it."""
 _IDLE_SECONDS = 1.0
 _ROUNDING = 1e-9
 _OUTBOX_TROUBLE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The receiver has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """To be tried again later."""
-
-    reason: str
-    """For people, without credentials."""
-    retry_after_seconds: float | None = None
-    """The receiver's own wish."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Trying again would not help."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Away:
-    """There is no connection, and the notifier wakes the courier when there is one again."""
-
-
-Outcome = Delivered | Failed | Refused | Away
 
 
 class Notifier(Protocol):
@@ -68,22 +42,6 @@ class Notifier(Protocol):
 
     def close(self) -> None:
         """Say goodbye and let go; a delivery under way may be cut short."""
-
-
-def retry_seconds(failures: int, chance: float, bidden: float | None = None) -> float:
-    """How long to wait before the next attempt.
-
-    It doubles from 1 s to 60 s, of which up to a half is left to chance, so that many senders that
-    lost one receiver do not come back together. The receiver's wish counts if it is longer.
-
-    Args:
-        failures: Attempts that failed in a row, >= 1.
-        chance: Random number 0 … 1 for the jitter.
-        bidden: Seconds that the receiver asked for.
-    """
-    doublings = min(failures - 1, 10)  # far beyond the longest wait already
-    seconds = min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0**doublings) * (1 - chance / 2)
-    return max(seconds, min(bidden or 0.0, LONGEST_BIDDEN_SECONDS))
 
 
 class Pace:
@@ -130,8 +88,7 @@ class Courier:
         self._clock = clock
         self._chance = chance
         self._floods = FloodCounter(LOG)
-        self._failures = 0
-        self._not_before = -float("inf")
+        self._attempts = Attempts()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._idle = threading.Event()
@@ -179,14 +136,14 @@ class Courier:
         """
         now = self._clock()
         self._notifier.refresh(now)
-        letter = self._outbox.oldest(self.name)
+        letter, wait = self._attempts.next(partial(self._outbox.oldest, self.name), now)
         if letter is None:
             self._idle.set()
             return _IDLE_SECONDS
-        wait = max(self._not_before - now, self._pace.wait_seconds(now))
         if wait > 0:
-            if now < self._not_before:
-                self._idle.set()
+            self._idle.set()
+        wait = max(wait, self._pace.wait_seconds(now))
+        if wait > 0:
             return min(wait, _IDLE_SECONDS)
         return self._deliver(letter)
 
@@ -195,25 +152,31 @@ class Courier:
             outcome = self._notifier.deliver(letter)
         except Exception as error:  # whatever a library thinks of: the courier must live on
             outcome = Failed(f"{type(error).__name__}: {error}")
+        now = self._clock()
         match outcome:
             case Away():
                 self._idle.set()
                 return _IDLE_SECONDS
-            case Failed(reason, bidden):
-                self._idle.set()
-                self._failures += 1
-                wait = retry_seconds(self._failures, self._chance(), bidden)
-                self._not_before = self._clock() + wait
-                self._fail(f"{reason}; again in {wait:.0f} s")
-                return min(wait, _IDLE_SECONDS)
+            case Failed(reason):
+                why = self._attempts.failed(letter, outcome, now, self._chance())
+                if why is None:
+                    self._idle.set()
+                    self._fail(f"{reason}; trying again")
+                    return min(self._attempts.wait_seconds(now), _IDLE_SECONDS)
+                self._put_aside(letter, why)
             case Refused(reason):
-                self._fail(f"{reason}; message {letter.key} is given up")
-                self._outbox.refused(letter, reason)
+                self._put_aside(letter, reason)
+                self._attempts.delivered(letter, now)
             case Delivered():
                 self._outbox.delivered(letter)
-        self._failures = 0
+                self._attempts.delivered(letter, now)
         self._pace.spend()
         return 0.0
+
+    def _put_aside(self, letter: Letter, reason: str) -> None:
+        self._metrics.sink_failures.labels(self.name).inc()
+        LOG.error("%s: message %s is put aside: %s", self.name, letter.key, reason)
+        self._outbox.refused(letter, reason)
 
     def _fail(self, reason: str) -> None:
         self._metrics.sink_failures.labels(self.name).inc()

@@ -11,15 +11,16 @@ from importlib.metadata import version
 from pipeline.alerts.notifiers.mqtt_topics import STATUSES, Topics
 
 _QOS = 1
+_UNSEEN = "('offline', 'disabled', 'error', 'ended')"
 
 
-def device_payload(topics: Topics, camera: str) -> bytes:
-    """The announcement of a camera as JSON."""
+def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> bytes:
+    """The announcement of a camera as JSON; `commands`: whether they are obeyed."""
     device = topics.device_id(camera)
     vedette_is_there = {"topic": topics.available}
     camera_is_seen = {
         "topic": topics.of(camera, "status"),
-        "value_template": "{{ 'offline' if value in ('offline', 'disabled') else 'online' }}",
+        "value_template": "{{ 'offline' if value in " + _UNSEEN + " else 'online' }}",
     }
     # What is said of a camera that nobody sees would be old news.
     seen = {"availability": [vedette_is_there, camera_is_seen], "availability_mode": "all"}
@@ -51,6 +52,7 @@ def device_payload(topics: Topics, camera: str) -> bytes:
             "options": list(STATUSES),
             "entity_category": "diagnostic",
             "state_topic": topics.of(camera, "status"),
+            "json_attributes_topic": topics.of(camera, "details"),
             "qos": _QOS,
         },
         "snapshot": {
@@ -60,6 +62,8 @@ def device_payload(topics: Topics, camera: str) -> bytes:
             "content_type": "image/jpeg",
         },
     }
+    if commands:
+        components |= _controls(topics, camera)
     for name, component in components.items():
         component["unique_id"] = f"{device}_{name}"
     payload = {
@@ -75,3 +79,40 @@ def device_payload(topics: Topics, camera: str) -> bytes:
         "components": components,
     }
     return json.dumps(payload).encode()
+
+
+def _controls(topics: Topics, camera: str) -> dict[str, dict[str, object]]:
+    return {
+        "enabled": {
+            "platform": "switch",
+            "name": "Watched",
+            "icon": "mdi:cctv",
+            "command_topic": topics.of(camera, "enabled/set"),
+            "state_topic": topics.of(camera, "enabled/state"),
+            "payload_on": "ON",
+            "payload_off": "OFF",
+            "qos": _QOS,
+        },
+        "adapt": {
+            "platform": "button",
+            "name": "Adapt to the scene anew",
+            "icon": "mdi:image-refresh",
+            "entity_category": "config",
+            "command_topic": topics.of(camera, "adapt/set"),
+            "payload_press": "PRESS",
+            "qos": _QOS,
+        },
+        "threshold": {
+            "platform": "number",
+            "name": "Score at which an event begins",
+            "icon": "mdi:tune-vertical",
+            "entity_category": "config",
+            "command_topic": topics.of(camera, "threshold/set"),
+            "state_topic": topics.of(camera, "threshold/state"),
+            "min": 0.1,
+            "max": 10,
+            "step": 0.05,
+            "mode": "box",
+            "qos": _QOS,
+        },
+    }

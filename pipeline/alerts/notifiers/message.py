@@ -1,12 +1,13 @@
 """What is told about an event: the same JSON for MQTT and webhooks. docs/sinks.md describes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.alerts.events import EventChange
+from pipeline.alerts.events import Event, EventChange
 from pipeline.alerts.outbox import Kind, Letter
 from pipeline.transport.messages import SceneState
 
@@ -44,17 +45,51 @@ class EventMessage:
     heatmap: str | None
     """File of the same with the anomaly map over it."""
     snapshot_url: str | None
-    """Path of that picture in the REST API; None: there is none, or the API is not served."""
+    """Where the REST API has that picture: a path, or with `api.public_url` an address that needs
+    no token for some days; None: there is none, or the API is not served."""
     heatmap_url: str | None
     zones: tuple[str, ...] = ()
     """Zones that it has reached so far, in that order; empty on a camera without zones."""
+    before: "Seen | None" = None
+    """The event in the message before this one; as `after` where there was none."""
+    after: "Seen | None" = None
+    """The event now, in the form that Frigate's users know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event in the form of Frigate's messages; times in Unix seconds UTC."""
+
+    id: str
+    camera: str
+    label: Literal["anomaly"]
+    start_time: float
+    end_time: float | None
+    frame_time: float
+    """Of the frame at the peak."""
+    top_score: float
+    """Highest score; 1 is the threshold, and it may be above."""
+    score: float
+    """The same."""
+    false_positive: bool
+    """Always false: nobody is told before it is sure that there is an event."""
+    active: bool
+    current_zones: tuple[str, ...]
+    entered_zones: tuple[str, ...]
+    has_snapshot: bool
 
 
 _MESSAGE: TypeAdapter[EventMessage] = TypeAdapter(EventMessage)
 
 
 def event_message(
-    change: EventChange, snapshot: str | None, heatmap: str | None, *, api: bool
+    change: EventChange,
+    snapshot: str | None,
+    heatmap: str | None,
+    *,
+    api: bool,
+    link: Callable[[str], str] = str,
+    before: Seen | None = None,
 ) -> EventMessage | None:
     """The message about a change; None for suppressed events, of which nobody is told.
 
@@ -63,6 +98,8 @@ def event_message(
         snapshot: File relative to the data folder; None: there is none yet.
         heatmap: Likewise.
         api: Whether the REST API is served.
+        link: Makes an address of a path in the REST API.
+        before: `after` of the message before this one about the same event.
     """
     event = change.event
     if event.suppressed or change.kind == "suppressed":
@@ -70,6 +107,7 @@ def event_message(
     # What began outside of the schedule is new to those who hear of it now.
     kind = "new" if change.kind == "told" else change.kind
     url = f"/api/v1/events/{event.id}"
+    after = _seen(event, has_snapshot=snapshot is not None)
     return EventMessage(
         version=VERSION,
         key=f"{event.id}:{kind}:{event.frames}",
@@ -88,9 +126,29 @@ def event_message(
         scene=event.state,
         snapshot=snapshot,
         heatmap=heatmap,
-        snapshot_url=f"{url}/snapshot.jpg" if api and snapshot else None,
-        heatmap_url=f"{url}/heatmap.jpg" if api and heatmap else None,
+        snapshot_url=link(f"{url}/snapshot.jpg") if api and snapshot else None,
+        heatmap_url=link(f"{url}/heatmap.jpg") if api and heatmap else None,
         zones=event.zones,
+        before=before or after,
+        after=after,
+    )
+
+
+def _seen(event: Event, *, has_snapshot: bool) -> Seen:
+    return Seen(
+        id=event.id,
+        camera=event.camera,
+        label="anomaly",
+        start_time=event.started_at,
+        end_time=event.ended_at,
+        frame_time=event.peak_at,
+        top_score=event.peak_score,
+        score=event.peak_score,
+        false_positive=False,
+        active=event.ended_at is None,
+        current_zones=() if event.ended_at is not None else event.zones,
+        entered_zones=event.zones,
+        has_snapshot=has_snapshot,
     )
 
 

@@ -7,12 +7,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-from pipeline.transport.messages import SceneState
+from pipeline.transport.messages import CameraState, SceneState
 
-Status = Literal["starting", "adapting", "watching", "stale", "offline", "disabled"]
-STATUSES: tuple[Status, ...] = get_args(Status)
+STATUSES: tuple[CameraState, ...] = get_args(CameraState)
+STATES = (
+    "status",
+    "details",
+    "anomaly",
+    "score",
+    "threshold",
+    "snapshot",
+    "enabled/state",
+    "threshold/state",
+)
+"""Last part of the topics of a camera."""
 ONLINE, OFFLINE = "online", "offline"
 Payload = bytes | Path
 """What is published, or the file whose content is."""
@@ -42,8 +52,13 @@ class Topics:
         return f"{self.discovery_prefix}/status"
 
     def of(self, camera: str, what: str) -> str:
-        """A state of a camera: status, anomaly, score, threshold or snapshot."""
+        """A state of a camera: one of `STATES`."""
         return f"{self.prefix}/{camera}/{what}"
+
+    def retained(self, camera: str, *, announced: bool) -> list[str]:
+        """All that may stand retained of a camera, with or without its announcement."""
+        states = [self.of(camera, what) for what in STATES]
+        return [*states, self.device(camera)] if announced else states
 
     def device_id(self, camera: str) -> str:
         """Id of a camera for Home Assistant, of letters, digits, "_" and "-"."""
@@ -54,7 +69,7 @@ class Topics:
         return f"{self.discovery_prefix}/device/{self.device_id(camera)}/config"
 
 
-def status_of(state: SceneState) -> Status:
+def status_of(state: SceneState) -> CameraState:
     """How a camera is whose newest score has this state."""
     if state in ("collecting", "fitting"):
         return "adapting"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from pipeline.alerts.notifiers.delivery import Delivered, Failed, Outcome, Refused
+from pipeline.alerts.notifiers.attempts import Delivered, Failed, Outcome, Refused
 from pipeline.alerts.outbox import Letter
 from pipeline.config import Webhook
 from pipeline.worker import UnmendableError
@@ -26,8 +26,15 @@ SIGNATURE_HEADER = "X-Vedette-Signature"
 TIMESTAMP_HEADER = "X-Vedette-Timestamp"
 KEY_HEADER = "Idempotency-Key"
 _TRY_AGAIN = {408, 425, 429}
+_ABOUT_THE_MESSAGE = {413, 414, 415, 422, 431}
+PATIENCE_SECONDS = 600.0
+"""For so long a status such as 404 may be that of a proxy whose server is being restarted."""
 # The library would tell paths, which may be as good as passwords.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+class _NotConnectedError(Exception):
+    """Whatever was wrong, it was not the message."""
 
 
 class WebhookNotifier:
@@ -69,6 +76,8 @@ class WebhookNotifier:
             headers[SIGNATURE_HEADER] = signature(self._settings.secret, timestamp, body)
         try:
             status, retry_after = self._post(body, headers)
+        except _NotConnectedError as error:
+            return Failed(f"no connection to {self._host} ({error})", away=True)
         except (HTTPError, OSError, ValueError) as error:
             # Only the kind: the text of some has the address in it.
             return Failed(f"no answer from {self._host} ({_kind_of(error)})")
@@ -94,9 +103,12 @@ class WebhookNotifier:
         timer.daemon = True
         timer.start()
         try:
-            connection.connect()
-            if late.is_set():
-                raise TimeoutError(errno.ETIMEDOUT, "no connection in time")
+            try:
+                connection.connect()
+                if late.is_set():
+                    raise TimeoutError(errno.ETIMEDOUT, "no connection in time")
+            except (HTTPError, OSError) as error:
+                raise _NotConnectedError(_kind_of(error)) from error
             connection.request("POST", self._target, body=body, headers=headers)
             answer = connection.getresponse()
             if late.is_set():  # what was cut off may still look like an answer
@@ -118,11 +130,14 @@ def judged(status: int, retry_after: str | None, now: float) -> Outcome:
     if 200 <= status < 300:
         return Delivered()
     reason = f"got HTTP status {status}, want 2xx"
+    wish = retry_after_seconds(retry_after, now)
     if status in _TRY_AGAIN or status >= 500:
-        return Failed(reason, retry_after_seconds(retry_after, now))
+        return Failed(reason, wish)
+    if status in _ABOUT_THE_MESSAGE:
+        return Refused(reason)
     if 300 <= status < 400:
         reason += "; redirects are not followed"
-    return Refused(reason)
+    return Failed(reason, wish, patience_seconds=PATIENCE_SECONDS)
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:

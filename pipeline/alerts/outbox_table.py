@@ -1,0 +1,280 @@
+"""The messages of the outbox in one SQLite database: on disk, or in memory. Not for threads.
+
+Every method works in the transaction of its caller and raises `sqlite3.Error` as SQLite does.
+"""
+
+import sqlite3
+from collections.abc import Container, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["new", "update", "end"]
+Loss = Literal["age", "count", "bytes"]
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sink TEXT NOT NULL,
+    key TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    refused TEXT
+);
+CREATE INDEX messages_in_order ON messages (sink, refused, number);
+CREATE TABLE heads (
+    sink TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (sink, subject)
+) WITHOUT ROWID;
+"""
+# A head outlives its messages: that long, a repetition after a death is known as one.
+_KEEP_HEADS_SECONDS = 7 * 86400.0
+_KINDS: tuple[Kind, ...] = ("new", "update", "end")
+_COLUMNS = "sink, key, subject, kind, body, created_at, number"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message to one sink."""
+
+    sink: str
+    """Name of the sink, such as "webhook:office"."""
+    key: str
+    """The same for every repetition of this message: a receiver takes it once."""
+    subject: str
+    """Id of the event; its messages are told in order, and its updates coalesce."""
+    kind: Kind
+    revision: int
+    """Rises with the event, whatever the kind; >= 0."""
+    body: str
+    created_at: float
+    """Unix seconds."""
+    number: int = 0
+    """Place in the outbox, given by it."""
+
+    @property
+    def position(self) -> int:
+        """Order among the messages of one event."""
+        return self.revision * len(_KINDS) + _KINDS.index(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait for one sink."""
+
+    messages: int = 10_000
+    size_bytes: int = 64 << 20
+    age_seconds: float = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for one sink."""
+
+    messages: int
+    size_bytes: int
+    oldest_at: float | None
+    """Unix seconds; None when nothing waits."""
+    refused: int
+    """Messages that the receiver will never take, kept for people until they are too old."""
+
+
+class VersionError(Exception):
+    """The database has another schema."""
+
+
+class OutboxTable:
+    """One database; its connection is in autocommit mode, and this class begins and commits."""
+
+    def __init__(self, connection: sqlite3.Connection, bounds: Bounds) -> None:
+        """Make the tables if they are missing.
+
+        Raises:
+            VersionError: they are of another version.
+            sqlite3.Error: as SQLite does.
+        """
+        self._db = connection
+        self._bounds = bounds
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            )
+        elif version != SCHEMA_VERSION:
+            raise VersionError(
+                f"want schema version {SCHEMA_VERSION}, got {version}; "
+                "it was written by another Vedette"
+            )
+
+    @classmethod
+    def in_memory(cls, bounds: Bounds) -> "OutboxTable":
+        """An empty one that ends with the process."""
+        connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        return cls(connection, bounds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        """Written as a whole, or not at all."""
+        self._db.execute(begin)
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def head(self, sink: str, subject: str) -> int:
+        """Position of the newest message of an event that was ever put in; -1: none was."""
+        row = self._db.execute(
+            "SELECT position FROM heads WHERE sink=? AND subject=?", (sink, subject)
+        ).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def put(self, letter: Letter) -> dict[Loss, int]:
+        """Add a message; see `Outbox.put`."""
+        if letter.position <= self.head(letter.sink, letter.subject):
+            return {}
+        db = self._db
+        self._set_head(letter.sink, letter.subject, letter.position, letter.created_at)
+        waiting = "sink=? AND subject=? AND kind='update' AND refused IS NULL"
+        size = len(letter.body.encode())
+        replaced = (
+            letter.kind == "update"
+            and db.execute(
+                f"UPDATE messages SET key=?, body=?, bytes=?, created_at=? WHERE {waiting}",
+                (letter.key, letter.body, size, letter.created_at, letter.sink, letter.subject),
+            ).rowcount
+        )
+        if not replaced:
+            db.execute(f"DELETE FROM messages WHERE {waiting}", (letter.sink, letter.subject))
+            db.execute(
+                "INSERT INTO messages (sink, key, subject, kind, body, bytes, created_at)"
+                " VALUES (?,?,?,?,?,?,?)",
+                (letter.sink, letter.key, letter.subject, letter.kind, letter.body, size,
+                 letter.created_at),
+            )  # fmt: skip
+        return self._make_room(letter.sink)
+
+    def oldest(
+        self,
+        sink: str,
+        settled: Container[tuple[str, str]],
+        besides: Container[str],
+        subject: str | None = None,
+    ) -> Letter | None:
+        """The first message that waits.
+
+        Args:
+            sink: Its sink.
+            settled: (sink, key) of messages that only seem to wait.
+            besides: Subjects to pass over.
+            subject: The only one to look at; None: all.
+        """
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM messages WHERE sink=?1 AND refused IS NULL"
+            " AND (?2 IS NULL OR subject=?2) ORDER BY number",
+            (sink, subject),
+        )
+        with closing(rows):
+            for row in rows:
+                if (sink, row[1]) not in settled and row[2] not in besides:
+                    return _letter(row)
+        return None
+
+    def settle(self, sink: str, key: str, reason: str | None) -> bool:
+        """Delete a message, or with a reason put it aside; whether it was there."""
+        if reason is None:
+            done = self._db.execute("DELETE FROM messages WHERE sink=? AND key=?", (sink, key))
+        else:
+            done = self._db.execute(
+                "UPDATE messages SET refused=? WHERE sink=? AND key=?", (reason, sink, key)
+            )
+        return done.rowcount > 0
+
+    def take_over(self, other: "OutboxTable") -> dict[str, dict[Loss, int]]:
+        """Add everything of another one; what that cost, by sink and bound."""
+        lost: dict[str, dict[Loss, int]] = {}
+        for *row, refused in other._db.execute(
+            f"SELECT {_COLUMNS}, refused FROM messages ORDER BY number"
+        ):
+            letter = _letter(tuple(row))
+            costs = lost.setdefault(letter.sink, {})
+            for bound, count in self.put(letter).items():
+                costs[bound] = costs.get(bound, 0) + count
+            if refused is not None:
+                self.settle(letter.sink, letter.key, refused)
+        for sink, subject, position, at in other._db.execute("SELECT * FROM heads"):
+            if position > self.head(sink, subject):
+                self._set_head(sink, subject, position, at)
+        return lost
+
+    def backlog(self, sink: str) -> Backlog:
+        """What waits for a sink."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FILTER (WHERE refused IS NULL),"
+            " COALESCE(SUM(bytes) FILTER (WHERE refused IS NULL), 0),"
+            " MIN(created_at) FILTER (WHERE refused IS NULL),"
+            " COUNT(refused) FROM messages WHERE sink=?",
+            (sink,),
+        ).fetchone()
+        return Backlog(*row)
+
+    def prune(self, now: float) -> dict[str, int]:
+        """Remove what is too old; how many messages still waited, by sink."""
+        too_old = now - self._bounds.age_seconds
+        lost = self._db.execute(
+            "SELECT sink, COUNT(*) FROM messages"
+            " WHERE created_at < ? AND refused IS NULL GROUP BY sink",
+            (too_old,),
+        ).fetchall()
+        self._db.execute("DELETE FROM messages WHERE created_at < ?", (too_old,))
+        self._db.execute("DELETE FROM heads WHERE at < ?", (now - _KEEP_HEADS_SECONDS,))
+        return dict(lost)
+
+    def shift(self, seconds: float) -> None:
+        """Count all ages by a clock that was set by so many seconds."""
+        self._db.execute("UPDATE messages SET created_at = created_at + ?", (seconds,))
+        self._db.execute("UPDATE heads SET at = at + ?", (seconds,))
+
+    def _set_head(self, sink: str, subject: str, position: int, at: float) -> None:
+        row = (sink, subject, position, at)
+        self._db.execute("INSERT OR REPLACE INTO heads VALUES (?,?,?,?)", row)
+
+    def _make_room(self, sink: str) -> dict[Loss, int]:
+        lost: dict[Loss, int] = {}
+        while True:
+            count, size = self._db.execute(
+                "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM messages WHERE sink=?", (sink,)
+            ).fetchone()
+            if count > self._bounds.messages:
+                bound: Loss = "count"
+            elif size > self._bounds.size_bytes:
+                bound = "bytes"
+            else:
+                return lost
+            # First what is dead, then the updates, of which people miss the least; old before new.
+            number, refused = self._db.execute(
+                "SELECT number, refused FROM messages WHERE sink=?"
+                " ORDER BY refused IS NULL, kind <> 'update', number LIMIT 1",
+                (sink,),
+            ).fetchone()
+            self._db.execute("DELETE FROM messages WHERE number=?", (number,))
+            if refused is None:
+                lost[bound] = lost.get(bound, 0) + 1
+
+
+def _letter(row: tuple[str, str, str, Kind, str, float, int]) -> Letter:
+    sink, key, subject, kind, body, created_at, number = row
+    return Letter(sink, key, subject, kind, int(key.rsplit(":", 1)[1]), body, created_at, number)
