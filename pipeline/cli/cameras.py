@@ -84,7 +84,7 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
             *(["goes on"] if one["ended_at"] is None else []),
             *(["seen"] if one["acknowledged_at"] is not None else []),
             *([one["label"]] if one["label"] else []),
-            *([f"suppressed ({one['suppressed_by']})"] if one["suppressed"] else []),
+            *([_suppressed(one["suppressed_by"])] if one["suppressed"] else []),
         ]
         seconds, peak = f"{one['duration_seconds']:.1f}", f"{one['peak_score']:.2f}"
         zones, note = ", ".join(one["zones"]), one["note"] or ""
@@ -98,6 +98,10 @@ def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
     remembered = ", remembered" if shown["remembered"] else ""
     print(f"{event}: {seen}, label {shown['label'] or 'none'}{remembered}")
+
+
+def _suppressed(by: str) -> str:
+    return "learning" if by == "calibrating" else f"suppressed ({by})"
 
 
 def _path(name: str) -> str:

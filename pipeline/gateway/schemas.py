@@ -104,7 +104,8 @@ class EventShown(Shown):
     suppressed: bool
     """Nobody was told."""
     suppressed_by: Suppression | None
-    """Why: it began in the cool-down of another one, or outside of the schedule."""
+    """Why: it began in the cool-down of another one, outside of the schedule, or while the camera was
+    learning its scene (calibrating)."""
     frames: int
     acknowledged_at: float | None
     label: Label | None
