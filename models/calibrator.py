@@ -173,11 +173,11 @@ class Calibrator:
             self._calibration = firmer(self._first, self._normal, self._normal_seconds)
 
     def _follow(self, energy: float, step: float) -> None:
-        """Normal life goes on: passages that raised no alarm refine the threshold, others are counted.
+        """Normal life goes on: passages refine the threshold, those that raised alarms are counted.
 
-        It moves only when as much time again has gone by, or a quarter of the time in which an alarm
-        is asked for, or an hour: what happens in a few moments, and may be an anomaly that just missed
-        it, shall not lift it out of reach.
+        It moves only when as much time again has gone by, or a quarter of the time in which an
+        alarm is asked for, or an hour: what happens in a few moments, and may be an anomaly that
+        just missed it, shall not lift it out of reach.
         """
         tail, threshold = self._tail, self._calibration.threshold
         assert tail is not None

@@ -154,7 +154,7 @@ def test_a_life_with_too_many_alarms_raises_the_threshold_for_a_while() -> None:
     assert alarms[0]
     assert sum(alarms[:12]) <= 6, "in the first hour"
     assert sum(alarms[12:]) <= 84 / 4, "few enough, where 7 were asked for"
-    for number in range(24):
+    for number in range(48):
         run(calibrator, life(3000, seed=1000 + number), begin=28_865.0 + 300 * number)
     assert max(thresholds) - before.median <= 1.4 * reach
     assert calibrator.calibration.threshold - before.median < 1.05 * reach, "and it goes down"

@@ -13,9 +13,9 @@ read fast makes the same events as one in its own time; from one connection to t
 `captured_at`, so that the time for which a camera was away counts. The wall clock of a frame is
 only recorded.
 
-While a scene is calibrated its threshold is provisional: what passes it is recorded as an event that
-is suppressed by "calibrating". Such an event ends with the calibration; what is still up then begins
-another event, on the threshold that counts.
+While a scene is calibrated its threshold is provisional: what passes it is recorded as an event
+that is suppressed by "calibrating". Such an event ends with the calibration; what is still up then
+begins another event, on the threshold that counts.
 """
 
 from collections.abc import Collection, Mapping, Sequence

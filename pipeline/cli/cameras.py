@@ -34,12 +34,22 @@ def show_all(remote: Remote, as_json: bool) -> None:
     if as_json:
         print(json.dumps(cameras, ensure_ascii=False))
         return
-    table = Table("camera", "state", "source", "from", box=None, pad_edge=False)
+    table = Table("camera", "state", "trusted", "source", "from", box=None, pad_edge=False)
     for one in cameras:
         state = f"{one['state']}: {one['reason']}" if one["reason"] else one["state"]
         url = one["settings"]["source"]["url"] if one["settings"] else ""
-        table.add_row(one["name"], state, url, one["origin"])
+        table.add_row(one["name"], state, trust(one["learning"]), url, one["origin"])
     _console().print(table, markup=False)
+
+
+def trust(learning: Mapping[str, Any] | None) -> str:
+    """How far a camera has learnt what is normal, for people."""
+    if learning is None:
+        return ""
+    if not learning["trusted"]:
+        return f"in {learning['trusted_in_seconds']:.0f} s"
+    hours, wanted = learning["normal_seconds"] / 3600, learning["wanted_seconds"] / 3600
+    return "yes" if learning["enough"] else f"yes, {hours:.1f} of {wanted:.1f} h seen"
 
 
 def show(remote: Remote, name: str) -> None:

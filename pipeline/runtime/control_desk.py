@@ -20,7 +20,7 @@ from pipeline.runtime.roster import (
     difference,
     view,
 )
-from pipeline.telemetry.health import WorkerStatus, camera_statuses
+from pipeline.telemetry.health import WorkerStatus, camera_learning, camera_statuses
 from pipeline.transport.commands import (
     Adapt,
     Annotate,
@@ -193,10 +193,11 @@ class ControlDesk:
 
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         camera = self._roster.cameras.get(name)
-        status = "disabled"
+        status, learning = "disabled", None
         if camera is None or camera.enabled:
             status = camera_statuses(workers).get(name, "starting")
-        return view(self._roster, name, status)
+            learning = camera_learning(workers, name)
+        return {**view(self._roster, name, status), "learning": learning}
 
 
 _DONE: dict[type[RosterCommand], str] = {

@@ -87,6 +87,7 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
+        self._learning: dict[str, dict[str, dict[str, float | bool]]] = {}
         self._merged = MergedMetrics()
         self._own = Metrics(CollectorRegistry())
         self._own.build_info.labels(_version()).set(1)
@@ -193,6 +194,7 @@ class Supervisor:
                 self._overseer.heard(beat.worker, self._clock())
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
+                self._learning[beat.worker] = beat.learning
 
     def _bury(self, gone: Sequence[str]) -> None:
         for name in gone:
@@ -253,6 +255,7 @@ class Supervisor:
             restarts=life.restarts,
             reason=life.reason,
             cameras=cameras,
+            learning=self._learning.get(spec.name, {}) if life.phase == "running" else {},
         )
 
     def _alive(self) -> bool:

@@ -81,6 +81,7 @@ class Heart:
             sent_at=time.time(),
             cameras=self._context.cameras.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
+            learning=self._context.cameras.learning,
         )
 
 

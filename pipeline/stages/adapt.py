@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models import AdaptedScene
-from models.calibration import Calibration, provisional
+from models.calibration import Calibration, provisional, wanted_seconds
 from models.calibrator import Calibrator
 from models.scene_model import Observation
 from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.learning import Learning
 from pipeline.stages.made_scenes import Fitted, Widened, Widening
 from pipeline.stages.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
@@ -119,6 +120,32 @@ class Adaptation:
     def calibration(self) -> Calibration | None:
         """How its energies are read, once fitted."""
         return None if self._calibrator is None else self._calibrator.calibration
+
+    @property
+    def kept(self) -> Calibration | None:
+        """The same with all that was learnt since, to be kept: a restart goes on from it."""
+        return None if self._calibrator is None else self._calibrator.kept
+
+    @property
+    def learning(self) -> Learning:
+        """How far it has come; time that is left is that of undisturbed normal life."""
+        reading = self._settings.calibrator
+        left = 0.0
+        if self._state in ("collecting", "fitting"):
+            missing = max(0, self._settings.candidates - len(self._candidates))
+            left = missing * self._settings.candidate_interval_seconds
+            left = reading.calibrate_seconds + (left if self._state == "collecting" else 0.0)
+        elif self._state == "calibrating" and self._calibrator is not None:
+            gone = self._calibrator.normal_seconds
+            if self._minute is not None:
+                gone = self._minute.now_seconds
+            left = max(0.0, reading.calibrate_seconds - gone)
+        return Learning(
+            trusted=self._state == "ready",
+            trusted_in_seconds=left,
+            normal_seconds=0.0 if self._calibrator is None else self._calibrator.normal_seconds,
+            wanted_seconds=wanted_seconds(reading.alarms_per_day),
+        )
 
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""

@@ -242,6 +242,8 @@ class ScoringWorker:
     ) -> None:
         state = camera_state(judgement.state)
         self._context.cameras.set(frame.camera, state, judgement.progress)
+        learning = self._lanes[frame.camera].adaptation.learning
+        self._context.cameras.set_learning(frame.camera, learning.as_json())
         score, threshold = judgement.score, judgement.threshold
         if score is not None and threshold is not None:
             self._metrics.anomaly_score.labels(frame.camera).set(score)
@@ -251,7 +253,11 @@ class ScoringWorker:
             anomaly_map = in_units_of_score(cells, calibration)
         self._seen[frame.camera] = Seen(frame, score, anomaly_map)
         enter = self._lanes.cameras[frame.camera].lowest_enter
-        self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
+        self._metrics.normal_seconds.labels(frame.camera).set(learning.normal_seconds)
+        self._metrics.trusted.labels(frame.camera).set(learning.trusted)
+        self._scores.send(
+            score_message(frame, judgement, anomaly_map, enter, time.time(), learning)
+        )
 
     def _observe(self, stage: str, seconds: float) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(max(0.0, seconds))

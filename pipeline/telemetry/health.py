@@ -23,6 +23,8 @@ class WorkerStatus:
     """Why it waits or was given up, for people."""
     cameras: dict[str, str] = field(default_factory=dict)
     """What the worker last told of its cameras: state, optionally followed by ": reason"."""
+    learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    """How far the scenes of its cameras are learnt; empty for workers that know no scenes."""
 
 
 def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
@@ -50,3 +52,8 @@ def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
         camera: scenes.get(camera, "starting") if status == "watching" else status
         for camera, status in arriving.items()
     }
+
+
+def camera_learning(workers: Iterable[WorkerStatus], camera: str) -> dict[str, float | bool] | None:
+    """How far the scene of a camera is learnt; None: nobody knows now."""
+    return next((one.learning[camera] for one in workers if camera in one.learning), None)

@@ -111,6 +111,18 @@ class Metrics:
             ["camera"],
             registry=registry,
         )
+        self.trusted = Gauge(
+            "vedette_camera_trusted",
+            "1 once the scene is calibrated; before, nobody is notified of its events",
+            ["camera"],
+            registry=registry,
+        )
+        self.normal_seconds = Gauge(
+            "vedette_normal_seconds",
+            "Normal stream time that the threshold rests on",
+            ["camera"],
+            registry=registry,
+        )
         # Several workers: the stages of a frame's way.
         self.stage_latency_seconds = Histogram(
             "vedette_stage_latency_seconds",

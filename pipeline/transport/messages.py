@@ -96,6 +96,8 @@ class ScoreMessage:
     """float32 (h, w) in units of the score, coarse; None without energy."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
     """uint8 (H, W, 3), RGB; only where the score is worth a snapshot."""
+    learning: dict[str, float | bool] | None = None
+    """How far the scene is learnt: `pipeline.stages.learning.Learning` as plain data."""
     number: int = 0
     """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
     after: int = 0
@@ -125,6 +127,8 @@ class Heartbeat:
     """Camera name → `CameraState`, optionally followed by ": reason"."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
+    learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    """Camera name → how far its scene is learnt, as in `ScoreMessage`."""
 
 
 @dataclass(frozen=True, slots=True)

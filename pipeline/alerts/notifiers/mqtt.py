@@ -1,6 +1,7 @@
 """MQTT: events, the states of the cameras, and their announcement to Home Assistant."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.alerts.notifiers.delivery import Away, Delivered, Outcome
@@ -19,6 +20,7 @@ from pipeline.alerts.outbox import Letter
 from pipeline.config import Mqtt
 
 _THRESHOLD_INTERVAL_SECONDS = 60.0
+_LEARNING_STEP_SECONDS, _LEARNT_STEP_SECONDS = 5.0, 60.0
 _SNAPSHOT_INTERVAL_SECONDS = 1.0
 _LARGEST_PICTURE_BYTES = 8 << 20
 
@@ -66,7 +68,7 @@ class MqttNotifier:
 
     def withdraw(self, camera: str) -> None:
         """Say that a camera is no more: all that is retained of it goes."""
-        for what in ("status", "anomaly", "score", "threshold", "snapshot"):
+        for what in ("status", "anomaly", "score", "threshold", "learning", "snapshot"):
             self._set(self._topics.of(camera, what), b"")
         self._set(self._topics.device(camera), b"")
         self._scores.pop(camera, None)
@@ -94,6 +96,14 @@ class MqttNotifier:
                 f"{threshold:.4g}".encode(),
                 _THRESHOLD_INTERVAL_SECONDS,
             )
+
+    def set_learning(self, camera: str, learning: Mapping[str, float | bool]) -> None:
+        """Say how far the scene is learnt, in steps that are worth a message."""
+        step = _LEARNT_STEP_SECONDS if learning["trusted"] else _LEARNING_STEP_SECONDS
+        normal = learning["normal_seconds"] // step * step
+        left = -(-learning["trusted_in_seconds"] // step) * step
+        shown = {**learning, "normal_seconds": normal, "trusted_in_seconds": left}
+        self._set(self._topics.of(camera, "learning"), json.dumps(shown).encode(), 1.0)
 
     def set_snapshot(self, camera: str, file: Path) -> None:
         """Show the picture in a file."""

@@ -42,7 +42,7 @@ class Topics:
         return f"{self.discovery_prefix}/status"
 
     def of(self, camera: str, what: str) -> str:
-        """A state of a camera: status, anomaly, score, threshold or snapshot."""
+        """A state of a camera: status, anomaly, score, threshold, learning or snapshot."""
         return f"{self.prefix}/{camera}/{what}"
 
     def device_id(self, camera: str) -> str:
