@@ -24,6 +24,8 @@ NAMES = {
     "vedette_batch_size",
     "vedette_anomaly_score",
     "vedette_anomaly_threshold",
+    "vedette_camera_trusted",
+    "vedette_normal_seconds",
     "vedette_events_absorbed_total",
     "vedette_events_remembered",
     "vedette_events_total",

@@ -62,12 +62,16 @@ class Lanes(Mapping[str, Lane]):
         self.cameras = cameras
         gone = [name for name in self._lanes if name not in cameras]
         for name in gone:
-            self._lanes.pop(name).abandon()
+            lane = self._lanes.pop(name)
+            self.keeper.leave(name, lane.adaptation)
+            lane.abandon()
             self.keeper.forget(name)
             self._conditions.forget(name)
             self.memories.leave(name)
         for name, camera in cameras.items():
             if before.get(name) != way_of_seeing(camera):
+                if name in self._lanes:
+                    self.keeper.leave(name, self._lanes[name].adaptation)
                 self.reopen(name)
         return gone
 
@@ -100,7 +104,7 @@ class Lanes(Mapping[str, Lane]):
         frame, name = work.frame, work.frame.camera
         lane, camera = self._lanes[name], self.cameras[name]
         adaptation = lane.adaptation
-        calibration, energy = adaptation.calibration, float(scores.energies[place])
+        energy = float(scores.energies[place])
 
         def glimpse() -> Observation:
             return self._scorer.glimpse(scores, place)
@@ -110,8 +114,7 @@ class Lanes(Mapping[str, Lane]):
         )
         lane.note(frame.pts_seconds, judgement, camera.lowest_exit)
         self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, place)
-        if adaptation.calibration is not None and adaptation.calibration is not calibration:
-            self.keeper.calibrated(name, adaptation.calibration)
+        self.keeper.calibrated(name, adaptation)
         if (widening := adaptation.widening()) is not None:
             self.keeper.widen(name, adaptation, widening)
         self._refresh.take(name, lane, work, glimpse, camera.adapt.refresh * 3600.0)
@@ -125,6 +128,8 @@ class Lanes(Mapping[str, Lane]):
 
     def close(self) -> None:
         """Keep what is known."""
+        for name, lane in self._lanes.items():
+            self.keeper.leave(name, lane.adaptation)
         self._views.keep(self._lanes)
         self.memories.close()
         self.keeper.close()  # last, as the scene in work may take seconds
