@@ -26,6 +26,7 @@ NAMES = {
     "vedette_anomaly_threshold",
     "vedette_camera_trusted",
     "vedette_normal_seconds",
+    "vedette_picture_cuts_total",
     "vedette_events_absorbed_total",
     "vedette_events_remembered",
     "vedette_events_total",

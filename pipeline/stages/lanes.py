@@ -14,6 +14,7 @@ from pipeline.stages.refresh import SceneRefresh
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_memory import SceneMemories
 from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.seams import SeamWatch
 from pipeline.stages.view_changes import ViewChanges
 from pipeline.worker import WorkerContext
 
@@ -140,5 +141,5 @@ class Lanes(Mapping[str, Lane]):
         adaptation = self.keeper.begin(camera, adaptation_settings(settings), size_hw)
         watch = self._views.watch(camera, settings, adaptation)
         light = self._conditions.watch(camera, settings, adaptation)
-        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds, SeamWatch())
         return Lane(buffer, adaptation, watch, light)

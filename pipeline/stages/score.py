@@ -205,11 +205,15 @@ class ScoringWorker:
             self._lanes.look(work)
 
     def _advance(self, camera: str) -> Work | None:
+        lane = self._lanes[camera]
+        cuts = lane.cuts
         try:
-            return self._lanes[camera].advance()
+            return lane.advance()
         except UnusableFrameError as error:
             self._drop(error.frame, str(error))
             return None
+        finally:
+            self._metrics.picture_cuts.labels(camera).inc(lane.cuts - cuts)
 
     def _drop(self, frame: FrameMessage, reason: str) -> None:
         self._floods.warn(f"{reason}; dropped")

@@ -93,6 +93,12 @@ class Metrics:
             ["camera", "reason"],
             registry=registry,
         )
+        self.picture_cuts = Counter(
+            "vedette_picture_cuts",
+            "Seams in the pictures of a connection (cut, jump, gap) that no clip reaches over",
+            ["camera"],
+            registry=registry,
+        )
         self.events_remembered = Gauge(
             "vedette_events_remembered",
             "Events that the memory of the scene holds as normal",
