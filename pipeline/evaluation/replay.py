@@ -63,10 +63,10 @@ def replay(
     for index, picture in enumerate(sampled):
         pixels = fit(picture.pixels, config.size_hw)
         clip = buffer.push(picture.pts_seconds, pixels)
+        if pending and not buffer.full:
+            yield from _judge(pending, scorer, adaptation)
+            pending.clear()
         if buffer.cut:
-            if pending:
-                yield from _judge(pending, scorer, adaptation)
-                pending.clear()
             adaptation.connected()
         view = watch.see(picture.pts_seconds, measure(pixels))
         waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view)

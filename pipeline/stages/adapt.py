@@ -176,7 +176,7 @@ class Adaptation:
         if self._scene is not None:
             # A clip that repeats its first frame shows a jump that never was: after a reconnection
             # or at the start of another pass it would be a false alarm.
-            return None if full else Judgement(self._state, self._progress())
+            return None if full else Judgement(*self._state_in(view))
         if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
             if len(self._candidates) == self._settings.candidates:
@@ -243,10 +243,8 @@ class Adaptation:
             if self._minute is not None:
                 self._minute.interrupted()
             calibration = self._calibrator.calibration
-            state: SceneState = "held" if view.fault is None else "stale"
-            why = "the light has changed" if view.fault is None else REASONS[view.fault]
             score = calibration.score(energy)
-            return Judgement(state, why, energy, score, calibration.threshold)
+            return Judgement(*self._state_in(view), energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
         usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
@@ -295,6 +293,14 @@ class Adaptation:
         self._candidate_seconds.append(before + step)
         self._last_candidate_seconds = pts_seconds
         self._unfit_since_seconds = None
+
+    def _state_in(self, view: View) -> tuple[SceneState, str]:
+        """State and progress of a scene that is there, in a view that may not be judged."""
+        if view.fault is not None:
+            return "stale", REASONS[view.fault]
+        if view.held:
+            return "held", "the light has changed"
+        return self._state, self._progress()
 
     def _progress(self) -> str:
         if self._state == "collecting":

@@ -29,7 +29,7 @@ _CHANGED_LEVELS, _AREA_LEVELS = 12.0, 1.5
 """Differences in grey levels, above the noise of a camera in the dark and of a whole area."""
 _LEAST_CHANGED, _LEAST_AREAS = 0.01, 0.6
 """Parts of the picture; below them nothing is a seam."""
-_LEAST_RATIO = 1.5
+_LEAST_RATIO = 2.0
 """To the largest change of the second before. Of 32 real scenes 19 jump so far where their
 recording begins again (in the others as much moves anyway); while they go on 17 of 5,560 pictures
 are taken for a seam."""
