@@ -4,6 +4,12 @@ The threshold comes in steps. `provisional` has only the leave-one-out energies 
 clips and is deliberately high; `firmer` corrects it while the scene's first normal minute goes by;
 `refine` has seen that minute, and asks the tail of its energies for the level that normal life
 passes as often as people allow; `learn` goes on with every further passage that raised no alarm.
+
+A level that is passed once in a longer time than was watched is extrapolated: the threshold stands
+above it by a margin that shrinks as the watch grows. What raised alarms is no part of the tail; but
+where there were more than asked for, the threshold rises to the highest of those that are too many,
+at most to twice its height, until they are so long ago that the number is right again. No step of
+learning raises it by more than a quarter.
 """
 
 import math
@@ -12,7 +18,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from models.tail import Tail, tail_of
+from models.tail import SECONDS_A_DAY, Tail, tail_of
 
 _PROVISIONAL_SPREADS = 6.0
 _SUPPORT_PRIOR_WEIGHT = 5.0
@@ -22,6 +28,17 @@ _MEAN_EXCESS_SPREADS = 0.5
 """Mean excess of a normal law's passages above its 0.9 quantile, in standard deviations."""
 _LEAST_SPREADS = 2.5
 """No threshold is nearer to the median, however tame the minute was."""
+_CAUTION = 0.03
+"""Margin above the level, as part of its distance from the median, for each time that the asked
+interval between two alarms is e times as long as what was watched (benchmarks/first_day.py)."""
+_MOST_RISE = 1.25
+"""Largest ratio by which one step of learning raises the threshold's distance from the median."""
+_MOST_ALARM_RISE = 2.0
+"""Largest ratio by which alarms raise it above what the tail says."""
+_ABOVE_ALARM = 1.02
+_ALARM_INTERVALS = 3.0
+"""For so many of the asked intervals between two alarms an alarm counts."""
+_MOST_ALARMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,12 @@ class Calibration:
     """False: from the support alone, conservative."""
     tail: Tail | None = None
     """What the threshold comes from; None where it comes from the support."""
+    normal_seconds: float = 0.0
+    """Normal time that was watched since the adaptation; of the support nothing counts."""
+    learnt_seconds: float = 0.0
+    """How much of that had been watched when the threshold was last learnt."""
+    alarms: tuple[tuple[float, float], ...] = ()
+    """Passages that raised an alarm, the newest 100: after how much normal time, and how high."""
 
     def __post_init__(self) -> None:
         """Refuse a scale that does not rise.
@@ -124,20 +147,49 @@ def refine(
     spread = max(_robust_spread(normal, middle), 0.25 * first.spread)
     base = sorted(normal)[int(_BASE_QUANTILE * len(normal))]
     tail = tail_of(normal, step_seconds, base, _MEAN_EXCESS_SPREADS * spread)
-    threshold = _threshold(middle, spread, tail, alarms_per_day)
-    return Calibration(middle, threshold, spread, len(normal), final=True, tail=tail)
+    seconds = tail.seconds
+    threshold = _threshold(middle, spread, tail, alarms_per_day, seconds)
+    return Calibration(
+        middle,
+        threshold,
+        spread,
+        len(normal),
+        final=True,
+        tail=tail,
+        normal_seconds=seconds,
+        learnt_seconds=seconds,
+    )
 
 
-def learn(calibration: Calibration, tail: Tail, alarms_per_day: float) -> Calibration:
-    """Calibration after some more normal life.
+def learn(calibration: Calibration, alarms_per_day: float) -> Calibration:
+    """The threshold learnt anew from the tail as it is now; it rises by a quarter at most.
 
     Args:
-        calibration: As it was.
-        tail: As it is now.
+        calibration: With the tail, and the normal time behind it.
         alarms_per_day: How often normal life may pass the threshold.
+
+    Raises:
+        ValueError: the calibration has no tail.
     """
-    threshold = _threshold(calibration.median, calibration.spread, tail, alarms_per_day)
-    return replace(calibration, threshold=threshold, tail=tail)
+    middle, tail, seconds = calibration.median, calibration.tail, calibration.normal_seconds
+    if tail is None:
+        raise ValueError("learn: want a calibration with a tail, got one of the support alone")
+    reach = _threshold(middle, calibration.spread, tail, alarms_per_day, seconds) - middle
+    needed = _above_alarms(calibration, alarms_per_day) - middle
+    reach = max(reach, min(needed, _MOST_ALARM_RISE * reach))
+    reach = min(reach, _MOST_RISE * (calibration.threshold - middle))
+    return replace(calibration, threshold=middle + reach, learnt_seconds=seconds)
+
+
+def with_alarm(calibration: Calibration, height: float) -> Calibration:
+    """The calibration after one more alarm; `height`: its highest energy."""
+    alarms = (*calibration.alarms, (calibration.normal_seconds, height))[-_MOST_ALARMS:]
+    return replace(calibration, alarms=alarms)
+
+
+def wanted_seconds(alarms_per_day: float) -> float:
+    """Normal time that shows how high life goes as rarely as alarms are asked for."""
+    return SECONDS_A_DAY / alarms_per_day
 
 
 def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
@@ -149,11 +201,28 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
     tail = data.get("tail")
     if tail is not None:
         tail = Tail(**{**tail, "excesses": tuple(map(float, tail["excesses"]))})
-    return Calibration(**{**data, "tail": tail})
+    alarms = tuple((float(at), float(height)) for at, height in data.get("alarms", ()))
+    return Calibration(**{**data, "tail": tail, "alarms": alarms})
 
 
-def _threshold(middle: float, spread: float, tail: Tail, alarms_per_day: float) -> float:
-    return max(tail.level(alarms_per_day), middle + _LEAST_SPREADS * spread)
+def _threshold(
+    middle: float, spread: float, tail: Tail, alarms_per_day: float, normal_seconds: float
+) -> float:
+    level = max(tail.level(alarms_per_day), middle + _LEAST_SPREADS * spread)
+    unseen = max(1.0, wanted_seconds(alarms_per_day) / normal_seconds)
+    return middle + (1.0 + _CAUTION * math.log(unseen)) * (level - middle)
+
+
+def _above_alarms(calibration: Calibration, alarms_per_day: float) -> float:
+    """Energy that was passed as often as asked in the last three intervals; −∞: no more often."""
+    interval = wanted_seconds(alarms_per_day)
+    watched = min(calibration.normal_seconds, _ALARM_INTERVALS * interval)
+    since = calibration.normal_seconds - watched
+    recent = sorted((height for at, height in calibration.alarms if at >= since), reverse=True)
+    allowed = max(1, int(watched / interval))
+    if len(recent) <= allowed:
+        return -math.inf
+    return calibration.median + _ABOVE_ALARM * (recent[allowed] - calibration.median)
 
 
 def _leaning(own: float, samples: float, prior: float) -> float:

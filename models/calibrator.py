@@ -2,14 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
-from models.calibration import Calibration, firmer, learn, provisional, refine
+from models.calibration import (
+    Calibration,
+    firmer,
+    learn,
+    provisional,
+    refine,
+    wanted_seconds,
+    with_alarm,
+)
 from models.tail import PassageCounter
 
 _LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
-_LONGEST_WAIT_SECONDS = 3600.0
+_LEAST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 60.0, 3600.0
+_ALARM_GAP_SECONDS, _LEAST_ALARM_SECONDS = 5.0, 0.5
+"""What is above the threshold for so long is one alarm, and so is what is closer together."""
 _FIRST_LOOK = 10
 """Energies after which the provisional calibration is corrected for the first time."""
 _NEXT_LOOK = 1.2
@@ -77,6 +87,8 @@ class Calibrator:
         """Whether a better calibration may come: until this is set to False the first normal time
         goes on, and the threshold stays conservative."""
         self._settings = settings
+        interval = wanted_seconds(settings.alarms_per_day)
+        self._wait_seconds = min(max(interval / 4.0, _LEAST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
         self._calibration = calibration
         self._last_seconds: float | None = None
         self._smoothed: float | None = None
@@ -87,14 +99,27 @@ class Calibrator:
         self._normal_seconds = 0.0
         self._done = calibration.final or settings.calibrate_seconds == 0
         self._counter = _counter(calibration)
+        self._alarms = _alarm_counter(calibration)
         self._tail = calibration.tail
         self._unseen_seconds = 0.0
-        self._since_seconds = 0.0
+        self._watched_seconds = calibration.normal_seconds
 
     @property
     def calibration(self) -> Calibration:
         """How energies are read now."""
         return self._calibration
+
+    @property
+    def kept(self) -> Calibration:
+        """The same with all that was watched since: who goes on with it has lost nothing."""
+        tail = self._tail
+        if not self._done or tail is None:
+            return self._calibration
+        return replace(
+            self._calibration,
+            tail=tail.after(self._unseen_seconds),
+            normal_seconds=self._watched_seconds,
+        )
 
     @property
     def done(self) -> bool:
@@ -103,8 +128,8 @@ class Calibrator:
 
     @property
     def normal_seconds(self) -> float:
-        """Normal time so far, while it is not over."""
-        return self._normal_seconds
+        """Normal time so far."""
+        return self._watched_seconds if self._done else self._normal_seconds
 
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""
@@ -137,7 +162,9 @@ class Calibrator:
             alarms = self._settings.alarms_per_day
             self._calibration = refine(self._calibration, self._normal, typical, alarms)
             self._tail = self._calibration.tail
+            self._watched_seconds = self._calibration.normal_seconds
             self._counter = _counter(self._calibration)
+            self._alarms = _alarm_counter(self._calibration)
             self._normal.clear()
             self._steps.clear()
             self._done = True
@@ -146,28 +173,34 @@ class Calibrator:
             self._calibration = firmer(self._first, self._normal, self._normal_seconds)
 
     def _follow(self, energy: float, step: float) -> None:
-        """Normal life goes on: passages that raised no alarm refine the threshold.
+        """Normal life goes on: passages refine the threshold, those that raised alarms are counted.
 
-        It moves only when as much time again has gone by, at most hourly: what happens in a few
-        moments, and may be an anomaly that just missed it, shall not lift it out of reach.
+        It moves only when as much time again has gone by, or a quarter of the time in which an
+        alarm is asked for, or an hour: what happens in a few moments, and may be an anomaly that
+        just missed it, shall not lift it out of reach.
         """
-        tail = self._tail
+        tail, threshold = self._tail, self._calibration.threshold
         assert tail is not None
-        assert self._calibration.tail is not None
-        assert self._counter is not None  # all three come together
+        assert self._counter is not None  # both come together
         excess = self._counter.push(energy, step)
-        if energy >= self._calibration.threshold:
+        alarm = self._alarms.push(energy, step)
+        if energy >= threshold:
             self._counter.forget()
             return
         self._unseen_seconds += step
+        self._watched_seconds += step
         if excess is not None:
-            tail = tail.after(self._unseen_seconds).with_peak(excess)
+            self._tail = tail.after(self._unseen_seconds).with_peak(excess)
             self._unseen_seconds = 0.0
-            self._tail = tail
-        self._since_seconds += step
-        if self._since_seconds >= min(self._calibration.tail.seconds, _LONGEST_WAIT_SECONDS):
-            self._since_seconds = 0.0
-            self._calibration = learn(self._calibration, tail, self._settings.alarms_per_day)
+        learnt = self._calibration.learnt_seconds
+        is_due = self._watched_seconds - learnt >= min(learnt, self._wait_seconds)
+        if is_due and alarm is None:
+            alarm = self._alarms.flush()
+        if alarm is not None:
+            self._calibration = with_alarm(self.kept, threshold + alarm)
+        if is_due:
+            self._calibration = learn(self.kept, self._settings.alarms_per_day)
+            self._alarms = _alarm_counter(self._calibration)
 
 
 def smooth(before: float | None, energy: float, step_seconds: float, constant: float) -> float:
@@ -218,3 +251,7 @@ def calibrate_afterwards(
 
 def _counter(calibration: Calibration) -> PassageCounter | None:
     return None if calibration.tail is None else PassageCounter(calibration.tail.base)
+
+
+def _alarm_counter(calibration: Calibration) -> PassageCounter:
+    return PassageCounter(calibration.threshold, _ALARM_GAP_SECONDS, _LEAST_ALARM_SECONDS)

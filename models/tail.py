@@ -12,6 +12,10 @@ from dataclasses import dataclass, replace
 
 SECONDS_A_DAY = 86_400.0
 _MOST_PEAKS = 400
+_LONGEST_SECONDS = SECONDS_A_DAY
+"""Passages are forgotten after so much normal time: what they raised goes down again."""
+_UPPER_HALF_FROM = 40
+"""With so many peaks only the upper half counts."""
 _PASSAGE_GAP_SECONDS = 1.0
 """Passages closer than this are one."""
 
@@ -39,20 +43,33 @@ class Tail:
     def level(self, per_day: float) -> float:
         """The energy that normal life passes so many times a day; above the base.
 
+        Where life has become livelier than when the base was chosen, nearly all of it is above the
+        base, and its mean excess says nothing of a tail: extrapolated it gives a level that nothing
+        ever reaches. So with many peaks the upper half of them counts, above their median.
+
         Args:
             per_day: > 0.
         """
-        count = len(self.excesses)
-        passages_a_day = (count + 1.0) / self.seconds * SECONDS_A_DAY
+        upper = self._upper_half()
+        count = len(upper.excesses)
+        passages_a_day = (count + 1.0) / upper.seconds * SECONDS_A_DAY
         rarity = max(1.0, passages_a_day / per_day)
-        mean = (sum(self.excesses) + _PRIOR_MEAN_WEIGHT * self.prior_mean) / (
+        mean = (sum(upper.excesses) + _PRIOR_MEAN_WEIGHT * upper.prior_mean) / (
             count + _PRIOR_MEAN_WEIGHT
         )
-        shape = self.shape
+        shape = upper.shape
         scale = mean * (1.0 - shape)  # a Pareto law's mean is scale / (1 − shape)
         if abs(shape) < 1e-6:
-            return self.base + scale * math.log(rarity)
-        return self.base + scale / shape * (math.pow(rarity, shape) - 1.0)
+            return upper.base + scale * math.log(rarity)
+        return upper.base + scale / shape * (math.pow(rarity, shape) - 1.0)
+
+    def _upper_half(self) -> "Tail":
+        if len(self.excesses) < _UPPER_HALF_FROM:
+            return self
+        ordered = sorted(self.excesses)
+        middle, *above = ordered[len(ordered) // 2 :]
+        excesses = tuple(excess - middle for excess in above)
+        return replace(self, base=self.base + middle, excesses=excesses)
 
     @property
     def shape(self) -> float:
@@ -73,8 +90,16 @@ class Tail:
         return (count * own + _PRIOR_SHAPE_WEIGHT * _PRIOR_SHAPE) / (count + _PRIOR_SHAPE_WEIGHT)
 
     def after(self, seconds: float) -> "Tail":
-        """The tail when so much more normal time has gone by without a passage."""
-        return replace(self, seconds=self.seconds + seconds)
+        """The tail when so much more normal time has gone by without a passage.
+
+        Of more than a day the oldest is forgotten, and its share of the passages.
+        """
+        total = self.seconds + seconds
+        if total <= _LONGEST_SECONDS:
+            return replace(self, seconds=total)
+        kept = round(len(self.excesses) * _LONGEST_SECONDS / total)
+        excesses = self.excesses[len(self.excesses) - kept :]
+        return replace(self, excesses=excesses, seconds=_LONGEST_SECONDS)
 
     def with_peak(self, excess: float) -> "Tail":
         """The tail with one more passage; the oldest is forgotten, and its share of the time."""
@@ -87,10 +112,21 @@ class Tail:
 class PassageCounter:
     """Finds the passages above a base in a stream of energies."""
 
-    def __init__(self, base: float) -> None:
+    def __init__(
+        self, base: float, gap_seconds: float = _PASSAGE_GAP_SECONDS, least_seconds: float = 0.0
+    ) -> None:
+        """Begin without any.
+
+        Args:
+            base: Energy above which a passage goes on.
+            gap_seconds: Passages closer than this are one.
+            least_seconds: One that was up for a shorter time is none.
+        """
         self._base = base
+        self._gap_seconds = gap_seconds
+        self._least_seconds = least_seconds
         self._peak: float | None = None
-        self._low_seconds = 0.0
+        self._high_seconds = self._low_seconds = 0.0
         self._forgotten = False
 
     def push(self, energy: float, step_seconds: float) -> float | None:
@@ -104,15 +140,15 @@ class PassageCounter:
             The excess of a passage that is over now, if one is.
         """
         if energy > self._base:
+            if self._peak is not None and self._low_seconds == 0.0:
+                self._high_seconds += step_seconds
             self._peak = energy if self._peak is None else max(self._peak, energy)
             self._low_seconds = 0.0
             return None
         self._low_seconds += step_seconds
-        if self._peak is None or self._low_seconds < _PASSAGE_GAP_SECONDS:
+        if self._peak is None or self._low_seconds < self._gap_seconds:
             return None
-        excess = None if self._forgotten else self._peak - self._base
-        self._peak, self._forgotten = None, False
-        return excess
+        return self.flush()
 
     def forget(self) -> None:
         """Drop the passage that goes on, to its very end: it turned out not to be normal."""
@@ -120,8 +156,9 @@ class PassageCounter:
 
     def flush(self) -> float | None:
         """The excess of the passage that goes on, if one does; it is over then."""
-        excess = None if self._peak is None or self._forgotten else self._peak - self._base
-        self._peak, self._forgotten = None, False
+        counts = not self._forgotten and self._high_seconds >= self._least_seconds
+        excess = self._peak - self._base if self._peak is not None and counts else None
+        self._peak, self._forgotten, self._high_seconds = None, False, 0.0
         return excess
 
 

@@ -93,16 +93,29 @@ class CameraStates:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._states: dict[str, str] = {}
+        self._learning: dict[str, dict[str, float | bool]] = {}
 
     def set(self, camera: str, state: CameraState, reason: str = "") -> None:
         """Say how a camera is; the reason is for people, without credentials."""
         with self._lock:
             self._states[camera] = f"{state}: {reason}" if reason else state
 
+    def set_learning(self, camera: str, learning: dict[str, float | bool]) -> None:
+        """Say how far a camera's scene is learnt, as in `ScoreMessage`."""
+        with self._lock:
+            self._learning[camera] = learning
+
     def forget(self, camera: str) -> None:
         """Say no more of a camera."""
         with self._lock:
             self._states.pop(camera, None)
+            self._learning.pop(camera, None)
+
+    @property
+    def learning(self) -> dict[str, dict[str, float | bool]]:
+        """Camera name → how far its scene is learnt."""
+        with self._lock:
+            return dict(self._learning)
 
     def snapshot(self) -> dict[str, str]:
         """Camera name → state, optionally followed by ": reason"."""

@@ -32,6 +32,15 @@ TOKENS = {"tokens": {"ann": {"token": ADMIN, "role": "admin"}, "vic": {"token": 
 YARD = f"rtsp://admin:{PASSWORD}@127.0.0.1:1/yard?key={PASSWORD}"
 
 
+LEARNING: dict[str, float | bool] = {
+    "trusted": True,
+    "trusted_in_seconds": 0.0,
+    "normal_seconds": 5400.0,
+    "wanted_seconds": 86_400.0,
+    "enough": False,
+}
+
+
 class Backend:
     """The desk of a supervisor without processes, and a scorer that has one picture."""
 
@@ -46,7 +55,9 @@ class Backend:
 
     def _serve(self) -> None:
         workers = tuple(
-            WorkerStatus(name, "running", 1, 0, cameras={"yard": "watching"})
+            WorkerStatus(
+                name, "running", 1, 0, cameras={"yard": "watching"}, learning={"yard": LEARNING}
+            )
             for name in ("ingest:yard", "scorer", "sink")
         )
         endpoints = self.run_info.endpoints

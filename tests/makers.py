@@ -18,14 +18,19 @@ CLIP_HW = (64, 80)
 """Size of the clips of `make_clips`."""
 
 
+def to_and_fro(way: int, length: int) -> int:
+    """Where somebody is after a way between 0 and a length: without a jump."""
+    return length - abs(way % (2 * length) - length)
+
+
 def walking_box(frames: int, size_hw: tuple[int, int] = (48, 64)) -> Iterator[np.ndarray]:
-    """RGB pictures of a bright box that walks to the right over a still, textured ground."""
+    """RGB pictures of a bright box that walks to and fro over a still, textured ground."""
     height, width = size_hw
     ground = np.random.default_rng(0).integers(60, 100, (height, width, 1), dtype=np.uint8)
     side = height // 4
     for number in range(frames):
         picture = np.repeat(ground, 3, axis=2)
-        left = 2 * number % (width - side)
+        left = to_and_fro(2 * number, width - side)
         picture[side : 2 * side, left : left + side] = (220, 200, 180)
         yield picture
 

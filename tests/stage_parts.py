@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from makers import to_and_fro
 from prometheus_client import CollectorRegistry
 
 from models import SceneScorer
@@ -69,7 +70,7 @@ def noise_frames(
     frames = []
     for index in range(count):
         pixels = still + rng.integers(0, 9, still.shape, dtype=np.uint8)
-        left = 2 * index % (SIZE_HW[1] - 8)
+        left = to_and_fro(2 * index, SIZE_HW[1] - 8)
         pixels[16:24, left : left + 8] = 250
         frames.append(
             FrameMessage(

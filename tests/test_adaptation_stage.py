@@ -1,5 +1,7 @@
 """The life of a scene, decided from stream time alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,11 @@ import torch
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
+from models.tail import Tail
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
+from pipeline.stages.learning import Learning
 from pipeline.stages.made_scenes import Fitted
 from pipeline.stages.support import make_scene
 
@@ -108,6 +112,42 @@ def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
     assert refined.final
     assert refined.samples == 31
     assert refined.threshold < first.threshold
+
+
+def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
+    adaptation = Adaptation(SETTINGS)
+    assert adaptation.learning == Learning(False, 3 * 0.5 + 3.0, 0.0, 86_400.0)
+    collect(adaptation, [0.0, 0.5])
+    assert adaptation.learning.trusted_in_seconds == 0.5 + 3.0
+    collect(adaptation, [1.0])
+    assert adaptation.learning.trusted_in_seconds == 3.0
+    adaptation.fitted(Fitted(scene))
+    first = adaptation.calibration
+    assert first is not None
+    for number in range(11):
+        adaptation.judge(2 + number / 10, first.median)
+    learning = adaptation.learning
+    assert learning.trusted_in_seconds == pytest.approx(2.0)
+    assert (learning.trusted, learning.enough) == (False, False)
+    for number in range(40):
+        adaptation.judge(3.1 + number / 10, first.median)
+    assert adaptation.learning.trusted
+    assert adaptation.learning.trusted_in_seconds == 0.0
+    assert adaptation.learning.normal_seconds == pytest.approx(5.0, abs=0.2)
+
+
+def test_a_day_of_normal_life_is_enough_for_one_alarm_a_day(scene: AdaptedScene) -> None:
+    calibration = Calibration(0.0, 4.0, 1.0, 600, final=True, tail=Tail(1.0, (0.5,), 60.0, 0.5))
+    for hours, enough in ((23.9, False), (24.1, True)):
+        seen = replace(calibration, normal_seconds=3600 * hours)
+        learning = Adaptation(SETTINGS, scene, seen).learning
+        assert learning.as_json() == {
+            "trusted": True,
+            "trusted_in_seconds": 0.0,
+            "normal_seconds": round(3600 * hours),
+            "wanted_seconds": 86_400.0,
+            "enough": enough,
+        }
 
 
 def test_anomalies_do_not_count_as_normal_time(scene: AdaptedScene) -> None:

@@ -3,12 +3,12 @@
 import json
 import math
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 
 import pytest
 
-from models.calibration import Calibration, calibration_from_json, provisional
+from models.calibration import Calibration, calibration_from_json, learn, provisional
 from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
 
 FIRST = provisional([0.0, 0.5, 1.0, 0.2, 0.8], prior_spread=1.0)
@@ -79,19 +79,96 @@ def test_life_unlike_the_support_raises_no_alarm_in_the_first_minute() -> None:
     assert calibrator.done
 
 
-def test_an_alarm_to_its_very_end_teaches_nothing() -> None:
-    """What is left of an anomaly once its score is below 1 again is no passage of normal life."""
-    calibrator = Calibrator(CalibratorSettings(60.0, 0.0, 24.0), FIRST)
+def begun(alarms_per_day: float = 24.0) -> Calibrator:
+    """A calibrator that has watched its first minute; no smoothing."""
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.0, alarms_per_day), FIRST)
     run(calibrator, life(650))
-    before = calibrator.calibration
+    assert calibrator.done
+    return calibrator
+
+
+def test_an_alarm_to_its_very_end_is_counted_and_is_no_part_of_the_tail() -> None:
+    """What is left of an anomaly once its score is below 1 again is no passage of normal life."""
+    calibrator = begun()
+    before = calibrator.kept
     assert before.tail is not None
-    calm, shoulder = before.median, before.threshold - 0.01
-    anomaly = [before.threshold + 3.0] * 10 + [calm] * 3 + [shoulder] * 20
-    run(calibrator, (anomaly + [calm] * 30) * 15, begin=65.0)
-    after = calibrator.calibration
-    assert after.tail is not None
-    assert max(after.tail.excesses) == max(before.tail.excesses)
-    assert after.threshold <= before.threshold
+    calm, threshold = before.median, before.threshold
+    anomaly = [threshold + 50.0] * 10 + [calm] * 3 + [threshold - 0.01] * 20 + [calm] * 60
+    run(calibrator, anomaly, begin=65.0)
+    kept = calibrator.kept
+    assert kept.tail is not None
+    assert kept.tail.excesses == before.tail.excesses
+    assert [height for _, height in kept.alarms] == [pytest.approx(threshold + 50.0)]
+    assert kept.normal_seconds - before.normal_seconds == pytest.approx(8.3, abs=0.2)
+
+
+def test_a_flash_is_no_alarm() -> None:
+    calibrator = begun()
+    middle, threshold = calibrator.calibration.median, calibrator.calibration.threshold
+    run(calibrator, [threshold + 50.0] * 4 + [middle] * 100, begin=65.0)
+    assert calibrator.kept.alarms == ()
+
+
+@pytest.mark.parametrize("height", [0.99, 5.0])
+def test_one_outlier_does_not_take_away_the_sensitivity(height: float) -> None:
+    """Just below the threshold, or far above it, in a life that goes on as it was."""
+    calibrator = begun()
+    before = calibrator.calibration
+    middle = before.median
+    outlier = middle + height * (before.threshold - middle)
+    run(calibrator, [outlier] * 5, begin=65.0)
+    highest = middle
+    for minute in range(60):
+        run(calibrator, life(600, seed=minute), begin=66.0 + 60 * minute)
+        highest = max(highest, calibrator.calibration.threshold)
+    reach = before.threshold - middle
+    assert highest - middle <= 1.25 * reach
+    assert calibrator.calibration.threshold - middle < 1.05 * reach, "and it goes down again"
+
+
+def test_a_restless_five_minutes_raise_the_threshold_step_by_step() -> None:
+    """All passages just below the threshold: it used to rise fourfold in five minutes."""
+    calibrator = begun()
+    before = calibrator.calibration
+    middle = before.median
+    number = 650
+    for _ in range(75):  # five minutes
+        peak = middle + 0.95 * (calibrator.calibration.threshold - middle)
+        run(calibrator, [peak] * 5 + [middle] * 35, begin=number / 10)
+        number += 40
+    risen = (calibrator.calibration.threshold - middle) / (before.threshold - middle)
+    assert 1.0 < risen < 1.6
+
+
+def test_a_life_with_too_many_alarms_raises_the_threshold_for_a_while() -> None:
+    """Passages above the threshold every five minutes, where one an hour was asked for."""
+    calibrator = begun()
+    before = calibrator.calibration
+    reach = before.threshold - before.median
+    alarms, thresholds = [], []
+    for number in range(12 * 8):
+        energies = [*life(2990, seed=number), *[before.median + 1.3 * reach] * 10]
+        scores = run(calibrator, energies, begin=65.0 + 300 * number)
+        alarms.append(max(scores) >= 1)
+        thresholds.append(calibrator.calibration.threshold)
+    assert alarms[0]
+    assert sum(alarms[:12]) <= 6, "in the first hour"
+    assert sum(alarms[12:]) <= 84 / 4, "few enough, where 7 were asked for"
+    for number in range(48):
+        run(calibrator, life(3000, seed=1000 + number), begin=28_865.0 + 300 * number)
+    assert max(thresholds) - before.median <= 1.4 * reach
+    assert calibrator.calibration.threshold - before.median < 1.05 * reach, "and it goes down"
+
+
+def test_caution_shrinks_as_the_watch_grows() -> None:
+    """The same tail in a minute and in a day: the level of the minute is extrapolated further."""
+    calibrator = begun(alarms_per_day=1.0)
+    early = calibrator.calibration
+    assert early.tail is not None
+    reach = early.tail.level(1.0) - early.median
+    assert early.threshold - early.median > 1.15 * reach
+    day = replace(early, normal_seconds=86_400.0)
+    assert learn(day, 1.0).threshold == pytest.approx(early.tail.level(1.0))
 
 
 def test_alarms_teach_nothing() -> None:
@@ -108,6 +185,24 @@ def test_a_calibration_goes_through_json() -> None:
     run(calibrator, life(650))
     for calibration in (FIRST, calibrator.calibration):
         assert calibration_from_json(json.loads(json.dumps(asdict(calibration)))) == calibration
+
+
+def test_what_is_kept_goes_on_as_if_nothing_had_happened() -> None:
+    """Stopped anywhere: the same thresholds at the same times as without a stop."""
+    whole, stopped = begun(), begun()
+    for part in range(20):
+        energies = life(137, seed=100 + part)
+        run(whole, energies, begin=65.0 + 13.7 * part)
+        again = Calibrator(
+            CalibratorSettings(60.0, 0.0, 24.0),
+            calibration_from_json(json.loads(json.dumps(asdict(stopped.kept)))),
+        )
+        assert again.calibration.threshold == stopped.calibration.threshold
+        run(again, energies, begin=65.0 + 13.7 * part)
+        stopped = again
+    assert whole.calibration.learnt_seconds > 200
+    assert stopped.calibration.threshold == pytest.approx(whole.calibration.threshold, rel=0.02)
+    assert stopped.kept.normal_seconds == pytest.approx(whole.kept.normal_seconds, abs=3.0)
 
 
 def test_a_kept_calibration_is_followed_on() -> None:

@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,6 +129,17 @@ def answer(to: ControlDesk, message: Request, stopping: bool = False) -> Answer:
     assert isinstance(letter, Answer)
     assert letter.id == message.id
     return letter
+
+
+def test_a_camera_shows_how_far_it_has_learnt() -> None:
+    learning: dict[str, float | bool] = {"trusted": False, "trusted_in_seconds": 34.0}
+    ingest, scorer = RUNNING
+    workers = (ingest, replace(scorer, learning={"a": learning}))
+    for told, wanted in ((workers, learning), (RUNNING, None)):
+        ((_, letter),) = desk().take(b"me", request(Overview()), told)
+        assert isinstance(letter, Answer)
+        (shown,) = letter.body["cameras"]  # type: ignore[misc]
+        assert shown["learning"] == wanted
 
 
 def test_what_is_too_late_or_while_stopping_is_not_done() -> None:

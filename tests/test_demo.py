@@ -84,9 +84,9 @@ def score(captured_at: float, value: float | None, dropped: int = 0) -> Live:
     return Live("street", "score", {**body, "score": value})
 
 
-def event(started_at: float, ended_at: float | None = None) -> Live:
+def event(started_at: float, ended_at: float | None = None, *, suppressed: bool = False) -> Live:
     body = {"id": f"street-{started_at}", "started_at": started_at, "ended_at": ended_at}
-    return Live("street", "event", body)
+    return Live("street", "event", {**body, "suppressed": suppressed})
 
 
 def test_the_witness_counts_from_the_start_of_the_scene() -> None:
@@ -111,6 +111,15 @@ def test_the_witness_counts_from_the_start_of_the_scene() -> None:
     verdict = witness.verdict(watched_seconds=120.0)
     assert [one.seconds_to_detect for one in verdict.judged] == [pytest.approx(2.5), None]
     assert [alarm.began_seconds for alarm in verdict.false_alarms] == [pytest.approx(100.5)]
+
+
+def test_what_is_recorded_while_learning_is_neither_caught_nor_a_false_alarm() -> None:
+    witness = Witness(PLAN, scene_started_at=990.0, clock=lambda: 1062.0)
+    assert witness.hear(event(1020.0, suppressed=True)) == ""
+    assert witness.hear(event(1020.0, 1062.0, suppressed=True)) == ""
+    assert witness.verdict(120.0).false_alarms == ()
+    assert witness.verdict(120.0).caught == 0
+    assert len(witness.suppressed) == 1
 
 
 def test_what_a_silent_pipeline_did_not_tell_is_missed() -> None:

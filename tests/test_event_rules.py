@@ -97,10 +97,50 @@ def test_scenes_that_are_not_judged_raise_nothing(state: str) -> None:
     assert play(EventTracker(SETTINGS), stream) == []
 
 
-def test_a_calibrating_scene_counts() -> None:
-    stream = [replace(sample, state="calibrating") for sample in samples([5.0] * 50)]
-    (change,) = play(EventTracker(SETTINGS), stream)
-    assert change.event.state == "calibrating"
+LEARNING = replace(SETTINGS, notify_while_calibrating=False)
+
+
+def calibrating(stream: list[Sample], until: int) -> list[Sample]:
+    """The first samples are of a scene that is being calibrated."""
+    return [replace(one, state="calibrating") if one.index < until else one for one in stream]
+
+
+def test_while_calibrating_events_are_kept_and_nobody_is_notified() -> None:
+    stream = calibrating(samples([1.5] * 10 + [0.0] * 40), 50)
+    changes = play(EventTracker(LEARNING), stream)
+    assert kinds(changes) == ["suppressed", "end"]
+    kept = changes[-1].event
+    assert (kept.state, kept.suppressed, kept.suppressed_by) == ("calibrating", True, "calibrating")
+
+
+def test_on_request_a_calibrating_scene_notifies() -> None:
+    (change,) = play(EventTracker(SETTINGS), calibrating(samples([5.0] * 50), 50))
+    assert (change.kind, change.event.state) == ("new", "calibrating")
+
+
+def test_the_shipped_configuration_notifies_nobody_while_calibrating() -> None:
+    assert not event_settings(Camera(source="x")).notify_while_calibrating  # type: ignore[arg-type]
+
+
+def test_what_is_still_up_when_the_scene_is_calibrated_is_another_event() -> None:
+    """It must rise to `enter` on the threshold that counts, and begins no cool-down before."""
+    tracker = EventTracker(LEARNING)
+    changes = play(tracker, calibrating(samples([1.5] * 50), 20))
+    assert [(one.kind, one.event.suppressed_by) for one in changes] == [
+        ("suppressed", "calibrating"),
+        ("end", "calibrating"),
+        ("new", None),
+    ]
+    assert changes[-1].event.state == "ready"
+    assert changes[-1].event.first_index == 20
+    usual = play(EventTracker(LEARNING), calibrating(samples([1.5] * 20 + [0.9] * 30), 20))
+    assert kinds(usual) == ["suppressed", "end"]
+
+
+def test_a_rise_just_before_the_scene_is_calibrated_counts_from_then_on() -> None:
+    changes = play(EventTracker(LEARNING), calibrating(samples([0.0] * 17 + [1.5] * 20), 20))
+    assert kinds(changes) == ["new"]
+    assert changes[0].event.first_index == 20
 
 
 def test_frames_without_score_are_low() -> None:

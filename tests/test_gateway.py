@@ -11,7 +11,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from gateway_run import ADMIN, PASSWORD, TOKENS, VIEWER, Gateway, gateway_run
+from gateway_run import ADMIN, LEARNING, PASSWORD, TOKENS, VIEWER, Gateway, gateway_run
 from stage_parts import run_info, small_config, worker_context
 from test_sink import course, expected_events, score
 
@@ -186,6 +186,7 @@ def test_cameras_over_http(gateway: Gateway, tmp_path: Path) -> None:
     with gateway.client() as client:
         (yard,) = client.get("/api/v1/cameras").json()["cameras"]
         assert (yard["name"], yard["origin"], yard["state"]) == ("yard", "file", "watching")
+        assert yard["learning"] == LEARNING
         assert yard["settings"]["source"]["url"] == "rtsp://***@127.0.0.1:1/yard?***"
         added = client.post("/api/v1/cameras", json={"name": "street", "camera": STREET})
         assert (added.status_code, added.json()["origin"]) == (201, "attached")

@@ -88,6 +88,8 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         sender.notifier.set_status("door", "watching")
         sender.notifier.set_anomaly("door", active=True)
         sender.notifier.set_score("door", 1.234, 4.0)
+        learning = {"trusted": False, "trusted_in_seconds": 33.0, "normal_seconds": 27.0}
+        sender.notifier.set_learning("door", learning)
         sender.notifier.set_snapshot("door", picture)
         sender.event(1)
         listener.wait(has(listener, "vedette/available", b"online"))
@@ -96,6 +98,8 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         listener.wait(has(listener, "vedette/door/anomaly", b"ON"))
         listener.wait(has(listener, "vedette/door/score", b"1.23"))
         listener.wait(has(listener, "vedette/door/threshold", b"4"))
+        coarse = {"trusted": False, "trusted_in_seconds": 35.0, "normal_seconds": 25.0}
+        listener.wait(has(listener, "vedette/door/learning", json.dumps(coarse).encode()))
         listener.wait(has(listener, "vedette/door/snapshot", picture.read_bytes()))
         listener.wait(lambda: listener.of("homeassistant/device/vedette_door/config") != [])
         with listening(running.port) as late:  # who comes later sees the states, but no old events

@@ -43,6 +43,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+DOUBTFUL = 40
+"""The first frame with the flicker: it may have been a seam, which the one after it denies."""
+
+
 def replayed(
     path: Path, scorer: SceneScorer, settings: AdaptationSettings, batch_size: int = 8
 ) -> list[ReplayedFrame]:
@@ -60,7 +64,7 @@ def test_a_recording_lives_the_life_of_a_camera(recording: Path, scorer: SceneSc
     assert [frame.index for frame in frames] == list(range(60))
     assert [frame.pts_seconds for frame in frames] == pytest.approx(np.arange(60) / 10)
     for frame in frames:
-        scored = frame.judgement.state in ("calibrating", "ready")
+        scored = frame.judgement.state in ("calibrating", "ready") and frame.index != DOUBTFUL
         assert (frame.judgement.energy is not None) == scored
         assert (frame.anomaly_map is not None) == scored
 
@@ -82,14 +86,19 @@ def test_scores_are_those_of_the_model_frame_by_frame(recording: Path, scorer: S
     in_batches = replayed(recording, scorer, SETTINGS, batch_size=7)
     for alone, batched in zip(one_by_one, in_batches, strict=True):
         assert alone.judgement.state == batched.judgement.state
-        assert alone.judgement.energy == pytest.approx(batched.judgement.energy, abs=1e-5)
+        assert (alone.judgement.energy is None) == (batched.judgement.energy is None)
+        if alone.judgement.energy is not None:
+            assert alone.judgement.energy == pytest.approx(batched.judgement.energy, abs=1e-5)
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
     clips = [buffer.push(frame.pts_seconds, frame.pixels) for frame in one_by_one]
     support = np.stack([clips[4], clips[9], clips[14]])  # half a second apart, the first one whole
     scene = scorer.adapt(torch.from_numpy(support))
     expected = scorer.score(torch.from_numpy(np.stack(clips[15:])), [scene] * len(clips[15:]))
-    energies = [frame.judgement.energy for frame in one_by_one[15:]]
-    assert energies == pytest.approx(expected.energies.tolist(), abs=1e-5)
+    for frame, energy in zip(one_by_one[15:], expected.energies.tolist(), strict=True):
+        if frame.index == DOUBTFUL:
+            assert frame.judgement.energy is None
+        else:
+            assert frame.judgement.energy == pytest.approx(energy, abs=1e-5)
 
 
 def test_record_of_a_frame() -> None:
@@ -163,7 +172,8 @@ def test_command_writes_scores_and_video(
     assert {record["camera"] for record in records} == {"yard"}
     assert {record["state"] for record in records} == {"calibrating"}  # a scene from the start
     assert [record["score"] for record in records[:4]] == [None] * 4  # no whole clip yet
-    assert all(isinstance(record["score"], float) for record in records[4:])
+    for record in records[4:]:
+        assert isinstance(record["score"], float) == (record["index"] != DOUBTFUL)
     assert {path.name for path in tmp_path.iterdir()} == {"new", "annotated.mp4"}
     with av.open(str(video)) as container:
         stream = container.streams.video[0]

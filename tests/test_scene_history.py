@@ -220,10 +220,10 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     assert again == pytest.approx(earlier[: len(again)], abs=1e-4)
 
 
-def test_who_dies_in_the_midst_of_it_leaves_no_scene_of_parts(
+def test_what_fails_in_the_midst_of_it_leaves_no_scene_of_parts(
     tmp_path: Path, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever file was the last to be put in place: the scene before is whole in the history."""
+    """Whichever file was the last to be put in place: the next start puts the others in place."""
     replace_file = os.replace
     for count in range(3):
         store = SceneStore(tmp_path / str(count), scorer)
@@ -231,7 +231,7 @@ def test_who_dies_in_the_midst_of_it_leaves_no_scene_of_parts(
         left = [count]
 
         def dies(source: Path, target: Path, left: list[int] = left) -> None:
-            if "wanted.tmp" in source.parts and source.name == target.name:
+            if "wanted.ready" in source.parts and source.name == target.name:
                 left[0] -= 1
                 if left[0] < 0:
                     raise OSError(5, "Input/output error")
@@ -241,9 +241,12 @@ def test_who_dies_in_the_midst_of_it_leaves_no_scene_of_parts(
             patched.setattr(os, "replace", dies)
             with pytest.raises(OSError, match="Input/output"):
                 store.save_scene("yard", scene(scorer, 2), "on schedule", calibration(2.0))
-        assert store.load("yard", SIZE_HW) is None
-        assert [(one.id, one.current) for one in store.history.scenes("yard")] == [("1000", False)]
-        store.save_scene("yard", scene(scorer, 3), "first seen")
+        (earlier,) = store.history.scenes("yard")
+        assert (earlier.id, earlier.current) == ("1000", False)
+        kept = store.load("yard", SIZE_HW)
+        assert kept is not None
+        assert kept.calibration == calibration(2.0)
+        assert [one.current for one in store.history.scenes("yard")] == [True, False]
         store.history.restore("yard", "1000")
         kept = store.load("yard", SIZE_HW)
         assert kept is not None

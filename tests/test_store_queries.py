@@ -300,7 +300,7 @@ def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=1")
     connection.close()
-    with pytest.raises(StoreError, match="want schema version 3, got 1; the alert sink of the"):
+    with pytest.raises(StoreError, match="want schema version 4, got 1; the alert sink of the"):
         EventStore(path, read_only=True).__enter__()
 
 

@@ -71,6 +71,35 @@ def test_a_passage_that_became_an_alarm_is_forgotten() -> None:
     assert counter.flush() is None
 
 
+def test_what_was_up_for_too_short_a_time_is_no_passage() -> None:
+    counter = PassageCounter(base=1.0, gap_seconds=0.2, least_seconds=0.5)
+    found = [counter.push(energy, 0.1) for energy in [3.0] * 5 + [0.0] * 5 + [4.0] * 6 + [0.0] * 5]
+    assert [excess for excess in found if excess is not None] == [3.0]
+
+
+def test_passages_are_forgotten_after_a_day_of_normal_time() -> None:
+    """Five restless minutes raise the level; two calm days later they do not count any more."""
+    source = random.Random(7)
+    calm = Tail(0.0, tuple(source.expovariate(2.0) for _ in range(30)), 43_200.0, 0.5)
+    restless = calm
+    for _ in range(30):
+        restless = restless.after(10.0).with_peak(5.0 + source.random())
+    later = restless
+    for _ in range(60):
+        later = later.after(2_880.0).with_peak(source.expovariate(2.0))
+    assert restless.level(1.0) > 2 * calm.level(1.0)
+    assert later.seconds == 86_400.0
+    assert later.level(1.0) == pytest.approx(calm.level(1.0), rel=0.3)
+
+
+def test_livelier_life_than_the_base_knew_does_not_lift_the_level_out_of_reach() -> None:
+    """Nearly all passages reach 8 above an old base, give or take: so does the level."""
+    source = random.Random(6)
+    peaks = tuple(source.gauss(8.0, 0.7) for _ in range(100))
+    level = Tail(0.0, peaks, 600.0, 0.5).level(1.0)
+    assert max(peaks) < level < 17.0, "extrapolated from the old base it would be some 75"
+
+
 def test_memory_is_bounded_and_keeps_the_rate() -> None:
     tail = Tail(0.0, (), 1.0, 0.5)
     for _ in range(1000):

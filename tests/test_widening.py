@@ -157,6 +157,54 @@ def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None
     assert score_of(scorer, wider, life(flash), 400) > 1.0
 
 
+def patches(*spans: tuple[float, float]) -> Pictures:
+    """Life with the same thing in the picture in each of some spans of time."""
+    thing = np.random.default_rng(4).integers(0, 255, (24, 26, 3), dtype=np.uint8)
+    for number, picture in enumerate(life()):
+        if any(begin <= number / 10 < end for begin, end in spans):
+            picture[2:26, 36:62] = thing
+        yield picture
+
+
+def found_at(widening: Widening, *spans: tuple[float, float]) -> None:
+    """As if the first scene had found these spans unusual, in the time of the pictures."""
+    first = 2.0
+    widening.minute.unusual[:] = [(begin - first, end - first) for begin, end in spans]
+    widening.minute.unusual_seconds = sum(end - begin for begin, end in spans)
+
+
+def test_what_recurs_in_the_first_minute_is_normal(
+    scorer: SceneScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two passers-by of the same kind, twelve seconds apart; one alone is left out."""
+    twice = ((7.0, 9.5), (22.0, 24.5))
+    widening = live(scorer, Adaptation(SETTINGS), patches(*twice))
+    assert widening is not None
+    found_at(widening, *twice)
+    with caplog.at_level(logging.INFO):
+        wider = widen(scorer, widening, "yard")
+    assert wider is not None
+    assert score_of(scorer, wider, patches(*twice), 80) < 1.0
+    assert score_of(scorer, wider, patches(*twice), 232) < 1.0
+    assert "at 2 different times: what recurs is normal now" in caplog.text
+    found_at(widening, twice[1])
+    careful = widen(scorer, widening)
+    assert careful is not None
+    seen = [2.0 + second for second in careful.seconds]
+    assert not [second for second in seen if twice[1][0] <= second <= twice[1][1]]
+
+
+def test_what_is_unusual_twice_and_not_alike_is_not_learnt(scorer: SceneScorer) -> None:
+    """A flicker early on does not make normal what comes later and stays for twelve seconds."""
+    stays = (19.0, 99.0)
+    widening = live(scorer, Adaptation(SETTINGS), life(stays))
+    assert widening is not None
+    found_at(widening, (5.0, 5.5), (19.0, 32.0))
+    wider = widen(scorer, widening)
+    assert wider is not None
+    assert score_of(scorer, wider, life(stays), 400) > 1.0
+
+
 def test_what_is_there_for_most_of_it_is_normal_and_said(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,6 +35,8 @@ class EventSettings:
     """Whether, with zones, what is in none of them makes no event."""
     schedule: Schedule | None = None
     """Hours in which people are told, of the wall clock; None: always."""
+    notify_while_calibrating: bool = True
+    """Whether people are notified of events on the provisional threshold."""
 
 
 def event_settings(camera: Camera) -> EventSettings:
@@ -49,6 +51,7 @@ def event_settings(camera: Camera) -> EventSettings:
         zones={name: _zone_settings(zone, alert) for name, zone in camera.zones.items()},
         only_zones=alert.only_zones,
         schedule=alert.schedule,
+        notify_while_calibrating=alert.notify_while_calibrating,
     )
 
 

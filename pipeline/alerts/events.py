@@ -12,6 +12,10 @@ Pure. Time is stream time: within a connection it runs with `pts_seconds`, so th
 read fast makes the same events as one in its own time; from one connection to the next it runs with
 `captured_at`, so that the time for which a camera was away counts. The wall clock of a frame is
 only recorded.
+
+While a scene is calibrated its threshold is provisional: what passes it is recorded as an event
+that is suppressed by "calibrating". Such an event ends with the calibration; what is still up then
+begins another event, on the threshold that counts.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +29,7 @@ from pipeline.transport.messages import SceneState
 Phase = Literal["idle", "pending", "active", "fading"]
 ChangeKind = Literal["new", "suppressed", "told", "update", "end"]
 """told: an event that began outside of the schedule goes on into its hours."""
-Suppression = Literal["cooldown", "schedule"]
+Suppression = Literal["cooldown", "schedule", "calibrating"]
 _JUDGED: tuple[SceneState, ...] = ("calibrating", "ready")
 _WHOLE = ""
 """The whole picture among the zones; no zone is called so."""
@@ -72,7 +76,7 @@ class Event:
     peak_connection: int
     peak_index: int
     state: SceneState
-    """Of the scene at the first frame; "calibrating" means a conservative threshold."""
+    """Of the scene at the first frame; "calibrating" means a provisional threshold."""
     suppressed: bool
     """It is kept, but nobody is told."""
     frames: int
@@ -81,7 +85,7 @@ class Event:
     """Zones in which it was for long enough, in the order in which it reached them."""
     suppressed_by: Suppression | None = None
     """Why nobody is told: it began in the cool-down of another one, or outside of the schedule and
-    has not gone on into its hours."""
+    has not gone on into its hours, or while the scene was calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class EventTracker:
     def update(self, sample: Sample) -> Sequence[EventChange]:
         """Take the next frame in the order (connection, index)."""
         self._advance(sample)
-        changes = self._end_if_quiet()
+        changes = self._end_if_quiet() + self._end_if_calibrated(sample)
         up = {
             place: score
             for place, score in self._scores(sample).items()
@@ -198,6 +202,11 @@ class EventTracker:
     def _end_if_quiet(self) -> list[EventChange]:
         quiet = self._state.now_seconds - self._state.last_up_seconds
         return self._end() if quiet > self._settings.merge_gap_seconds else []
+
+    def _end_if_calibrated(self, sample: Sample) -> list[EventChange]:
+        event = self._state.event
+        learning = event is not None and event.suppressed_by == "calibrating"
+        return self._end() if learning and sample.state == "ready" else []
 
     def _end(self) -> list[EventChange]:
         state, event = self._state, self.active
@@ -261,6 +270,8 @@ class EventTracker:
 
     def _suppression(self, sample: Sample) -> Suppression | None:
         """Why nobody is told of an event at a frame; None: people are."""
+        if sample.state == "calibrating" and not self._settings.notify_while_calibrating:
+            return "calibrating"
         schedule, cool_until = self._settings.schedule, self._state.cool_until_seconds
         if schedule is not None and not is_active(schedule, sample.captured_at):
             return "schedule"

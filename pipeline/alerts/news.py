@@ -15,6 +15,7 @@ LOG = logging.getLogger(__name__)
 _HUSHED: dict[Suppression, str] = {
     "cooldown": "suppressed so soon after another one",
     "schedule": "suppressed outside of the schedule",
+    "calibrating": "learning, as the scene is being calibrated: nobody is notified",
 }
 _UNTOLD = (*ARRAYS, "source_hw", "number", "after")
 

@@ -62,6 +62,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             CHECK (suppressed_by IN ('cooldown', 'schedule'))""",
         "UPDATE events SET suppressed_by = 'cooldown' WHERE suppressed",
     ),
+    (
+        # SQLite cannot change a CHECK: the column is made anew.
+        "ALTER TABLE events RENAME COLUMN suppressed_by TO suppressed_by_3",
+        """ALTER TABLE events ADD COLUMN suppressed_by TEXT
+            CHECK (suppressed_by IN ('cooldown', 'schedule', 'calibrating'))""",
+        "UPDATE events SET suppressed_by = suppressed_by_3",
+        "ALTER TABLE events DROP COLUMN suppressed_by_3",
+    ),
 )
 """What leads from each version of the schema to the next; only ever added to."""
 

@@ -34,15 +34,25 @@ def show_all(remote: Remote, as_json: bool) -> None:
     if as_json:
         print(json.dumps(cameras, ensure_ascii=False))
         return
-    table = Table("camera", "state", "source", "from", box=None, pad_edge=False)
+    table = Table("camera", "state", "trusted", "source", "from", box=None, pad_edge=False)
     for one in cameras:
         state = f"{one['state']}: {one['reason']}" if one["reason"] else one["state"]
         url = one["settings"]["source"]["url"] if one["settings"] else ""
-        table.add_row(one["name"], state, url, one["origin"])
+        table.add_row(one["name"], state, trust(one["learning"]), url, one["origin"])
     _console().print(table, markup=False)
     for worker in remote.ask("GET", "/service")["workers"]:
         for part, reason in worker["degraded"].items():
             print(f"degraded: {worker['name']}: {part}: {reason}")
+
+
+def trust(learning: Mapping[str, Any] | None) -> str:
+    """How far a camera has learnt what is normal, for people."""
+    if learning is None:
+        return ""
+    if not learning["trusted"]:
+        return f"in {learning['trusted_in_seconds']:.0f} s"
+    hours, wanted = learning["normal_seconds"] / 3600, learning["wanted_seconds"] / 3600
+    return "yes" if learning["enough"] else f"yes, {hours:.1f} of {wanted:.1f} h seen"
 
 
 def show(remote: Remote, name: str) -> None:
@@ -118,7 +128,7 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
             *(["goes on"] if one["ended_at"] is None else []),
             *(["seen"] if one["acknowledged_at"] is not None else []),
             *([one["label"]] if one["label"] else []),
-            *([f"suppressed ({one['suppressed_by']})"] if one["suppressed"] else []),
+            *([_suppressed(one["suppressed_by"])] if one["suppressed"] else []),
         ]
         seconds, peak = f"{one['duration_seconds']:.1f}", f"{one['peak_score']:.2f}"
         zones, note = ", ".join(one["zones"]), one["note"] or ""
@@ -170,6 +180,10 @@ def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
     remembered = ", remembered" if shown["remembered"] else ""
     print(f"{event}: {seen}, label {shown['label'] or 'none'}{remembered}")
+
+
+def _suppressed(by: str) -> str:
+    return "learning" if by == "calibrating" else f"suppressed ({by})"
 
 
 def _path(name: str) -> str:

@@ -99,6 +99,8 @@ def _sum_up(console: Console, witness: Witness, verdict: Verdict) -> None:
         _say(console, f"caught: {verdict.caught} of {len(verdict.judged)} planned anomalies")
     when = ", ".join(f"at {event.began_seconds:.1f} s" for event in verdict.false_alarms)
     _say(console, f"false alarms: {len(verdict.false_alarms)}{f' ({when})' if when else ''}")
+    if witness.suppressed:
+        _say(console, f"recorded while learning the scene: {len(witness.suppressed)}")
     first, latency = witness.seconds_to_first_score, witness.latency_seconds
     _say(console, f"first score: {'none' if first is None else f'after {first:.1f} s'}")
     if latency is not None:

@@ -37,6 +37,8 @@ class Witness:
         self._latencies: list[float] = []
         self.seconds_to_first_score: float | None = None
         """From the start of the pipeline; None: there was none."""
+        self.suppressed: set[str] = set()
+        """Ids of events of which nobody is notified: those of the calibration."""
         self.frames_dropped = 0
         """On the newest connection."""
 
@@ -84,6 +86,9 @@ class Witness:
     def _hear_event(self, body: dict[str, object]) -> str:
         name, started_at, ended_at = str(body["id"]), body["started_at"], body["ended_at"]
         assert isinstance(started_at, float)
+        if body["suppressed"]:
+            self.suppressed.add(name)
+            return ""
         is_new = name not in self._events
         if is_new:
             now = self._in_scene(self._clock())

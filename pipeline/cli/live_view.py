@@ -9,6 +9,11 @@ from rich.text import Text
 _BAR_CELLS = 24
 _BAR_SCORE = 1.5  # what the whole bar stands for; 1 is the threshold
 _RATE_SECONDS = 5.0
+_WHY_SUPPRESSED = {
+    "cooldown": "so soon after another one",
+    "schedule": "outside of the schedule, so",
+    "calibrating": "while the camera is learning its scene, so",
+}
 
 
 @dataclass(slots=True)
@@ -104,8 +109,7 @@ def event_line(body: dict[str, object]) -> str | None:
         case "new":
             what = f"event began, score {peak:.2f}"
         case "suppressed":
-            out = body["suppressed_by"] == "schedule"
-            why = "outside of the schedule, so" if out else "so soon after another one"
+            why = _WHY_SUPPRESSED[str(body["suppressed_by"])]
             what = f"event began, score {peak:.2f}, {why} that nobody is told"
         case "told":
             what = f"event goes on into the hours of the schedule, score {peak:.2f}"

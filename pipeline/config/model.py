@@ -96,6 +96,8 @@ class Alert(Section):
     """Whether, on a camera with zones, only what is in one of them makes an event."""
     schedule: Schedule | None = None
     """Hours in which people are told; null: always."""
+    notify_while_calibrating: bool = False
+    """Whether people are notified of events while the scene is calibrated; they are kept anyway."""
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> Self:

@@ -14,6 +14,7 @@ from models import SceneScorer
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.scene_watch import SceneWatch, View, WatchSettings
+from pipeline.stages.seams import SeamWatch
 from pipeline.stages.support import make_scene
 from pipeline.stages.widening import widen
 
@@ -56,12 +57,17 @@ def replay(
     config = scorer.config
     sampler = Sampler(frames_per_second)
     watch = SceneWatch(WatchSettings())
-    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
+    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds, SeamWatch())
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     for index, picture in enumerate(sampled):
         pixels = fit(picture.pixels, config.size_hw)
         clip = buffer.push(picture.pts_seconds, pixels)
+        if pending and not buffer.full:
+            yield from _judge(pending, scorer, adaptation)
+            pending.clear()
+        if buffer.cut:
+            adaptation.connected()
         view = watch.see(picture.pts_seconds, measure(pixels))
         waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view)
         if waiting is not None:

@@ -38,6 +38,21 @@ class NewCamera(Section):
     """As it would stand in the configuration file; {VEDETTE_CAMERA_…} stands for a secret."""
 
 
+class LearningShown(Shown):
+    """How far a camera has learnt what is normal."""
+
+    trusted: bool
+    """Whether its scene is calibrated: before, events are recorded and nobody is notified."""
+    trusted_in_seconds: float
+    """Normal stream time until then, as far as is known; 0 where it is."""
+    normal_seconds: float
+    """Normal time that was watched in this scene."""
+    wanted_seconds: float
+    """Normal time from which the threshold is not extrapolated: one alarm a day wants a day."""
+    enough: bool
+    """Whether that much was watched."""
+
+
 class CameraShown(Shown):
     """One camera."""
 
@@ -48,6 +63,8 @@ class CameraShown(Shown):
     state: CameraState
     reason: str
     """Why it is in this state, or how far it got; may be empty."""
+    learning: LearningShown | None
+    """When it will be trusted, and what its threshold rests on; null: not known now."""
     settings: dict[str, Any] | None
     """As in the configuration, with everything inherited, without credentials; null: unusable."""
 
@@ -109,7 +126,8 @@ class EventShown(Shown):
     suppressed: bool
     """Nobody was told."""
     suppressed_by: Suppression | None
-    """Why: it began in the cool-down of another one, or outside of the schedule."""
+    """Why: it began in the cool-down of another one, outside of the schedule, or while the camera
+    was learning its scene (calibrating)."""
     frames: int
     acknowledged_at: float | None
     label: Label | None

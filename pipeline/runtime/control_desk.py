@@ -21,7 +21,12 @@ from pipeline.runtime.roster import (
     difference,
     view,
 )
-from pipeline.telemetry.health import WorkerPhase, WorkerStatus, camera_statuses
+from pipeline.telemetry.health import (
+    WorkerPhase,
+    WorkerStatus,
+    camera_learning,
+    camera_statuses,
+)
 from pipeline.transport.commands import (
     Adapt,
     Annotate,
@@ -250,7 +255,12 @@ class ControlDesk:
         return {**states, **{name: f"error: {reason}" for name, reason in unusable}}
 
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
-        return view(self._roster, name, self.states(workers).get(name, "starting"))
+        learning = None
+        camera = self._roster.cameras.get(name)
+        if camera is None or camera.enabled:
+            learning = camera_learning(workers, name)
+        status = self.states(workers).get(name, "starting")
+        return {**view(self._roster, name, status), "learning": learning}
 
 
 _DONE: dict[type[RosterCommand], str] = {

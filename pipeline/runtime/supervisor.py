@@ -95,6 +95,7 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
         self._troubles: dict[str, dict[str, str]] = {}
+        self._learning: dict[str, dict[str, dict[str, float | bool]]] = {}
         self._merged = MergedMetrics()
         self._own = Metrics(CollectorRegistry())
         self._own.build_info.labels(_version()).set(1)
@@ -212,6 +213,7 @@ class Supervisor:
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
                 self._troubles[beat.worker] = beat.troubles
+                self._learning[beat.worker] = beat.learning
 
     def _bury(self, gone: Sequence[str]) -> None:
         for name in gone:
@@ -291,6 +293,7 @@ class Supervisor:
             reason=life.reason,
             cameras=cameras,
             degraded=self._troubles.get(spec.name, {}),
+            learning=self._learning.get(spec.name, {}) if life.phase == "running" else {},
         )
 
     def _alive(self) -> bool:

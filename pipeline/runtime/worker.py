@@ -87,6 +87,7 @@ class Heart:
             troubles=self._context.troubles.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
             ready=self._context.ready.is_set(),
+            learning=self._context.cameras.learning,
         )
 
 

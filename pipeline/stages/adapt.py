@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models import AdaptedScene
-from models.calibration import Calibration, provisional
+from models.calibration import Calibration, provisional, wanted_seconds
 from models.calibrator import Calibrator
 from models.scene_model import Observation
 from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.first_minute import FirstMinute
+from pipeline.stages.learning import Learning
 from pipeline.stages.made_scenes import Fitted, Widened, Widening
 from pipeline.stages.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
@@ -120,6 +121,32 @@ class Adaptation:
         """How its energies are read, once fitted."""
         return None if self._calibrator is None else self._calibrator.calibration
 
+    @property
+    def kept(self) -> Calibration | None:
+        """The same with all that was learnt since, to be kept: a restart goes on from it."""
+        return None if self._calibrator is None else self._calibrator.kept
+
+    @property
+    def learning(self) -> Learning:
+        """How far it has come; time that is left is that of undisturbed normal life."""
+        reading = self._settings.calibrator
+        left = 0.0
+        if self._state in ("collecting", "fitting"):
+            missing = max(0, self._settings.candidates - len(self._candidates))
+            left = missing * self._settings.candidate_interval_seconds
+            left = reading.calibrate_seconds + (left if self._state == "collecting" else 0.0)
+        elif self._state == "calibrating" and self._calibrator is not None:
+            gone = self._calibrator.normal_seconds
+            if self._minute is not None:
+                gone = self._minute.now_seconds
+            left = max(0.0, reading.calibrate_seconds - gone)
+        return Learning(
+            trusted=self._state == "ready",
+            trusted_in_seconds=left,
+            normal_seconds=0.0 if self._calibrator is None else self._calibrator.normal_seconds,
+            wanted_seconds=wanted_seconds(reading.alarms_per_day),
+        )
+
     def connected(self) -> None:
         """Another connection begins, whose time has nothing to do with the last one's."""
         self._last_candidate_seconds = None
@@ -149,7 +176,7 @@ class Adaptation:
         if self._scene is not None:
             # A clip that repeats its first frame shows a jump that never was: after a reconnection
             # or at the start of another pass it would be a false alarm.
-            return None if full else Judgement(self._state, self._progress())
+            return None if full else Judgement(*self._state_in(view))
         if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
             if len(self._candidates) == self._settings.candidates:
@@ -216,10 +243,8 @@ class Adaptation:
             if self._minute is not None:
                 self._minute.interrupted()
             calibration = self._calibrator.calibration
-            state: SceneState = "held" if view.fault is None else "stale"
-            why = "the light has changed" if view.fault is None else REASONS[view.fault]
             score = calibration.score(energy)
-            return Judgement(state, why, energy, score, calibration.threshold)
+            return Judgement(*self._state_in(view), energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
         usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
@@ -268,6 +293,14 @@ class Adaptation:
         self._candidate_seconds.append(before + step)
         self._last_candidate_seconds = pts_seconds
         self._unfit_since_seconds = None
+
+    def _state_in(self, view: View) -> tuple[SceneState, str]:
+        """State and progress of a scene that is there, in a view that may not be judged."""
+        if view.fault is not None:
+            return "stale", REASONS[view.fault]
+        if view.held:
+            return "held", "the light has changed"
+        return self._state, self._progress()
 
     def _progress(self) -> str:
         if self._state == "collecting":

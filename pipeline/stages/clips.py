@@ -1,7 +1,7 @@
 """A camera's recent past, and the clip that ends at its newest frame.
 
 Clips are sampled by time, never by index, so that a camera that drops frames still shows the model
-motion at the speed it was trained for.
+motion at the speed it was trained for. No clip reaches over a seam (`seams.py`).
 """
 
 from collections import deque
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.stages.seams import Mark, SeamWatch
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -24,12 +26,16 @@ class _Moment:
 class ClipBuffer:
     """Keeps as much of one connection as the next clip can reach back to, and no more."""
 
-    def __init__(self, length: int, interval_seconds: float) -> None:
+    def __init__(
+        self, length: int, interval_seconds: float, seams: SeamWatch | None = None
+    ) -> None:
         """Start empty.
 
         Args:
             length: Frames T of a clip.
             interval_seconds: Wanted time between the frames of a clip.
+            seams: Finds where the pictures do not follow each other, so that no clip reaches over
+                it; None: they always do.
 
         Raises:
             ValueError: no frame in a clip, or an interval that is not positive.
@@ -41,6 +47,13 @@ class ClipBuffer:
         self._length = length
         self._interval_seconds = interval_seconds
         self._past: deque[_Moment] = deque()
+        self._seams = seams
+        self._mark: Mark = "follows"
+
+    @property
+    def cut(self) -> bool:
+        """Whether the newest frame began anew, or is the first after one that did."""
+        return self._mark in ("seam", "gap")
 
     @property
     def reach_seconds(self) -> float:
@@ -49,8 +62,8 @@ class ClipBuffer:
 
     @property
     def full(self) -> bool:
-        """Whether the newest clip needed no repetition of the earliest frame."""
-        return bool(self._past) and self.past == self._length - 1
+        """Whether the newest clip needed no repetition of the earliest frame, and shows no seam."""
+        return bool(self._past) and self.past == self._length - 1 and self._mark != "doubtful"
 
     @property
     def past(self) -> int:
@@ -63,6 +76,9 @@ class ClipBuffer:
     def reset(self) -> None:
         """Forget everything: another connection begins, and its time is another one."""
         self._past.clear()
+        self._mark = "follows"
+        if self._seams is not None:
+            self._seams.connected()
 
     def push(self, pts_seconds: float, pixels: Pixels) -> Pixels:
         """Take the newest frame and give the clip that ends at it.
@@ -91,6 +107,10 @@ class ClipBuffer:
                     f"frame at {pts_seconds:.6f} s: want pixels of shape {newest.pixels.shape} "
                     f"as before, got {pixels.shape}"
                 )
+        if self._seams is not None:
+            self._mark = self._seams.see(pts_seconds, pixels)
+            for _ in range(len(self._past) - (self._mark == "seam") if self.cut else 0):
+                self._past.popleft()
         self._past.append(_Moment(pts_seconds, pixels))
         oldest_wanted = self._wanted(self._length - 1)
         while len(self._past) > 1 and self._past[1].pts_seconds <= oldest_wanted:

@@ -59,6 +59,8 @@ class Lane:
         self.adaptation = adaptation
         self.watch = watch
         self.light = light
+        self.cuts = 0
+        """Seams in the pictures so far, within connections."""
         self._unusual_seconds: float | None = None
         self._newest: tuple[int, int] | None = None
         self._connection: int | None = None
@@ -162,6 +164,9 @@ class Lane:
                 if frame.context:
                     continue
                 raise UnusableFrameError(frame, str(error)) from error
+            if self._buffer.cut:
+                self.cuts += 1
+                self.adaptation.connected()
             if frame.context:
                 continue
             scene, size_hw = self.adaptation.scene, clip.shape[1:3]

@@ -16,6 +16,7 @@ from pipeline.stages.refresh import SceneRefresh
 from pipeline.stages.scene_keeper import SceneKeeper
 from pipeline.stages.scene_memory import SceneMemories
 from pipeline.stages.scene_store import SceneStore
+from pipeline.stages.seams import SeamWatch
 from pipeline.stages.view_changes import ViewChanges
 from pipeline.worker import WorkerContext
 
@@ -66,12 +67,16 @@ class Lanes(Mapping[str, Lane]):
         self.cameras = cameras
         gone = [name for name in self._lanes if name not in cameras]
         for name in gone:
-            self._lanes.pop(name).abandon()
+            lane = self._lanes.pop(name)
+            self.keeper.leave(name, lane.adaptation)
+            lane.abandon()
             self.keeper.forget(name)
             self._conditions.forget(name)
             self.memories.leave(name)
         for name, camera in cameras.items():
             if before.get(name) != way_of_seeing(camera):
+                if name in self._lanes:
+                    self.keeper.leave(name, self._lanes[name].adaptation)
                 self.reopen(name)
         return gone
 
@@ -104,7 +109,7 @@ class Lanes(Mapping[str, Lane]):
         frame, name = work.frame, work.frame.camera
         lane, camera = self._lanes[name], self.cameras[name]
         adaptation = lane.adaptation
-        calibration, energy = adaptation.calibration, float(scores.energies[place])
+        energy = float(scores.energies[place])
 
         def glimpse() -> Observation:
             return self._scorer.glimpse(scores, place)
@@ -114,8 +119,7 @@ class Lanes(Mapping[str, Lane]):
         )
         lane.note(frame.pts_seconds, judgement, camera.lowest_exit)
         self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, place)
-        if adaptation.calibration is not None and adaptation.calibration is not calibration:
-            self.keeper.calibrated(name, adaptation.calibration)
+        self.keeper.calibrated(name, adaptation)
         if (widening := adaptation.widening()) is not None:
             self.keeper.widen(name, adaptation, widening)
         self._refresh.take(name, lane, work, glimpse, camera.adapt.refresh * 3600.0)
@@ -129,6 +133,8 @@ class Lanes(Mapping[str, Lane]):
 
     def close(self) -> None:
         """Keep what is known."""
+        for name, lane in self._lanes.items():
+            self.keeper.leave(name, lane.adaptation)
         self._views.keep(self._lanes)
         self.memories.close()
         self.keeper.close()  # last, as the scene in work may take seconds
@@ -142,5 +148,5 @@ class Lanes(Mapping[str, Lane]):
         expected = 1.0 / model.clip_interval_seconds if model.clip_length > 1 else None
         if (slow := slow_camera(camera, settings, expected)) is not None:
             LOG.warning("%s", slow)
-        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds, SeamWatch())
         return Lane(buffer, adaptation, watch, light)

@@ -27,6 +27,8 @@ _HEAD = "scene.json"
 _ABOUT = "about.json"
 _VIEW = "view.json"
 _LIGHT = "light.json"
+_READY = "wanted.ready"
+"""Folder of a scene that is whole and is being put in place."""
 # In the order in which they are put in place: the head last, for it makes the others a scene.
 _FILES = ("scene.safetensors", "calibration.json", _VIEW, _LIGHT, _ABOUT, _HEAD)
 
@@ -177,7 +179,8 @@ class SceneHistory:
     def _wanted(self, camera: str) -> Iterator[Path]:
         """An empty folder for the files of the scene that is to be in use."""
         wanted = self._folder / camera / "wanted.tmp"
-        shutil.rmtree(wanted, ignore_errors=True)
+        for left in (wanted, wanted.with_name(_READY)):
+            shutil.rmtree(left, ignore_errors=True)
         wanted.mkdir(parents=True)
         try:
             yield wanted
@@ -207,15 +210,39 @@ class SceneHistory:
         for old in superfluous(lights, conditions, self._kept):
             shutil.rmtree(folder / "history" / old, ignore_errors=True)
 
+    def recover(self, camera: str) -> bool:
+        """Finish putting a scene in place where a process died in the midst of it.
+
+        Returns:
+            Whether there was anything to finish.
+
+        Raises:
+            OSError: it cannot be finished; it can be tried again.
+        """
+        ready = self._folder / camera / _READY
+        if not ready.is_dir():
+            return False
+        self._finish(camera, ready)
+        return True
+
     def _put_in_place(self, camera: str, wanted: Path) -> None:
+        """From the rename on a process that dies leaves what `recover` needs to go on."""
+        ready = wanted.with_name(_READY)
+        os.replace(wanted, ready)
+        self._finish(camera, ready)
+
+    def _finish(self, camera: str, ready: Path) -> None:
         folder = self._folder / camera
-        # Who dies in the midst of it leaves no scene, rather than one of parts of two.
-        (folder / _HEAD).unlink(missing_ok=True)
+        # Without a head there is no scene, rather than one of parts of two.
+        if (ready / _FILES[0]).is_file():  # nothing was moved so far
+            (folder / _HEAD).unlink(missing_ok=True)
+            for name in _FILES:
+                if not (ready / name).is_file():
+                    (folder / name).unlink(missing_ok=True)
         for name in _FILES:
-            if (wanted / name).is_file():
-                os.replace(wanted / name, folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
+            if (ready / name).is_file():
+                os.replace(ready / name, folder / name)
+        shutil.rmtree(ready)
 
     def _earlier(self, camera: str) -> list[SceneRecord]:
         folders = (self._folder / camera / "history").glob("*")

@@ -20,7 +20,8 @@ from pipeline.stages.widening import widen
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
-_KEEP_INTERVAL_SECONDS = 600.0
+_KEEP_INTERVAL_SECONDS = 60.0
+"""What was learnt since is what a kill can cost."""
 _RETRY_SECONDS = 60.0
 """After which a scene that could not be written is written again."""
 
@@ -109,8 +110,8 @@ class SceneKeeper:
         return Adaptation(settings, kept.scene, kept.calibration)
 
     def leave(self, camera: str, adaptation: Adaptation) -> None:
-        """Keep what the scene in use has learnt, before another one takes its place."""
-        calibration = adaptation.calibration
+        """Keep what the scene in use has learnt, before the end, or before another one is used."""
+        calibration = adaptation.kept
         if calibration is not None and calibration.final:
             self._save_calibration(camera, calibration)
 
@@ -272,13 +273,13 @@ class SceneKeeper:
             fit.seconds = time.monotonic() - begin
             self._made.put(fit)
 
-    def calibrated(self, camera: str, calibration: Calibration) -> None:
-        """Keep a final calibration that has changed; what it learns later, now and then."""
-        if not calibration.final:
-            return
-        now = time.monotonic()
-        kept_at = self._calibration_kept_at.get(camera)
+    def calibrated(self, camera: str, adaptation: Adaptation) -> None:
+        """Keep what a scene in use has learnt, once it is calibrated and then every minute."""
+        now, kept_at = time.monotonic(), self._calibration_kept_at.get(camera)
         if kept_at is not None and now - kept_at < _KEEP_INTERVAL_SECONDS:
+            return
+        calibration = adaptation.kept
+        if calibration is None or not calibration.final:
             return
         if kept_at is None:
             LOG.info(

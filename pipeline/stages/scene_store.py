@@ -52,6 +52,11 @@ class SceneStore:
             size_hw: Size in pixels of its frames now.
         """
         folder = self._folder / camera
+        try:
+            if self.history.recover(camera):
+                LOG.info("camera %s: its scene is put in place, which was interrupted", camera)
+        except OSError as error:
+            LOG.warning("camera %s: its scene could not be put in place: %s", camera, error)
         record = read_record(folder, current=True)
         if record is None:
             return None

@@ -247,11 +247,15 @@ class ScoringWorker:
             self._lanes.look(work)
 
     def _advance(self, camera: str) -> Work | None:
+        lane = self._lanes[camera]
+        cuts = lane.cuts
         try:
-            return self._lanes[camera].advance()
+            return lane.advance()
         except UnusableFrameError as error:
             self._drop(error.frame, str(error))
             return None
+        finally:
+            self._metrics.picture_cuts.labels(camera).inc(lane.cuts - cuts)
 
     def _drop(self, frame: FrameMessage, reason: str) -> None:
         self._floods.warn(f"{reason}; dropped")
@@ -284,6 +288,8 @@ class ScoringWorker:
     ) -> None:
         state = camera_state(judgement.state)
         self._context.cameras.set(frame.camera, state, judgement.progress)
+        learning = self._lanes[frame.camera].adaptation.learning
+        self._context.cameras.set_learning(frame.camera, learning.as_json())
         score, threshold = judgement.score, judgement.threshold
         if score is not None and threshold is not None:
             self._metrics.anomaly_score.labels(frame.camera).set(score)
@@ -295,7 +301,11 @@ class ScoringWorker:
         enter = self._lanes.cameras[frame.camera].lowest_enter
         if score is not None and score >= PICTURE_RATIO * enter:
             self._pictures_until[frame.camera] = time.monotonic() + _PICTURES_SECONDS
-        self._scores.send(score_message(frame, judgement, anomaly_map, enter, time.time()))
+        self._metrics.normal_seconds.labels(frame.camera).set(learning.normal_seconds)
+        self._metrics.trusted.labels(frame.camera).set(learning.trusted)
+        self._scores.send(
+            score_message(frame, judgement, anomaly_map, enter, time.time(), learning)
+        )
 
     def _remember_seen(self, seen: Seen) -> None:
         """Keep the newest frame for people: with a picture, unless those have become rare."""

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from models.calibration import Calibration
 from pipeline.stages.adapt import Judgement
+from pipeline.stages.learning import Learning
 from pipeline.stages.view_changes import UNJUDGED
 from pipeline.transport.messages import FrameMessage, ScoreMessage
 
@@ -21,6 +22,7 @@ def score_message(
     anomaly_map: npt.NDArray[np.float32] | None,
     enter: float,
     scored_at: float,
+    learning: Learning | None = None,
 ) -> ScoreMessage:
     """What the sink is told of a frame.
 
@@ -30,6 +32,7 @@ def score_message(
         anomaly_map: (h, w) in units of the score; None without energy.
         enter: Score at which an event may begin: from near it on, the pixels travel too.
         scored_at: Now, Unix seconds.
+        learning: How far the scene is learnt.
     """
     score = None if judgement.state in UNJUDGED else judgement.score
     shown = score is not None and score >= SNAPSHOT_RATIO * enter
@@ -50,6 +53,7 @@ def score_message(
         pixels=frame.pixels if shown else None,
         source_hw=frame.source_hw,
         picture=frame.picture if shown else None,
+        learning=None if learning is None else learning.as_json(),
     )
 
 

@@ -25,6 +25,8 @@ class WorkerStatus:
     """What the worker last told of its cameras: state, optionally followed by ": reason"."""
     degraded: dict[str, str] = field(default_factory=dict)
     """Part that does not do all it should → why."""
+    learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    """How far the scenes of its cameras are learnt; empty for workers that know no scenes."""
 
     @property
     def is_ready(self) -> bool:
@@ -84,3 +86,8 @@ def arriving_cameras(workers: Iterable[WorkerStatus]) -> set[str]:
         for camera, status in worker.cameras.items()
         if status == "watching"
     }
+
+
+def camera_learning(workers: Iterable[WorkerStatus], camera: str) -> dict[str, float | bool] | None:
+    """How far the scene of a camera is learnt; None: nobody knows now."""
+    return next((one.learning[camera] for one in workers if camera in one.learning), None)

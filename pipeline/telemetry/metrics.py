@@ -91,6 +91,12 @@ class Metrics:
             ["camera", "reason"],
             registry=registry,
         )
+        self.picture_cuts = Counter(
+            "vedette_picture_cuts",
+            "Seams in the pictures of a connection (cut, jump, gap) that no clip reaches over",
+            ["camera"],
+            registry=registry,
+        )
         self.events_remembered = Gauge(
             "vedette_events_remembered",
             "Events that the memory of the scene holds as normal",
@@ -106,6 +112,18 @@ class Metrics:
         self.anomaly_threshold = Gauge(
             "vedette_anomaly_threshold",
             "Energy at which the score is 1",
+            ["camera"],
+            registry=registry,
+        )
+        self.trusted = Gauge(
+            "vedette_camera_trusted",
+            "1 once the scene is calibrated; before, nobody is notified of its events",
+            ["camera"],
+            registry=registry,
+        )
+        self.normal_seconds = Gauge(
+            "vedette_normal_seconds",
+            "Normal stream time that the threshold rests on",
             ["camera"],
             registry=registry,
         )

@@ -108,6 +108,8 @@ class ScoreMessage:
     """As in `FrameMessage`."""
     picture: npt.NDArray[np.uint8] | None = field(default=None)
     """As in `FrameMessage`; only beside pixels."""
+    learning: dict[str, float | bool] | None = None
+    """How far the scene is learnt: `pipeline.stages.learning.Learning` as plain data."""
     number: int = 0
     """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
     after: int = 0
@@ -141,6 +143,8 @@ class Heartbeat:
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
     ready: bool = False
     """Whether the worker does its work: its model is loaded, its address listened on."""
+    learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
+    """Camera name → how far its scene is learnt, as in `ScoreMessage`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.alerts.notifiers.announced import Announced
@@ -31,6 +31,7 @@ _THRESHOLD_INTERVAL_SECONDS = 60.0
 _STATE_INTERVAL_SECONDS = 1.0
 _VIEW_SECONDS = 15.0
 """For so long what the supervisor said last counts more than what scores tell."""
+_LEARNING_STEP_SECONDS, _LEARNT_STEP_SECONDS = 5.0, 60.0
 _SNAPSHOT_INTERVAL_SECONDS = 1.0
 _LARGEST_PICTURE_BYTES = 8 << 20
 
@@ -162,6 +163,14 @@ class MqttNotifier:
                 f"{threshold:.4g}".encode(),
                 _THRESHOLD_INTERVAL_SECONDS,
             )
+
+    def set_learning(self, camera: str, learning: Mapping[str, float | bool]) -> None:
+        """Say how far the scene is learnt, in steps that are worth a message."""
+        step = _LEARNT_STEP_SECONDS if learning["trusted"] else _LEARNING_STEP_SECONDS
+        normal = learning["normal_seconds"] // step * step
+        left = -(-learning["trusted_in_seconds"] // step) * step
+        shown = {**learning, "normal_seconds": normal, "trusted_in_seconds": left}
+        self._set(self._topics.of(camera, "learning"), json.dumps(shown).encode(), 1.0)
 
     def set_snapshot(self, camera: str, file: Path) -> None:
         """Show the picture in a file."""

@@ -18,6 +18,7 @@ STATES = (
     "anomaly",
     "score",
     "threshold",
+    "learning",
     "snapshot",
     "enabled/state",
     "threshold/state",

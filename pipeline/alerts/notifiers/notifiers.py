@@ -164,6 +164,8 @@ class Notifiers:
             return
         self._heard_at[message.camera] = self._clock()
         self._mqtt.set_status(message.camera, status_of(message.state))
+        if message.learning is not None:
+            self._mqtt.set_learning(message.camera, message.learning)
         if message.score is not None:
             self._mqtt.set_score(message.camera, message.score, message.threshold)
 
