@@ -49,6 +49,8 @@ class Sample:
     state: SceneState
     zones: Mapping[str, float] = field(default_factory=dict)
     """Score of each zone; empty where they were not looked at."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """What each term of the energy adds to the score; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,9 @@ class Event:
     suppressed_by: Suppression | None = None
     """Why nobody is told: it began in the cool-down of another one, or outside of the schedule and
     has not gone on into its hours, or while the scene was calibrated."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """What each term of the energy adds to the score of the peak, by its name: why there is an
+    event. Not smoothed, as the score is; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +254,7 @@ class EventTracker:
                 peak_at=sample.captured_at,
                 peak_connection=sample.connection,
                 peak_index=sample.index,
+                terms=sample.terms,
             )
         is_free = event.suppressed_by == "schedule" and self._suppression(sample) is None
         if is_free:
@@ -297,4 +303,5 @@ class EventTracker:
             suppressed=suppression is not None,
             frames=0,
             suppressed_by=suppression,
+            terms=sample.terms,
         )

@@ -69,6 +69,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             CHECK (suppressed_by IN ('cooldown', 'schedule', 'calibrating'))""",
         "UPDATE events SET suppressed_by = suppressed_by_3",
         "ALTER TABLE events DROP COLUMN suppressed_by_3",
+        "ALTER TABLE events ADD COLUMN terms TEXT NOT NULL DEFAULT '{}'",
     ),
 )
 """What leads from each version of the schema to the next; only ever added to."""
@@ -95,6 +96,24 @@ class Names(sa.types.TypeDecorator[tuple[str, ...]]):
         return None if value is None else tuple(json.loads(value))
 
 
+class Numbers(sa.types.TypeDecorator[dict[str, float]]):
+    """Numbers by name as the text of a JSON object, in both databases."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, float] | None, dialect: sa.Dialect) -> str | None:
+        """Numbers to text."""
+        return None if value is None else json.dumps(dict(value))
+
+    def process_result_value(
+        self, value: str | None, dialect: sa.Dialect
+    ) -> dict[str, float] | None:
+        """Text to numbers."""
+        return None if value is None else dict(json.loads(value))
+
+
+_TYPED = ("id", "suppressed", "zones", "terms")
 _TABLES = sa.MetaData()
 EVENTS = sa.Table(
     "events",
@@ -102,7 +121,8 @@ EVENTS = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("suppressed", sa.Boolean),
     sa.Column("zones", Names),
-    *(sa.Column(f.name) for f in fields(Event) if f.name not in ("id", "suppressed", "zones")),
+    sa.Column("terms", Numbers),
+    *(sa.Column(f.name) for f in fields(Event) if f.name not in _TYPED),
     sa.Column("acknowledged_at", sa.Double),
     sa.Column("label", sa.Text),
     sa.Column("note", sa.Text),

@@ -40,6 +40,8 @@ class ScoreRecord:
     dropped: int
     zones: dict[str, float] = field(default_factory=dict)
     """Score of each zone; empty without zones or without a score."""
+    terms: dict[str, float] = field(default_factory=dict)
+    """What each term of the energy adds to the score, see `ScoreMessage`; empty without energy."""
 
     @property
     def position(self) -> Position:

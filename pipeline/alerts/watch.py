@@ -130,4 +130,5 @@ def _sample(record: ScoreRecord) -> Sample:
         score=record.score,
         state=record.state,
         zones=record.zones,
+        terms=record.terms,
     )

@@ -120,6 +120,10 @@ class EventShown(Shown):
     duration_seconds: float
     peak_score: float
     peak_at: float
+    terms: dict[str, float]
+    """Why: what each term of the energy adds to the score of the peak, before smoothing. motion:
+    more moves, or faster, than is normal there; residual: it looks unlike the scene; still: what
+    stands still looks unlike it. Empty where nobody knows."""
     zones: list[str]
     """Zones that it reached, in that order; empty on a camera without zones."""
     state: SceneState

@@ -22,7 +22,12 @@ from pipeline.stages.adapt import Judgement
 from pipeline.stages.lane import UnusableFrameError, Work
 from pipeline.stages.lanes import Lanes
 from pipeline.stages.orders import Orders, Seen
-from pipeline.stages.score_message import PICTURE_RATIO, in_units_of_score, score_message
+from pipeline.stages.score_message import (
+    PICTURE_RATIO,
+    in_units_of_score,
+    score_message,
+    terms_of_score,
+)
 from pipeline.stages.view_changes import camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
@@ -277,7 +282,8 @@ class ScoringWorker:
                 continue
             calibration = self._lanes[work.frame.camera].adaptation.calibration
             judgement = self._lanes.judge(work, result, place)
-            self._send(work.frame, judgement, calibration, result.maps[place].numpy())
+            terms = result.explain(place)
+            self._send(work.frame, judgement, calibration, result.maps[place].numpy(), terms)
 
     def _send(
         self,
@@ -285,6 +291,7 @@ class ScoringWorker:
         judgement: Judgement,
         calibration: Calibration | None = None,
         cells: npt.NDArray[np.float32] | None = None,
+        parts: Mapping[str, float] | None = None,
     ) -> None:
         state = camera_state(judgement.state)
         self._context.cameras.set(frame.camera, state, judgement.progress)
@@ -294,9 +301,10 @@ class ScoringWorker:
         if score is not None and threshold is not None:
             self._metrics.anomaly_score.labels(frame.camera).set(score)
             self._metrics.anomaly_threshold.labels(frame.camera).set(threshold)
-        anomaly_map = None
-        if cells is not None and calibration is not None:
+        anomaly_map, terms = None, None
+        if cells is not None and parts is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
+            terms = terms_of_score(parts, calibration)
         self._remember_seen(Seen(frame, score, anomaly_map))
         enter = self._lanes.cameras[frame.camera].lowest_enter
         if score is not None and score >= PICTURE_RATIO * enter:
@@ -304,7 +312,7 @@ class ScoringWorker:
         self._metrics.normal_seconds.labels(frame.camera).set(learning.normal_seconds)
         self._metrics.trusted.labels(frame.camera).set(learning.trusted)
         self._scores.send(
-            score_message(frame, judgement, anomaly_map, enter, time.time(), learning)
+            score_message(frame, judgement, anomaly_map, enter, time.time(), learning, terms)
         )
 
     def _remember_seen(self, seen: Seen) -> None:

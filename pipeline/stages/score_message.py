@@ -1,5 +1,7 @@
 """From a judgement to the score that travels. Pure."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,7 @@ def score_message(
     enter: float,
     scored_at: float,
     learning: Learning | None = None,
+    terms: Mapping[str, float] | None = None,
 ) -> ScoreMessage:
     """What the sink is told of a frame.
 
@@ -33,6 +36,7 @@ def score_message(
         enter: Score at which an event may begin: from near it on, the pixels travel too.
         scored_at: Now, Unix seconds.
         learning: How far the scene is learnt.
+        terms: What each term adds to the score; None without energy.
     """
     score = None if judgement.state in UNJUDGED else judgement.score
     shown = score is not None and score >= SNAPSHOT_RATIO * enter
@@ -54,6 +58,7 @@ def score_message(
         source_hw=frame.source_hw,
         picture=frame.picture if shown else None,
         learning=None if learning is None else learning.as_json(),
+        terms=dict(terms or {}),
     )
 
 
@@ -63,3 +68,9 @@ def in_units_of_score(
     """A map of energies as one of scores: 0 is the median of normal, 1 the threshold."""
     scale = calibration.threshold - calibration.median
     return ((cells - calibration.median) / scale).astype(np.float32)
+
+
+def terms_of_score(parts: Mapping[str, float], calibration: Calibration) -> dict[str, float]:
+    """What the terms add to an energy as what they add to the score, to three digits."""
+    scale = calibration.threshold - calibration.median
+    return {name: round(part / scale, 3) for name, part in parts.items()}

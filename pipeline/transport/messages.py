@@ -110,6 +110,9 @@ class ScoreMessage:
     """As in `FrameMessage`; only beside pixels."""
     learning: dict[str, float | bool] | None = None
     """How far the scene is learnt: `pipeline.stages.learning.Learning` as plain data."""
+    terms: dict[str, float] = field(default_factory=dict)
+    """What each term of the energy adds to the score of this frame, before smoothing, in units of
+    the score: why it is high. Empty without energy."""
     number: int = 0
     """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
     after: int = 0

@@ -1,7 +1,7 @@
 """What is told about an event: the same JSON for MQTT and webhooks. docs/sinks.md describes it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -50,6 +50,9 @@ class EventMessage:
     heatmap_url: str | None
     zones: tuple[str, ...] = ()
     """Zones that it has reached so far, in that order; empty on a camera without zones."""
+    terms: dict[str, float] = field(default_factory=dict)
+    """What each term of the energy adds to the score of the peak, by its name: motion, residual,
+    still."""
     before: "Seen | None" = None
     """The event in the message before this one; as `after` where there was none."""
     after: "Seen | None" = None
@@ -129,6 +132,7 @@ def event_message(
         snapshot_url=link(f"{url}/snapshot.jpg") if api and snapshot else None,
         heatmap_url=link(f"{url}/heatmap.jpg") if api and heatmap else None,
         zones=event.zones,
+        terms=dict(event.terms),
         before=before or after,
         after=after,
     )
