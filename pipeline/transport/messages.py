@@ -123,10 +123,10 @@ class Heartbeat:
     sent_at: float
     cameras: dict[str, str] = field(default_factory=dict)
     """Camera name → `CameraState`, optionally followed by ": reason"."""
-    troubles: dict[str, str] = field(default_factory=dict)
-    """Part of the worker that is degraded → why."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Part of the worker that is degraded → why."""
 
 
 @dataclass(frozen=True, slots=True)
