@@ -140,14 +140,14 @@ class Heartbeat:
     sent_at: float
     cameras: dict[str, str] = field(default_factory=dict)
     """Camera name → `CameraState`, optionally followed by ": reason"."""
-    troubles: dict[str, str] = field(default_factory=dict)
-    """Part of the worker that is degraded → why."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
     ready: bool = False
     """Whether the worker does its work: its model is loaded, its address listened on."""
     learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
     """Camera name → how far its scene is learnt, as in `ScoreMessage`."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Part of the worker that is degraded → why."""
 
 
 @dataclass(frozen=True, slots=True)
