@@ -14,11 +14,12 @@ from stage_parts import (
     worker_context,
 )
 
+from cameras.shown_picture import encode, for_people, shown_size
 from cameras.source import Picture
 from models.calibration import Calibration
 from pipeline.stages.decoder import Decoder
 from pipeline.stages.mailbox import Mailbox
-from pipeline.stages.pictures import PictureWish, encode, for_people, shown_size
+from pipeline.stages.pictures import PictureWish
 from pipeline.stages.scene_store import SceneStore
 from pipeline.worker import RunInfo
 

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from stage_parts import small_config, worker_context
 
+from cameras.shown_picture import encode
 from pipeline.alerts.database import StoreError, StoreUnreachableError
 from pipeline.alerts.event_settings import event_settings
 from pipeline.alerts.events import Event, EventTracker, Sample
@@ -27,7 +28,6 @@ from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store
 from pipeline.config import Config
-from pipeline.stages.pictures import encode
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender

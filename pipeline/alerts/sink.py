@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cameras.shown_picture import for_people
 from pipeline.alerts.absorption import Absorption
 from pipeline.alerts.database import StoreDamagedError, StoreError, StoreUnreachableError, store_url
 from pipeline.alerts.events import Event, EventChange
@@ -34,7 +35,6 @@ from pipeline.alerts.store import EventStore
 from pipeline.alerts.store_opening import open_store, put_store_aside
 from pipeline.alerts.watch import CameraWatch, shows_peak
 from pipeline.config import Camera
-from pipeline.stages.pictures import for_people
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.commands import Command
 from pipeline.transport.control import ControlClient, ControlMember, read_cameras

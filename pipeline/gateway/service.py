@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cameras.shown_picture import for_people
 from pipeline.alerts.database import StoreError, store_url
 from pipeline.alerts.drawing import draw_caption, draw_heatmap
 from pipeline.alerts.event_query import EventQuery, StoredEvent
@@ -20,7 +21,6 @@ from pipeline.alerts.snapshots import Snapshots
 from pipeline.alerts.store import EventStore
 from pipeline.config import Config
 from pipeline.stages.memory_places import remembered_file
-from pipeline.stages.pictures import for_people
 from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus, Live

@@ -8,12 +8,13 @@ from cameras.bursts import BurstSmoother
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
 from cameras.sampling import Sampler, fit, paint_masks
+from cameras.shown_picture import encode
 from cameras.source import Picture
 from pipeline.config import Camera
 from pipeline.stages.in_flight import Progress
 from pipeline.stages.mailbox import Mailbox
 from pipeline.stages.numbering import Numbered, number
-from pipeline.stages.pictures import PictureWish, encode
+from pipeline.stages.pictures import PictureWish
 from pipeline.stages.playout import Playout
 from pipeline.telemetry.metrics import Metrics
 
