@@ -34,6 +34,12 @@ class Scores:
     observation: Observation | None = None
     """What the network saw, for `SceneScorer.evidence`."""
 
+    def alone(self, place: int) -> "Scores":
+        """Those of one clip, as a batch of one."""
+        one = slice(place, place + 1)
+        seen = None if self.observation is None else self.observation[one]
+        return Scores(self.energies[one], self.maps[one], self.parts[one], seen)
+
     def explain(self, place: int) -> dict[str, float]:
         """What each term adds to one of the energies, by name."""
         return dict(zip(TERMS, self.parts[place].tolist(), strict=False))

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from cameras import Picture
 from cameras.picture_statistics import measure
 from cameras.sampling import Sampler, fit
 from models import SceneScorer
+from models.stillness import StillWatch
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.scene_watch import SceneWatch, View, WatchSettings
+from pipeline.stages.scoring_batch import Wanted, score_clips
 from pipeline.stages.seams import SeamWatch
 from pipeline.stages.support import make_scene
 from pipeline.stages.widening import widen
@@ -58,13 +59,14 @@ def replay(
     sampler = Sampler(frames_per_second)
     watch = SceneWatch(WatchSettings())
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds, SeamWatch())
+    stillness = StillWatch(config.clip_length)
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     for index, picture in enumerate(sampled):
         pixels = fit(picture.pixels, config.size_hw)
         clip = buffer.push(picture.pts_seconds, pixels)
         if pending and not buffer.full:
-            yield from _judge(pending, scorer, adaptation)
+            yield from _judge(pending, scorer, adaptation, stillness)
             pending.clear()
         if buffer.cut:
             adaptation.connected()
@@ -77,10 +79,10 @@ def replay(
             continue
         pending.append(_Pending(index, picture, clip, view))
         if len(pending) == batch_size:
-            yield from _judge(pending, scorer, adaptation)
+            yield from _judge(pending, scorer, adaptation, stillness)
             pending.clear()
     if pending:
-        yield from _judge(pending, scorer, adaptation)
+        yield from _judge(pending, scorer, adaptation, stillness)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,14 +96,16 @@ class _Pending:
 
 
 def _judge(
-    pending: list[_Pending], scorer: SceneScorer, adaptation: Adaptation
+    pending: list[_Pending],
+    scorer: SceneScorer,
+    adaptation: Adaptation,
+    stillness: StillWatch,
 ) -> Iterator[ReplayedFrame]:
-    clips = torch.from_numpy(np.stack([frame.clip for frame in pending]))
-    assert adaptation.scene is not None  # `before` gave None, and it does so only with a scene
-    scores = scorer.score(clips, [adaptation.scene] * len(pending))
-    for place, (frame, energy, cells) in enumerate(
-        zip(pending, scores.energies.tolist(), scores.maps.numpy(), strict=True)
-    ):
+    scene = adaptation.scene
+    assert scene is not None  # `before` gave None, and it does so only with a scene
+    scored = score_clips(scorer, [Wanted(frame.clip, scene, stillness) for frame in pending])
+    for number, (frame, scores) in enumerate(zip(pending, scored, strict=True)):
+        energy, cells = float(scores.energies[0]), scores.maps[0].numpy()
         calibration = adaptation.calibration
         assert calibration is not None  # comes with the scene
         unit = calibration.threshold - calibration.median
@@ -113,14 +117,14 @@ def _judge(
                 frame.picture.pts_seconds,
                 energy,
                 frame.view,
-                lambda place=place: scorer.glimpse(scores, place),  # type: ignore[misc]
+                lambda scores=scores: scorer.glimpse(scores, 0),  # type: ignore[misc]
             ),
             ((cells - calibration.median) / unit).astype(np.float32),
         )
         if (widening := adaptation.widening()) is not None:
             adaptation.widened(widen(scorer, widening))
-            if pending[place + 1 :]:  # scored too early, in the scene before
-                yield from _judge(pending[place + 1 :], scorer, adaptation)
+            if pending[number + 1 :]:  # scored too early, in the scene before
+                yield from _judge(pending[number + 1 :], scorer, adaptation, stillness)
             return
 
 

@@ -56,6 +56,11 @@ class ClipBuffer:
         return self._mark in ("seam", "gap")
 
     @property
+    def length(self) -> int:
+        """Frames T of a clip."""
+        return self._length
+
+    @property
     def reach_seconds(self) -> float:
         """How far a clip reaches back from its newest frame."""
         return (self._length - 1) * self._interval_seconds

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from cameras.blindness import Blindness
 from cameras.picture_statistics import measure
+from models.stillness import StillWatch
 from pipeline.stages.adapt import Adaptation, Judgement
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.light import Light, LightWatch
@@ -59,6 +60,7 @@ class Lane:
         self.adaptation = adaptation
         self.watch = watch
         self.light = light
+        self.stillness = StillWatch(buffer.length)
         self.cuts = 0
         """Seams in the pictures so far, within connections."""
         self._unusual_seconds: float | None = None

@@ -98,27 +98,26 @@ class Lanes(Mapping[str, Lane]):
         """The scene to score a camera's next frame in, with what it remembers; there is one."""
         return self.memories.scene(camera, self._lanes[camera])
 
-    def judge(self, work: Work, scores: Scores, place: int) -> Judgement:
+    def judge(self, work: Work, scores: Scores) -> Judgement:
         """What a frame's energy means; all who learn from it do.
 
         Args:
             work: The frame.
-            scores: Of its batch.
-            place: Its place there.
+            scores: Of it, a batch of one.
         """
         frame, name = work.frame, work.frame.camera
         lane, camera = self._lanes[name], self.cameras[name]
         adaptation = lane.adaptation
-        energy = float(scores.energies[place])
+        energy = float(scores.energies[0])
 
         def glimpse() -> Observation:
-            return self._scorer.glimpse(scores, place)
+            return self._scorer.glimpse(scores, 0)
 
         judgement = adaptation.judge(
             frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
         )
         lane.note(frame.pts_seconds, judgement, camera.lowest_exit)
-        self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, place)
+        self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, 0)
         self.keeper.calibrated(name, adaptation)
         if (widening := adaptation.widening()) is not None:
             self.keeper.widen(name, adaptation, widening)

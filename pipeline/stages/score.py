@@ -28,6 +28,7 @@ from pipeline.stages.score_message import (
     score_message,
     terms_of_score,
 )
+from pipeline.stages.scoring_batch import Wanted, score_clips
 from pipeline.stages.view_changes import camera_state
 from pipeline.telemetry.floods import FloodCounter
 from pipeline.transport.control import ControlMember, read_cameras
@@ -269,21 +270,26 @@ class ScoringWorker:
 
     def _score(self, group: list[Work]) -> None:
         begin = time.monotonic()
-        clips = torch.from_numpy(np.stack([work.clip for work in group]))
-        scenes = [self._lanes.scene(work.frame.camera) for work in group]
-        result = self._scorer.score(clips, scenes)
+        scored = score_clips(
+            self._scorer,
+            [
+                Wanted(work.clip, self._lanes.scene(name), self._lanes[name].stillness)
+                for work, name in ((work, work.frame.camera) for work in group)
+            ],
+        )
         self._observe("score", time.monotonic() - begin)
         self._metrics.batch_size.observe(len(group))
-        for place, (work, energy) in enumerate(zip(group, result.energies.tolist(), strict=True)):
+        for work, result in zip(group, scored, strict=True):
+            energy = float(result.energies[0])
             if not math.isfinite(energy):
                 self._drop(
                     work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
                 )
                 continue
             calibration = self._lanes[work.frame.camera].adaptation.calibration
-            judgement = self._lanes.judge(work, result, place)
-            terms = result.explain(place)
-            self._send(work.frame, judgement, calibration, result.maps[place].numpy(), terms)
+            judgement = self._lanes.judge(work, result)
+            terms = result.explain(0)
+            self._send(work.frame, judgement, calibration, result.maps[0].numpy(), terms)
 
     def _send(
         self,
