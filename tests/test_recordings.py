@@ -4,8 +4,12 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,6 +97,46 @@ def test_a_cut_in_the_middle_begins_at_its_first_key_frame(tmp_path: Path) -> No
     assert np.array_equal(pictures[0].pixels, good[150].pixels)
     assert pictures[0].decode_errors == 0, "nothing is lost: there was no key frame to begin with"
     assert pictures[0].pts_seconds == pytest.approx(130 / RATE, abs=0.1), "as players count"
+
+
+class _Paced(BaseHTTPRequestHandler):
+    """Sends a file evenly over two seconds, as a live stream that somebody joined in the middle."""
+
+    content = b""
+
+    def log_message(self, *_: object) -> None:
+        return
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        size = len(self.content) // 40 + 1
+        with suppress(ConnectionError):
+            for place in range(0, len(self.content), size):
+                self.wfile.write(self.content[place : place + size])
+                time.sleep(0.05)
+
+
+def test_a_live_stream_is_awaited_to_its_first_key_frame(tmp_path: Path) -> None:
+    """It comes after 1.5 s, later than a camera may be silent."""
+    whole = tmp_path / "whole.ts"
+    options = {"g": "75", "bf": "0", "sc_threshold": "0"}
+    write_video(whole, pictures=noisy(150), codec="libx264", options=options)
+    with av.open(str(whole)) as container:
+        places = [packet.pos or 0 for packet in container.demux(video=0) if packet.size]
+    _Paced.content = whole.read_bytes()[places[5] // 188 * 188 : places[98] // 188 * 188]
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Paced) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/live"
+        try:
+            with open_source(address, SourceOptions(stall_timeout_seconds=1.2)) as source:
+                assert source.info.live
+                assert next(iter(source)).pixels.shape == (240, 320, 3)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_recording_without_any_key_frame_says_so(tmp_path: Path) -> None:
