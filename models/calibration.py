@@ -9,7 +9,7 @@ A level that is passed once in a longer time than was watched is extrapolated: t
 above it by a margin that shrinks as the watch grows. What raised alarms is no part of the tail; but
 where there were more than asked for, the threshold rises to the highest of those that are too many,
 at most to twice its height, until they are so long ago that the number is right again. No step of
-learning raises it by more than a quarter.
+learning raises it by more than a quarter, and it goes down slowly.
 """
 
 import math
@@ -33,6 +33,9 @@ _CAUTION = 0.03
 interval between two alarms is e times as long as what was watched (benchmarks/first_day.py)."""
 _MOST_RISE = 1.25
 """Largest ratio by which one step of learning raises the threshold's distance from the median."""
+_FIRST_SECONDS, _FIRST_FALL, _SLOW_FALL = 3600.0, 0.9, 0.97
+"""In the first hour a step of learning lowers it to nine tenths at most, later by 3 % in a 24th of
+the asked interval between two alarms: what is rare in one hour may not be so in the next."""
 _MOST_ALARM_RISE = 2.0
 """Largest ratio by which alarms raise it above what the tail says."""
 _ABOVE_ALARM = 1.02
@@ -177,7 +180,12 @@ def learn(calibration: Calibration, alarms_per_day: float) -> Calibration:
     reach = _threshold(middle, calibration.spread, tail, alarms_per_day, seconds) - middle
     needed = _above_alarms(calibration, alarms_per_day) - middle
     reach = max(reach, min(needed, _MOST_ALARM_RISE * reach))
-    reach = min(reach, _MOST_RISE * (calibration.threshold - middle))
+    before = calibration.threshold - middle
+    steps = 24.0 * (seconds - calibration.learnt_seconds) / wanted_seconds(alarms_per_day)
+    least = _SLOW_FALL**steps
+    if calibration.learnt_seconds < _FIRST_SECONDS:
+        least = min(least, _FIRST_FALL)
+    reach = min(max(reach, least * before), _MOST_RISE * before)
     return replace(calibration, threshold=middle + reach, learnt_seconds=seconds)
 
 
@@ -215,14 +223,25 @@ def _threshold(
 
 def _above_alarms(calibration: Calibration, alarms_per_day: float) -> float:
     """Energy that was passed as often as asked in the last three intervals; −∞: no more often."""
+    recent, allowed = _recent_alarms(calibration, alarms_per_day)
+    if len(recent) <= allowed:
+        return -math.inf
+    return calibration.median + _ABOVE_ALARM * (recent[allowed] - calibration.median)
+
+
+def too_many_alarms(calibration: Calibration, alarms_per_day: float) -> bool:
+    """Whether there were so many more than asked for that it must be learnt from at once."""
+    recent, allowed = _recent_alarms(calibration, alarms_per_day)
+    return len(recent) > allowed + 1
+
+
+def _recent_alarms(calibration: Calibration, alarms_per_day: float) -> tuple[list[float], int]:
+    """Heights of those of the last three intervals, highest first, and how many were asked for."""
     interval = wanted_seconds(alarms_per_day)
     watched = min(calibration.normal_seconds, _ALARM_INTERVALS * interval)
     since = calibration.normal_seconds - watched
     recent = sorted((height for at, height in calibration.alarms if at >= since), reverse=True)
-    allowed = max(1, int(watched / interval))
-    if len(recent) <= allowed:
-        return -math.inf
-    return calibration.median + _ABOVE_ALARM * (recent[allowed] - calibration.median)
+    return recent, max(1, int(watched / interval))
 
 
 def _leaning(own: float, samples: float, prior: float) -> float:

@@ -11,6 +11,7 @@ from models.calibration import (
     learn,
     provisional,
     refine,
+    too_many_alarms,
     wanted_seconds,
     with_alarm,
 )
@@ -198,6 +199,7 @@ class Calibrator:
             alarm = self._alarms.flush()
         if alarm is not None:
             self._calibration = with_alarm(self.kept, threshold + alarm)
+            is_due |= too_many_alarms(self._calibration, self._settings.alarms_per_day)
         if is_due:
             self._calibration = learn(self.kept, self._settings.alarms_per_day)
             self._alarms = _alarm_counter(self._calibration)

@@ -78,7 +78,7 @@ class Tail:
         Estimated by probability-weighted moments (Hosking & Wallis 1987), leaning on a prior.
         """
         count = len(self.excesses)
-        if count < 2:
+        if count < 2 or max(self.excesses) <= 0:
             return _PRIOR_SHAPE
         ordered = sorted(self.excesses)
         first = sum(ordered) / count

@@ -23,14 +23,19 @@ def to_and_fro(way: int, length: int) -> int:
     return length - abs(way % (2 * length) - length)
 
 
-def walking_box(frames: int, size_hw: tuple[int, int] = (48, 64)) -> Iterator[np.ndarray]:
-    """RGB pictures of a bright box that walks to and fro over a still, textured ground."""
+def walking_box(
+    frames: int, size_hw: tuple[int, int] = (48, 64), jumps: bool = False
+) -> Iterator[np.ndarray]:
+    """RGB pictures of a bright box that walks over a still, textured ground.
+
+    To and fro; with `jumps` always to the right, and then at once from the left again.
+    """
     height, width = size_hw
     ground = np.random.default_rng(0).integers(60, 100, (height, width, 1), dtype=np.uint8)
     side = height // 4
     for number in range(frames):
         picture = np.repeat(ground, 3, axis=2)
-        left = to_and_fro(2 * number, width - side)
+        left = 2 * number % (width - side) if jumps else to_and_fro(2 * number, width - side)
         picture[side : 2 * side, left : left + side] = (220, 200, 180)
         yield picture
 

@@ -13,7 +13,7 @@ from pipeline.alerts.event_query import Annotation
 from pipeline.alerts.events import Event
 from pipeline.alerts.store import EventStore
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Forget, Remember
+from pipeline.transport.commands import Forget, Recurs, Remember
 from pipeline.transport.messages import Answer
 
 EVENT = Event("yard-1-0", "yard", 1, 0, 5e8, 0.5, None, 9.9, 1.4, 5e8, 1, 9, "ready", False, 7)
@@ -24,13 +24,16 @@ class Scorer:
     """Answers as it is told."""
 
     def __init__(self) -> None:
-        self.commands: list[Remember | Forget] = []
+        self.commands: list[Remember | Recurs | Forget] = []
         self.answer = Answer("", "ok", {"remembered": True})
         self.before: Callable[[], None] = lambda: None
+        self.alike = [True] * 20
 
-    def ask(self, command: Remember | Forget) -> Answer:
+    def ask(self, command: Remember | Recurs | Forget) -> Answer:
         self.before()
         self.commands.append(command)
+        if isinstance(command, Recurs):
+            return Answer("", "ok", {"alike": self.alike[: len(command.earlier)]})
         return self.answer
 
 
@@ -87,7 +90,7 @@ def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptu
     note = "absorbed: it had gone on for 10 s, and counts as normal since"
     assert bench.label == ("normal", note)
     assert bench.counted == 1
-    assert "event yard-1-0 has gone on for 10 s: absorbed" in caplog.text
+    assert "event yard-1-0: absorbed, as it had gone on for 10 s" in caplog.text
 
 
 def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Bench) -> None:
@@ -155,3 +158,83 @@ def test_nothing_is_labelled_where_nothing_is_kept(bench: Bench) -> None:
     bench.settle(asked=1)
     assert bench.label == (None, None)
     assert bench.counted is None
+
+
+def visit(number: int, hours: float) -> Event:
+    """One of some events that are over."""
+    began = 5e8 + 3600.0 * hours
+    return replace(
+        EVENT, id=f"yard-2-{number}", started_at=began, ended_at=began + 5.0, duration_seconds=5.0
+    )
+
+
+def visits(bench: Bench, count: int) -> Event:
+    """So many an hour apart; the last one is new."""
+    events = [visit(number, hours=number) for number in range(count)]
+    bench.store.save(events, {})
+    return events[-1]
+
+
+def labels(bench: Bench) -> list[str | None]:
+    stored = [bench.store.event(f"yard-2-{number}") for number in range(5)]
+    return [one.label for one in stored if one is not None]
+
+
+def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
+    last = visits(bench, 4)
+    bench.absorption.consider_recurring(last, 0)
+    bench.absorption.consider_recurring(replace(last, state="calibrating"), 4)
+    bench.absorption.consider_recurring(last, 5)
+    bench.absorption.consider_recurring(last, 4)
+    bench.settle(asked=1)
+    bench.settle(asked=2)
+    recurs, remember = bench.scorer.commands
+    assert isinstance(recurs, Recurs)
+    assert len(recurs.earlier) == 3
+    assert remember == Remember(
+        name="yard", event=last.id, begin=last.started_at, end=last.ended_at
+    )
+    assert labels(bench) == [None, None, None, "normal"]
+    stored = bench.store.event(last.id)
+    assert stored is not None
+    assert stored.note == "absorbed: it was there 4 times in a day, and counts as normal since"
+    assert bench.counted == 1
+
+
+def test_at_most_one_kind_an_hour_becomes_normal(bench: Bench) -> None:
+    last = visits(bench, 4)
+    bench.absorption.consider_recurring(last, 4)
+    bench.settle(asked=1)
+    bench.settle(asked=2)
+    after = visit(4, hours=3.5)
+    bench.store.save([after], {})
+    bench.absorption.consider_recurring(after, 4)
+    assert len(bench.scorer.commands) == 2
+    bench.now += 3601.0
+    bench.absorption.consider_recurring(after, 4)
+    bench.settle(asked=3)
+    bench.settle(asked=4)
+    assert labels(bench)[-1] == "normal"
+
+
+@pytest.mark.parametrize("said", ["anomaly", "taken back"])
+def test_what_is_like_an_anomaly_does_not_become_normal(bench: Bench, said: str) -> None:
+    last = visits(bench, 4)
+    note = Annotation(label="anomaly") if said == "anomaly" else Annotation(note="absorbed: so")
+    bench.store.annotate("yard-2-0", note)
+    bench.absorption.consider_recurring(last, 4)
+    bench.settle(asked=1)
+    assert len(bench.scorer.commands) == 1
+    assert labels(bench)[-1] is None
+
+
+def test_what_is_not_alike_or_too_long_ago_does_not_recur(bench: Bench) -> None:
+    last = visits(bench, 4)
+    bench.scorer.alike = [True, False, True]
+    bench.absorption.consider_recurring(last, 4)
+    bench.settle(asked=1)
+    late = visit(9, hours=26.5)
+    bench.store.save([late], {})
+    bench.absorption.consider_recurring(late, 4)
+    assert len(bench.scorer.commands) == 1
+    assert labels(bench) == [None] * 4

@@ -92,6 +92,11 @@ def test_passages_are_forgotten_after_a_day_of_normal_time() -> None:
     assert later.level(1.0) == pytest.approx(calm.level(1.0), rel=0.3)
 
 
+def test_peaks_that_are_all_the_same_give_a_level() -> None:
+    """As of a recording in a loop."""
+    assert 2.5 < Tail(2.0, (0.5,) * 60, 600.0, 0.2).level(1.0) < 10.0
+
+
 def test_livelier_life_than_the_base_knew_does_not_lift_the_level_out_of_reach() -> None:
     """Nearly all passages reach 8 above an old base, give or take: so does the level."""
     source = random.Random(6)

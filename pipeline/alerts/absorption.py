@@ -1,4 +1,4 @@
-"""An anomaly that stays becomes normal after a stated time, never silently.
+"""An anomaly that stays, or comes again and again, becomes normal, never silently.
 
 The scoring worker, which has what was seen, is asked to remember it; asking may take a while, and
 so a thread does it. When it is remembered the event is labelled normal, with a note that says why:
@@ -9,14 +9,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from pipeline.alerts.event_query import Annotation, StoredEvent
+from pipeline.alerts.event_query import Annotation, EventQuery, StoredEvent
 from pipeline.alerts.events import Event
 from pipeline.alerts.store import EventStore
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Forget, Remember
+from pipeline.transport.commands import Forget, Recurs, Remember
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer
 from pipeline.transport.topics import Endpoints
@@ -29,7 +30,23 @@ _RETRY_SECONDS = 5.0
 _AGAIN_SECONDS = 60.0
 """Until an event that goes on all the same is absorbed again, as it shows itself by then."""
 
-Order: TypeAlias = tuple[Event, Remember | Forget]
+_RECURRING_SECONDS = 86_400.0
+"""Time in which events must recur."""
+_MOST_EARLIER = 20
+_REST_SECONDS = 3600.0
+"""Between two events of a camera that are absorbed because they recurred."""
+
+AskedOf: TypeAlias = Remember | Recurs | Forget
+Order: TypeAlias = tuple[Event, AskedOf]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recurring:
+    """What was asked about an event that may recur."""
+
+    times: int
+    against: list[bool]
+    """Of each earlier event, whether a person is against it."""
 
 
 class Absorption:
@@ -37,7 +54,7 @@ class Absorption:
 
     def __init__(
         self,
-        ask: Callable[[Remember | Forget], Answer],
+        ask: Callable[[AskedOf], Answer],
         store: EventStore,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
@@ -57,6 +74,9 @@ class Absorption:
         self._considered_at: dict[str, float] = {}
         self._again: dict[str, tuple[float, Order]] = {}
         self._absorbed: dict[str, Event] = {}
+        self._recurring: dict[str, _Recurring] = {}
+        self._rested_at: dict[str, float] = {}
+        self._why: dict[str, str] = {}
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Order, Answer]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="absorption", daemon=True)
@@ -65,7 +85,7 @@ class Absorption:
     def through(cls, endpoints: Endpoints, store: EventStore, metrics: Metrics) -> "Absorption":
         """One that asks the scoring worker over the control topic."""
 
-        def ask(command: Remember | Forget) -> Answer:
+        def ask(command: AskedOf) -> Answer:
             with ControlClient(endpoints) as client:
                 return client.ask(command, _ASK_SECONDS)
 
@@ -105,6 +125,40 @@ class Absorption:
         command = Remember(name=event.camera, event=event.id, begin=began, newest=True)
         self._orders.put((event, command))
 
+    def consider_recurring(self, event: Event, times: int) -> None:
+        """Have an event that is over absorbed, if so many alike ones came within a day.
+
+        At most one of a camera in an hour; and none that is like one of which a person said that
+        it is an anomaly, or took the label away.
+
+        Args:
+            event: In the store, and ended.
+            times: `adapt.absorb_recurring` of its camera; 0: never.
+
+        Raises:
+            StoreError: the earlier events cannot be read.
+        """
+        rested = self._clock() - self._rested_at.get(event.camera, -float("inf"))
+        if times == 0 or event.ended_at is None or event.state != "ready" or rested < _REST_SECONDS:
+            return
+        query = EventQuery(
+            camera=event.camera,
+            begin=event.started_at - _RECURRING_SECONDS,
+            end=event.started_at,
+            active=False,
+            limit=_MOST_EARLIER,
+        )
+        earlier = [one for one in self._store.find(query).events if one.label != "normal"]
+        if len(earlier) < times - 1:
+            return
+        against = [one.label == "anomaly" or _taken_back(one) for one in earlier]
+        self._recurring[event.id] = _Recurring(times, against)
+        spans = [(one.event.started_at, one.event.ended_at or 0.0) for one in earlier]
+        command = Recurs(
+            name=event.camera, begin=event.started_at, end=event.ended_at, earlier=spans
+        )
+        self._orders.put((event, command))
+
     def settle(self) -> None:
         """Label what is remembered by now; what fails is tried again, also once it has ended.
 
@@ -124,13 +178,30 @@ class Absorption:
 
     def _hear(self, order: Order, answer: Answer, now: float) -> None:
         event, command = order
-        if answer.status != "ok":
+        if isinstance(command, Recurs):
+            self._hear_recurring(event, answer, now)
+        elif answer.status != "ok":
             LOG.warning("event %s: not absorbed, tried again: %s", event.id, answer.problem)
             self._again[event.id] = now + _RETRY_SECONDS, order
         elif answer.body.get("remembered"):
             self._absorbed[event.id] = event
         elif isinstance(command, Remember):
             LOG.warning("event %s: not absorbed, as nothing is kept of it", event.id)
+
+    def _hear_recurring(self, event: Event, answer: Answer, now: float) -> None:
+        asked = self._recurring.pop(event.id)
+        found = answer.body.get("alike")
+        if answer.status != "ok" or not isinstance(found, list):
+            return  # the next one of its kind is asked about again
+        alike = [against for against, same in zip(asked.against, found, strict=False) if same]
+        rested = now - self._rested_at.get(event.camera, -float("inf"))
+        if len(alike) < asked.times - 1 or any(alike) or rested < _REST_SECONDS:
+            return
+        self._rested_at[event.camera] = now
+        self._why[event.id] = f"it was there {len(alike) + 1} times in a day"
+        begin, end = event.started_at, event.ended_at
+        command = Remember(name=event.camera, event=event.id, begin=begin, end=end)
+        self._orders.put((event, command))
 
     def _label(self, event: Event) -> None:
         stored = self._store.event(event.id)
@@ -140,14 +211,14 @@ class Absorption:
             self._orders.put((event, Forget(name=event.camera, event=event.id)))
         if stored.label is not None:
             return
-        seconds = event.duration_seconds
-        note = f"{_ABSORBED}it had gone on for {seconds:.0f} s, and counts as normal since"
+        why = self._why.pop(event.id, f"it had gone on for {event.duration_seconds:.0f} s")
+        note = f"{_ABSORBED}{why}, and counts as normal since"
         self._store.annotate(event.id, Annotation(label="normal", note=stored.note or note))
         self._metrics.events_absorbed.labels(event.camera).inc()
         LOG.info(
-            "event %s has gone on for %.0f s: absorbed, what it shows is normal from now on",
+            "event %s: absorbed, as %s; what it shows is normal from now on",
             event.id,
-            seconds,
+            why,
             extra={"camera": event.camera},
         )
 

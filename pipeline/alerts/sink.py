@@ -331,6 +331,11 @@ class AlertSink:
             self._save()
         for change in changes:
             self._news.event(change, *self._pictures(change.event))
+            stopping = self._context.stop.is_set()
+            if change.kind == "end" and self._absorption is not None and not stopping:
+                times = self._cameras[change.event.camera].adapt.absorb_recurring
+                with self._counted("store"):
+                    self._absorption.consider_recurring(change.event, times)
 
     def _keep(self, change: EventChange) -> None:
         self._unsaved[change.event.id] = change.event

@@ -71,6 +71,8 @@ class Adapt(Section):
     """Hours after which the scene is adapted to anew while it is watched; 0: never."""
     absorb_after: Number = Field(default=3600.0, ge=0)
     """Seconds for which an event must have gone on before it counts as normal; 0: never."""
+    absorb_recurring: Count = Field(default=4, ge=0, le=20)
+    """Alike events within a day of which the last one counts as normal; 0: however often."""
 
 
 class Alert(Section):

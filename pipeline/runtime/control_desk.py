@@ -38,6 +38,7 @@ from pipeline.transport.commands import (
     Forget,
     Overview,
     Picture,
+    Recurs,
     Reload,
     Remember,
     Restore,
@@ -274,7 +275,7 @@ _DONE: dict[type[RosterCommand], str] = {
 
 def _performer(command: Command) -> str | None:
     """The worker that carries a command out; None: the supervisor itself."""
-    if isinstance(command, Adapt | Scenes | Restore | Picture | Remember | Forget):
+    if isinstance(command, Adapt | Scenes | Restore | Picture | Remember | Recurs | Forget):
         return "scorer"
     return "sink" if isinstance(command, Annotate) else None
 

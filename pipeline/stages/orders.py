@@ -14,6 +14,7 @@ from pipeline.transport.commands import (
     CommandError,
     Forget,
     Picture,
+    Recurs,
     Remember,
     Restore,
     Scenes,
@@ -56,9 +57,19 @@ class Orders:
                 return Answer(request.id, "ok", {"scenes": scenes})
             case Restore(name=name, scene=scene) if name in self._lanes:
                 return self._restore(request, name, scene)
+            case Recurs(name=name) if name in self._lanes:
+                span, spans = (command.begin, command.end), command.earlier
+                alike = self._lanes.memories.alike(name, self._lanes[name], span, spans)
+                return Answer(request.id, "ok", {"alike": alike})
             case Remember() | Forget():
                 return self._learn(request, command)
-            case Adapt(name=name) | Picture(name=name) | Scenes(name=name) | Restore(name=name):
+            case (
+                Adapt(name=name)
+                | Picture(name=name)
+                | Scenes(name=name)
+                | Restore(name=name)
+                | Recurs(name=name)
+            ):
                 problem = f"camera {name}: the scorer does not know it yet"
                 return Answer(request.id, "unavailable", problem=problem)
             case _:

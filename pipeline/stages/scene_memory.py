@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cameras.picture_statistics import likeness
 from models import AdaptedScene, SceneScorer, Scores
+from models.likeness import explained
 from models.memory import misfit
 from pipeline.stages.adapt import Judgement
 from pipeline.stages.evidence_store import Edges, EvidenceStore, Kept
@@ -27,6 +28,8 @@ from pipeline.transport.messages import FrameMessage
 
 LOG = logging.getLogger(__name__)
 
+_ALIKE = 0.5
+"""Part of what stands out that must be explained by what stood out before, to be the same."""
 _LEAD_SECONDS = 1.0
 """What stood out so shortly before an event belongs to it: the smoothed score follows later."""
 
@@ -155,6 +158,36 @@ class SceneMemories:
         self._applied.pop(camera, None)
         LOG.info("camera %s: what event %s showed is not normal any more", camera, event)
         return True
+
+    def alike(
+        self,
+        camera: str,
+        lane: Lane,
+        span: tuple[float, float],
+        earlier: Sequence[tuple[float, float]],
+    ) -> list[bool]:
+        """Which earlier spans of time showed what one of now showed.
+
+        Args:
+            camera: Its name.
+            lane: Its lane.
+            span: Begin and end, Unix seconds.
+            earlier: Likewise.
+        """
+        scene = lane.adaptation.scene
+        if camera in self._moments:
+            self._keep(camera, self._moments[camera][1].take())
+        seen = self._store.between(camera, span[0] - _LEAD_SECONDS, span[1], newest=False)
+        if scene is None or seen is None:
+            return [False] * len(earlier)
+        found = []
+        for begin, end in earlier:
+            known = self._store.between(camera, begin - _LEAD_SECONDS, end, newest=False)
+            found.append(
+                known is not None
+                and explained(scene, known.evidence, seen.evidence, self._scorer.config) >= _ALIKE
+            )
+        return found
 
     def leave(self, camera: str) -> None:
         """The camera is gone."""

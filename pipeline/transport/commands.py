@@ -116,6 +116,19 @@ class Remember(Section):
     """Whether what it showed last counts most, as of what stays."""
 
 
+class Recurs(Section):
+    """Say which earlier spans of time showed the same as an event of a camera."""
+
+    command: Literal["recurs"] = "recurs"
+    name: Name
+    begin: float = Field(ge=0, le=1e11)
+    """When the event began, Unix seconds."""
+    end: float = Field(ge=0, le=1e11)
+    """When it ended."""
+    earlier: list[tuple[float, float]] = Field(max_length=20)
+    """Begin and end of each span, Unix seconds."""
+
+
 class Forget(Section):
     """Let what an event of a camera showed be what it was."""
 
@@ -147,6 +160,7 @@ Command: TypeAlias = (
     | Restore
     | Picture
     | Remember
+    | Recurs
     | Forget
     | Annotate
 )
