@@ -34,5 +34,6 @@ format: $(VENV)/.dev  ## rewrite the code in house style
 
 bench: $(VENV)/.run  ## measure stage latencies on this machine
 	$(BIN)/python benchmarks/bench_scoring.py
+	$(BIN)/python benchmarks/bench_stages.py
 
 .PHONY: help demo test check format bench
