@@ -96,6 +96,12 @@ def scenes(run: RunInfo) -> list[tuple[str, bool]]:
     return [(one.reason, one.current) for one in history.scenes("street")]
 
 
+def in_the_calibration_of(thresholds: set[float | None], scores: Sequence[ScoreMessage]) -> bool:
+    """Whether scores have a threshold that was known, or what was learnt of it since."""
+    known = max(one for one in thresholds if one is not None)
+    return all(score.threshold == pytest.approx(known, rel=0.1) for score in scores)
+
+
 ANEW = ["collecting", "fitting", "calibrating", "ready"]
 
 
@@ -111,7 +117,7 @@ def test_the_day_comes_back_from_the_bank(
     collecting = [score for score in sink.scores[NIGHT.start :] if score.state == "collecting"]
     assert collecting[0].progress == "1/3, another light"
     by_day = {score.threshold for score in sink.scores[40:50]}
-    assert {score.threshold for score in sink.scores[-10:]} == by_day, "in its calibration"
+    assert in_the_calibration_of(by_day, sink.scores[-10:])
     assert all(score.score is None or score.score < 1 for score in sink.scores[-20:])
     kept = json.loads((run.data_folder / "scenes/street/light.json").read_text())
     assert np.median(kept["luma"]) > 90
@@ -292,4 +298,4 @@ def test_a_widened_scene_comes_back_with_its_light(
     assert kept.calibration is not None
     assert kept.calibration.final
     by_day = {score.threshold for score in sink.scores[240:250]}
-    assert {score.threshold for score in sink.scores[-10:]} == by_day, "in its calibration"
+    assert in_the_calibration_of(by_day, sink.scores[-10:])
