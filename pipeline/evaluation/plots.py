@@ -110,7 +110,11 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
                 marker=".",
                 label=row.name.replace("_", " "),
             )
-    axes.axhline(evaluation.options.alarms.event_recall, color="lightgrey", linewidth=1, zorder=0)
+    asked = evaluation.options.alarms
+    if asked.false_alarms_per_day is None:
+        axes.axhline(asked.event_recall, color="lightgrey", linewidth=1, zorder=0)
+    else:
+        axes.axvline(asked.false_alarms_per_day, color="lightgrey", linewidth=1, zorder=0)
     axes.set(
         title=f"{evaluation.dataset.title}{evaluation.dataset.coverage}: events",
         xlabel="false alarms a camera-day",

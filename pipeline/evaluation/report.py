@@ -112,8 +112,10 @@ def _alarms(evaluation: Evaluation) -> dict[str, Any] | None:
     found, options = evaluation.alarms, evaluation.options.alarms
     if found is None:
         return None
+    wanted = options.false_alarms_per_day
     return {
-        "wanted_event_recall": options.event_recall,
+        "wanted_event_recall": options.event_recall if wanted is None else None,
+        "wanted_false_alarms_per_day": wanted,
         "merge_gap_seconds": options.merge_gap_seconds,
         "events": found.events,
         "normal_seconds": round(found.normal_seconds, 2),
