@@ -179,7 +179,7 @@ def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
 def _strips(evaluation: Evaluation) -> list[_Strip]:
     places: dict[str, list[int]] = {}
     for number, clip in enumerate(evaluation.dataset.test):
-        places.setdefault(clip.scene if clip.still else clip.name, []).append(number)
+        places.setdefault(clip.place, []).append(number)
     values, labels = evaluation.draws[0].values, evaluation.labels
     return [
         _Strip(
