@@ -125,8 +125,10 @@ _TERMS_NOTE = (
 def _clip_note(evaluation: Evaluation) -> str:
     note = (
         "AUROC within the clip, mean over the draws; anomalous frames of all frames; the other "
-        "figures are of the first draw. Single images of a scene count as one clip."
+        "figures are of the first draw."
     )
+    if any(clip.still for clip in evaluation.dataset.test):
+        note += " The images of a scene count as one clip."
     alarms = evaluation.alarms
     if alarms is None:
         return note

@@ -109,7 +109,8 @@ def _moments(evaluation: Evaluation, alarms: Alarms) -> list[str]:
         "Each at its frame with the highest energy in the first draw; the threshold is "
         f"{alarms.draws[0].threshold:.2f}. The heatmap is as a live camera with that threshold "
         "draws it; what the masks mark is outlined. Terms are what is added to the energy; on "
-        f"normal frames their mean is {_values(normal)}."
+        f"normal frames their mean is {_values(normal)}. The frames of a false alarm may enclose "
+        "an event, before and after which it was raised."
     )
     heading = title(evaluation)
     return [
