@@ -38,7 +38,7 @@ def scorer() -> SceneScorer:
 
 @pytest.fixture(scope="module")
 def measured(dataset: Dataset, scorer: SceneScorer) -> Evaluation:
-    options = EvaluationOptions(shots=2, draws=1)
+    options = EvaluationOptions(shots=2, draws=2)
     with Progress(console=Console(quiet=True)) as progress:
         return evaluate(dataset, scorer, options, progress)
 
@@ -60,6 +60,7 @@ def by_hand(measured: Evaluation) -> Evaluation:
     ]
     return replace(
         measured,
+        options=replace(measured.options, draws=1),
         draws=[replace(measured.draws[0], values=values)],
         parts=parts,
         alarms=replace(
