@@ -122,6 +122,12 @@ def test_metrics_are_read_off_at_the_false_alarms_asked_for(
     assert found.false_alarms_per_day <= false_alarms_per_day
 
 
+@pytest.mark.parametrize("rate", [-1.0, float("nan")])
+def test_a_rate_that_is_none(rate: float) -> None:
+    with pytest.raises(ValueError, match="false alarms a camera-day: want a number >= 0, got"):
+        AlarmOptions(false_alarms_per_day=rate)
+
+
 def test_where_the_highest_value_is_a_false_alarm_no_threshold_finds_anything_without() -> None:
     values, labels = [as_values(0, 9, 0, 5)], [as_labels("...#")]
     options = AlarmOptions(false_alarms_per_day=0.0)

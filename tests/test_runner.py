@@ -17,14 +17,17 @@ from makers import FLICKER_FRAMES as FRAMES
 from makers import small_scorer, write_flickers
 from rich.console import Console
 from rich.progress import Progress
+from typer.testing import CliRunner
 
 from cameras import Picture
 from models import SceneScorer
 from models.checkpoint import save_checkpoint
 from pipeline.cli.evaluate import evaluate as command
+from pipeline.cli.main import app
 from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
+from pipeline.evaluation.alarms import AlarmOptions
 from pipeline.evaluation.beginnings import adapt_begun
 from pipeline.evaluation.html_report import html_report
 from pipeline.evaluation.plots import write_plots
@@ -304,6 +307,26 @@ def test_the_command_writes_what_was_asked_for(
     assert f"{100 * result['mean']['frame_auroc_micro']:.1f}" in written
     assert "UCSD Ped2, 3 of 4 clips: every clip" in " ".join(capsys.readouterr().out.split())
     assert sorted(path.name for path in data.parent.iterdir()) == ["result.html", "result.json"]
+
+
+def test_the_false_alarms_asked_for_reach_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[EvaluationOptions] = []
+    monkeypatch.setattr(
+        "pipeline.cli.evaluate.evaluate", lambda name, root, options, *_: asked.append(options)
+    )
+    for arguments in ([], ["--false-alarms", "24"]):
+        result = CliRunner().invoke(app, ["evaluate", "avenue", "--root", ".", *arguments])
+        assert result.exit_code == 0, result.output
+    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0]
+
+
+def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: SceneScorer) -> None:
+    asked = AlarmOptions(false_alarms_per_day=0.0)
+    result = run(dataset, scorer, EvaluationOptions(shots=2, draws=1, alarms=asked))
+    found = to_json(result)["alarms"]
+    assert (found["wanted_event_recall"], found["wanted_false_alarms_per_day"]) == (None, 0.0)
+    assert found["mean"]["false_alarms_per_day"] == 0.0
+    assert "keeps to 0 false alarms a camera-day" in sheets(result)[3].note
 
 
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:

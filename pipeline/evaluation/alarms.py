@@ -26,6 +26,16 @@ class AlarmOptions:
     false_alarms_per_day: float | None = None
     """Highest rate of false alarms, >= 0; None: the threshold is chosen by the event recall."""
 
+    def __post_init__(self) -> None:
+        """Refuse a rate that nothing can be compared with.
+
+        Raises:
+            ValueError: the rate is negative or not a number.
+        """
+        rate = self.false_alarms_per_day
+        if rate is not None and not rate >= 0:
+            raise ValueError(f"false alarms a camera-day: want a number >= 0, got {rate}")
+
 
 @dataclass(frozen=True, slots=True)
 class AlarmMetrics:
