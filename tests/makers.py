@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CLIP_HW = (64, 80)
 """Size of the clips of `make_clips`."""
+FLICKER_FRAMES = 16
+"""Length of the clips of `write_flickers`."""
 
 
 def to_and_fro(way: int, length: int) -> int:
@@ -119,3 +121,37 @@ def make_clips(count: int, length: int, seed: int, intruder: bool = False) -> "T
         for number in range(length):
             clips[:, number, 20:44, 10 + 6 * number : 34 + 6 * number] = 230
     return clips.clamp(0, 255).to(torch.uint8)
+
+
+def write_flickers(place: Path) -> Path:
+    """A data set in the layout of UCSD Ped2: a box walks; in two of three test clips it flickers.
+
+    Returns:
+        The folder of the data set.
+    """
+    root = place / "UCSDped2"
+    flickers = {"Test001": range(8, 16), "Test002": range(3, 7), "Test003": range(0)}
+    for folder in ("Train/Train001", "Train/Train002"):
+        write_images(root / folder, walking_box(FLICKER_FRAMES))
+    for name, frames in flickers.items():
+        write_images(root / "Test" / name, _flickering(frames))
+        if frames:
+            write_images(root / "Test" / f"{name}_gt", _flicker_masks(frames))
+    (root / "Test" / "UCSDped2.m").write_text(
+        "x.gt_frame = [9:16];\nx.gt_frame = [4:7];\nx.gt_frame = [];\nx.gt_frame = [1:2];\n"
+    )
+    return root
+
+
+def _flickering(frames: range) -> Iterator[np.ndarray]:
+    for number, picture in enumerate(walking_box(FLICKER_FRAMES)):
+        if number in frames:
+            picture[4:30, 40:60] = 255 * (number % 2)
+        yield picture
+
+
+def _flicker_masks(frames: range) -> Iterator[np.ndarray]:
+    for number in range(FLICKER_FRAMES):
+        mask = np.zeros((48, 64, 3), dtype=np.uint8)
+        mask[4:30, 40:60] = 255 * (number in frames)
+        yield mask

@@ -9,6 +9,7 @@ from pipeline.evaluation.alarms import (
     alarm_metrics,
     detection_delays,
     event_count,
+    false_alarm_spans,
     false_alarms,
     intervals,
     normal_seconds,
@@ -54,6 +55,11 @@ def test_false_alarms(above: str, labels: str, merge_gap_seconds: float, count: 
     assert false_alarms(as_labels(above), as_labels(labels), times, merge_gap_seconds) == count
 
 
+def test_false_alarms_that_merge_are_one_span() -> None:
+    above, labels = as_labels("##.#.....#"), as_labels("..........")
+    assert false_alarm_spans(above, labels, at_one_a_second(10), 3.0) == [(0, 3), (9, 9)]
+
+
 def test_delay_is_from_the_first_anomalous_frame_by_time() -> None:
     times = as_values(0.0, 0.1, 0.2, 0.5, 0.9, 1.0)
     found = detection_delays(as_labels("#..#.."), as_labels(".####."), times)
@@ -95,6 +101,41 @@ def test_metrics_are_read_off_at_the_recall_asked_for() -> None:
     assert (most.threshold, most.event_recall) == (6.0, 1.0)
     assert most.time_to_detect_seconds == 1.5  # 1 s and 2 s
     assert most.false_alarms_per_day == 0.0
+
+
+@pytest.mark.parametrize(
+    ("false_alarms_per_day", "threshold", "recall"),
+    [
+        (0.0, 9.0, 1 / 3),
+        (86_400 / 8, 6.0, 2 / 3),
+        (86_400, 3.0, 1.0),
+    ],
+)
+def test_metrics_are_read_off_at_the_false_alarms_asked_for(
+    false_alarms_per_day: float, threshold: float, recall: float
+) -> None:
+    values, labels = [as_values(0, 7, 0, 9, 0, 0, 6, 5, 0, 3, 4)], [as_labels("...#..#..#.")]
+    options = AlarmOptions(1.5, false_alarms_per_day=false_alarms_per_day)
+    found = alarm_metrics(values, labels, [at_one_a_second(11)], options)
+    assert found is not None
+    assert (found.threshold, found.event_recall) == (threshold, pytest.approx(recall))
+    assert found.false_alarms_per_day <= false_alarms_per_day
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("nan")])
+def test_a_rate_that_is_none(rate: float) -> None:
+    with pytest.raises(ValueError, match="false alarms a camera-day: want a number >= 0, got"):
+        AlarmOptions(false_alarms_per_day=rate)
+
+
+def test_where_the_highest_value_is_a_false_alarm_no_threshold_finds_anything_without() -> None:
+    values, labels = [as_values(0, 9, 0, 5)], [as_labels("...#")]
+    options = AlarmOptions(false_alarms_per_day=0.0)
+    found = alarm_metrics(values, labels, [at_one_a_second(4)], options)
+    assert found is not None
+    assert found.threshold > 9
+    assert (found.event_recall, found.false_alarms_per_day) == (0.0, 0.0)
+    assert found.time_to_detect_seconds is None
 
 
 def test_a_perfect_detector_raises_nothing_false_and_a_constant_one_always() -> None:

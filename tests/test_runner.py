@@ -13,17 +13,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from makers import small_scorer, walking_box
+from makers import FLICKER_FRAMES as FRAMES
+from makers import small_scorer, write_flickers
 from rich.console import Console
 from rich.progress import Progress
+from typer.testing import CliRunner
 
 from cameras import Picture
 from models import SceneScorer
 from models.checkpoint import save_checkpoint
 from pipeline.cli.evaluate import evaluate as command
+from pipeline.cli.main import app
 from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
+from pipeline.evaluation.alarms import AlarmOptions
 from pipeline.evaluation.beginnings import adapt_begun
 from pipeline.evaluation.html_report import html_report
 from pipeline.evaluation.plots import write_plots
@@ -35,39 +39,10 @@ from pipeline.evaluation.sheets import as_table, sheets
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
 
-FRAMES = 16
-
-
-def write_clip(folder: Path, flickers: range = range(0)) -> None:
-    folder.mkdir(parents=True)
-    for number, picture in enumerate(walking_box(FRAMES)):
-        if number in flickers:
-            picture[4:30, 40:60] = 255 * (number % 2)
-        cv2.imwrite(str(folder / f"{number + 1:03d}.png"), picture)
-
-
-def write_masks(folder: Path, flickers: range) -> None:
-    folder.mkdir()
-    for number in range(FRAMES):
-        mask = np.zeros((48, 64), dtype=np.uint8)
-        mask[4:30, 40:60] = 255 * (number in flickers)
-        cv2.imwrite(str(folder / f"{number + 1:03d}.png"), mask)
-
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    place = tmp_path_factory.mktemp("made") / "UCSDped2"
-    write_clip(place / "Train" / "Train001")
-    write_clip(place / "Train" / "Train002")
-    write_clip(place / "Test" / "Test001", range(8, 16))
-    write_clip(place / "Test" / "Test002", range(3, 7))
-    write_clip(place / "Test" / "Test003")
-    write_masks(place / "Test" / "Test001_gt", range(8, 16))
-    write_masks(place / "Test" / "Test002_gt", range(3, 7))
-    (place / "Test" / "UCSDped2.m").write_text(
-        "x.gt_frame = [9:16];\nx.gt_frame = [4:7];\nx.gt_frame = [];\nx.gt_frame = [1:2];\n"
-    )
-    return load_ucsd(place, "ped2")
+    return load_ucsd(write_flickers(tmp_path_factory.mktemp("made")), "ped2")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +125,9 @@ def test_json_holds_what_scripts_rely_on(evaluation: Evaluation) -> None:
         "localisation",
         "alarms",
         "scenes",
+        "clips",
+        "kinds",
+        "terms",
     ]
     metrics = ["frame_auroc_micro", "frame_auroc_macro", "eer", "average_precision"]
     assert result["dataset"] == "ucsd-ped2, 3 of 4 clips"
@@ -282,7 +260,7 @@ def test_html_report_is_one_file_with_everything_escaped(evaluation: Evaluation)
     page = html_report(hostile)
     assert "<script" not in page
     assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in page
-    assert not re.search(r"(src|href)=\"(?!data:image/png;base64,)", page)
+    assert not re.search(r"(src|href)=\"(?!data:image/(png|jpeg);base64,)", page)
     assert page.count("data:image/png;base64,") == 4
     for part in ("AUROC micro", "frame difference", "pixel AUROC", "false alarms a camera-day"):
         assert part in page
@@ -309,7 +287,7 @@ def parsed_tags(page: str) -> list[str]:
 
 
 def test_the_command_writes_what_was_asked_for(
-    dataset: Dataset, scorer: SceneScorer, tmp_path: Path
+    dataset: Dataset, scorer: SceneScorer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_checkpoint(scorer.model, tmp_path / "small", {})
     data, page = tmp_path / "out" / "result.json", tmp_path / "out" / "result.html"
@@ -327,7 +305,28 @@ def test_the_command_writes_what_was_asked_for(
     written = page.read_text(encoding="utf-8")
     assert result["model"] in written
     assert f"{100 * result['mean']['frame_auroc_micro']:.1f}" in written
+    assert "UCSD Ped2, 3 of 4 clips: every clip" in " ".join(capsys.readouterr().out.split())
     assert sorted(path.name for path in data.parent.iterdir()) == ["result.html", "result.json"]
+
+
+def test_the_false_alarms_asked_for_reach_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[EvaluationOptions] = []
+    monkeypatch.setattr(
+        "pipeline.cli.evaluate.evaluate", lambda name, root, options, *_: asked.append(options)
+    )
+    for arguments in ([], ["--false-alarms", "24"]):
+        result = CliRunner().invoke(app, ["evaluate", "avenue", "--root", ".", *arguments])
+        assert result.exit_code == 0, result.output
+    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0]
+
+
+def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: SceneScorer) -> None:
+    asked = AlarmOptions(false_alarms_per_day=0.0)
+    result = run(dataset, scorer, EvaluationOptions(shots=2, draws=1, alarms=asked))
+    found = to_json(result)["alarms"]
+    assert (found["wanted_event_recall"], found["wanted_false_alarms_per_day"]) == (None, 0.0)
+    assert found["mean"]["false_alarms_per_day"] == 0.0
+    assert "keeps to 0 false alarms a camera-day" in sheets(result)[3].note
 
 
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.mvtec import load_mvtec
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.shanghaitech import load_shanghaitech
+from pipeline.evaluation.clip_sheets import clip_sheets
 from pipeline.evaluation.html_report import html_report
+from pipeline.evaluation.per_clip import kind_figures
 from pipeline.evaluation.report import protocol, to_json
 from pipeline.evaluation.results import Evaluation, EvaluationOptions
 from pipeline.evaluation.runner import evaluate
@@ -271,11 +273,37 @@ def test_images_are_measured_with_the_frame_repeated(factory: Path) -> None:
     assert list(found["scenes"]) == ["bottle", "screw"]
     # One highlight and one strip of scores a category, not one an image.
     assert len(result.highlights) == 2
-    assert html_report(result).count("data:image/png") == 3
+    page = html_report(result)
+    assert page.count("data:image/png") == 3
+    assert "data:image/jpeg" not in page  # images have no events
+    assert [clip["name"] for clip in found["clips"]] == ["bottle", "screw"]
+    assert found["clips"][0]["events"] is None
     written = io.StringIO()
     for sheet in sheets(result):
         Console(width=100, file=written).print(as_table(sheet))
     assert "mean of the scenes" in written.getvalue()
+
+
+def test_kinds_of_defects_are_ranked_against_the_good_images_of_their_category(
+    factory: Path,
+) -> None:
+    dataset = load_mvtec(factory)
+    assert {clip.kind for clip in dataset.test} == {"", "crack"}
+    result = run(dataset, EvaluationOptions(shots=4, draws=1))
+    (kind,) = kind_figures(result)
+    energies = {(clip.scene, clip.kind): [] for clip in dataset.test}
+    for clip, values in zip(dataset.test, result.draws[0].values, strict=True):
+        energies[clip.scene, clip.kind] += values.tolist()
+    won = [
+        np.mean([(one > other) + 0.5 * (one == other) for other in energies[scene, ""]])
+        for scene in ("bottle", "screw")
+        for one in energies[scene, "crack"]
+    ]
+    assert kind.aurocs == (pytest.approx(np.mean(won)),)
+    assert kind.frames == len(won)
+    assert kind.highest == max(energies["bottle", "crack"] + energies["screw", "crack"])
+    assert list(to_json(result)["kinds"]) == ["crack"]
+    assert "each kind of anomaly" in clip_sheets(result)[1].title
 
 
 def test_a_still_gives_one_support_clip_and_no_more(factory: Path) -> None:

@@ -17,6 +17,7 @@ from rich.progress import (
 from models import SceneScorer
 from pipeline.cli.whole_file import whole_file
 from pipeline.datasets.benchmarks import load_benchmark
+from pipeline.evaluation.clip_sheets import short_clip_sheet
 from pipeline.evaluation.report import to_json
 from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate as run_evaluation
@@ -59,7 +60,7 @@ def evaluate(
             from pipeline.evaluation.html_report import html_report
 
             report.write_text(html_report(evaluation), encoding="utf-8")
-    for sheet in sheets(evaluation):
+    for sheet in (*sheets(evaluation), short_clip_sheet(evaluation)):
         console.print(as_table(sheet))
         console.print(sheet.note, highlight=False, markup=False)
         console.print()

@@ -179,15 +179,25 @@ def evaluate(
     weights: Weights = "vedette",
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="A camera-day; sets the threshold of the live measures.  [default: 90 % of the "
+            "events are found]",
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for curves and heatmaps.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
 ) -> None:
     """Measure the detector on a public benchmark, beside trivial baselines."""
     from pipeline.cli.evaluate import evaluate as implementation
+    from pipeline.evaluation.alarms import AlarmOptions
     from pipeline.evaluation.results import EvaluationOptions
 
-    settings = EvaluationOptions(shots, draws, seed, batch_size)
+    alarms = AlarmOptions(false_alarms_per_day=false_alarms)
+    settings = EvaluationOptions(shots, draws, seed, batch_size, alarms=alarms)
     implementation(dataset, root, settings, weights, device, json, plots, report)
 
 

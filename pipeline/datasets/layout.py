@@ -37,6 +37,13 @@ class DatasetClip:
     """Reads the masks, one a frame, in order; None where there are none."""
     scene: str = ""
     """Which of the data set's cameras; the support of a clip comes from the same one."""
+    kind: str = ""
+    """Kind of its anomalies; empty where the data set names none, and of a normal clip."""
+
+    @property
+    def place(self) -> str:
+        """Where results are shown: at the clip; those of single images at their scene."""
+        return self.scene if self.still else self.name
 
     @property
     def still(self) -> bool:

@@ -82,6 +82,7 @@ def _test_clip(category: Path, defect: Path, image: Path) -> DatasetClip:
         np.array([anomalous]),
         reader,
         category.name,
+        defect.name if anomalous else "",
     )
 
 

@@ -7,7 +7,6 @@ gap are one. A run that merely outlasts its event counts too: nobody told the ca
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -23,21 +22,34 @@ class AlarmOptions:
     merge_gap_seconds: float = 5.0
     """As `alert.merge_gap` of a live camera."""
     event_recall: float = 0.9
-    """Share of the events that must be found."""
+    """Share of the events that must be found; not used where a rate is asked for."""
+    false_alarms_per_day: float | None = None
+    """Highest rate of false alarms, >= 0; None: the threshold is chosen by the event recall."""
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that nothing can be compared with.
+
+        Raises:
+            ValueError: the rate is negative or not a number.
+        """
+        rate = self.false_alarms_per_day
+        if rate is not None and not rate >= 0:
+            raise ValueError(f"false alarms a camera-day: want a number >= 0, got {rate}")
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmMetrics:
-    """The live measures at the highest threshold that finds enough events."""
+    """The live measures at the threshold that the options ask for."""
 
     threshold: float
     """In the unit of the values."""
     event_recall: float
-    """Share of the events found, at least the one asked for."""
+    """Share of the events found."""
     false_alarms_per_day: float
     """For each 24 h of normal video of one camera."""
-    time_to_detect_seconds: float
-    """Median over the events found, from the first anomalous frame to the first alarm."""
+    time_to_detect_seconds: float | None
+    """Median over the events found, from the first anomalous frame to the first alarm; None where
+    no event is found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,13 +112,15 @@ def alarm_metrics(
     pts_seconds: Sequence[Values],
     options: AlarmOptions,
 ) -> AlarmMetrics | None:
-    """Read the curve off at the event recall that is asked for.
+    """Read the curve off at the event recall, or at the rate of false alarms, that is asked for.
 
     Args:
         values: For each clip, (frames,), high = anomalous.
         labels: For each clip, (frames,), True = anomalous.
         pts_seconds: For each clip, rising times of its frames, (frames,).
-        options: What is called an alarm, and the recall.
+        options: What is called an alarm, and what is asked for. A rate of false alarms gives the
+            lowest threshold at a peak of an event down to which the rate is kept; where even the
+            highest peak exceeds it, the threshold is above all values and finds nothing.
 
     Returns:
         None where there is no event, or no normal video.
@@ -114,7 +128,10 @@ def alarm_metrics(
     curve = alarm_curve(values, labels, pts_seconds, options.merge_gap_seconds)
     if curve is None:
         return None
-    point = int(np.argmax(curve.event_recall >= options.event_recall))
+    point = _point(curve, options)
+    if point is None:
+        above_all = np.nextafter(max(float(clip.max()) for clip in values), np.inf)
+        return AlarmMetrics(float(above_all), 0.0, 0.0, None)
     threshold = float(curve.thresholds[point])
     delays = [
         delay
@@ -130,10 +147,27 @@ def alarm_metrics(
     )
 
 
+def _point(curve: AlarmCurve, options: AlarmOptions) -> int | None:
+    """Where the curve is read off; None: even its first point has too many false alarms."""
+    if options.false_alarms_per_day is None:
+        return int(np.argmax(curve.event_recall >= options.event_recall))
+    # Fewer at a lower threshold, because alarms merge there, is no gain.
+    rates = np.maximum.accumulate(curve.false_alarms_per_day)
+    within = int(np.count_nonzero(rates <= options.false_alarms_per_day))
+    return within - 1 if within else None
+
+
 def false_alarms(
     above: Labels, labels: Labels, pts_seconds: Values, merge_gap_seconds: float
 ) -> int:
-    """Number of false alarms in one clip.
+    """Number of false alarms in one clip; arguments as `false_alarm_spans`."""
+    return len(false_alarm_spans(above, labels, pts_seconds, merge_gap_seconds))
+
+
+def false_alarm_spans(
+    above: Labels, labels: Labels, pts_seconds: Values, merge_gap_seconds: float
+) -> list[tuple[int, int]]:
+    """First and last frame of each false alarm in one clip.
 
     Args:
         above: Whether a frame reaches the threshold, (frames,).
@@ -142,9 +176,13 @@ def false_alarms(
         merge_gap_seconds: Runs closer together than this are one alarm; an event between two runs
             does not part them.
     """
-    runs = intervals(above & ~labels)
-    gaps = [pts_seconds[first] - pts_seconds[last] for (_, last), (first, _) in pairwise(runs)]
-    return bool(runs) + sum(bool(gap >= merge_gap_seconds) for gap in gaps)
+    spans: list[tuple[int, int]] = []
+    for first, last in intervals(above & ~labels):
+        if spans and pts_seconds[first] - pts_seconds[spans[-1][1]] < merge_gap_seconds:
+            spans[-1] = spans[-1][0], last
+        else:
+            spans.append((first, last))
+    return spans
 
 
 def detection_delays(above: Labels, labels: Labels, pts_seconds: Values) -> list[float | None]:

@@ -1,20 +1,25 @@
 """An evaluation as one HTML file that needs nothing beside it: no script, no network."""
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
 
 from matplotlib.figure import Figure
 
+from pipeline.evaluation.clip_sheets import clip_sheets
+from pipeline.evaluation.moment_pictures import draw_moments
+from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.per_clip import term_means
 from pipeline.evaluation.plots import DOTS_PER_INCH, figures
-from pipeline.evaluation.results import Evaluation
-from pipeline.evaluation.sheets import Row, Sheet, sheets
+from pipeline.evaluation.results import Alarms, Evaluation
+from pipeline.evaluation.sheets import Row, Sheet, number, sheets, title
 
 _CAPTIONS = {
     "roc": "ROC curves of all frames pooled: every draw, and the trivial detectors.",
     "scores": "Energy of the first draw; anomalous frames stand on a band.",
     "heatmaps": "The frame with the highest energy of the first draw, under its anomaly map.",
-    "alarms": "Events found over false alarms a camera-day; the line is the recall asked for.",
+    "alarms": "Events found over false alarms a camera-day; the line is what was asked for.",
 }
 
 _STYLE = """
@@ -28,25 +33,36 @@ thead th { border-bottom: 2px solid #222; } tbody { border-bottom: 1px solid #bb
 tr.headline { font-weight: bold; } tr.draw { color: #777; }
 p.note, figcaption { color: #555; font-size: .9rem; max-width: 55rem; }
 figure { margin: 1rem 0; } img { max-width: 100%; }
+.moments { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
+.moments figure { margin: 0; } .moments img { width: 100%; }
 """
 
 
 def html_report(evaluation: Evaluation) -> str:
-    """The whole page: tables, how their figures came about, and the pictures as data."""
+    """The whole page: tables, how their figures came about, and the pictures as data.
+
+    Clips with missed events or false alarms are decoded again, for their pictures.
+
+    Raises:
+        SourceError: such a clip cannot be decoded any more.
+        DatasetError: its masks cannot be read any more.
+    """
     dataset = evaluation.dataset
-    title = f"{dataset.title}{dataset.coverage}: {evaluation.model}"
+    heading = f"{title(evaluation)}: {evaluation.model}"
     frames, anomalous = dataset.labels.size, int(dataset.labels.sum())
     facts = (
         f"{frames} test frames, {anomalous} anomalous; {evaluation.seconds:.1f} s, "
         f"{evaluation.frames_per_second:.1f} frames/s"
     )
-    parts = [_sheet(sheet) for sheet in sheets(evaluation)]
+    parts = [_sheet(sheet) for sheet in (*sheets(evaluation), *clip_sheets(evaluation))]
+    if evaluation.alarms is not None:
+        parts += _moments(evaluation, evaluation.alarms)
     parts += [_figure(name, figure) for name, figure in figures(evaluation).items()]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(facts)}</p>\n"
+        f"<title>{escape(heading)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(heading)}</h1>\n<p>{escape(facts)}</p>\n"
         + "\n".join(parts)
         + "\n</body>\n</html>\n"
     )
@@ -78,3 +94,64 @@ def _figure(name: str, figure: Figure) -> str:
         f'<figure>\n<img src="data:image/png;base64,{data}" alt="{caption}">\n'
         f"<figcaption>{caption}</figcaption>\n</figure>"
     )
+
+
+def _moments(evaluation: Evaluation, alarms: Alarms) -> list[str]:
+    """Missed events and false alarms, each clip being decoded once."""
+    missed, false = alarms.moments.missed, alarms.moments.false_alarms
+    pictures = draw_moments(evaluation, alarms, [*missed, *false])
+    drawn = [
+        _moment(evaluation, moment, picture)
+        for moment, picture in zip([*missed, *false], pictures, strict=True)
+    ]
+    normal = {name: means.normal for name, means in term_means(evaluation).items()}
+    note = (
+        "Each at its frame with the highest energy in the first draw; the threshold is "
+        f"{alarms.draws[0].threshold:.2f}. The heatmap is as a live camera with that threshold "
+        "draws it; what the masks mark is outlined. Terms are what is added to the energy; on "
+        f"normal frames their mean is {_values(normal)}. The frames of a false alarm may enclose "
+        "an event, before and after which it was raised."
+    )
+    heading = title(evaluation)
+    return [
+        _gallery(
+            f"{heading}: missed events",
+            _shown(len(missed), alarms.moments.missed_count, "lowest", note),
+            drawn[: len(missed)],
+        ),
+        _gallery(
+            f"{heading}: false alarms",
+            _shown(len(false), alarms.moments.false_alarm_count, "highest", note),
+            drawn[len(missed) :],
+        ),
+    ]
+
+
+def _shown(shown: int, count: int, end: str, note: str) -> str:
+    if not count:
+        return "None."
+    which = f"All {count}, the {end} first" if shown == count else f"The {shown} {end} of {count}"
+    return f"{which}. {note}"
+
+
+def _gallery(heading: str, note: str, drawn: Sequence[str]) -> str:
+    return (
+        f'<h2>{escape(heading)}</h2>\n<p class="note">{escape(note)}</p>\n'
+        '<div class="moments">\n' + "\n".join(drawn) + "\n</div>"
+    )
+
+
+def _moment(evaluation: Evaluation, moment: Moment, picture: bytes) -> str:
+    name = evaluation.dataset.test[moment.clip].name
+    where = f"{name}, frames {moment.first}–{moment.last}, at {moment.peak}"
+    parts = dict(zip(evaluation.terms, moment.parts.tolist(), strict=True))
+    data = b64encode(picture).decode("ascii")
+    return (
+        f'<figure>\n<img src="data:image/jpeg;base64,{data}" alt="{escape(where)}">\n'
+        f"<figcaption>{escape(where)} ({moment.pts_seconds:.1f} s)<br>\n"
+        f"energy {moment.energy:.2f}: {escape(_values(parts))}</figcaption>\n</figure>"
+    )
+
+
+def _values(terms: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {number(value, 2)}" for name, value in terms.items())

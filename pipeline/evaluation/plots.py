@@ -110,7 +110,11 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
                 marker=".",
                 label=row.name.replace("_", " "),
             )
-    axes.axhline(evaluation.options.alarms.event_recall, color="lightgrey", linewidth=1, zorder=0)
+    asked = evaluation.options.alarms
+    if asked.false_alarms_per_day is None:
+        axes.axhline(asked.event_recall, color="lightgrey", linewidth=1, zorder=0)
+    else:
+        axes.axvline(asked.false_alarms_per_day, color="lightgrey", linewidth=1, zorder=0)
     axes.set(
         title=f"{evaluation.dataset.title}{evaluation.dataset.coverage}: events",
         xlabel="false alarms a camera-day",
@@ -175,7 +179,7 @@ def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
 def _strips(evaluation: Evaluation) -> list[_Strip]:
     places: dict[str, list[int]] = {}
     for number, clip in enumerate(evaluation.dataset.test):
-        places.setdefault(clip.scene if clip.still else clip.name, []).append(number)
+        places.setdefault(clip.place, []).append(number)
     values, labels = evaluation.draws[0].values, evaluation.labels
     return [
         _Strip(

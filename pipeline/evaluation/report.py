@@ -1,10 +1,17 @@
 """An evaluation as plain data for scripts, and the protocol that stands by every figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
+from pipeline.evaluation.per_clip import (
+    ClipFigures,
+    TermMeans,
+    clip_figures,
+    kind_figures,
+    term_means,
+)
 from pipeline.evaluation.results import Detector, Evaluation
 from pipeline.evaluation.roc import has_both_classes
 from pipeline.evaluation.summary import Metrics, means, scene_aurocs, spreads
@@ -75,15 +82,47 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         "alarms": _alarms(evaluation),
         "scenes": {
             name: {
-                "frame_auroc_micro": {
-                    "mean": mean(scene.draws),
-                    "std": stdev(scene.draws) if len(scene.draws) > 1 else None,
-                },
+                "frame_auroc_micro": _auroc(scene.draws),
                 "frame_difference": scene.difference,
             }
             for name, scene in scene_aurocs(evaluation).items()
         },
+        "clips": [_clip(clip) for clip in clip_figures(evaluation)],
+        "kinds": {
+            kind.name: {
+                "frames": kind.frames,
+                "frame_auroc": _auroc(kind.aurocs),
+                "highest_energy": kind.highest,
+                "terms": _terms(kind.terms),
+            }
+            for kind in kind_figures(evaluation)
+        },
+        "terms": _terms(term_means(evaluation)),
     }
+
+
+def _clip(clip: ClipFigures) -> dict[str, Any]:
+    return {
+        "name": clip.name,
+        "frames": clip.frames,
+        "anomalous_frames": clip.anomalous,
+        "frame_auroc": _auroc(clip.aurocs),
+        "highest_energy": clip.highest,
+        "highest_frame": clip.highest_frame,
+        "events": None if clip.events is None else [asdict(event) for event in clip.events],
+        "false_alarms": clip.false_alarms,
+        "terms": _terms(clip.terms),
+    }
+
+
+def _auroc(draws: Sequence[float]) -> dict[str, float | None] | None:
+    if not draws:
+        return None
+    return {"mean": mean(draws), "std": stdev(draws) if len(draws) > 1 else None}
+
+
+def _terms(terms: Mapping[str, TermMeans]) -> dict[str, Any]:
+    return {name: asdict(means) for name, means in terms.items()}
 
 
 def _field(evaluation: Evaluation) -> dict[str, Any] | None:
@@ -112,8 +151,10 @@ def _alarms(evaluation: Evaluation) -> dict[str, Any] | None:
     found, options = evaluation.alarms, evaluation.options.alarms
     if found is None:
         return None
+    wanted = options.false_alarms_per_day
     return {
-        "wanted_event_recall": options.event_recall,
+        "wanted_event_recall": options.event_recall if wanted is None else None,
+        "wanted_false_alarms_per_day": wanted,
         "merge_gap_seconds": options.merge_gap_seconds,
         "events": found.events,
         "normal_seconds": round(found.normal_seconds, 2),

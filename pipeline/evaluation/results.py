@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models import SceneModelConfig
+from models.scene_model import TERMS
 from pipeline.datasets.layout import Dataset
 from pipeline.evaluation.alarms import AlarmMetrics, AlarmOptions
 from pipeline.evaluation.localisation import LocalisationMetrics
+from pipeline.evaluation.moments import Moments
 from pipeline.evaluation.roc import FrameMetrics, Labels, Values
 
 
@@ -94,6 +96,8 @@ class Alarms:
     """In the order of the seeds."""
     difference: AlarmMetrics
     """Of the differencing baseline."""
+    moments: Moments
+    """What the first draw missed and what it raised falsely, at its threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +123,10 @@ class Evaluation:
     """None where there is no event or no normal video, as with images."""
     pts_seconds: list[Values]
     """Times of the frames, for each test clip, (frames,)."""
+    parts: list[Values]
+    """What each term adds to the energies of the first draw, for each test clip, (frames, terms).
+    Their sum is the energy, but for the first frames of a video, to which `beginnings` adds what
+    makes them comparable."""
     highlights: list[Highlight]
     """One a test clip; of single images one a scene."""
     seconds: float
@@ -130,6 +138,11 @@ class Evaluation:
     def model(self) -> str:
         """Preset and identity of the model."""
         return f"{self.config.preset}@{self.model_id}"
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms, in the order of the columns of `parts`."""
+        return TERMS[: self.parts[0].shape[1]]
 
     @property
     def frame_difference(self) -> Detector:

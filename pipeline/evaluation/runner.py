@@ -14,6 +14,7 @@ from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_second
 from pipeline.evaluation.baselines import constant, frame_index
 from pipeline.evaluation.beginnings import BegunScene, adapt_begun
 from pipeline.evaluation.localisation import localise
+from pipeline.evaluation.moments import ClipCourse, find_moments
 from pipeline.evaluation.results import (
     Alarms,
     Detector,
@@ -109,6 +110,7 @@ def evaluate(
         localisation=_localisation(dataset, scored, progress),
         alarms=_alarms(dataset, scored, draws, difference, options),
         pts_seconds=[clip.pts_seconds for clip in scored],
+        parts=[clip.parts for clip in scored],
         highlights=_highlights(dataset, scored),
         seconds=seconds,
         frames_per_second=dataset.labels.size * options.draws / scoring_seconds,
@@ -194,14 +196,24 @@ def _alarms(
     ]
     if not measured:
         return None
-    return Alarms(event_count(labels), normal_seconds(labels, times), measured[:-1], measured[-1])
+    courses = [
+        ClipCourse(scores.energies[0], truth, scores.pts_seconds, scores.parts, scores.maps[0])
+        for scores, truth in zip(scored, labels, strict=True)
+    ]
+    return Alarms(
+        event_count(labels),
+        normal_seconds(labels, times),
+        measured[:-1],
+        measured[-1],
+        find_moments(courses, measured[0].threshold, options.alarms.merge_gap_seconds),
+    )
 
 
 def _highlights(dataset: Dataset, scored: Sequence[ClipScores]) -> list[Highlight]:
     """The highest frame of every clip; of single images only that of each scene."""
     highest: dict[str, Highlight] = {}
     for clip, scores in zip(dataset.test, scored, strict=True):
-        place = clip.scene if clip.still else clip.name
+        place = clip.place
         if place not in highest or scores.highlight.energy > highest[place].energy:
             highest[place] = scores.highlight
     return list(highest.values())

@@ -37,8 +37,11 @@ class ClipScores:
     pts_seconds: Values
     """Times of the frames, (frames,)."""
     highlight: Highlight
+    parts: Values
+    """What each term adds to the energies of the first scene, (frames, terms)."""
     maps: list[Maps]
-    """For each scene, (frames, h, w); none where the clip has no masks to compare them with."""
+    """For each scene, (frames, h, w); of the first scene alone where the clip has no masks to
+    compare them with."""
     difference_maps: Maps | None
     """The same of the differencing baseline."""
 
@@ -48,6 +51,7 @@ class _Gathered:
     """What the batches of a clip gave so far."""
 
     energies: list[list[Values]]
+    parts: list[Values]
     maps: list[list[Maps]]
     differences: list[float]
     difference_maps: list[Maps]
@@ -78,7 +82,7 @@ def score_clip(
     config = scorer.config
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
     difference = FrameDifference()
-    seen = _Gathered([[] for _ in scenes], [[] for _ in scenes], [], [], [])
+    seen = _Gathered([[] for _ in scenes], [], [[] for _ in scenes], [], [], [])
     for frames in batched(read_frames(clip), batch_size):
         pushed, pasts = [], []
         for frame in frames:
@@ -87,10 +91,11 @@ def score_clip(
         clips = np.stack(pushed)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
         scored = score_begun(scorer, torch.from_numpy(clips), pasts, scenes)
+        seen.parts.append(scored[0].parts.numpy().astype(np.float64))
         for number, scores in enumerate(scored):
             energies, maps = scores.energies, scores.maps.numpy()
             seen.energies[number].append(energies.numpy().astype(np.float64))
-            if clip.masks is not None:
+            if clip.masks is not None or number == 0:
                 seen.maps[number].append(in_half_precision(maps))
             highest = int(energies.argmax())
             energy = float(energies[highest])
@@ -111,6 +116,7 @@ def score_clip(
         np.array(seen.differences),
         np.array(seen.times),
         seen.highlight,
+        np.concatenate(seen.parts),
         [np.concatenate(parts) for parts in seen.maps if parts],
         np.concatenate(seen.difference_maps) if seen.difference_maps else None,
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rich.table import Table
 
-from pipeline.evaluation.alarms import SECONDS_PER_DAY
+from pipeline.evaluation.alarms import SECONDS_PER_DAY, AlarmOptions
 from pipeline.evaluation.report import field_protocol, protocol
 from pipeline.evaluation.results import Alarms, Detector, Evaluation, FieldRows, Localisation
 from pipeline.evaluation.summary import Figures, Metrics, SceneAurocs, means, scene_aurocs, spreads
@@ -64,7 +64,7 @@ def frame_sheet(evaluation: Evaluation) -> Sheet:
     name, smoothed = _model(evaluation), f"smoothed {evaluation.options.smoothing_seconds:g} s"
     headings = FRAME_HEADINGS
     return Sheet(
-        f"{_title(evaluation)}: frame level, percent",
+        f"{title(evaluation)}: frame level, percent",
         ("detector", *headings.values()),
         (
             (_averaged(name, _metrics(evaluation.draws), headings, "headline"),),
@@ -86,7 +86,7 @@ def frame_sheet(evaluation: Evaluation) -> Sheet:
 def field_sheet(evaluation: Evaluation, rows: FieldRows) -> Sheet:
     """What papers report, kept apart from the headline."""
     return Sheet(
-        f"{_title(evaluation)}: field post-processing (not causal), percent",
+        f"{title(evaluation)}: field post-processing (not causal), percent",
         ("detector", *FRAME_HEADINGS.values()),
         (
             (_averaged(_model(evaluation), _metrics(rows.draws), FRAME_HEADINGS),),
@@ -99,7 +99,7 @@ def field_sheet(evaluation: Evaluation, rows: FieldRows) -> Sheet:
 def localisation_sheet(evaluation: Evaluation, found: Localisation) -> Sheet:
     """Where the model looked, on the clips that have masks."""
     return Sheet(
-        f"{_title(evaluation)}: localisation, percent",
+        f"{title(evaluation)}: localisation, percent",
         ("detector", *LOCALISATION_HEADINGS.values()),
         (
             (_averaged(_model(evaluation), found.draws, LOCALISATION_HEADINGS, "headline"),),
@@ -117,16 +117,27 @@ def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
     nothing = dict.fromkeys(asdict(found.difference))
     one_alarm = SECONDS_PER_DAY / found.normal_seconds
     return Sheet(
-        f"{_title(evaluation)}: live measures",
+        f"{title(evaluation)}: live measures",
         ("detector", "event recall, %", "false alarms a camera-day", "time to detect, s"),
         (
             (_alarm_row(_model(evaluation), means(found.draws), spreads(found.draws), "headline"),),
             (_alarm_row("frame difference", asdict(found.difference), nothing),),
         ),
-        f"At the highest threshold that finds {100 * options.event_recall:g} % of the "
-        f"{found.events} events. {found.normal_seconds:.0f} s of normal video: one false alarm "
-        f"in it is {one_alarm:,.0f} a day. Alarms less than {options.merge_gap_seconds:g} s apart "
-        "are one; raw energies; time to detect is the median over the events found.",
+        f"{_asked(options, found.events)} {found.normal_seconds:.0f} s of normal video: one false "
+        f"alarm in it is {one_alarm:,.0f} a day. Alarms less than {options.merge_gap_seconds:g} s "
+        "apart are one; raw energies; time to detect is the median over the events found.",
+    )
+
+
+def _asked(options: AlarmOptions, events: int) -> str:
+    if options.false_alarms_per_day is None:
+        return (
+            f"At the highest threshold that finds {100 * options.event_recall:g} % of the "
+            f"{events} events."
+        )
+    return (
+        f"{events} events, at the lowest threshold that keeps to {options.false_alarms_per_day:g} "
+        "false alarms a camera-day."
     )
 
 
@@ -137,7 +148,7 @@ def scene_sheet(evaluation: Evaluation, scenes: Mapping[str, SceneAurocs]) -> Sh
         tuple(mean(draw) for draw in draws), mean(scene.difference for scene in scenes.values())
     )
     return Sheet(
-        f"{_title(evaluation)}: each scene, frame AUROC micro, percent",
+        f"{title(evaluation)}: each scene, frame AUROC micro, percent",
         ("scene", _model(evaluation), "frame difference"),
         (
             (_scene_row("mean of the scenes", over_scenes, "headline"),),
@@ -159,7 +170,8 @@ def as_table(sheet: Sheet) -> Table:
     return result
 
 
-def _title(evaluation: Evaluation) -> str:
+def title(evaluation: Evaluation) -> str:
+    """The data set, and how much of it there is."""
     return f"{evaluation.dataset.title}{evaluation.dataset.coverage}"
 
 
@@ -182,7 +194,7 @@ def _averaged(
     kind: Literal["headline", "plain"] = "plain",
 ) -> Row:
     middle, spread = means(draws), spreads(draws)
-    return Row((name, *(_percent(middle[key], spread[key]) for key in headings)), kind)
+    return Row((name, *(percent(middle[key], spread[key]) for key in headings)), kind)
 
 
 def _single(
@@ -192,7 +204,7 @@ def _single(
     kind: Literal["draw", "plain"] = "plain",
 ) -> Row:
     figures = asdict(metrics)
-    return Row((name, *(_percent(figures[key]) for key in headings)), kind)
+    return Row((name, *(percent(figures[key]) for key in headings)), kind)
 
 
 def _alarm_row(
@@ -202,9 +214,9 @@ def _alarm_row(
     return Row(
         (
             name,
-            _percent(middle["event_recall"], spread["event_recall"]),
-            _number(middle[alarms], 0, spread[alarms]),
-            _number(middle[delay], 2, spread[delay]),
+            percent(middle["event_recall"], spread["event_recall"]),
+            number(middle[alarms], 0, spread[alarms]),
+            number(middle[delay], 2, spread[delay]),
         ),
         kind,
     )
@@ -212,16 +224,18 @@ def _alarm_row(
 
 def _scene_row(name: str, scene: SceneAurocs, kind: Literal["headline", "plain"] = "plain") -> Row:
     spread = stdev(scene.draws) if len(scene.draws) > 1 else None
-    return Row((name, _percent(mean(scene.draws), spread), _percent(scene.difference)), kind)
+    return Row((name, percent(mean(scene.draws), spread), percent(scene.difference)), kind)
 
 
-def _percent(share: float | None, spread: float | None = None) -> str:
-    return _number(
+def percent(share: float | None, spread: float | None = None) -> str:
+    """A share of 0 … 1 in percent, with its spread where there is one."""
+    return number(
         None if share is None else 100 * share, 1, None if spread is None else 100 * spread
     )
 
 
-def _number(value: float | None, digits: int, spread: float | None = None) -> str:
+def number(value: float | None, digits: int, spread: float | None = None) -> str:
+    """A figure with so many decimals, with its spread where there is one; a dash for none."""
     if value is None:
         return "–"
     figure = f"{value:.{digits}f}"
