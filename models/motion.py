@@ -7,7 +7,6 @@ the picture changes, and is averaged over boxes: a cart is large *and* fast.
 What is measured here depends on no scene; `models.row_normal` says what is typical of one.
 """
 
-import threading
 from typing import Literal
 
 import cv2
@@ -33,7 +32,6 @@ _SAMPLE = 4
 """Pixels between two boxes; a cell takes the highest of the boxes whose centres lie in it."""
 _SMALLEST_SIDE = 64
 """Smaller pictures are too small for the flow's pyramid, and are padded."""
-_LOCAL = threading.local()
 
 
 def lags(clip_length: int) -> tuple[int, ...]:
@@ -132,14 +130,11 @@ def _nothing(size_hw: tuple[int, ...], stride: int) -> npt.NDArray[np.float32]:
 
 
 def _solver() -> cv2.DISOpticalFlow:
-    """OpenCV's DIS, one a thread: it keeps buffers.
+    """OpenCV's DIS, anew for each pair: it keeps buffers, which threads must not share.
 
     The fastest preset at half resolution: full resolution costs six times as much and is no better
     once boxes are used; a quarter loses five points on UCSD Ped2.
     """
-    solver: cv2.DISOpticalFlow | None = getattr(_LOCAL, "solver", None)
-    if solver is None:
-        solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        solver.setFinestScale(1)
-        _LOCAL.solver = solver
+    solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    solver.setFinestScale(1)
     return solver
