@@ -1,14 +1,19 @@
 """Composed perspective scenes: cut-outs, their placement, and what the clips show."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import ablations
 import cv2
+import leave_scenes_out
 import numpy as np
 import pytest
 import torch
 from makers import small_scorer
 
+from models.checkpoint import save_checkpoint
 from models.overlay import Thing
 from pipeline.datasets.layout import DatasetError
 from pipeline.datasets.material import (
@@ -261,3 +266,71 @@ def test_a_perspective_scene_is_measured() -> None:
             assert np.isfinite(draw.planted).all()
             assert draw.recordings == ()
     assert found.tainted["contaminated"] > 0
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint of random weights; the benchmarks find the made scenes in any folder."""
+    for benchmark in (leave_scenes_out, ablations):
+        monkeypatch.setattr(benchmark, "scene_files", lambda _: dict.fromkeys(made_scenes(), ()))
+        monkeypatch.setattr(benchmark, "load_scenes", lambda *_, **__: made_scenes())
+    monkeypatch.setattr(leave_scenes_out, "SOURCES", SOURCES)
+    path = tmp_path / "tiny"
+    save_checkpoint(small_scorer().model, path, {"held_out": ["walk"], "scenes": ["road"]})
+    return path
+
+
+def test_the_benchmark_measures_them_beside_held_out_scenes(
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "figures.json"
+    arguments = [str(tmp_path), "--weights", str(weights), "--perspective", "2", "--shots", "2"]
+    arguments += ["--draws", "1", "--queries", "12", "--json", str(out)]
+    monkeypatch.setattr("sys.argv", ["leave_scenes_out", *arguments])
+    leave_scenes_out.main()
+    figures = json.loads(out.read_text())
+    assert set(figures) == {"scenes", "perspective scenes"}
+    found = figures["perspective scenes"]
+    assert [name.split(",")[0] for name in found["scenes"]] == [
+        "perspective 0: walk", "perspective 1: road"
+    ]  # fmt: skip
+    kinds = found["kinds"]["frame difference/energy"]
+    assert set(kinds) <= set(ANOMALY_KINDS)
+    assert sum(kind["planted"] for kind in kinds.values()) == 24
+    printed = capsys.readouterr().out
+    assert "perspective scenes: by kind of anomaly" in printed
+    headings = [line for line in printed.splitlines() if " detector " in line]
+    assert len(headings) == 2
+    assert all(f" {score} " in headings[1] for score in ("energy", "residual", "motion", "still"))
+
+
+def test_they_need_a_folder_to_cut_from(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["leave_scenes_out", "--streets", "1", "--perspective", "2"])
+    with pytest.raises(SystemExit):
+        leave_scenes_out.main()
+    assert "--perspective: want a folder of scenes" in capsys.readouterr().err
+
+
+def test_ablations_have_a_column_of_them(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = tmp_path / "ablations.yaml", tmp_path / "table.md"
+    rows = "[{name: as it is}, {name: other motion, model: {motion: difference}}]"
+    config.write_text(
+        f"weights: {weights}\nshots: 2\ndraws: 1\nqueries: 8\n"
+        f"groups: [{{title: All, rows: {rows}}}]\n"
+    )
+    arguments = [str(tmp_path), "--config", str(config), "--out", str(out), "--perspective", "1"]
+    monkeypatch.setattr("sys.argv", ["ablations", *arguments, "--keep-priors"])
+    ablations.main()
+    heading, _, _, *lines = [line.split(" | ") for line in out.read_text().splitlines()]
+    assert heading[-1] == "perspective |"
+    assert len(lines) == 2
+    for line in lines:
+        assert 0 <= float(line[-1].strip(" |")) <= 100
+    assert lines[0][1] != lines[1][1] or lines[0][-1] != lines[1][-1]
