@@ -134,8 +134,9 @@ def print_group(group: str, stages: Sequence[StageScores], console: Console) -> 
     }
     for stage, found in results.items():
         seconds = found[DIFFERENCE, "energy"].normal_seconds
+        title = f"{stage} ({seconds:.0f} s)" if seconds else stage
         for number, name in enumerate(names):
-            label = f"{stage} ({seconds:.0f} s)" if number == 0 else ""
+            label = title if number == 0 else ""
             table.add_row(label, name, *_cells(found, name))
         table.add_section()
     for number, name in enumerate(names):
