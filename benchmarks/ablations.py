@@ -1,10 +1,12 @@
 """What each part of the method is worth, on planted anomalies in held-out scenes, as a table.
 
     python benchmarks/ablations.py SCENES --config benchmarks/ablations.yaml
+    python benchmarks/ablations.py SCENES --perspective 8
     python benchmarks/ablations.py SCENES --ucsd UCSD_Anomaly_Dataset.v1p2 --out table.md
 
-Rows and their changes stand in the configuration; all rows see exactly the same clips. With --ucsd
-a column says what each row reaches on the labels of Ped2: to be reported, never to choose by.
+Rows and their changes stand in the configuration; all rows see exactly the same clips. With
+--perspective a column says what each row reaches on composed scenes of strong perspective, with
+--ucsd another what it reaches on the labels of Ped2: to be reported, never to choose by.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from leave_scenes_out import chosen_scenes
+from leave_scenes_out import chosen_scenes, perspective_scenes
 from rich.console import Console
 from rich.progress import Progress
 
@@ -38,7 +40,13 @@ from pipeline.evaluation.leave_scenes_out import (
     measure_priors_of,
     measuring_options,
 )
-from pipeline.evaluation.measuring import Detector, MeasuringOptions, StageScores, measure
+from pipeline.evaluation.measuring import (
+    Detector,
+    MeasuringOptions,
+    Stage,
+    StageScores,
+    measure,
+)
 
 CONFIG = Path(__file__).with_name("ablations.yaml")
 
@@ -71,31 +79,38 @@ def run(options: argparse.Namespace, console: Console) -> str:
         scenes = _load(options.folder, detectors, progress)
         if not options.keep_priors:
             _measure_priors(rows, detectors, scenes, names, progress)
-        sampler = EpisodeSampler(scenes, measuring_options(sizes.pop()), options.seed)
+        size_hw = sizes.pop()
+        sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
+
+        def measured(stage: Stage) -> StageScores:
+            task = progress.add_task(stage.name, total=2 * measuring.queries * measuring.draws)
+            return measure(stage, detectors, measuring, lambda count: progress.advance(task, count))
+
         stages: list[StageScores] = []
         for name in names:
-            if name not in sampler.scenes:
+            if name in sampler.scenes:
+                stages.append(measured(HeldOutScene(sampler, name, options.seed)))
+            else:
                 console.print(f"{name}: too short, left out")
-                continue
-            task = progress.add_task(name, total=2 * measuring.queries * measuring.draws)
-            advance = lambda count, task=task: progress.advance(task, count)  # noqa: E731
-            stages.append(
-                measure(HeldOutScene(sampler, name, options.seed), detectors, measuring, advance)
-            )
         if not stages:
             raise ValueError(f"want scenes of more than a few seconds, got {', '.join(names)}")
         figures = {detector.name: row_figures(detector.name, stages) for detector in detectors}
-        benchmark = None
+        beside: dict[str, dict[str, tuple[float, float | None]]] = {}
+        composed = perspective_scenes(scenes, options.perspective, size_hw, options.seed)
+        if composed:
+            stages = [measured(scene) for scene in composed]
+            found = {detector.name: row_figures(detector.name, stages) for detector in detectors}
+            beside["perspective"] = {name: (one.auroc, one.spread) for name, one in found.items()}
         if options.ucsd is not None:
             dataset = load_ucsd(options.ucsd, "ped2")
-            benchmark = {
+            beside["Ped2, micro"] = {
                 detector.name: on_benchmark(
                     dataset, detector, ablations.shots, options.ucsd_draws, progress
                 )
                 for detector in detectors
                 if not detector.tainted  # its Train is normal, and nothing is planted into it
             }
-    return markdown(ablations, figures, benchmark)
+    return markdown(ablations, figures, beside)
 
 
 def present(ablations: Ablations, console: Console) -> list[Row]:
@@ -165,6 +180,9 @@ def _arguments() -> argparse.Namespace:
         "--scenes", nargs="+", default=[], help="names, or all; default: what the models held out"
     )
     parser.add_argument("--keep-priors", action="store_true", help="do not measure them again")
+    parser.add_argument(
+        "--perspective", type=int, default=0, help="composed scenes of strong perspective besides"
+    )
     parser.add_argument("--ucsd", type=Path, metavar="ROOT", help="also measure on Ped2's labels")
     parser.add_argument("--ucsd-draws", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

@@ -2,10 +2,12 @@
 
     python benchmarks/leave_scenes_out.py SCENES
     python benchmarks/leave_scenes_out.py SCENES --weights vedette runs/other --json figures.json
+    python benchmarks/leave_scenes_out.py SCENES --perspective 8
     python benchmarks/leave_scenes_out.py --streets 4 --street-size 120x160
 
 The labels of no test set take part. All weights see exactly the same clips; the same seed gives the
-same ones again. Made streets have anomalies of their own, with exact labels.
+same ones again. Made streets and composed perspective scenes have anomalies of their own, with
+exact labels.
 """
 
 import argparse
@@ -25,7 +27,8 @@ from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
 from models.scorer import resolve_device
 from pipeline.datasets.episodes import EpisodeSampler
 from pipeline.datasets.layout import DatasetError
-from pipeline.datasets.scenes import load_scenes, scene_files
+from pipeline.datasets.material import Sources, gather_material
+from pipeline.datasets.scenes import SceneClip, load_scenes, scene_files
 from pipeline.evaluation.leave_scenes_out import (
     HeldOutScene,
     measuring_options,
@@ -33,6 +36,7 @@ from pipeline.evaluation.leave_scenes_out import (
 )
 from pipeline.evaluation.made_streets import MadeStreet, StreetOptions
 from pipeline.evaluation.measuring import (
+    CLIP_LENGTH,
     DIFFERENCE,
     SCORES,
     Detector,
@@ -41,9 +45,11 @@ from pipeline.evaluation.measuring import (
     StageScores,
     measure,
 )
+from pipeline.evaluation.perspective import PerspectiveOptions, PerspectiveScene
 from pipeline.evaluation.separation import Figures, KindFigure, by_kind, figures
 
 FIRST_STREET = 11
+SOURCES = Sources()
 
 
 def main() -> None:
@@ -100,10 +106,25 @@ def chosen_scenes(wanted: Sequence[str], weights: Sequence[str], known: Sequence
     return chosen
 
 
+def perspective_scenes(
+    scenes: Mapping[str, Sequence[SceneClip]], count: int, size_hw: tuple[int, int], seed: int
+) -> list[PerspectiveScene]:
+    """Composed scenes of strong perspective, from the video of some scenes.
+
+    Raises:
+        DatasetError: a scene that they take video from is missing.
+    """
+    if not count:
+        return []
+    material = gather_material(scenes, SOURCES, CLIP_LENGTH, seed)
+    options = PerspectiveOptions(size_hw)
+    return [PerspectiveScene(number, material, options, seed) for number in range(count)]
+
+
 def print_group(group: str, stages: Sequence[StageScores], console: Console) -> None:
     """The tables of some scenes, and the worst scene of each detector."""
     table = Table(
-        "scene", "detector", "energy", "residual", "motion", "false alarms a day", "above, %",
+        "scene", "detector", *SCORES, "false alarms a day", "above, %",
         title=f"{group}: frame AUROC, percent, mean ± std over draws", title_justify="left",
     )  # fmt: skip
     names = list(dict.fromkeys(name for name, _ in stages[0].detectors))
@@ -113,8 +134,9 @@ def print_group(group: str, stages: Sequence[StageScores], console: Console) -> 
     }
     for stage, found in results.items():
         seconds = found[DIFFERENCE, "energy"].normal_seconds
+        title = f"{stage} ({seconds:.0f} s)" if seconds else stage
         for number, name in enumerate(names):
-            label = f"{stage} ({seconds:.0f} s)" if number == 0 else ""
+            label = title if number == 0 else ""
             table.add_row(label, name, *_cells(found, name))
         table.add_section()
     for number, name in enumerate(names):
@@ -174,12 +196,15 @@ def _stages(
             options.folder, colour=colour, on_file=lambda _: progress.advance(task)
         )
         progress.remove_task(task)
-        sampler = EpisodeSampler(scenes, measuring_options(sizes.pop()), options.seed)
+        size_hw = sizes.pop()
+        sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
         for name in names:
             if name in sampler.scenes:
                 yield "scenes", HeldOutScene(sampler, name, options.seed)
             else:
                 console.print(f"{name}: too short, left out")
+        for scene in perspective_scenes(scenes, options.perspective, size_hw, options.seed):
+            yield "perspective scenes", scene
     street = StreetOptions(
         options.street_size, options.street_seconds, swell_seconds=options.swell, colour=colour
     )
@@ -269,6 +294,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scenes", nargs="+", default=[], help="names, or all; default: what the models held out"
     )
+    parser.add_argument(
+        "--perspective", type=int, default=0, help="composed scenes of strong perspective besides"
+    )
     parser.add_argument("--streets", type=int, default=0, help="made streets besides")
     parser.add_argument("--street-size", type=size, default=(240, 320), metavar="HxW")
     parser.add_argument("--street-seconds", type=float, default=120.0, help="normal life of each")
@@ -281,6 +309,8 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.folder is None and not options.streets:
         parser.error("want a folder of scenes, or --streets N")
+    if options.folder is None and options.perspective:
+        parser.error("--perspective: want a folder of scenes to take people and vehicles from")
     if min(options.shots, options.draws, options.queries) < 1:
         parser.error("want --shots, --draws and --queries >= 1")
     return options

@@ -167,7 +167,7 @@ def test_the_table_is_markdown() -> None:
     )
     yard, hall = stage("yard", 1.0, 1.0), stage("hall", 3.0, 1.0)
     found = {"a": row_figures("a", [yard]), "b": row_figures("b", [yard, hall])}
-    assert markdown(config, found, {"a": (0.924, 0.006)}).splitlines() == [
+    assert markdown(config, found, {"Ped2, micro": {"a": (0.924, 0.006)}}).splitlines() == [
         "|  | AUROC | change | residual alone | worst scene | Ped2, micro |",
         "|---|---|---|---|---|---|",
         "| **First** |  |  |  |  |  |",

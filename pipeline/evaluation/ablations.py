@@ -217,12 +217,16 @@ def on_benchmark(
 def markdown(
     ablations: Ablations,
     found: Mapping[str, RowFigures],
-    benchmark: Mapping[str, tuple[float, float | None]] | None,
+    beside: Mapping[str, Mapping[str, tuple[float, float | None]]],
 ) -> str:
-    """A table for `docs/experiments.md`; rows that were not run are left out, AUROC in percent."""
-    headings = ["", "AUROC", "change", "residual alone", "worst scene"]
-    if benchmark is not None:
-        headings.append("Ped2, micro")
+    """A table for `docs/experiments.md`; rows that were not run are left out, AUROC in percent.
+
+    Args:
+        ablations: The rows in order.
+        found: By name of the row, on the scenes.
+        beside: Heading of a further column → by name of the row its mean and spread.
+    """
+    headings = ["", "AUROC", "change", "residual alone", "worst scene", *beside]
     lines = [_line(headings), "|" + "---|" * len(headings)]
     first = next((found[row.name] for row in ablations.rows if row.name in found), None)
     for group in ablations.groups:
@@ -242,8 +246,10 @@ def markdown(
                 _percent(one.residual),
                 f"{one.worst[0]}, {_percent(one.worst[1])}",
             ]
-            if benchmark is not None:
-                cells.append(_percent(*benchmark[row.name]) if row.name in benchmark else "–")
+            cells += [
+                _percent(*column[row.name]) if row.name in column else "–"
+                for column in beside.values()
+            ]
             lines.append(_line(cells))
     return "\n".join(lines)
 
