@@ -82,7 +82,11 @@ def write_video(
 
 
 def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneScorer":
-    """The default architecture with random weights, for pictures so small that it is quick."""
+    """The default architecture with random weights, for pictures so small that it is quick.
+
+    Its motion is the frame difference: what tests plant into pictures this small flickers rather
+    than moves.
+    """
     from dataclasses import replace
 
     import torch
@@ -96,7 +100,8 @@ def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneSc
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SceneModel(replace(PRESETS["vedette"], size_hw=size_hw))
+        model = SceneModel(replace(PRESETS["vedette"], size_hw=size_hw, motion="difference"))
+    model.prior_spread.fill_(0.5)
     model.eval().requires_grad_(False)
     return SceneScorer(model, identity(model), torch.device("cpu"))
 

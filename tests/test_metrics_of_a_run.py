@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from http_receiver import receiving
 from makers import walking_box, write_video
 from mqtt_broker import free_port
 from pipeline_run import PipelineRun, pipeline_run
@@ -35,10 +36,19 @@ MEASURED = {
     "storage_free_bytes": "vedette_storage_free_bytes",
     "events_remembered": 'vedette_events_remembered{camera="door"}',
     "reconnects": 'vedette_reconnects_total{camera="gate",reason="refused"}',
+    "normal_seconds": 'vedette_normal_seconds{camera="door"}',
+    "trusted": 'vedette_camera_trusted{camera="door"}',
     "build_info": "vedette_build_info{",
 }
 """What a service that watches a camera shows: the beginning of a line."""
-MAY_BE_ZERO = {"queue_depth", "event_active", "events_remembered", "anomaly_score"}
+MAY_BE_ZERO = {
+    "queue_depth",
+    "event_active",
+    "events_remembered",
+    "anomaly_score",
+    "normal_seconds",
+    "trusted",
+}
 ELSEWHERE = {
     "frames_dropped": "test_decoder",
     "view_changes": "test_view_changes",
@@ -50,6 +60,9 @@ ELSEWHERE = {
     "outbox_messages": "test_notifiers",
     "outbox_oldest_seconds": "test_notifiers",
     "outbox_dropped": "test_metrics_of_a_run",
+    "outbox_parked": "test_metrics_of_a_run",
+    "degraded": "test_full_disk",
+    "picture_cuts": "test_seams",
     "retention_deleted": "test_retention",
     "worker_restarts": "test_supervisor",
 }
@@ -72,6 +85,20 @@ def test_messages_that_are_dropped_are_counted(tmp_path: Path) -> None:
             notifiers.event(change(kind, 5), None, None)
     labels = {"sink": "webhook:x", "reason": "count"}
     assert metrics.registry.get_sample_value("vedette_outbox_dropped_total", labels) == 1
+
+
+def test_messages_that_are_put_aside_are_counted(tmp_path: Path) -> None:
+    metrics = Metrics(CollectorRegistry())
+    with receiving() as receiver:
+        receiver.answer = lambda number: (422, {})
+        settings = config(webhooks=hook(receiver.port))
+        with open_notifiers(settings, tmp_path, metrics) as notifiers:
+            notifiers.event(change("new", 5), None, None)
+            receiver.wait(1)
+    with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
+        notifiers.tick()
+    value = metrics.registry.get_sample_value("vedette_outbox_parked", {"sink": "webhook:x"})
+    assert value == 1
 
 
 def value_of(text: str, begin: str) -> float | None:

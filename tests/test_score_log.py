@@ -48,7 +48,7 @@ def test_a_line_says_all_of_a_score(tmp_path: Path) -> None:
     assert json.loads(line) == {
         "camera": "door", "connection": 3, "index": 7, "pts_seconds": 0.7, "captured_at": 1000.7,
         "energy": -2.5, "score": 0.25, "threshold": 7.5, "state": "ready", "dropped": 0,
-        "zones": {},
+        "zones": {}, "terms": {},
     }  # fmt: skip
 
 

@@ -6,6 +6,15 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 import pytest
+from makers import small_scorer
+from stage_parts import (
+    CollectingSink,
+    noise_frames,
+    scoring,
+    send_all,
+    small_config,
+    worker_context,
+)
 
 from cameras import Picture
 from cameras.synthetic import SyntheticStreet
@@ -18,6 +27,7 @@ from pipeline.stages.adapt import Adaptation
 from pipeline.stages.adaptation_settings import AdaptationSettings
 from pipeline.stages.clips import ClipBuffer
 from pipeline.stages.seams import Mark, SeamWatch
+from pipeline.worker import RunInfo
 
 Pixels = npt.NDArray[np.uint8]
 RATE = 10.0
@@ -148,3 +158,13 @@ def test_one_seam_raises_no_alarm(
     scores = [one.judgement.score or 0.0 for one in frames[28:45]]
     assert max(scores) < 1.0
     assert [one.index for one in frames[4:] if one.judgement.energy is None] == [30, 31, 32, 33]
+
+
+def test_the_scoring_worker_counts_cuts(run: RunInfo) -> None:
+    """One camera, two places: `vedette_picture_cuts_total` says that the picture was cut."""
+    first, then = noise_frames("door", 30, seed=1), noise_frames("door", 40, seed=2)[30:]
+    context = worker_context("score", small_config(["door"]), run)
+    with CollectingSink(run), scoring(context, small_scorer()):
+        send_all(run, [*first, *then])
+    value = context.metrics.registry.get_sample_value
+    assert value("vedette_picture_cuts_total", {"camera": "door"}) == 1
