@@ -6,6 +6,7 @@ single picture and a web page are told apart, and a refusal is explained.
 
 import base64
 import http.client
+import math
 import ssl
 import time
 import urllib.error
@@ -50,18 +51,19 @@ class Head:
 class Body:
     """The body of an answer, as much of it as has come; `close` it."""
 
-    def __init__(self, response: http.client.HTTPResponse, stall_timeout_seconds: float) -> None:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
         self._response = response
-        self._stall_timeout_seconds = stall_timeout_seconds
-        self._wanted_at = time.monotonic()
+        self._due = math.inf
         self.received = 0
         """Bytes so far."""
         self.ended = False
         """Whether there is nothing more to come."""
+        self.overdue = False
+        """Whether bytes kept coming, and made nothing of what was expected."""
 
-    def expect(self) -> None:
-        """From now on a picture is waited for."""
-        self._wanted_at = time.monotonic()
+    def expect(self, seconds: float) -> None:
+        """From now on a picture is waited for, for so long, > 0."""
+        self._due = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
         """At most so many bytes, as soon as there are any; none at the end.
@@ -70,7 +72,8 @@ class Body:
             TimeoutError: the camera is silent, or what it sends makes no picture.
             OSError: the connection was lost.
         """
-        if time.monotonic() - self._wanted_at > self._stall_timeout_seconds:
+        if time.monotonic() > self._due:
+            self.overdue = True
             raise TimeoutError
         try:
             data = self._response.read1(size)
@@ -116,7 +119,7 @@ def get(address: str, timeout_seconds: float, stall_timeout_seconds: float) -> t
         failure = OddAnswerError()
     else:
         _set_timeout(response, stall_timeout_seconds)
-        return _head(response), Body(response, stall_timeout_seconds)
+        return _head(response), Body(response)
     raise failure
 
 

@@ -57,14 +57,11 @@ class HttpStream(LiveStream):
         options = {
             **fences(_PROTOCOLS),
             "recv_buffer_size": str(_RECEIVE_BUFFER_BYTES),
-            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
         }
         where = host_and_port(address)
         dialect = Dialect("over http", options, host_and_port=where)
         super().__init__(address, dialect, stall_timeout_seconds)
         self._body: Body | None = None
-        self._multipart: CleanMultipart | None = None
-        self._broken = 0
         if self.catch_up is not None:
             self.catch_up = CatchUp(_MOST_LAG_SECONDS)
 
@@ -82,23 +79,32 @@ class HttpStream(LiveStream):
         if wrong is not None:
             return self._error("codec", wrong)
         readable: Body | CleanMultipart = body
-        options: dict[str, str] = {}
+        probing = self._probing()
+        patience, name = self._keyframe_patience, None
         if head.content in ("multipart", "picture"):
-            readable = self._multipart = CleanMultipart(body)
-            # A rate guessed without time stamps is worth no wait.
-            options = {"fpsprobesize": "0", "analyzeduration": "0"}
+            readable = CleanMultipart(body, self._leave_out)
+            # A rate guessed without time stamps is worth no wait, and each picture is a key frame.
+            probing = {"fpsprobesize": "0", "analyzeduration": "0"}
+            patience, name = self._stall_timeout_seconds, "mpjpeg"
+        body.expect(patience)
         began = time.monotonic()
         container: av.container.InputContainer
         try:
             container = av.open(
                 readable,
                 "r",
-                format=None if self._multipart is None else "mpjpeg",
-                options={**self._dialect.options, **options},
+                format=name,
+                options={**self._dialect.options, **probing},
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
-            return self._not_understood(head, self._translate(error, silent))
+            failure = self._translate(error, silent)
+            if body.overdue:
+                return self._no_picture(patience, self._left_out)
+            if name is not None and failure.code != "timeout":
+                got = f"{body.received} bytes of {head.kind} without a whole JPEG picture"
+                return self._error("codec", f"want JPEG pictures one after the other, got {got}")
+            return failure
         return self._by_arrival_if_unstamped(container)
 
     def _by_arrival_if_unstamped(
@@ -108,26 +114,23 @@ class HttpStream(LiveStream):
             self.by_arrival, self.catch_up = True, None
         return container
 
-    def _not_understood(self, head: Head, failure: SourceError) -> SourceError:
-        """What is known where no video was found in a body."""
-        body, pictures = self._body, self._multipart
-        if body is None or (failure.code in ("timeout", "ended") and pictures is None):
-            return failure
-        if pictures is not None and failure.code != "timeout":
-            got = f"{body.received} bytes of {head.kind} without a whole JPEG picture"
-            return self._error("codec", f"want JPEG pictures one after the other, got {got}")
-        return failure
+    def _leave_out(self, count: int) -> None:
+        """Count pictures that came in halves."""
+        self._left_out += count
+        if self.on_damaged is not None:
+            self.on_damaged(count)
 
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"
     ) -> "av.Packet[VideoStream] | SourceError":
-        if self._body is not None:
-            self._body.expect()
+        if self._body is None:
+            return super()._read(packets)
+        before = self._left_out
+        self._body.expect(self._stall_timeout_seconds)
         packet = super()._read(packets)
-        if self._multipart is not None:
-            broken, self._broken = self._broken, self._multipart.splitter.broken
-            self._damaged += self._broken - broken
-        if isinstance(packet, SourceError) and self._body is not None and self._body.ended:
+        if isinstance(packet, SourceError) and self._body.overdue:
+            return self._no_picture(self._stall_timeout_seconds, self._left_out - before)
+        if isinstance(packet, SourceError) and self._body.ended:
             return self._error("ended", "the camera closed the connection")
         return packet
 

@@ -7,6 +7,8 @@ no multipart at all. A JPEG says itself where it begins and ends, and so nothing
 import re
 from typing import Protocol
 
+from cameras.packet_decoder import DamageTap
+
 _START = b"\xff\xd8\xff"
 _END, _BEGIN, _SCAN, _FILL = 0xD9, 0xD8, 0xDA, 0xFF
 _ALONE = (0x01, *range(0xD0, 0xD8))
@@ -87,7 +89,7 @@ class JpegSplitter:
                 found.append(bytes(data[:at]) + b"\xff\xd9")
                 del data[:at]
                 self._at = 0
-            elif self._coded:
+            elif self._coded or at > 2:
                 self._drop(at)
             else:
                 del data[:at]
@@ -114,12 +116,16 @@ class JpegSplitter:
 class CleanMultipart:
     """Motion JPEG as FFmpeg reads it, made of what a camera sends."""
 
-    def __init__(self, body: Readable) -> None:
-        """Begin with the first byte of the answer's body."""
-        self.splitter = JpegSplitter()
-        self.pictures = 0
-        """Pictures so far."""
+    def __init__(self, body: Readable, on_damaged: DamageTap) -> None:
+        """Begin with the first byte of the answer's body.
+
+        Args:
+            body: What the camera sends.
+            on_damaged: Told of pictures that are not whole, and so left out.
+        """
+        self._splitter = JpegSplitter()
         self._body = body
+        self._on_damaged = on_damaged
         self._ready = bytearray()
 
     def read(self, size: int) -> bytes:
@@ -128,8 +134,11 @@ class CleanMultipart:
             data = self._body.read(65_536)
             if not data:
                 return b""
-            for picture in self.splitter.feed(data):
-                self.pictures += 1
+            before = self._splitter.broken
+            pictures = self._splitter.feed(data)
+            if self._splitter.broken > before:
+                self._on_damaged(self._splitter.broken - before)
+            for picture in pictures:
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
                 self._ready += head.encode() + b"\r\n" + picture + b"\r\n"
         part = bytes(self._ready[:size])

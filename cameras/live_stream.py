@@ -70,6 +70,8 @@ class LiveStream:
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._stream: VideoStream | None = None
+        self._left_out = 0
+        """Pictures that were found damaged before FFmpeg saw them."""
         self._damaged = 0
         self._late = 0
         self.on_packet: PacketTap | None = None
@@ -82,7 +84,7 @@ class LiveStream:
         """Connect, and wait for the first picture.
 
         Raises:
-            SourceError: any code but corrupt.
+            SourceError: any code; corrupt where all pictures are damaged.
         """
         av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
         missing = self._look_up()
@@ -161,9 +163,8 @@ class LiveStream:
         # watches the socket; the other one is PyAV's, and watches the whole call.
         half = self._stall_timeout_seconds / 2
         options = {
-            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
             "timeout": str(max(1, int(half * 1e6))),
-            "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
+            **self._probing(),
             **self._dialect.options,
         }
         began = time.monotonic()
@@ -177,6 +178,14 @@ class LiveStream:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
             return self._translate(error, silent)
+
+    def _probing(self) -> dict[str, str]:
+        """For how long FFmpeg looks at a stream before it is opened."""
+        half = self._stall_timeout_seconds / 2
+        return {
+            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
+            "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
+        }
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         """Yield frames for ever; our own deadline holds even where packets without one arrive."""
@@ -200,26 +209,34 @@ class LiveStream:
                 heard = time.monotonic()
                 continue
             whole = [one.frame for one in decoder.decode(packet) if one.whole and one.frame]
-            self._damaged = decoder.damaged
+            self._damaged = decoder.damaged + self._left_out
             if whole:
                 yield from whole
-                heard, damaged = time.monotonic(), decoder.damaged
+                heard, damaged = time.monotonic(), self._damaged
             else:
-                self._give_up_late(decoder, time.monotonic() - heard, decoder.damaged - damaged)
+                self._give_up_late(decoder, time.monotonic() - heard, self._damaged - damaged)
 
     def _give_up_late(self, decoder: PacketDecoder, seconds: float, damaged: int) -> None:
         """End a connection that sends packets, but for so long no whole picture."""
-        patience = self._stall_timeout_seconds * (_KEYFRAME_STALLS if decoder.waits else 1)
+        patience = self._keyframe_patience if decoder.waits else self._stall_timeout_seconds
         if seconds <= patience:
             return
-        if not decoder.began:
+        if not decoder.began and not damaged:
             raise self._error(
                 "timeout", f"no key frame for {patience:g} s, and so no picture to begin with"
             )
+        raise self._no_picture(patience, damaged)
+
+    @property
+    def _keyframe_patience(self) -> float:
+        return self._stall_timeout_seconds * _KEYFRAME_STALLS
+
+    def _no_picture(self, seconds: float, damaged: int) -> SourceError:
+        """What to say where data arrive, but no picture that can be shown."""
         if damaged:
-            message = f"no whole picture for {patience:g} s, {damaged} were damaged"
-            raise self._error("corrupt", f"{message} or could not be decoded")
-        raise self._error("timeout", f"no picture for {patience:g} s")
+            message = f"no whole picture for {seconds:g} s, {damaged} were damaged"
+            return self._error("corrupt", f"{message} or could not be decoded")
+        return self._error("timeout", f"no picture for {seconds:g} s, though data arrive")
 
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"

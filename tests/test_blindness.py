@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterable
+from typing import get_args
 
 import av
 import cv2
@@ -11,11 +12,15 @@ import numpy.typing as npt
 import pytest
 from makers import small_scorer
 from odd_http_camera import Handler, grainy, head, jpeg, serving
+from prometheus_client import CollectorRegistry
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
 from test_ingest import wait_for
 
 from cameras.blindness import BlindWatch
-from pipeline.worker import RunInfo
+from pipeline.telemetry.health import WorkerStatus, arriving_cameras, camera_statuses
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.messages import CameraState
+from pipeline.worker import RunInfo, WorkerContext
 
 Pixels = npt.NDArray[np.uint8]
 AFTER = 10.0
@@ -128,6 +133,20 @@ def test_zero_switches_it_off() -> None:
     assert not BlindWatch(0.0).wants(100.0, True)
 
 
+def up_as_supervised(*workers: WorkerContext) -> dict[str, float | None]:
+    """What the supervisor makes of the states that workers tell."""
+    statuses = [
+        WorkerStatus(one.spec.name, "running", 1, 0, cameras=one.cameras.snapshot())
+        for one in workers
+    ]
+    told = camera_statuses(statuses)
+    states = {name: status.partition(":")[0] for name, status in told.items()}
+    metrics = Metrics(CollectorRegistry())
+    metrics.show_cameras(states, arriving_cameras(statuses), get_args(CameraState))
+    value = metrics.registry.get_sample_value
+    return {name: value("vedette_camera_up", {"camera": name}) for name in states}
+
+
 def test_a_camera_whose_encoder_hangs_is_stale_until_the_picture_changes(run: RunInfo) -> None:
     hangs, pictures = threading.Event(), [jpeg(picture) for picture in grainy(40)]
 
@@ -144,9 +163,7 @@ def test_a_camera_whose_encoder_hangs_is_stale_until_the_picture_changes(run: Ru
         config = small_config({"yard": {"url": f"{address}/live", "blind_after": 2}})
         ingest = worker_context("ingest:yard", config, run, "yard")
         scorer = worker_context("scorer", config, run)
-        up = lambda: ingest.metrics.registry.get_sample_value(  # noqa: E731
-            "vedette_camera_up", {"camera": "yard"}
-        )
+        up = lambda: up_as_supervised(ingest, scorer)["yard"]  # noqa: E731
         frozen = "stale: the picture is frozen: always the same, bit by bit"
         with scoring(scorer, small_scorer()), CollectingSink(run) as sink, ingesting(ingest):
             wait_for(lambda: sink.scores[-1:] != [] and sink.scores[-1].state == "ready")

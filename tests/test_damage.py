@@ -151,9 +151,14 @@ def test_half_pictures_of_an_http_camera(
     shown = list(walking_box(24))
     with http_camera(tmp_path, frames_per_second=100) as camera:
         camera.alter = lambda n, jpeg: damage(n, jpeg) if n % 3 == 1 else jpeg
-        with open_source(camera.address("live"), SourceOptions()) as source:
+        told: list[int] = []
+        source = open_source(camera.address("live"), SourceOptions())
+        assert isinstance(source, DamageSource)
+        source.on_damaged = told.append
+        with source:
             taken = list(itertools.islice(source, 30))
     assert taken[-1].decode_errors >= 8
+    assert sum(told) >= taken[-1].decode_errors
     for picture in taken:
         distance = min(np.abs(picture.pixels.astype(int) - one).mean() for one in shown)
         assert distance < 10, "a half picture was handed on"

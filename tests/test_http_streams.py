@@ -127,6 +127,9 @@ def test_halves_are_counted_and_left_out_unless_no_picture_has_an_end() -> None:
     half = PICTURES[1][:-300]
     found, broken = split(PICTURES[0] + half + b"\r\n--frame\r\n" + PICTURES[2], 4096)
     assert (found, broken) == ([PICTURES[0], PICTURES[2]], 1)
+    place = PICTURES[1].index(b"\xff\xc0")  # cut before a segment of the head
+    found, broken = split(PICTURES[0] + PICTURES[1][:place] + PICTURES[2], 4096)
+    assert (found, broken) == ([PICTURES[0], PICTURES[2]], 1)
     endless = [picture[:-2] for picture in PICTURES[:3]]
     found, broken = split(b"".join(endless), 4096)
     assert (len(found), broken) == (2, 0)
@@ -312,13 +315,30 @@ def test_the_server_says_whether_there_is_an_end(tmp_path: Path) -> None:
         is_endless(f"{address}/clip.mp4", 2.0)
 
 
-def test_bytes_that_make_no_picture_are_no_sign_of_life() -> None:
+@pytest.mark.parametrize(
+    ("kind", "part", "code", "said"),
+    [
+        ("multipart/x-mixed-replace; boundary=frame", b"", "timeout", "no picture for 2 s, though"),
+        (
+            "multipart/x-mixed-replace; boundary=frame",
+            PICTURES[0][: PICTURES[0].index(b"\xff\xc0")],
+            "corrupt",
+            "were damaged",
+        ),
+        ("video/mp2t", b"\0" * 188, "timeout", "no picture for 4 s, though"),
+    ],
+)
+def test_bytes_that_make_no_picture_are_no_sign_of_life(
+    kind: str, part: bytes, code: str, said: str
+) -> None:
     def answer(handler: Handler, over: threading.Event) -> None:
-        head(handler, "multipart/x-mixed-replace; boundary=frame")
+        head(handler, kind)
         while not over.wait(0.1):
-            handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n")
+            handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + part)
 
     began = time.monotonic()
     with serving(answer) as address:
-        assert failure(f"{address}/live").code == "timeout"
+        error = failure(f"{address}/live")
+    assert error.code == code
+    assert said in str(error)
     assert time.monotonic() - began < 8
