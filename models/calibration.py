@@ -41,6 +41,8 @@ _MOST_ALARM_RISE = 2.0
 _ABOVE_ALARM = 1.02
 _ALARM_INTERVALS = 3.0
 """For so many of the asked intervals between two alarms an alarm counts."""
+_LEAST_ALARMS = 3
+"""So many are never too many: several things may happen in the minute after a quiet hour."""
 _MOST_ALARMS = 100
 
 
@@ -241,7 +243,7 @@ def _recent_alarms(calibration: Calibration, alarms_per_day: float) -> tuple[lis
     watched = min(calibration.normal_seconds, _ALARM_INTERVALS * interval)
     since = calibration.normal_seconds - watched
     recent = sorted((height for at, height in calibration.alarms if at >= since), reverse=True)
-    return recent, max(1, int(watched / interval))
+    return recent, max(_LEAST_ALARMS, int(watched / interval))
 
 
 def _leaning(own: float, samples: float, prior: float) -> float:

@@ -152,7 +152,7 @@ def test_a_life_with_too_many_alarms_raises_the_threshold_for_a_while() -> None:
         alarms.append(max(scores) >= 1)
         thresholds.append(calibrator.calibration.threshold)
     assert alarms[0]
-    assert sum(alarms[:12]) <= 6, "in the first hour"
+    assert sum(alarms[:12]) <= 7, "in the first hour, of which three are never too many"
     assert sum(alarms[12:]) <= 84 / 4, "few enough, where 7 were asked for"
     for number in range(48):
         run(calibrator, life(3000, seed=1000 + number), begin=28_865.0 + 300 * number)
