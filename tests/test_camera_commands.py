@@ -53,8 +53,10 @@ def test_scenes_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_event_is_shown_with_zone_and_addresses(capsys: pytest.CaptureFixture[str]) -> None:
-    cameras.show_event(Answering(EVENT), "door-1-2", False)
+    terms = {"motion": 1.25, "residual": -0.1}
+    cameras.show_event(Answering({**EVENT, "terms": terms}), "door-1-2", False)
     said = capsys.readouterr().out
+    assert re.search(r"terms +motion \+1\.25, residual -0\.10", said)
     assert re.search(f"started at +{DATE}\n?", said)
     assert re.search("zones +porch, lawn", said)
     assert re.search("ended at +–", said)

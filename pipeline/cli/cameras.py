@@ -152,6 +152,8 @@ def show_event(remote: Remote, event: str, as_json: bool) -> None:
             value = "yes" if value else "no"
         elif isinstance(value, list):
             value = ", ".join(value)
+        elif isinstance(value, dict):
+            value = ", ".join(f"{name} {part:+.2f}" for name, part in value.items())
         table.add_row(key.replace("_", " "), "–" if value in (None, "") else str(value))
     _console().print(table, markup=False, highlight=False)
 
