@@ -320,7 +320,7 @@ def test_ablations_have_a_column_of_them(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, out = tmp_path / "ablations.yaml", tmp_path / "table.md"
-    rows = "[{name: as it is}, {name: other motion, model: {motion: difference}}]"
+    rows = "[{name: as it is}, {name: other motion, model: {motion: flow}}]"
     config.write_text(
         f"weights: {weights}\nshots: 2\ndraws: 1\nqueries: 8\n"
         f"groups: [{{title: All, rows: {rows}}}]\n"
