@@ -1,13 +1,11 @@
 """Does one moment show what another one showed? As far as a scene can tell (ours)."""
 
 import torch
-from torch import Tensor
 
 from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
-from models.dictionary import Dictionary, prepare, reconstruct
 from models.memory import Evidence, misfit, remember
-from models.sparse_coding import sparse_code
+from models.recall import left_over
 
 
 @torch.no_grad()
@@ -32,29 +30,13 @@ def explained(
         return 0.0
     device = scene.dictionary.mean.device
     cells, vectors = seen.cells.to(device), seen.vectors.float().to(device)
-    left = _left(vectors, scene.dictionary, cells, config)
+    left = left_over(vectors, scene.dictionary, cells, config)
     excess = (left - memory.typical_residual).clamp_min(0.0)
     rows = torch.searchsorted(memory.cells, cells).clamp_max(memory.cells.numel() - 1)
     near = memory.cells[rows] == cells
     rest = excess.clone()
     if near.any():
-        then = _left(vectors[near], memory.dictionary, rows[near], config)
+        then = left_over(vectors[near], memory.dictionary, rows[near], config)
         rest[near] = torch.minimum(excess[near], (then - memory.typical_residual).clamp_min(0.0))
     whole = float(excess.sum())
     return 1.0 - float(rest.sum()) / whole if whole > 0 else 0.0
-
-
-def _left(
-    vectors: Tensor, dictionary: Dictionary, rows: Tensor, config: SceneModelConfig
-) -> Tensor:
-    """What the atoms of some rows leave of a feature vector each, (n,)."""
-    part = Dictionary(
-        own=dictionary.own[rows],
-        shared=dictionary.shared,
-        mean=dictionary.mean[rows],
-        step=dictionary.step[rows],
-        own_clip=dictionary.own_clip[rows],
-        shared_clip=dictionary.shared_clip,
-    )
-    z = prepare(vectors.unsqueeze(1), part.mean, config)
-    return (z - reconstruct(part, sparse_code(z, part, config))).square().sum(-1).squeeze(1)

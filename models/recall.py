@@ -59,17 +59,8 @@ def recalled_residual(
     if not rows.numel():
         return residual
     cells, atoms = memory.cells[rows], memory.dictionary
-    second = Dictionary(
-        own=atoms.own[rows],
-        shared=atoms.shared,
-        mean=atoms.mean[rows],
-        step=atoms.step[rows],
-        own_clip=atoms.own_clip[rows],
-        shared_clip=atoms.shared_clip,
-    )
-    vectors = feature_vectors(features, config.receptive_field)[cells, clips].unsqueeze(1)
-    z = prepare(vectors, second.mean, config)
-    left = (z - reconstruct(second, sparse_code(z, second, config))).square().sum(-1).squeeze(1)
+    vectors = feature_vectors(features, config.receptive_field)[cells, clips]
+    left = left_over(vectors, atoms, rows, config)
     first = flat[clips, cells]
     explained = (first - left).clamp_min(0.0)
     rest = torch.maximum(left - _BENEFIT * explained, memory.typical_residual)
@@ -91,3 +82,19 @@ def excused_motion(motion: Tensor, memory: SceneMemory) -> Tensor:
         return motion
     excess = (motion - memory.allowance).clamp_min(0.0)
     return torch.minimum(motion, memory.typical_motion + _EXCESS_GAIN * excess)
+
+
+def left_over(
+    vectors: Tensor, dictionary: Dictionary, rows: Tensor, config: SceneModelConfig
+) -> Tensor:
+    """What the atoms of some rows leave of a feature vector each, (n,)."""
+    part = Dictionary(
+        own=dictionary.own[rows],
+        shared=dictionary.shared,
+        mean=dictionary.mean[rows],
+        step=dictionary.step[rows],
+        own_clip=dictionary.own_clip[rows],
+        shared_clip=dictionary.shared_clip,
+    )
+    z = prepare(vectors.unsqueeze(1), part.mean, config)
+    return (z - reconstruct(part, sparse_code(z, part, config))).square().sum(-1).squeeze(1)
