@@ -33,7 +33,7 @@ format: $(VENV)/.dev  ## rewrite the code in house style
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.run  ## measure stage latencies on this machine
-	$(BIN)/python benchmarks/bench_scoring.py
-	$(BIN)/python benchmarks/bench_stages.py
+	$(BIN)/python -m benchmarks.bench_scoring
+	$(BIN)/python -m benchmarks.bench_stages
 
 .PHONY: help demo test check format bench

@@ -1,8 +1,8 @@
 """What each part of the method is worth, on planted anomalies in held-out scenes, as a table.
 
-    python benchmarks/ablations.py SCENES --config benchmarks/ablations.yaml
-    python benchmarks/ablations.py SCENES --perspective 8
-    python benchmarks/ablations.py SCENES --ucsd UCSD_Anomaly_Dataset.v1p2 --out table.md
+    python -m benchmarks.ablations SCENES --config benchmarks/ablations.yaml
+    python -m benchmarks.ablations SCENES --perspective 8
+    python -m benchmarks.ablations SCENES --ucsd UCSD_Anomaly_Dataset.v1p2 --out table.md
 
 Rows and their changes stand in the configuration; all rows see exactly the same clips. With
 --perspective a column says what each row reaches on composed scenes of strong perspective, with
@@ -14,17 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from leave_scenes_out import chosen_scenes, perspective_scenes
 from rich.console import Console
 from rich.progress import Progress
 
-from cameras.source import SourceError
-from models.checkpoint import load_checkpoint
-from models.scorer import resolve_device
-from pipeline.datasets.episodes import EpisodeSampler
-from pipeline.datasets.scenes import SceneClip, load_scenes, scene_files
-from pipeline.datasets.ucsd import load_ucsd
-from pipeline.evaluation.ablations import (
+from benchmarks.ablation_rows import (
     Ablations,
     Row,
     markdown,
@@ -35,17 +28,24 @@ from pipeline.evaluation.ablations import (
     set_priors,
     varied,
 )
-from pipeline.evaluation.leave_scenes_out import (
-    HeldOutScene,
-    measure_priors_of,
-    measuring_options,
-)
-from pipeline.evaluation.measuring import (
+from benchmarks.leave_scenes_out import chosen_scenes, perspective_scenes
+from cameras.source import SourceError
+from models.checkpoint import load_checkpoint
+from models.scorer import resolve_device
+from pipeline.datasets.ucsd import load_ucsd
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.measuring import (
     Detector,
     MeasuringOptions,
     Stage,
     StageScores,
     measure,
+)
+from pipeline.training.scenes import SceneClip, load_scenes, scene_files
+from pipeline.training.validation import (
+    HeldOutScene,
+    measure_priors_of,
+    measuring_options,
 )
 
 CONFIG = Path(__file__).with_name("ablations.yaml")

@@ -1,6 +1,6 @@
 """What remembering costs a frame: scoring with a full memory over scoring without one.
 
-    python benchmarks/bench_memory.py
+    python -m benchmarks.bench_memory
 
 A made street with a cyclist, a vehicle and a runner; a memory of what stood out in them, with as
 many moments as --events events have. Rounds take turns, so that a machine whose speed drifts slows
@@ -14,9 +14,9 @@ import time
 import numpy as np
 import torch
 
-from cameras.synthetic import PlannedAnomaly, SyntheticStreet
+from cameras.simulation import PlannedAnomaly, SyntheticStreet
 from models import SceneScorer
-from pipeline.stages.evidence_store import MOMENTS_OF_EVENT, MOST_EVENTS
+from pipeline.scenes.exemplar_store import MOMENTS_OF_EVENT, MOST_EVENTS
 
 _FPS = 10
 

@@ -1,6 +1,6 @@
 """Milliseconds a frame by stage, on a busy scene and on a still one: part of `make bench`.
 
-    python benchmarks/bench_stages.py --threads 1
+    python -m benchmarks.bench_stages --threads 1
 
 Every row is the median over several rounds, taken in turn with the other rows, so that a machine
 whose speed drifts slows all rows alike; the last column is the ratio to a frame as it was before
@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import torch
 
-from cameras.synthetic import SyntheticStreet
+from cameras.simulation import SyntheticStreet
 from models import SceneScorer
 from models.inputs import grey_clips
 from models.motion import observe_motion
 from models.scene_model import Observation
 from models.stillness import StillWatch
-from pipeline.stages.scoring_batch import Wanted, score_clips
+from pipeline.scoring.scoring_batch import Wanted, score_clips
 
 _FRAMES = 24
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.alerts.score_log import ScoreRecord
+from pipeline.storage.score_log import ScoreRecord
 
 
 @dataclass(slots=True)

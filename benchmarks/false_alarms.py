@@ -1,7 +1,7 @@
 """Realised against asked false alarms on normal life: how honest the dial is.
 
-    python benchmarks/false_alarms.py --streets 4 --minutes 20
-    python benchmarks/false_alarms.py --videos SCENES UCSDped2/Train --hours 2
+    python -m benchmarks.false_alarms --streets 4 --minutes 20
+    python -m benchmarks.false_alarms --videos SCENES UCSDped2/Train --hours 2
 
 Each scene is adapted to and calibrated on as a new camera is, then watched. All of it is normal, so
 every event is a false alarm. Made streets are drawn as long as wanted; videos that are short are
@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cameras.source import SourceError
-from models import CheckpointError, SceneScorer
-from models.calibrator import CalibratorSettings
-from pipeline.datasets.layout import DatasetError
-from pipeline.evaluation.watching import (
+from benchmarks.normal_video import (
     Realised,
     Watched,
     count_false_alarms,
     normal_videos,
     watch,
 )
+from cameras.source import SourceError
+from models import CheckpointError, SceneScorer
+from models.calibrator import CalibratorSettings
+from pipeline.datasets.layout import DatasetError
 
 ASKED = (1.0, 24.0, 240.0, 1440.0)
 FIRST_STREET = 100

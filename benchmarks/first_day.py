@@ -1,7 +1,7 @@
 """Alarms of a camera's first day, of which all is normal: hour 1, hours 2 to 6, hours 7 to 24.
 
-    python benchmarks/first_day.py --streets 2 --minutes 4 --videos SCENES --save energies.json
-    python benchmarks/first_day.py --load energies.json --hours 24 --seed 2
+    python -m benchmarks.first_day --streets 2 --minutes 4 --videos SCENES --save energies.json
+    python -m benchmarks.first_day --load energies.json --hours 24 --seed 2
 
 A day of video would take a day of a core. So each scene is adapted to and calibrated on as a new
 camera is, and its video is scored once, in the scene that is in use then: a pool of energies, in
@@ -28,17 +28,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.normal_video import normal_videos
 from cameras import SourceOptions, open_source
 from cameras.source import SourceError
 from models import CheckpointError, SceneScorer
 from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
-from pipeline.alerts.event_settings import EventSettings
-from pipeline.alerts.events import EventTracker, Sample
 from pipeline.datasets.layout import DatasetError
 from pipeline.evaluation.replay import replay
-from pipeline.evaluation.watching import normal_videos
-from pipeline.stages.adapt import Adaptation
-from pipeline.stages.adaptation_settings import AdaptationSettings
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
 
 RATE = 10.0
 FIRST_STREET = 100

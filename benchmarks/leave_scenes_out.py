@@ -1,9 +1,9 @@
 """Planted anomalies against normal life at other moments, in scenes that no model was trained on.
 
-    python benchmarks/leave_scenes_out.py SCENES
-    python benchmarks/leave_scenes_out.py SCENES --weights vedette runs/other --json figures.json
-    python benchmarks/leave_scenes_out.py SCENES --perspective 8
-    python benchmarks/leave_scenes_out.py --streets 4 --street-size 120x160
+    python -m benchmarks.leave_scenes_out SCENES
+    python -m benchmarks.leave_scenes_out SCENES --weights vedette runs/other --json figures.json
+    python -m benchmarks.leave_scenes_out SCENES --perspective 8
+    python -m benchmarks.leave_scenes_out --streets 4 --street-size 120x160
 
 The labels of no test set take part. All weights see exactly the same clips; the same seed gives the
 same ones again. Made streets and composed perspective scenes have anomalies of their own, with
@@ -23,19 +23,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.perspective import PerspectiveOptions, PerspectiveScene
+from benchmarks.rendered_streets import MadeStreet, StreetOptions
 from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
 from models.scorer import resolve_device
-from pipeline.datasets.episodes import EpisodeSampler
 from pipeline.datasets.layout import DatasetError
-from pipeline.datasets.material import Sources, gather_material
-from pipeline.datasets.scenes import SceneClip, load_scenes, scene_files
-from pipeline.evaluation.leave_scenes_out import (
-    HeldOutScene,
-    measuring_options,
-    untrained_scenes,
-)
-from pipeline.evaluation.made_streets import MadeStreet, StreetOptions
-from pipeline.evaluation.measuring import (
+from pipeline.evaluation.separation import Figures, KindFigure, by_kind, figures
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.material import Sources, gather_material
+from pipeline.training.measuring import (
     CLIP_LENGTH,
     DIFFERENCE,
     SCORES,
@@ -45,8 +41,12 @@ from pipeline.evaluation.measuring import (
     StageScores,
     measure,
 )
-from pipeline.evaluation.perspective import PerspectiveOptions, PerspectiveScene
-from pipeline.evaluation.separation import Figures, KindFigure, by_kind, figures
+from pipeline.training.scenes import SceneClip, load_scenes, scene_files
+from pipeline.training.validation import (
+    HeldOutScene,
+    measuring_options,
+    untrained_scenes,
+)
 
 FIRST_STREET = 11
 SOURCES = Sources()

@@ -1,7 +1,7 @@
 """What a change of the light costs: how long nobody is alerted, and how often for nothing.
 
-    python benchmarks/light_changes.py --seeds 3 0
-    python benchmarks/light_changes.py --seeds 0 3 5 --lights
+    python -m benchmarks.light_changes --seeds 3 0
+    python -m benchmarks.light_changes --seeds 0 3 5 --lights
 
 A made street is watched by the whole pipeline with its defaults, once as shipped and once with
 `adapt.on_light_change: ignore`: it turns to something like infrared and back; dusk falls slowly.
@@ -23,20 +23,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from recordings import write_video
 from rich.console import Console
 from rich.table import Table
 
-from cameras.synthetic import SyntheticStreet
+from benchmarks.recordings import write_video
+from cameras.simulation import SyntheticStreet
 from models import SceneScorer
 from models.calibration import provisional
 from models.calibrator import Calibrator, CalibratorSettings
-from pipeline.alerts.events import Event
-from pipeline.alerts.score_log import ScoreLog, ScoreRecord
-from pipeline.alerts.store import EventStore
 from pipeline.config import Config
-from pipeline.runtime.local import local_service
-from pipeline.stages.scene_history import SceneHistory
+from pipeline.events.event_tracker import Event
+from pipeline.runtime.local_engine import local_service
+from pipeline.scenes.scene_history import SceneHistory
+from pipeline.storage.score_log import ScoreLog, ScoreRecord
+from pipeline.storage.store import EventStore
 from pipeline.telemetry.logs import Redactor, set_up_logging
 from pipeline.transport.messages import SceneState
 

@@ -9,8 +9,8 @@ import cv2
 
 from cameras import SourceOptions, open_source
 from cameras.sampling import Sampler
+from cameras.simulation import SyntheticStreet
 from cameras.source import Pixels
-from cameras.synthetic import SyntheticStreet
 from cameras.video_file import VideoFile
 
 STREET_FRAMES_PER_SECOND = 20

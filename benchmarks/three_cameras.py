@@ -18,18 +18,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from continuity import Continuity, continuity
-from recordings import STREET_FRAMES_PER_SECOND, sampled_frames, write_images, write_street
 from rich.console import Console
 from rich.table import Table
 
-from cameras.rtsp_server import Guard, Mount, RtspServer
+from benchmarks.continuity import Continuity, continuity
+from benchmarks.recordings import (
+    STREET_FRAMES_PER_SECOND,
+    sampled_frames,
+    write_images,
+    write_street,
+)
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
 from cameras.video_file import VideoFile
-from pipeline.alerts.json_lines import read_json_lines
-from pipeline.alerts.score_log import ScoreRecord
 from pipeline.config import Config
-from pipeline.runtime.local import local_service
+from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.storage.json_lines import read_json_lines
+from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, set_up_logging
 from pipeline.transport.topics import FRAMES

@@ -1,7 +1,7 @@
 """What is told of made streets: things out of place, and what of normal life is told in vain.
 
-    python benchmarks/told.py --streets 8
-    python benchmarks/told.py --streets 8 --swell 90 --early --widen 0 20
+    python -m benchmarks.told --streets 8
+    python -m benchmarks.told --streets 8 --swell 90 --early --widen 0 20
 
 Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
 comes once. It is told of if an event begins with it; one that was up already tells nothing. With
@@ -22,17 +22,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.rendered_streets import StreetOptions, planned
+from cameras.simulation import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet
 from cameras.source import Picture
-from cameras.synthetic import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet
 from models import CheckpointError, SceneScorer
 from models.calibrator import CalibratorSettings
-from pipeline.alerts.event_settings import EventSettings
-from pipeline.alerts.events import EventTracker, Sample
-from pipeline.cli.demo_verdict import SLACK_SECONDS
-from pipeline.evaluation.made_streets import StreetOptions, planned
+from pipeline.cli.demo_report import SLACK_SECONDS
 from pipeline.evaluation.replay import replay
-from pipeline.stages.adapt import Adaptation
-from pipeline.stages.adaptation_settings import AdaptationSettings
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
 
 FRAMES_PER_SECOND = 10.0
 FIRST_STREET = 300

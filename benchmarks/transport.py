@@ -1,6 +1,6 @@
 """What encryption costs: frames over a private folder, over TCP, and over TCP with CurveZMQ.
 
-    python benchmarks/transport.py
+    python -m benchmarks.transport
 
 One process sends frames to another one, at most so many on the way as a scorer grants a camera, and
 hears `Done` of each, as in the service. The ways take turns, so that a machine whose speed drifts

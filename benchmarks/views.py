@@ -12,16 +12,16 @@ from typing import Self
 
 import cv2
 import numpy as np
-from recordings import write_video
 
+from benchmarks.recordings import write_video
 from cameras import SourceOptions, open_source
 from cameras.pacing import Pacer
-from cameras.rtsp_server import Mount
 from cameras.sampling import Sampler
+from cameras.simulation import SyntheticStreet
+from cameras.simulation.rtsp_server import Mount
 from cameras.source import Picture, Pixels, SourceInfo
-from cameras.synthetic import SyntheticStreet
 from cameras.video_file import VideoFile
-from pipeline.datasets.scenes import scene_files
+from pipeline.training.scenes import scene_files
 
 FRAMES_PER_SECOND = 10
 SIZE_HW = (240, 320)
@@ -40,7 +40,7 @@ def write_scene(folder: Path, name: str, collection: Path | None) -> Path:
     Args:
         folder: Where to.
         name: Of a scene of the collection; without one, "street" and the seed of a made one.
-        collection: As `pipeline.datasets.scenes` reads it.
+        collection: As `pipeline.training.scenes` reads it.
 
     Raises:
         DatasetError: the collection holds no scene.

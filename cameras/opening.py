@@ -44,7 +44,7 @@ def open_source(address: str, options: SourceOptions) -> Source:
 
             return Webcam(webcam_number(address), options.stall_timeout_seconds)
         case "synthetic":
-            from cameras.synthetic import open_synthetic
+            from cameras.simulation import open_synthetic
 
             return open_synthetic(address, options)
         case "path" if Path(address).is_dir():

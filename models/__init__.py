@@ -3,7 +3,7 @@
 from models.adaptation import AdaptedScene
 from models.checkpoint import CheckpointError
 from models.config import PRESETS, SceneModelConfig
-from models.memory import Evidence
+from models.feedback import Evidence
 from models.scorer import SceneScorer, Scores
 
 __all__ = [

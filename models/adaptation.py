@@ -58,7 +58,7 @@ class AdaptedScene:
     model_id: str
     """Identity of the model; its scenes are of no use to another."""
     memory: SceneMemory | None = None
-    """What was labelled normal since (`models.memory`); not kept with the scene."""
+    """What was labelled normal since (`models.feedback`); not kept with the scene."""
 
 
 def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:

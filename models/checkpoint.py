@@ -20,7 +20,7 @@ from models.adaptation import AdaptedScene
 from models.backbone import in_fast_layout
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary
-from models.memory import Evidence
+from models.feedback import Evidence
 from models.scene_model import SceneModel
 from models.standardise import TermStatistics
 

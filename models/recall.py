@@ -25,7 +25,7 @@ beside somebody else, or half behind them, never looks quite as it did."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneMemory:
-    """What was labelled normal in one scene; made by `models.memory.remember`."""
+    """What was labelled normal in one scene; made by `models.feedback.remember`."""
 
     cells: Tensor
     """Places of the cells that remember something, in row order, rising, int (R,)."""

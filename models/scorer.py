@@ -11,11 +11,11 @@ from torch import Tensor
 from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
+from models.feedback import Evidence, evidence_of, remember
 from models.heatmap import gradient_heatmap
-from models.memory import Evidence, evidence_of, remember
 from models.scene_model import TERMS, Observation, SceneModel
 from models.standardise import standardised_energy, standardised_parts
-from models.support import Survey, outlyingness
+from models.support_outliers import Survey, outlyingness
 
 _BATCH = 8
 
@@ -134,7 +134,7 @@ class SceneScorer:
         Args:
             seen: In the order of time, on the model's device.
             size_hw: Of the clips, in pixels.
-            beside: As `models.support.outlyingness` takes it.
+            beside: As `models.support_outliers.outlyingness` takes it.
         """
         height, width = size_hw
         far = tuple(outlyingness(self.model, seen, beside))

@@ -1,9 +1,10 @@
 """What a worker is told, and what it is given: the seam between stages and the runtime.
 
-A worker is a function `run(context)`, named by a string such as "pipeline.stages.ingest:run". It
-works until `context.stop` is set and everything is drained, then returns; it also returns when it
-has nothing more to do, such as at the end of a file. Any exception is a crash, and it is restarted;
-but for `UnmendableError`, after which it is given up at once.
+A worker is a function `run(context)`, named by a string such as
+"pipeline.ingest.ingest_worker:run". It works until `context.stop` is set and everything is drained,
+then returns; it also returns when it has nothing more to do, such as at the end of a file. Any
+exception is a crash, and it is restarted; but for `UnmendableError`, after which it is given up at
+once.
 """
 
 import threading
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Config
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.troubles import Troubles
+from pipeline.telemetry.ongoing_problems import Troubles
 from pipeline.transport.messages import CameraState
 from pipeline.transport.topics import Endpoints
 

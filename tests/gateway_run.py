@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from stage_parts import run_info, small_config, worker_context
 
-from pipeline.alerts import sink
+from pipeline.alerts import alert_sink
 from pipeline.gateway import server
-from pipeline.runtime.attached import keep_roster
-from pipeline.runtime.control_desk import ControlDesk
-from pipeline.runtime.roster import Roster
+from pipeline.runtime.attached_cameras import keep_roster
+from pipeline.runtime.camera_registry import Roster
+from pipeline.runtime.command_router import ControlDesk
 from pipeline.telemetry.health import WorkerStatus
 from pipeline.transport.control import ControlMember, ControlServer
 from pipeline.transport.messages import Answer, Enlist, Request
@@ -113,7 +113,7 @@ def gateway_run(
         stack.callback(backend.thread.join)
         stack.callback(backend.stop.set)
         backend.thread.start()
-        for name, entry in (("sink", sink.run), ("gateway", server.run)):
+        for name, entry in (("sink", alert_sink.run), ("gateway", server.run)):
             context = worker_context(name, config, run)
             thread = threading.Thread(target=entry, args=(context,))
             stack.callback(_end, thread, context)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from makers import small_scorer
 from stage_parts import small_config
-from three_cameras import shared_memory
 
+from benchmarks.three_cameras import shared_memory
 from models.checkpoint import save_checkpoint
-from pipeline.runtime.local import local_service
+from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.supervisor import Outcome, Supervisor
 
 

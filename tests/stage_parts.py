@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from models import SceneScorer
 from pipeline.config import Config
-from pipeline.stages import ingest
-from pipeline.stages.in_flight import InFlight
-from pipeline.stages.score import ScoringWorker
+from pipeline.ingest import ingest_worker as ingest
+from pipeline.ingest.in_flight import InFlight
+from pipeline.scoring.scoring_worker import ScoringWorker
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameReceiver, FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, ScoreAck, ScoreMessage, Welcome

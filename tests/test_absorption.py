@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.alerts.absorption import Absorption
-from pipeline.alerts.event_query import Annotation
-from pipeline.alerts.events import Event
-from pipeline.alerts.store import EventStore
+from pipeline.events.event_tracker import Event
+from pipeline.storage.event_queries import Annotation
+from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import Forget, Recurs, Remember
 from pipeline.transport.messages import Answer

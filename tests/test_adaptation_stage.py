@@ -10,12 +10,12 @@ from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.tail import Tail
-from pipeline.stages.adapt import Adaptation, Judgement
-from pipeline.stages.adaptation_settings import AdaptationSettings
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.learning import Learning
-from pipeline.stages.made_scenes import Fitted
-from pipeline.stages.support import make_scene
+from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.build_results import Fitted
+from pipeline.scenes.learning import Learning
+from pipeline.scenes.support_selection import make_scene
+from pipeline.scoring.clips import ClipBuffer
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
 CLIP = np.zeros((5, 16, 24, 3), dtype=np.uint8)

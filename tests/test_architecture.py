@@ -18,9 +18,11 @@ FORBIDDEN = {
 # The order inside pipeline, highest first: a room may use the rooms below it, never those above.
 LAYERS = (
     ("cli",),
-    ("runtime", "gateway", "evaluation", "doctor"),
-    ("stages",),
-    ("alerts", "datasets"),
+    ("runtime", "gateway", "evaluation", "training", "doctor"),
+    ("alerts", "scoring", "ingest"),
+    ("scenes", "notifiers"),
+    ("storage",),
+    ("events", "datasets"),
     ("worker",),
     ("transport",),
     ("telemetry",),

@@ -1,4 +1,4 @@
-"""The questions of benchmarks/attaching.py, and the films and the camera that it shows them by."""
+"""The questions of benchmarks/attaching, and the films and the camera that it shows them by."""
 
 import time
 from dataclasses import replace
@@ -8,7 +8,8 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from attaching_findings import (
+
+from benchmarks.attaching.findings import (
     BeforeStale,
     Rates,
     Restarted,
@@ -20,14 +21,20 @@ from attaching_findings import (
     rates,
     spread,
 )
-from chaos_checks import StoredEvent
-from recordings import write_video
-from views import FRAMES_PER_SECOND, SIZE_HW, Projector, sampled, write_faults, write_scene
-
+from benchmarks.chaos.checks import StoredEvent
+from benchmarks.recordings import write_video
+from benchmarks.views import (
+    FRAMES_PER_SECOND,
+    SIZE_HW,
+    Projector,
+    sampled,
+    write_faults,
+    write_scene,
+)
 from cameras.picture_statistics import measure
 from cameras.source import Pixels
-from pipeline.alerts.score_log import ScoreRecord
 from pipeline.datasets.layout import DatasetError
+from pipeline.storage.score_log import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 

@@ -14,7 +14,7 @@ from makers import small_scorer
 from odd_http_camera import Handler, grainy, head, jpeg, serving
 from prometheus_client import CollectorRegistry
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
-from test_ingest import wait_for
+from test_ingest_worker import wait_for
 
 from cameras.blindness import BlindWatch
 from pipeline.telemetry.health import WorkerStatus, arriving_cameras, camera_statuses

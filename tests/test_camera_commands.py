@@ -11,7 +11,7 @@ from pipeline.cli import cameras
 from pipeline.cli.main import app
 from pipeline.cli.remote import Remote, RemoteError
 from pipeline.gateway.tokens import create_token
-from pipeline.runtime.roster import Difference
+from pipeline.runtime.camera_registry import Difference
 
 EVENT = {
     "id": "door-1-2",

@@ -11,7 +11,7 @@ import pytest
 from makers import walking_box, write_images, write_video
 
 from cameras import Picture, Source, SourceError, SourceInfo, SourceOptions, open_source
-from cameras.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.source import ErrorCode
 from cameras.supervisor import CameraSupervisor, backoff_seconds
 from cameras.video_file import VideoFile

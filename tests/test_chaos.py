@@ -4,7 +4,8 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
-from chaos_checks import (
+
+from benchmarks.chaos.checks import (
     Message,
     Occurrence,
     Reading,
@@ -20,11 +21,10 @@ from chaos_checks import (
     told,
     unexpected_restarts,
 )
-from chaos_schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
-
-from cameras.synthetic import PlannedAnomaly
-from pipeline.alerts.event_settings import EventSettings
-from pipeline.alerts.score_log import ScoreRecord
+from benchmarks.chaos.schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
+from cameras.simulation import PlannedAnomaly
+from pipeline.events.event_settings import EventSettings
+from pipeline.storage.score_log import ScoreRecord
 
 LIVE = ["gate1", "gate2"]
 CAMERAS = [*LIVE, "film"]

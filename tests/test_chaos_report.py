@@ -6,14 +6,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from chaos_checks import Message, Reading, StoredEvent
-from chaos_findings import Findings, Recovery
-from chaos_report import judged, print_report
-from chaos_schedule import Fault
-from continuity import Continuity
 from rich.console import Console
 
-from pipeline.alerts.score_log import ScoreRecord
+from benchmarks.chaos.checks import Message, Reading, StoredEvent
+from benchmarks.chaos.findings import Findings, Recovery
+from benchmarks.chaos.report import judged, print_report
+from benchmarks.chaos.schedule import Fault
+from benchmarks.continuity import Continuity
+from pipeline.storage.score_log import ScoreRecord
 
 METRICS = """\
 vedette_sink_failures_total{sink="score_log"} 2.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from makers import write_video
 
+from pipeline.cli.atomic_write import whole_file
 from pipeline.cli.errors import report
-from pipeline.cli.whole_file import whole_file
 
 COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera", "doctor")
 COMMANDS += ("event", "token")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.stages.clips import ClipBuffer
+from pipeline.scoring.clips import ClipBuffer
 
 
 def picture(number: int, size_hw: tuple[int, int] = (2, 3)) -> np.ndarray:

@@ -1,8 +1,7 @@
 """What the benchmark of three cameras counts in a score log."""
 
-from continuity import continuity
-
-from pipeline.alerts.score_log import ScoreRecord
+from benchmarks.continuity import continuity
+from pipeline.storage.score_log import ScoreRecord
 
 
 def log(*places: tuple[int, int, int]) -> list[ScoreRecord]:

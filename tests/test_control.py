@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from makers import walking_box, write_video
 from pipeline_run import PipelineRun, pipeline_run
-from test_roster import file
+from test_camera_registry import file
 
 from pipeline.config import Camera, Config
-from pipeline.runtime.control_desk import ControlDesk
+from pipeline.runtime.camera_registry import Roster
+from pipeline.runtime.command_router import ControlDesk
 from pipeline.runtime.process_table import process_table
-from pipeline.runtime.roster import Roster
-from pipeline.runtime.staffing import Changes, Staff
+from pipeline.runtime.reconciler import Changes, Staff
 from pipeline.telemetry.health import WorkerPhase, WorkerStatus
 from pipeline.transport.commands import (
     Adapt,

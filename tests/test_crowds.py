@@ -6,10 +6,10 @@ from itertools import chain, repeat
 import numpy as np
 import torch
 
-from models.overlay import Thing, lay
-from pipeline.datasets.crowds import draw_crowd
-from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
-from pipeline.datasets.scenes import SceneClip
+from models.training.overlay import Thing, lay
+from pipeline.training.crowds import draw_crowd
+from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.scenes import SceneClip
 
 SIZE = (64, 96)
 

@@ -19,8 +19,8 @@ from pydantic import TypeAdapter
 from test_transport_frames import until
 
 from pipeline.config import Config, Transport
-from pipeline.runtime.overseer import Rules
 from pipeline.runtime.process_table import process_table
+from pipeline.runtime.restart_policy import Rules
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.transport import ports
 from pipeline.transport.curve import CurveKeys, KeyPair
@@ -277,7 +277,7 @@ def test_the_whole_pipeline_with_keys(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert leftovers() == before
     assert [score["index"] for score in run.scores("file")] == list(range(FRAMES_OF_A_CLIP))
     shown += "".join(capfd.readouterr())
-    assert "pipeline.runtime.worker" in shown
+    assert "pipeline.runtime.worker_process" in shown
     for path in run.data_folder.rglob("*"):
         if path.is_file():
             shown += path.read_bytes().decode("utf-8", "replace")

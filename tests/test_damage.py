@@ -18,8 +18,8 @@ from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
 from cameras.h264_numbers import H264Numbers
 from cameras.pacing import Pacer
 from cameras.packet_decoder import DamageSource
-from cameras.rtsp_server import Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 
 FAST = SourceOptions(pace="fast")
 TS_BYTES = 188

@@ -12,10 +12,10 @@ from cameras.pacing import Pace
 from cameras.sampling import Sampler
 from cameras.source import Picture
 from pipeline.config import Camera
-from pipeline.stages.decoder import Decoder
-from pipeline.stages.in_flight import Progress
-from pipeline.stages.mailbox import Letter, Mailbox
-from pipeline.stages.numbering import number
+from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.in_flight import Progress
+from pipeline.ingest.mailbox import Letter, Mailbox
+from pipeline.ingest.numbering import number
 from pipeline.telemetry.metrics import Metrics
 
 

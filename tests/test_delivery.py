@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.alerts.notifiers.attempts import (
+from pipeline.notifiers.delivery import Courier, Pace
+from pipeline.notifiers.outbox import Bounds, Kind, Letter, Outbox
+from pipeline.notifiers.retry_policy import (
     Away,
     Delivered,
     Failed,
@@ -14,8 +16,6 @@ from pipeline.alerts.notifiers.attempts import (
     Refused,
     retry_seconds,
 )
-from pipeline.alerts.notifiers.delivery import Courier, Pace
-from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox
 from pipeline.telemetry.metrics import Metrics
 
 

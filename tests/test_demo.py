@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cameras.synthetic import PlannedAnomaly
-from pipeline.cli.demo_verdict import ToldEvent, judge, planned_at, verdict_table
-from pipeline.cli.demo_witness import Witness
+from cameras.simulation import PlannedAnomaly
+from pipeline.cli.demo_recorder import Witness
+from pipeline.cli.demo_report import ToldEvent, judge, planned_at, verdict_table
 from pipeline.transport.messages import Live
 
 CYCLIST = PlannedAnomaly("cyclist", 70.0, 6.0)

@@ -19,7 +19,7 @@ from cameras import SourceOptions
 from cameras.onvif import Device, Profile
 from cameras.onvif.replies import read_stream
 from cameras.probe import probe
-from cameras.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.cli.discover import discover
 from pipeline.cli.discover_advice import configuration, remarks, roles, to_watch

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import zmq
 
-from pipeline.alerts.retention import too_small
 from pipeline.cli.doctor import doctor
 from pipeline.config import Transport
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
 from pipeline.runtime.data_lock import data_lock
+from pipeline.storage.retention import too_small
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "mjpeg"])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from makers import walking_box, write_video
 from pipeline_run import leftovers, pipeline_run
-from three_cameras import socket_folder
 
-from pipeline.alerts.event_query import EventQuery
-from pipeline.alerts.store import EventStore
+from benchmarks.three_cameras import socket_folder
+from pipeline.storage.event_queries import EventQuery
+from pipeline.storage.store import EventStore
 
 FRAMES = 40
 

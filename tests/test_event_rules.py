@@ -5,15 +5,15 @@ from itertools import pairwise
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.alerts.event_settings import EventSettings, ZoneSettings, event_settings
-from pipeline.alerts.events import (
+from pipeline.config import Camera, Schedule
+from pipeline.events.event_settings import EventSettings, ZoneSettings, event_settings
+from pipeline.events.event_tracker import (
     Event,
     EventChange,
     EventTracker,
     Sample,
     TrackerState,
 )
-from pipeline.config import Camera, Schedule
 
 SETTINGS = EventSettings(
     enter=1.0, exit=0.7, min_duration_seconds=0.5, merge_gap_seconds=2.0, cooldown_seconds=10.0

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from models.calibration import Calibration
-from pipeline.alerts.event_settings import EventSettings
-from pipeline.alerts.events import EventChange, EventTracker, Sample
-from pipeline.alerts.notifiers.message import event_message
-from pipeline.alerts.store import EventStore
-from pipeline.stages.adapt import Judgement
-from pipeline.stages.score_message import score_message, terms_of_score
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import EventChange, EventTracker, Sample
+from pipeline.notifiers.message import event_message
+from pipeline.scenes.adaptation import Judgement
+from pipeline.scoring.score_message import score_message, terms_of_score
+from pipeline.storage.store import EventStore
 from pipeline.transport.messages import FrameMessage
 
 

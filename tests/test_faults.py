@@ -15,8 +15,8 @@ from makers import walking_box
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
 from cameras.lag import MOST_LAG_SECONDS, CatchUp, LagMeter
 from cameras.pacing import Pacer
-from cameras.rtsp_server import Guard, Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 from cameras.source import ErrorCode
 from cameras.supervisor import CameraSupervisor
 

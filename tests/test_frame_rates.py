@@ -13,7 +13,7 @@ from pipeline.cli.main import app
 from pipeline.config import load_config
 from pipeline.config.frame_rates import expected_fps
 from pipeline.doctor import software
-from pipeline.stages.lanes import Lanes
+from pipeline.scoring.camera_set import Lanes
 from pipeline.worker import RunInfo
 
 SAID = "camera yard: detect.fps is 5, and the model expects 10 frames/s"

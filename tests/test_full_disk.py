@@ -17,18 +17,18 @@ import pytest
 from http_receiver import receiving
 from prometheus_client import CollectorRegistry
 from stage_parts import small_config, worker_context
-from test_sink import ALERT, OpenSink, course, expected_events
+from test_alert_sink import ALERT, OpenSink, course, expected_events
 
-from pipeline.alerts.notifiers import open_notifiers
-from pipeline.alerts.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.cli.cameras import show_all
 from pipeline.cli.remote import Remote
 from pipeline.config import Config
+from pipeline.notifiers import open_notifiers
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
 from pipeline.runtime.metrics_server import MetricsServer
+from pipeline.storage.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.troubles import Troubles
+from pipeline.telemetry.ongoing_problems import Troubles
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 from gateway_run import ADMIN, LEARNING, PASSWORD, TOKENS, VIEWER, Gateway, gateway_run
 from stage_parts import run_info, small_config, worker_context
-from test_sink import course, expected_events, score
+from test_alert_sink import course, expected_events, score
 
-from pipeline.alerts.database import StoreError
-from pipeline.alerts.store import EventStore
 from pipeline.config import Api
 from pipeline.gateway import server
 from pipeline.gateway.app import openapi_document
-from pipeline.gateway.guard import DeniedError, ExposedError, FailureLimit, Guard
+from pipeline.gateway.authentication import DeniedError, ExposedError, FailureLimit, Guard
+from pipeline.gateway.middleware import LARGEST_BODY_BYTES
 from pipeline.gateway.tokens import (
     Caller,
     TokenError,
@@ -29,7 +28,8 @@ from pipeline.gateway.tokens import (
     made_tokens,
     revoke_token,
 )
-from pipeline.gateway.wrap import LARGEST_BODY_BYTES
+from pipeline.storage.database import StoreError
+from pipeline.storage.store import EventStore
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import UnmendableError

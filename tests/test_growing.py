@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from models.config import PAPER, VEDETTE
-from models.growing import grow
 from models.scene_model import SceneModel
+from models.training.growing import grow
 
 NARROW = replace(VEDETTE, widths=(24, 32, 48, 64))
 

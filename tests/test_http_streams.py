@@ -14,7 +14,7 @@ import pytest
 from makers import small_scorer, walking_box, write_video
 from odd_http_camera import Answer, Handler, grainy, head, in_steps, jpeg, serving
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
-from test_ingest import wait_for
+from test_ingest_worker import wait_for
 
 from cameras import SourceError, SourceOptions, open_source
 from cameras.bursts import BurstSmoother

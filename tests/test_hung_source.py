@@ -14,7 +14,7 @@ from pipeline_run import pipeline_run
 from stage_parts import small_config, worker_context
 
 from cameras import SourceError
-from pipeline.stages import ingest
+from pipeline.ingest import ingest_worker as ingest
 from pipeline.worker import RunInfo
 
 

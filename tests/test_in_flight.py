@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.in_flight import InFlight, Progress
+from pipeline.ingest.in_flight import InFlight, Progress
+from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import Done, FrameMessage, Welcome
 
 

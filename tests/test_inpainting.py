@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.inpainting import KINDS, Kind, Patch, corrupt, draw_patches
+from models.training.inpainting import KINDS, Kind, Patch, corrupt, draw_patches
 
 SIZE_HW = (240, 320)
 

@@ -8,7 +8,7 @@ import pytest
 from makers import walking_box, write_video
 from pipeline_run import PipelineRun, leftovers, pipeline_run
 
-from cameras.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 
 FRAMES = 150

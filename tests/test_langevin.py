@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.langevin import LangevinOptions, sample
+from models.training.langevin import LangevinOptions, sample
 
 QUIET = LangevinOptions(noise=0.0)
 

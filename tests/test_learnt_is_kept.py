@@ -24,11 +24,11 @@ from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.tail import Tail
-from pipeline.stages import scene_keeper
-from pipeline.stages.adapt import Adaptation
-from pipeline.stages.adaptation_settings import AdaptationSettings
-from pipeline.stages.scene_keeper import SceneKeeper
-from pipeline.stages.scene_store import SceneStore
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scoring import scene_builder
+from pipeline.scoring.scene_builder import SceneKeeper
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
@@ -158,7 +158,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
     run: RunInfo, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(scene_keeper.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(scene_builder.time, "monotonic", lambda: now[0])
     store = SceneStore(run.data_folder / "scenes", scorer)
     made = scene(scorer, 1)
     store.save_scene("yard", made, "", calibration(5.0))

@@ -6,9 +6,9 @@ With -s it prints how long nobody could have been, in the time of the stream.
 from pathlib import Path
 
 import pytest
-from light_changes import Watched, there_and_back, watch, write_film
 
-from pipeline.stages.scene_history import SceneHistory
+from benchmarks.light_changes import Watched, there_and_back, watch, write_film
+from pipeline.scenes.scene_history import SceneHistory
 
 DUSK, DAWN, END = 20, 50, 64
 """Seconds of the film."""

@@ -12,13 +12,13 @@ from gateway_run import TOKENS, VIEWER, gateway_run
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from test_sink import course, expected_events
+from test_alert_sink import course, expected_events
 
-from pipeline.alerts.events import EventChange
-from pipeline.alerts.links import LINK_SECONDS, Links
-from pipeline.alerts.notifiers.message import event_message
-from pipeline.alerts.store import EventStore
 from pipeline.config.model import Api
+from pipeline.events.event_tracker import EventChange
+from pipeline.notifiers.links import LINK_SECONDS, Links
+from pipeline.notifiers.message import event_message
+from pipeline.storage.store import EventStore
 
 PATH = "/api/v1/events/yard-7-10/snapshot.jpg"
 

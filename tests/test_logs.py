@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.telemetry.floods import FloodCounter, FloodGate
+from pipeline.telemetry.log_rate_limit import FloodCounter, FloodGate
 from pipeline.telemetry.logs import (
     LineFormatter,
     Redactor,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cameras.frame import Frame
-from pipeline.stages.mailbox import Mailbox
+from pipeline.ingest.mailbox import Mailbox
 
 
 def frame(index: int, connection: int = 1) -> Frame:

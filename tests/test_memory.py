@@ -11,7 +11,7 @@ from makers import small_scorer
 
 from models import PRESETS, AdaptedScene, CheckpointError, Evidence, SceneScorer
 from models.checkpoint import fingerprint, load_evidence, save_evidence
-from models.memory import CELL_ATOMS, MOST_CELLS, REACH_CELLS, evidence_of, merged, remember
+from models.feedback import CELL_ATOMS, MOST_CELLS, REACH_CELLS, evidence_of, merged, remember
 from models.recall import excused_motion, recalled_residual
 from models.row_normal import log_ratio_at
 from models.scene_model import SceneModel

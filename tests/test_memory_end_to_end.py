@@ -15,11 +15,11 @@ import pytest
 from makers import walking_box
 from pipeline_run import PipelineRun, pipeline_run
 
-from cameras.synthetic import PlannedAnomaly, SyntheticStreet
-from pipeline.alerts.event_query import EventQuery, StoredEvent
-from pipeline.alerts.store import EventStore
+from cameras.simulation import PlannedAnomaly, SyntheticStreet
 from pipeline.config import Config
-from pipeline.runtime.local import local_service
+from pipeline.runtime.local_engine import local_service
+from pipeline.storage.event_queries import EventQuery, StoredEvent
+from pipeline.storage.store import EventStore
 
 STREET = 3
 FPS = 10

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_control import tell
 from test_notifiers import change, config, hook
 
-from pipeline.alerts.notifiers import open_notifiers
+from pipeline.notifiers import open_notifiers
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import Attach, Detach, Switch
 

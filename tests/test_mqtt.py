@@ -19,15 +19,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
-from pipeline.alerts.notifiers import mqtt_link, open_notifiers
-from pipeline.alerts.notifiers.announced import ANNOUNCED_NAME
-from pipeline.alerts.notifiers.delivery import Courier
-from pipeline.alerts.notifiers.mqtt import MqttNotifier
-from pipeline.alerts.notifiers.mqtt_link import MqttLink, Will
-from pipeline.alerts.notifiers.mqtt_losses import Losses
-from pipeline.alerts.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
-from pipeline.alerts.outbox import Bounds, Letter, Outbox
 from pipeline.config import Mqtt
+from pipeline.notifiers import mqtt_connection, open_notifiers
+from pipeline.notifiers.delivery import Courier
+from pipeline.notifiers.mqtt import MqttNotifier
+from pipeline.notifiers.mqtt_connection import MqttLink, Will
+from pipeline.notifiers.mqtt_losses import Losses
+from pipeline.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
+from pipeline.notifiers.outbox import Bounds, Letter, Outbox
+from pipeline.notifiers.retained_state import ANNOUNCED_NAME
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import Adapt, Command, Overview, Switch, Tune
 from pipeline.transport.messages import Answer
@@ -120,7 +120,7 @@ def test_a_broker_that_dies_and_comes_back_loses_no_event(
     running: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long after the listener, which comes back within a second: events are not retained.
-    monkeypatch.setattr(mqtt_link, "_SHORTEST_RECONNECT_SECONDS", 4)
+    monkeypatch.setattr(mqtt_connection, "_SHORTEST_RECONNECT_SECONDS", 4)
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.set_anomaly("door", active=True)
         for number in range(20):
@@ -176,7 +176,7 @@ def test_nothing_that_waited_is_lost_or_doubled(
 def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
     running: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.alerts.notifiers.mqtt_link._ACKNOWLEDGED_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.notifiers.mqtt_connection._ACKNOWLEDGED_SECONDS", 0.2)
     connected = threading.Event()
     link = MqttLink(
         Mqtt(enabled=True, port=running.port), Will("gone", "offline"), (),

@@ -17,23 +17,23 @@ from http_receiver import receiving
 from mqtt_broker import broker, free_port, listening
 from prometheus_client import CollectorRegistry
 from stage_parts import small_config, worker_context
-from test_sink import ALERT, Killed, OpenSink, course, score
+from test_alert_sink import ALERT, Killed, OpenSink, course, score
 
-from pipeline.alerts.events import Event, EventChange
-from pipeline.alerts.notifiers import Notifiers, open_notifiers
-from pipeline.alerts.notifiers.apprise_service import sentences
-from pipeline.alerts.notifiers.delivery import Courier
-from pipeline.alerts.notifiers.message import (
+from pipeline.config import Config, Webhook
+from pipeline.events.event_tracker import Event, EventChange
+from pipeline.notifiers import Notifiers, open_notifiers
+from pipeline.notifiers.apprise_service import sentences
+from pipeline.notifiers.delivery import Courier
+from pipeline.notifiers.message import (
     EventMessage,
     event_message,
     letter_to,
     read_message,
 )
-from pipeline.alerts.notifiers.notifiers import Receiver
-from pipeline.alerts.notifiers.webhook import WebhookNotifier
-from pipeline.alerts.outbox import Bounds, Outbox
-from pipeline.alerts.store import EventStore
-from pipeline.config import Config, Webhook
+from pipeline.notifiers.notifiers import Receiver
+from pipeline.notifiers.outbox import Bounds, Outbox
+from pipeline.notifiers.webhook import WebhookNotifier
+from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import RunInfo, UnmendableError, WorkerSpec
@@ -59,9 +59,10 @@ def change(kind: str, frames: int, *, suppressed: bool = False) -> EventChange:
 
 
 def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:
-    spec = WorkerSpec("sink", "pipeline.alerts.sink:run", None, settings, run)
+    spec = WorkerSpec("sink", "pipeline.alerts.alert_sink:run", None, settings, run)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.runtime.worker", str(os.getpid())], stdin=subprocess.PIPE
+        [sys.executable, "-m", "pipeline.runtime.worker_process", str(os.getpid())],
+        stdin=subprocess.PIPE,
     )
     assert process.stdin is not None
     process.stdin.write(spec.to_json().encode())

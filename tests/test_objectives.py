@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from models.config import PAPER, PAPER_5, VEDETTE, SceneModelConfig
-from models.langevin import LangevinOptions, sample
-from models.meta_training import Trainer, TrainingOptions
-from models.objectives import ContrastiveOptions, Episode, mean_energy
-from models.objectives import contrastive as judge
 from models.scene_model import SceneModel
-from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
-from pipeline.datasets.scenes import SceneClip
-from pipeline.evaluation.langevin_sheet import LangevinViewer
-from pipeline.evaluation.leave_scenes_out import leave_scenes_out, measure_priors
+from models.training.langevin import LangevinOptions, sample
+from models.training.meta_training import Trainer, TrainingOptions
+from models.training.objectives import ContrastiveOptions, Episode, mean_energy
+from models.training.objectives import contrastive as judge
+from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.langevin_sheet import LangevinViewer
+from pipeline.training.scenes import SceneClip
+from pipeline.training.validation import leave_scenes_out, measure_priors
 
 TINY = replace(
     PAPER,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts.outbox import Bounds, Kind, Letter, Outbox, OutboxError
+from pipeline.notifiers.outbox import Bounds, Kind, Letter, Outbox, OutboxError
 
 SINK = "webhook:office"
 
@@ -281,7 +281,7 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from pipeline.alerts.outbox import Bounds, Letter, Outbox
+from pipeline.notifiers.outbox import Bounds, Letter, Outbox
 with Outbox(Path(sys.argv[1]), Bounds()) as outbox:
     number = 0
     while True:

@@ -18,10 +18,10 @@ from cameras.options import SourceOptions
 from cameras.packet_ring import EncodedPacket, Excerpt, PacketRing, PacketSource
 from cameras.remux import RemuxError, in_order, write_mp4
 from cameras.rtsp import RtspStream
-from cameras.rtsp_server import Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation import open_synthetic
+from cameras.simulation.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 from cameras.source import Source
-from cameras.synthetic import open_synthetic
 from cameras.video_file import VideoFile
 
 MEBIBYTE = 2**20

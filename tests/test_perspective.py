@@ -5,28 +5,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import ablations
 import cv2
-import leave_scenes_out
 import numpy as np
 import pytest
 import torch
 from makers import small_scorer
 
+from benchmarks import ablations, leave_scenes_out
+from benchmarks.perspective import ANOMALY_KINDS, PerspectiveOptions, PerspectiveScene
 from models.checkpoint import save_checkpoint
-from models.overlay import Thing
+from models.training.overlay import Thing
 from pipeline.datasets.layout import DatasetError
-from pipeline.datasets.material import (
+from pipeline.training.material import (
     SceneMaterial,
     Sources,
     empty_background,
     gather_material,
     held_in_place,
 )
-from pipeline.datasets.placing import CutOut, Placement, lay_over
-from pipeline.datasets.scenes import SceneClip
-from pipeline.evaluation.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
-from pipeline.evaluation.perspective import ANOMALY_KINDS, PerspectiveOptions, PerspectiveScene
+from pipeline.training.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
+from pipeline.training.placing import CutOut, Placement, lay_over
+from pipeline.training.scenes import SceneClip
 
 SIZE = (120, 160)
 SMALL = PerspectiveOptions(SIZE, far_height=(8, 8), near_height=(28, 28), noise=(0, 0))

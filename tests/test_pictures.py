@@ -17,10 +17,10 @@ from stage_parts import (
 from cameras.shown_picture import encode, for_people, shown_size
 from cameras.source import Picture
 from models.calibration import Calibration
-from pipeline.stages.decoder import Decoder
-from pipeline.stages.mailbox import Mailbox
-from pipeline.stages.pictures import PictureWish
-from pipeline.stages.scene_store import SceneStore
+from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.mailbox import Mailbox
+from pipeline.ingest.pictures import PictureWish
+from pipeline.scenes.scene_store import SceneStore
 from pipeline.worker import RunInfo
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from cameras.frame import Frame
-from pipeline.stages.playout import Playout
+from pipeline.ingest.playout import Playout
 
 
 def frame(index: int) -> Frame:

@@ -18,7 +18,7 @@ from models.scene_model import SceneModel
 from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options
-from pipeline.stages import score
+from pipeline.scoring import scoring_worker
 from pipeline.worker import RunInfo, UnmendableError
 
 PRESET_NAMES = sorted(PRESETS)
@@ -86,7 +86,7 @@ def test_watches_in_a_scoring_worker(weights: Path, run: RunInfo) -> None:
 
     def work() -> None:
         try:
-            score.run(context)
+            scoring_worker.run(context)
         except BaseException as error:
             errors.append(error)
 
@@ -115,7 +115,7 @@ def test_a_model_that_cannot_score_a_clip_is_said_to_be_one(
 
     monkeypatch.setattr(SceneModel, "observe", broken)
     with pytest.raises(UnmendableError, match=r"preset vedette .* 5 frames of 64x48: required"):
-        score.run(context)
+        scoring_worker.run(context)
 
 
 def test_a_full_device_is_nothing_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,4 +126,4 @@ def test_a_full_device_is_nothing_for_good(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(SceneModel, "observe", full)
     with pytest.raises(torch.OutOfMemoryError):
-        score.try_model(scorer, CLIP_HW)
+        scoring_worker.try_model(scorer, CLIP_HW)

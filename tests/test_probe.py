@@ -12,8 +12,8 @@ from test_cli import vedette
 
 from cameras import SourceOptions
 from cameras.probe import ProbeReport, probe
-from cameras.rtsp_server import Guard, Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 from cameras.stream_quality import SeenPacket, clock_quality, keyframe_interval_seconds, rate
 from cameras.sub_streams import sub_stream_guesses
 from cameras.video_file import VideoFile

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages.in_flight import Progress
-from pipeline.stages.progress import ProgressFile
+from pipeline.ingest.in_flight import Progress
+from pipeline.ingest.progress import ProgressFile
 
 PROGRESS = Progress(connection=1000, index=41, context_index=37)
 

@@ -13,14 +13,14 @@ from pipeline_run import pipeline_run
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
 
 from cameras.packet_ring import PacketRing
-from cameras.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
-from pipeline.alerts.event_query import EventQuery
-from pipeline.alerts.store import EventStore
 from pipeline.config import Record
-from pipeline.stages.event_clips import ClipOrder, EventClips
-from pipeline.stages.recorder import Recorder, ring_for
+from pipeline.ingest.event_clips import ClipOrder, EventClips
+from pipeline.ingest.recorder import Recorder, ring_for
+from pipeline.storage.event_queries import EventQuery
+from pipeline.storage.store import EventStore
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live
 from pipeline.worker import RunInfo

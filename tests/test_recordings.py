@@ -19,10 +19,10 @@ import pytest
 from http_camera import http_camera
 from makers import walking_box, write_images, write_video
 
+from benchmarks.normal_video import normal_videos
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
 from cameras.probe import probe
-from pipeline.datasets.scenes import load_scenes
-from pipeline.evaluation.watching import normal_videos
+from pipeline.training.scenes import load_scenes
 
 FAST = SourceOptions(pace="fast")
 HW = (96, 128)

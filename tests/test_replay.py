@@ -20,9 +20,9 @@ from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, replay, score_record
 from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError
-from pipeline.stages.adapt import Adaptation, Judgement
-from pipeline.stages.adaptation_settings import AdaptationSettings
-from pipeline.stages.clips import ClipBuffer
+from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scoring.clips import ClipBuffer
 
 FRAMES_PER_SECOND = 10.0
 

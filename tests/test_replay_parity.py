@@ -17,10 +17,10 @@ from stage_parts import (
 
 from models import SceneScorer
 from models.calibrator import CalibratorSettings
-from pipeline.stages.adapt import Adaptation, Judgement
-from pipeline.stages.adaptation_settings import AdaptationSettings
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.support import make_scene
+from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.support_selection import make_scene
+from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
 from pipeline.transport.topics import private_socket_folder
 

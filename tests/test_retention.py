@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.alerts.database import StoreError
-from pipeline.alerts.event_query import Annotation
-from pipeline.alerts.events import Event, TrackerState
-from pipeline.alerts.history import ScoreHistory
-from pipeline.alerts.housekeeping import Housekeeper
-from pipeline.alerts.journal import EventJournal
-from pipeline.alerts.json_lines import read_json_lines
-from pipeline.alerts.retention import KeptEvent, Limits, removals
-from pipeline.alerts.score_log import ScoreRecord
-from pipeline.alerts.store import EventStore
 from pipeline.config import Record
+from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.storage.database import StoreError
+from pipeline.storage.event_queries import Annotation
+from pipeline.storage.housekeeping import Housekeeper
+from pipeline.storage.journal import EventJournal
+from pipeline.storage.json_lines import read_json_lines
+from pipeline.storage.retention import KeptEvent, Limits, removals
+from pipeline.storage.score_history import ScoreHistory
+from pipeline.storage.score_log import ScoreRecord
+from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 
 DAY = 86_400

@@ -20,8 +20,8 @@ from makers import walking_box, write_video
 
 from cameras.pacing import Pacer
 from cameras.rtsp import RtspStream
-from cameras.rtsp_server import Guard, Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 from cameras.source import Picture, SourceError, SourceInfo
 from cameras.video_file import VideoFile
 

@@ -21,11 +21,11 @@ from stage_parts import (
 from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from pipeline.stages.light import Light, is_other
-from pipeline.stages.orders import Orders
-from pipeline.stages.scene_history import KEPT_SCENES, NoSceneError, superfluous
-from pipeline.stages.scene_store import SceneStore
-from pipeline.stages.scene_watch import KnownView
+from pipeline.scenes.illumination import Light, is_other
+from pipeline.scenes.scene_history import KEPT_SCENES, NoSceneError, superfluous
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scenes.scene_watch import KnownView
+from pipeline.scoring.command_handler import Orders
 from pipeline.transport.messages import Request
 from pipeline.worker import RunInfo
 

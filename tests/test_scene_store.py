@@ -11,9 +11,9 @@ import torch
 from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from pipeline.stages import scene_history
-from pipeline.stages.light import Light
-from pipeline.stages.scene_store import SceneStore
+from pipeline.scenes import scene_history
+from pipeline.scenes.illumination import Light
+from pipeline.scenes.scene_store import SceneStore
 
 SIZE_HW = (32, 48)
 CALIBRATION = Calibration(median=0.5, threshold=3.25, spread=0.5, samples=600, final=True)

@@ -10,8 +10,8 @@ import pytest
 
 from cameras.picture_statistics import PictureStatistics, likeness, measure, median_step
 from cameras.sampling import fit
-from cameras.synthetic import SyntheticStreet
-from pipeline.stages.scene_watch import KnownView, SceneWatch, View, WatchSettings
+from cameras.simulation import SyntheticStreet
+from pipeline.scenes.scene_watch import KnownView, SceneWatch, View, WatchSettings
 
 Pixels = npt.NDArray[np.uint8]
 SETTINGS = WatchSettings(after_seconds=10.0, hold_seconds=5.0)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alerts.schedules import is_active
 from pipeline.config import Schedule
 from pipeline.config.schedule import read_span
+from pipeline.events.schedules import is_active
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

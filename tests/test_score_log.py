@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts.events import Event
-from pipeline.alerts.journal import EventJournal
-from pipeline.alerts.json_lines import JsonLinesFile, read_json_lines, read_last_lines
-from pipeline.alerts.score_log import ScoreLog, ScoreRecord
+from pipeline.events.event_tracker import Event
+from pipeline.storage.journal import EventJournal
+from pipeline.storage.json_lines import JsonLinesFile, read_json_lines, read_last_lines
+from pipeline.storage.score_log import ScoreLog, ScoreRecord
 
 
 def record(connection: int, index: int) -> ScoreRecord:
@@ -120,7 +120,7 @@ def test_killed_in_mid_write_every_returned_line_is_there(tmp_path: Path) -> Non
     code = """
         import sys
         from pathlib import Path
-        from pipeline.alerts.json_lines import JsonLinesFile
+        from pipeline.storage.json_lines import JsonLinesFile
         with JsonLinesFile(Path(sys.argv[1])) as file:
             n = 0
             while True:

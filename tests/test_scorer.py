@@ -11,7 +11,7 @@ import torch
 from makers import CLIP_HW, make_clips
 from torch import Tensor
 
-from cameras.synthetic import SyntheticStreet
+from cameras.simulation import SyntheticStreet
 from models import CheckpointError, SceneScorer
 from models.adaptation import AdaptedScene
 from models.checkpoint import load_checkpoint, save_checkpoint

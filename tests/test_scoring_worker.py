@@ -20,10 +20,10 @@ from stage_parts import (
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from models.support import Survey
-from pipeline.stages.in_flight import InFlight
-from pipeline.stages.scene_store import SceneStore
-from pipeline.stages.score import CREDITS
+from models.support_outliers import Survey
+from pipeline.ingest.in_flight import InFlight
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scoring.scoring_worker import CREDITS
 from pipeline.transport.frames import FrameSender
 from pipeline.transport.messages import Done, Hello, ScoreMessage, Welcome
 from pipeline.transport.topics import private_socket_folder

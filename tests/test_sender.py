@@ -16,10 +16,10 @@ from stage_parts import (
 
 from cameras.frame import Frame
 from models import SceneScorer
-from pipeline.stages.in_flight import InFlight, Progress
-from pipeline.stages.mailbox import Mailbox
-from pipeline.stages.progress import ProgressFile
-from pipeline.stages.sender import Sender
+from pipeline.ingest.in_flight import InFlight, Progress
+from pipeline.ingest.mailbox import Mailbox
+from pipeline.ingest.progress import ProgressFile
+from pipeline.ingest.sender import Sender
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import RunInfo, WorkerContext
 
@@ -136,7 +136,7 @@ def test_an_earlier_life_is_gone_on_with(run: RunInfo, scorer: SceneScorer) -> N
 def test_stopped_with_nobody_there_it_gives_up_in_time(
     run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.stages.sender._DRAIN_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.ingest.sender._DRAIN_SECONDS", 0.3)
     mailbox = Mailbox("wait", 4)
     mailbox.put(frames_of("street", 1)[0])
     with sending(run, mailbox) as (context, thread):

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.alerts.drawing import draw_caption, draw_heatmap, draw_score_strip
-from pipeline.alerts.snapshots import Snapshots
+from pipeline.events.drawing import draw_caption, draw_heatmap, draw_score_strip
+from pipeline.storage.snapshots import Snapshots
 
 
 def street() -> np.ndarray:

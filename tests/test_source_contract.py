@@ -15,8 +15,8 @@ from http_camera import http_camera
 from makers import walking_box, write_images, write_video
 
 from cameras import Source, SourceError, SourceOptions, open_source
-from cameras.rtsp_server import Mount, RtspServer
-from cameras.rtsp_server.requests import Codec
+from cameras.simulation.rtsp_server import Mount, RtspServer
+from cameras.simulation.rtsp_server.requests import Codec
 from cameras.video_file import VideoFile
 
 FAST = SourceOptions(pace="fast")

@@ -8,8 +8,8 @@ import torch
 
 from models import AdaptedScene, SceneScorer
 from models.stillness import SAME, StillWatch
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.scoring_batch import Wanted, score_clips
+from pipeline.scoring.clips import ClipBuffer
+from pipeline.scoring.scoring_batch import Wanted, score_clips
 
 SIZE_HW = (120, 160)
 NOISE = 1.8

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts import schema as schema_module
-from pipeline.alerts.database import StoreError
-from pipeline.alerts.event_query import Annotation, StoredEvent
-from pipeline.alerts.events import Event, Sample, TrackerState
-from pipeline.alerts.store import EventStore
+from pipeline.events.event_tracker import Event, Sample, TrackerState
+from pipeline.storage import schema as schema_module
+from pipeline.storage.database import StoreError
+from pipeline.storage.event_queries import Annotation, StoredEvent
+from pipeline.storage.store import EventStore
 
 EVENT = Event(
     "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7,

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from stage_parts import worker_context
-from test_sink import config, course, expected_events, opened
+from test_alert_sink import config, course, expected_events, opened
 
-from pipeline.alerts import database as database_module
-from pipeline.alerts.database import StoreDamagedError, StoreError
-from pipeline.alerts.events import Event, TrackerState
-from pipeline.alerts.file_systems import file_system_of
-from pipeline.alerts.sink import run as sink_run
-from pipeline.alerts.store import EventStore
-from pipeline.alerts.store_opening import open_store
+from pipeline.alerts.alert_sink import run as sink_run
+from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.storage import database as database_module
+from pipeline.storage.database import StoreDamagedError, StoreError
+from pipeline.storage.file_systems import file_system_of
+from pipeline.storage.store import EventStore
+from pipeline.storage.store_opening import open_store
 from pipeline.worker import RunInfo
 
 EVENT = Event("door-1-0", "door", 1, 0, 1e9, 0.5, None, 0.6, 1.4, 1e9, 1, 9, "ready", False, 7)

@@ -21,13 +21,13 @@ from postgresql_server import (
 )
 from pydantic import ValidationError
 
-from pipeline.alerts import database, schema
-from pipeline.alerts.database import StoreError, StoreUnreachableError, store_url
-from pipeline.alerts.event_query import Annotation, EventQuery
-from pipeline.alerts.events import Event, TrackerState
-from pipeline.alerts.history import ScoreHistory, ScorePoint
-from pipeline.alerts.score_log import ScoreRecord
-from pipeline.alerts.store import EventFacts, EventStore
+from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.storage import database, schema
+from pipeline.storage.database import StoreError, StoreUnreachableError, store_url
+from pipeline.storage.event_queries import Annotation, EventQuery
+from pipeline.storage.score_history import ScoreHistory, ScorePoint
+from pipeline.storage.score_log import ScoreRecord
+from pipeline.storage.store import EventFacts, EventStore
 
 EVENT = Event(
     "door-1-5", "door", 1_763_000_000_123, 5, 1_763_000_000.125, 0.5, None, 0.6, 1.4,

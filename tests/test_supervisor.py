@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from three_cameras import socket_folder
 
+from benchmarks.three_cameras import socket_folder
 from pipeline.config import Config
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
-from pipeline.runtime.local import local_service
-from pipeline.runtime.overseer import Rules
+from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.process_table import process_table
+from pipeline.runtime.restart_policy import Rules
 from pipeline.runtime.supervisor import Outcome, Supervisor
 from pipeline.transport.topics import Endpoints, private_socket_folder
 from pipeline.worker import RunInfo, WorkerSpec
@@ -157,7 +157,7 @@ def test_stuck_worker_says_where_and_is_killed(
     assert run.outcome is not None
     assert "silent" in run.outcome.failed["ingest:front"]
     errors = capfd.readouterr().err
-    assert "ERROR ingest:front pipeline.runtime.worker: stuck for" in errors
+    assert "ERROR ingest:front pipeline.runtime.worker_process: stuck for" in errors
     assert "in hang" in errors
 
 
@@ -263,7 +263,7 @@ def test_workers_die_with_their_parent(run_info: RunInfo, tmp_path: Path) -> Non
     spec = tmp_path / "spec.json"
     spec.write_text(worker(run_info, "sink", "wait").to_json())
     code = (
-        "import sys, time; from pipeline.runtime.child import spawn\n"
+        "import sys, time; from pipeline.runtime.process import spawn\n"
         "from pipeline.worker import WorkerSpec\n"
         "print(spawn(WorkerSpec.from_json(open(sys.argv[1]).read())).pid, flush=True)\n"
         "time.sleep(60)"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cameras import Source, SourceOptions, open_source
-from cameras.synthetic import SyntheticStreet
+from cameras.simulation import SyntheticStreet
 
 FAST = SourceOptions(pace="fast")
 

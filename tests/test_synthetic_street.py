@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cameras.synthetic import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet, planned_demo
-from cameras.synthetic.plan import NORMAL_SECONDS, AnomalyKind
-from cameras.synthetic.street import Street
-from cameras.synthetic.traffic import RUNNING_SPEED, WALKING_SPEEDS, Incidents, Traffic
+from cameras.simulation import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet, planned_demo
+from cameras.simulation.plan import NORMAL_SECONDS, AnomalyKind
+from cameras.simulation.street import Street
+from cameras.simulation.traffic import RUNNING_SPEED, WALKING_SPEEDS, Incidents, Traffic
 
 SMALL = (135, 240)
 PLAN = tuple(

@@ -19,7 +19,7 @@ from models.scorer import resolve_device
 from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage
-from pipeline.datasets.scenes import load_scenes
+from pipeline.training.scenes import load_scenes
 
 
 def test_what_is_not_said_follows_the_objective() -> None:

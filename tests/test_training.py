@@ -9,15 +9,15 @@ import torch
 from rich.console import Console
 
 from models.config import VEDETTE
-from models.meta_training import Trainer, TrainingOptions
-from models.negatives import Material, plant
-from models.objectives import Episode
-from models.overlay import Thing
 from models.scene_model import SceneModel
+from models.training.meta_training import Trainer, TrainingOptions
+from models.training.negatives import Material, plant
+from models.training.objectives import Episode
+from models.training.overlay import Thing
 from pipeline.cli.train import run_train
-from pipeline.datasets.episodes import EpisodeOptions, EpisodeSampler
-from pipeline.datasets.scenes import SceneClip
-from pipeline.evaluation.leave_scenes_out import leave_scenes_out, measure_priors
+from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.scenes import SceneClip
+from pipeline.training.validation import leave_scenes_out, measure_priors
 
 SMALL = EpisodeOptions(crop_hw=(64, 80), shots=(3,), queries=3)
 
@@ -188,7 +188,7 @@ def test_of_a_video_that_has_only_begun_the_first_frame_is_repeated() -> None:
 def test_a_single_picture_is_not_asked_for_what_only_motion_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("models.negatives._HURRIED_SHARE", 1.0)
+    monkeypatch.setattr("models.training.negatives._HURRIED_SHARE", 1.0)
     sampler = EpisodeSampler(make_scenes(), replace(SMALL, begun=1.0), seed=0)
     asked = {True: 0, False: 0}
     for _ in range(20):

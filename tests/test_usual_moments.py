@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from models.scene_model import Observation
-from pipeline.stages.first_minute import FirstMinute
-from pipeline.stages.widening import alike, usual_moments
+from pipeline.scenes.calibration_window import FirstMinute
+from pipeline.scenes.refit import alike, usual_moments
 
 
 def minute_of(usual: list[bool]) -> FirstMinute:

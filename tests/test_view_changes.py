@@ -16,7 +16,7 @@ from stage_parts import (
 )
 
 from models import SceneScorer
-from pipeline.stages.in_flight import InFlight
+from pipeline.ingest.in_flight import InFlight
 from pipeline.transport.messages import FrameMessage, ScoreMessage
 from pipeline.worker import RunInfo, WorkerContext
 

@@ -14,14 +14,14 @@ from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
 from models import Evidence
-from pipeline.alerts.notifiers import Notifiers
-from pipeline.alerts.outbox import Bounds, Letter, Outbox
-from pipeline.alerts.retention import KeptEvent, Limits, removals
-from pipeline.alerts.score_log import ScoreLog, ScoreRecord, last_connection
-from pipeline.runtime import worker as process
-from pipeline.stages.evidence_store import MOST_EVENTS, EvidenceStore, Kept
-from pipeline.stages.memory_places import evidence_folder, remembered_file
-from pipeline.stages.scene_history import SceneHistory, write_json
+from pipeline.notifiers import Notifiers
+from pipeline.notifiers.outbox import Bounds, Letter, Outbox
+from pipeline.runtime import worker_process as process
+from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
+from pipeline.scenes.exemplar_store import MOST_EVENTS, EvidenceStore, Kept
+from pipeline.scenes.scene_history import SceneHistory, write_json
+from pipeline.storage.retention import KeptEvent, Limits, removals
+from pipeline.storage.score_log import ScoreLog, ScoreRecord, last_connection
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.wall_clock import ClockWatch, recency
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec

@@ -10,15 +10,15 @@ import trustme
 from http_receiver import receiving
 from mqtt_broker import free_port
 
-from pipeline.alerts.notifiers.attempts import Delivered, Failed, Refused
-from pipeline.alerts.notifiers.webhook import (
+from pipeline.config import Webhook
+from pipeline.notifiers.outbox import Letter
+from pipeline.notifiers.retry_policy import Delivered, Failed, Refused
+from pipeline.notifiers.webhook import (
     WebhookNotifier,
     judged,
     retry_after_seconds,
     signature,
 )
-from pipeline.alerts.outbox import Letter
-from pipeline.config import Webhook
 from pipeline.worker import UnmendableError
 
 SECRET = "planted-webhook-secret"

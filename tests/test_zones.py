@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alerts.zones import ZoneReader, cells_inside, strength
+from pipeline.events.zones import ZoneReader, cells_inside, strength
 from pipeline.transport.messages import ScoreMessage
 
 LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))

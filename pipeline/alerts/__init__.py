@@ -1,0 +1,1 @@
+"""The alert sink: scores in; events stored, notifications queued and live updates published."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from pipeline.alerts.event_query import Annotation, EventQuery, StoredEvent
-from pipeline.alerts.events import Event
-from pipeline.alerts.store import EventStore
+from pipeline.events.event_tracker import Event
+from pipeline.storage.event_queries import Annotation, EventQuery, StoredEvent
+from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import Forget, Recurs, Remember
 from pipeline.transport.control import ControlClient

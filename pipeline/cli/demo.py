@@ -9,13 +9,13 @@ from rich.console import Console
 
 from cameras.address import redact
 from cameras.options import SourceOptions
-from cameras.rtsp_server import Guard, Mount, RtspServer
-from cameras.synthetic import open_synthetic, planned_demo
-from pipeline.cli.demo_verdict import Verdict, verdict_table
-from pipeline.cli.demo_witness import Witness
+from cameras.simulation import open_synthetic, planned_demo
+from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from pipeline.cli.demo_recorder import Witness
+from pipeline.cli.demo_report import Verdict, verdict_table
 from pipeline.cli.run import watch
 from pipeline.config import load_config
-from pipeline.runtime.local import local_service
+from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.signals import stop_on_signals
 from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
 

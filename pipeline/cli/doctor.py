@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.config import Config, ConfigError, Transport, load_config
-from pipeline.config.keeping import Record
 from pipeline.config.model import Api, MetricsServer, Scoring, Storage
+from pipeline.config.retention import Record
 from pipeline.doctor import machine, places, software, speed
 from pipeline.doctor.check import Check, look
 from pipeline.transport.topics import ports_from

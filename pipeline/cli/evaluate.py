@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from models import SceneScorer
-from pipeline.cli.whole_file import whole_file
+from pipeline.cli.atomic_write import whole_file
 from pipeline.datasets.benchmarks import load_benchmark
 from pipeline.evaluation.clip_sheets import short_clip_sheet
 from pipeline.evaluation.report import to_json

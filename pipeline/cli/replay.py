@@ -23,15 +23,15 @@ from cameras.address import is_live
 from cameras.packet_decoder import DamageSource
 from cameras.sampling import Sampler
 from models import SceneScorer
-from pipeline.cli.whole_file import whole_file
+from pipeline.cli.atomic_write import whole_file
 from pipeline.config import Adapt
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
 from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError, draw_supports
-from pipeline.stages.adapt import Adaptation
-from pipeline.stages.adaptation_settings import AdaptationSettings
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
 
 
 @dataclass(frozen=True, slots=True)

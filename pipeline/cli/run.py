@@ -12,8 +12,8 @@ from rich.live import Live as LiveDisplay
 
 from pipeline.cli.live_view import LiveView, event_line
 from pipeline.config import Config, load_config
-from pipeline.gateway.guard import Guard
-from pipeline.runtime.local import local_service
+from pipeline.gateway.authentication import Guard
+from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.signals import stop_on_signals
 from pipeline.runtime.supervisor import Outcome, Supervisor
 from pipeline.telemetry.health import WorkerStatus, camera_statuses

@@ -22,16 +22,16 @@ from rich.progress import (
 from models.backbone import in_fast_layout
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
-from models.growing import grow
-from models.meta_training import Progress as Step
-from models.meta_training import Trainer, TrainingOptions
 from models.scene_model import SceneModel
 from models.scorer import resolve_device
+from models.training.growing import grow
+from models.training.meta_training import Progress as Step
+from models.training.meta_training import Trainer, TrainingOptions
 from pipeline.cli.train_settings import TrainSettings
-from pipeline.datasets.episodes import EpisodeSampler
-from pipeline.datasets.scenes import SceneClip, load_scenes, scene_files
-from pipeline.evaluation.langevin_sheet import LangevinViewer
-from pipeline.evaluation.leave_scenes_out import SceneResult, leave_scenes_out, measure_priors
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.langevin_sheet import LangevinViewer
+from pipeline.training.scenes import SceneClip, load_scenes, scene_files
+from pipeline.training.validation import SceneResult, leave_scenes_out, measure_priors
 
 _SAVE_EVERY = 100
 _SHOWN = 4
@@ -49,7 +49,7 @@ def run_train(
     """Train, write the checkpoint OUT.safetensors and OUT.json, and measure on held-out scenes.
 
     Args:
-        scenes_folder: One subfolder a scene (see `pipeline.datasets.scenes`).
+        scenes_folder: One subfolder a scene (see `pipeline.training.scenes`).
         out: Checkpoint path without suffix; OUT.train.pt (to resume) and OUT.train.csv (log) are
             kept beside it.
         options: What is learned.

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from models.config import PRESETS, SceneModelConfig, Shrinkage
-from models.meta_training import TrainingOptions
-from pipeline.datasets.episodes import EpisodeOptions
+from models.training.meta_training import TrainingOptions
+from pipeline.training.episodes import EpisodeOptions
 
 Objective = Literal["discriminative", "contrastive", "both"]
 

@@ -2,7 +2,6 @@
 
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.errors import ConfigError, Problem
-from pipeline.config.keeping import Record, Retain, Store
 from pipeline.config.loading import load_config
 from pipeline.config.model import (
     Adapt,
@@ -19,6 +18,7 @@ from pipeline.config.model import (
     Token,
 )
 from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
+from pipeline.config.retention import Record, Retain, Store
 from pipeline.config.schedule import Schedule
 from pipeline.config.schema import config_schema
 from pipeline.config.transport import Transport

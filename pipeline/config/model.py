@@ -17,8 +17,8 @@ from cameras.opening import open_source
 from cameras.options import SourceOptions
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
-from pipeline.config.keeping import Record, Store
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
+from pipeline.config.retention import Record, Store
 from pipeline.config.schedule import Schedule
 from pipeline.config.transport import Transport
 

@@ -1,0 +1,1 @@
+"""Public benchmarks as clips with labels."""

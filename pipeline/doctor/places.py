@@ -9,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.alerts.file_systems import DOUBTFUL, NETWORK, file_system_of
-from pipeline.alerts.retention import too_small
-from pipeline.config.keeping import BYTES_PER_GB
+from pipeline.config.retention import BYTES_PER_GB
 from pipeline.doctor.check import Check, judge
+from pipeline.storage.file_systems import DOUBTFUL, NETWORK, file_system_of
+from pipeline.storage.retention import too_small
 from pipeline.transport.listening import listen
 
 GIB = 2**30

@@ -1,0 +1,1 @@
+"""Measuring a detector on benchmarks and recordings: scores, figures, reports."""

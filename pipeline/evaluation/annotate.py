@@ -12,8 +12,8 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from cameras.sampling import fit
-from pipeline.alerts.drawing import Pixels, draw_heatmap, draw_score_strip
 from pipeline.evaluation.replay import ReplayedFrame
+from pipeline.events.drawing import Pixels, draw_heatmap, draw_score_strip
 
 _TIME_BASE = Fraction(1, 90_000)
 _STRIP_SECONDS = 20.0

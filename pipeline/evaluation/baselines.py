@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.stages.clips import ClipBuffer
+from pipeline.scoring.clips import ClipBuffer
 
 Pixels = npt.NDArray[np.uint8]
 

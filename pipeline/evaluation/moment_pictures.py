@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from cameras.sampling import fit
-from pipeline.alerts.drawing import Pixels, draw_heatmap
 from pipeline.datasets.layout import DatasetClip, Mask
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.results import Alarms, Evaluation
+from pipeline.events.drawing import Pixels, draw_heatmap
 
 _JPEG_QUALITY = 85
 _OUTLINE = (0, 230, 120)

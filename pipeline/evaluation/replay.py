@@ -11,13 +11,13 @@ from cameras.picture_statistics import measure
 from cameras.sampling import Sampler, fit
 from models import SceneScorer
 from models.stillness import StillWatch
-from pipeline.stages.adapt import Adaptation, Judgement
-from pipeline.stages.clips import ClipBuffer
-from pipeline.stages.scene_watch import SceneWatch, View, WatchSettings
-from pipeline.stages.scoring_batch import Wanted, score_clips
-from pipeline.stages.seams import SeamWatch
-from pipeline.stages.support import make_scene
-from pipeline.stages.widening import widen
+from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.refit import widen
+from pipeline.scenes.scene_watch import SceneWatch, View, WatchSettings
+from pipeline.scenes.support_selection import make_scene
+from pipeline.scoring.clips import ClipBuffer
+from pipeline.scoring.discontinuities import SeamWatch
+from pipeline.scoring.scoring_batch import Wanted, score_clips
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,8 +1,8 @@
 """What a replay comes to, in one line."""
 
-from pipeline.alerts.event_settings import EventSettings
-from pipeline.alerts.events import Event, EventTracker, Sample
 from pipeline.evaluation.replay import ReplayedFrame
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import Event, EventTracker, Sample
 
 
 class ReplaySummary:

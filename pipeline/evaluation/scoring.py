@@ -23,7 +23,7 @@ from pipeline.evaluation.beginnings import BegunScene, score_begun
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
-from pipeline.stages.clips import ClipBuffer
+from pipeline.scoring.clips import ClipBuffer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from cameras import Picture
 from cameras.sampling import fit
 from models import SceneModelConfig
-from pipeline.stages.clips import ClipBuffer
+from pipeline.scoring.clips import ClipBuffer
 
 Clip = npt.NDArray[np.uint8]
 

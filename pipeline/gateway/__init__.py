@@ -1,0 +1,1 @@
+"""The REST API, in a process of its own."""

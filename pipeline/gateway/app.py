@@ -11,12 +11,12 @@ from starlette.middleware import Middleware
 
 from pipeline.config.base import NAME_PATTERN
 from pipeline.gateway import cameras, events, system
-from pipeline.gateway.access import State
-from pipeline.gateway.guard import DeniedError, Guard
+from pipeline.gateway.authentication import DeniedError, Guard
+from pipeline.gateway.dependencies import State
 from pipeline.gateway.live import CrowdedError, LiveFeed
+from pipeline.gateway.middleware import Wrap
 from pipeline.gateway.schemas import Problem
 from pipeline.gateway.service import Service, ServiceError
-from pipeline.gateway.wrap import Wrap
 from pipeline.transport.messages import AnswerStatus
 
 LOG = logging.getLogger(__name__)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import JsonValue
 
-from pipeline.alerts.history import MOST_POINTS
-from pipeline.gateway.access import Admin, TheService, Viewer
+from pipeline.gateway.dependencies import Admin, TheService, Viewer
 from pipeline.gateway.schemas import (
     CameraName,
     CameraShown,
@@ -18,6 +17,7 @@ from pipeline.gateway.schemas import (
     ScoresShown,
 )
 from pipeline.gateway.service import Service, ServiceError
+from pipeline.storage.score_history import MOST_POINTS
 from pipeline.transport.commands import (
     Adapt,
     Attach,

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 
-from pipeline.alerts.event_query import EventQuery
 from pipeline.config.base import Name
-from pipeline.gateway.access import Admin, Linked, TheService, Viewer
+from pipeline.gateway.dependencies import Admin, Linked, TheService, Viewer
 from pipeline.gateway.schemas import EventChange, EventPath, EventShown, EventsShown
 from pipeline.gateway.service import FileKind, Service
+from pipeline.storage.event_queries import EventQuery
 from pipeline.transport.commands import Annotate
 
 router = APIRouter(tags=["events"])

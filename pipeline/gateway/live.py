@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.telemetry.floods import FloodCounter
+from pipeline.telemetry.log_rate_limit import FloodCounter
 from pipeline.transport.live import LiveSubscriber
 from pipeline.transport.messages import Live
 from pipeline.transport.topics import Endpoints

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from pipeline.alerts.events import Suppression
 from pipeline.config.base import Name, Section
+from pipeline.events.event_tracker import Suppression
 from pipeline.telemetry.health import WorkerPhase
 from pipeline.transport.commands import EventId, Label, SceneId
 from pipeline.transport.messages import CameraState, SceneState

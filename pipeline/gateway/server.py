@@ -10,7 +10,7 @@ import uvicorn
 
 from pipeline.config import Api
 from pipeline.gateway.app import create_app
-from pipeline.gateway.guard import ExposedError, Guard, is_loopback
+from pipeline.gateway.authentication import ExposedError, Guard, is_loopback
 from pipeline.gateway.live import LiveFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import TokenError

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cameras.shown_picture import for_people
-from pipeline.alerts.database import StoreError, store_url
-from pipeline.alerts.drawing import draw_caption, draw_heatmap
-from pipeline.alerts.event_query import EventQuery, StoredEvent
-from pipeline.alerts.events import Event
-from pipeline.alerts.history import Resolution
-from pipeline.alerts.links import Links
-from pipeline.alerts.snapshots import Snapshots
-from pipeline.alerts.store import EventStore
 from pipeline.config import Config
-from pipeline.stages.memory_places import remembered_file
+from pipeline.events.drawing import draw_caption, draw_heatmap
+from pipeline.events.event_tracker import Event
+from pipeline.notifiers.links import Links
+from pipeline.scenes.exemplar_paths import remembered_file
+from pipeline.storage.database import StoreError, store_url
+from pipeline.storage.event_queries import EventQuery, StoredEvent
+from pipeline.storage.score_history import Resolution
+from pipeline.storage.snapshots import Snapshots
+from pipeline.storage.store import EventStore
 from pipeline.transport.commands import Command, Forget, Picture, Remember
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus, Live

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from pipeline.config import config_schema
 from pipeline.config.base import Name
-from pipeline.gateway.access import Admin, TheFeed, TheService, Viewer
+from pipeline.gateway.dependencies import Admin, TheFeed, TheService, Viewer
 from pipeline.gateway.live import Kind, LiveFeed, stream
 from pipeline.gateway.schemas import Health, Reloaded, ServiceShown
 from pipeline.gateway.service import ServiceError

@@ -3,9 +3,9 @@
 from pipeline.config import Config
 from pipeline.worker import RunInfo, WorkerSpec
 
-INGEST = "pipeline.stages.ingest:run"
-SCORER = "pipeline.stages.score:run"
-SINK = "pipeline.alerts.sink:run"
+INGEST = "pipeline.ingest.ingest_worker:run"
+SCORER = "pipeline.scoring.scoring_worker:run"
+SINK = "pipeline.alerts.alert_sink:run"
 GATEWAY = "pipeline.gateway.server:run"
 
 

@@ -19,12 +19,12 @@ from typing import get_args
 from prometheus_client import CollectorRegistry
 
 from pipeline.config import ConfigError
-from pipeline.runtime.child import end_all, spawn
-from pipeline.runtime.control_desk import ControlDesk
+from pipeline.runtime.camera_registry import RefusedError
+from pipeline.runtime.command_router import ControlDesk
 from pipeline.runtime.metrics_server import MetricsServer
-from pipeline.runtime.overseer import Instruction, Kill, Overseer, Rules, Spawn, Terminate
-from pipeline.runtime.roster import RefusedError
-from pipeline.runtime.staffing import Staff
+from pipeline.runtime.process import end_all, spawn
+from pipeline.runtime.reconciler import Staff
+from pipeline.runtime.restart_policy import Instruction, Kill, Overseer, Rules, Spawn, Terminate
 from pipeline.telemetry.health import (
     WorkerStatus,
     arriving_cameras,

@@ -1,6 +1,6 @@
 """Logs: one line a record, with time, level, process and place; never a credential.
 
-    2026-11-22T19:03:13.123Z WARNING ingest:front_door pipeline.stages.ingest: no frame for 10 s
+    2026-11-22T19:03:13.123Z WARNING ingest:front_door pipeline.ingest.sender: no frame for 10 s
 
 Every process writes lines to standard error, and the same with tracebacks to a small rotated file.
 Secrets are removed from the finished line, so also from exceptions and from what libraries log.

@@ -1,0 +1,1 @@
+"""How processes talk to each other: topics, wire format, ports, encryption."""

@@ -13,7 +13,7 @@ from typing import Self
 import zmq
 from zmq.utils import z85
 
-from pipeline.telemetry.floods import FloodCounter
+from pipeline.telemetry.log_rate_limit import FloodCounter
 
 LOG = logging.getLogger(__name__)
 _QUESTIONS = "inproc://zeromq.zap.01"

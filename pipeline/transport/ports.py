@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 import zmq
 
-from pipeline.telemetry.floods import FloodCounter
+from pipeline.telemetry.log_rate_limit import FloodCounter
 from pipeline.transport.curve import Doorkeeper
 from pipeline.transport.topics import TCP_DEAD_SECONDS, TCP_PING_SECONDS, Endpoints, Topic
 from pipeline.transport.wire import Message, Part, WireError, decode, encode

@@ -1,0 +1,1 @@
+"""Measurements of this project: each is run by `python -m benchmarks.NAME` in the repository."""

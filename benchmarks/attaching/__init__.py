@@ -1,0 +1,1 @@
+"""How soon an attached camera is watched: `python -m benchmarks.attaching`."""

@@ -1,0 +1,292 @@
+"""What a chaos run promises, as questions to what it left behind. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cameras.simulation import PlannedAnomaly
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import Event, EventTracker, Sample
+from pipeline.storage.score_log import ScoreRecord
+
+SLACK_SECONDS = 1.5
+"""An event may begin so much after what caused it: clips and transport reach back."""
+_KINDS = ("new", "update", "end")
+_WATCHED = ("calibrating", "ready")
+_LEAST_WATCHED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """What the store says of an event."""
+
+    id: str
+    camera: str
+    started_at: float
+    ended_at: float | None
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a receiver was told, once for each time."""
+
+    key: str
+    type: str
+    id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at a worker's process."""
+
+    seconds: float
+    """From the start of the run."""
+    worker: str
+    pid: int
+    resident_bytes: int
+    descriptors: int
+
+
+@dataclass(slots=True)
+class Told:
+    """Was everything told, once, in order?"""
+
+    messages: int = 0
+    """As they came."""
+    duplicates: int = 0
+    """Of those, repetitions of a known key."""
+    missing: list[str] = field(default_factory=list)
+    """`id:type` of what nobody was told."""
+    twice: list[str] = field(default_factory=list)
+    """`id:type` of what was told under several keys."""
+    strangers: list[str] = field(default_factory=list)
+    """Events that the store does not have, or that were to be suppressed."""
+    disordered: list[str] = field(default_factory=list)
+    """Events of which something older came after something newer."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether somebody who minds the keys was told everything exactly once, in order."""
+        return not (self.missing or self.twice or self.strangers or self.disordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A planned anomaly, each time that it was shown and watched."""
+
+    camera: str
+    kind: str
+    began_at: float
+    """Arrival of the first watched frame of it, Unix seconds."""
+    ended_at: float
+    """Of the last one."""
+
+
+def implied_events(records: Iterable[ScoreRecord], settings: EventSettings) -> list[Event]:
+    """The events that a score log stands for, suppressed ones too, all of them ended."""
+    tracker, found = EventTracker(settings), dict[str, Event]()
+    changes = []
+    for record in records:
+        sample = Sample(
+            record.camera, record.connection, record.index, record.pts_seconds,
+            record.captured_at, record.score, record.state,
+        )  # fmt: skip
+        changes += tracker.update(sample)
+    changes += tracker.finish()
+    for change in changes:
+        found[change.event.id] = change.event
+    return [*found.values()]
+
+
+def lost_events(
+    implied: Iterable[Event],
+    stored: Iterable[StoredEvent],
+    unlogged: Sequence[tuple[float, float]] = (),
+) -> list[str]:
+    """Ids of events that should be in the store, and are not.
+
+    Args:
+        implied: By the score logs.
+        stored: All that the store has.
+        unlogged: From when to when, Unix seconds, the logs could not be written. The store knows
+            more than they do then, and an event that is implied by what is left may have begun
+            earlier, under another id: any event of that camera at that time will do.
+    """
+    known = {event.id: event for event in stored}
+    lost = []
+    for event in implied:
+        end = event.started_at if event.ended_at is None else event.ended_at
+        excused = any(began <= end and event.started_at <= over for began, over in unlogged)
+        seen = excused and any(
+            one.camera == event.camera
+            and one.started_at <= end
+            and (one.ended_at is None or one.ended_at >= event.started_at)
+            for one in known.values()
+        )
+        if event.id not in known and not seen:
+            lost.append(event.id)
+    return lost
+
+
+def told(messages: Iterable[Message], stored: Iterable[StoredEvent]) -> Told:
+    """Compare what a receiver was told with the store.
+
+    Args:
+        messages: In the order in which they came, repetitions too.
+        stored: All that the store has.
+    """
+    found, keys = Told(), set[str]()
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    counts: Counter[tuple[str, str]] = Counter()
+    for message in messages:
+        found.messages += 1
+        if message.key in keys:
+            found.duplicates += 1
+            continue
+        keys.add(message.key)
+        counts[message.id, message.type] += 1
+        places[message.id].append((message.revision, _KINDS.index(message.type)))
+    wanted = {event.id: event for event in stored if not event.suppressed}
+    for event in wanted.values():
+        for kind in ("new", "end") if event.ended_at is not None else ("new",):
+            if counts[event.id, kind] == 0:
+                found.missing.append(f"{event.id}:{kind}")
+    found.twice = [
+        f"{name}:{kind}" for (name, kind), count in counts.items() if kind != "update" and count > 1
+    ]
+    found.strangers = sorted(places.keys() - wanted.keys())
+    found.disordered = [name for name, told_at in places.items() if told_at != sorted(told_at)]
+    return found
+
+
+def occurrences(
+    records: Iterable[ScoreRecord],
+    planned: Sequence[PlannedAnomaly],
+    period_seconds: float,
+    frames_per_second: float,
+    shown_at: float | None,
+) -> list[Occurrence]:
+    """Each time that a planned anomaly was shown while its camera was watching.
+
+    Args:
+        records: Of one camera.
+        planned: Within one period.
+        period_seconds: The scene repeats itself.
+        frames_per_second: How often the camera is to be scored.
+        shown_at: Wall clock of the scene's time 0; None: the time within a connection counts.
+    """
+    seen: dict[tuple[int, int], list[ScoreRecord]] = defaultdict(list)
+    for record in records:
+        if record.score is None or record.state not in _WATCHED:
+            continue
+        if shown_at is None:
+            turn, phase = record.connection, record.pts_seconds
+        else:
+            turn, phase = divmod(record.captured_at - shown_at, period_seconds)
+            turn = int(turn)
+        for number, one in enumerate(planned):
+            if one.start_seconds <= phase <= one.end_seconds:
+                seen[turn, number].append(record)
+    return [
+        Occurrence(
+            watched[0].camera,
+            planned[number].kind,
+            min(record.captured_at for record in watched),
+            max(record.captured_at for record in watched),
+        )
+        for (_, number), watched in sorted(seen.items())
+        if len(watched) >= _LEAST_WATCHED * frames_per_second * planned[number].duration_seconds
+    ]
+
+
+def is_caught(occurrence: Occurrence, stored: Iterable[StoredEvent]) -> bool:
+    """Whether the store has an event of it."""
+    return any(
+        event.camera == occurrence.camera
+        and event.started_at <= occurrence.ended_at + SLACK_SECONDS
+        and (event.ended_at is None or event.ended_at >= occurrence.began_at)
+        for event in stored
+    )
+
+
+def back_at(
+    seen: Iterable[tuple[float, ScoreRecord]], cameras: Iterable[str], since: float
+) -> float | None:
+    """When all of these cameras were scored again; None: not all of them were.
+
+    Args:
+        seen: When each score was seen in the log, and the score; both times in Unix seconds.
+        cameras: Whom to wait for.
+        since: Only frames that came later count, Unix seconds.
+    """
+    waited = set(cameras)
+    last = since
+    for at, record in seen:
+        if record.camera in waited and record.captured_at >= since and record.score is not None:
+            waited.remove(record.camera)
+            last = max(last, at)
+    return None if waited else last
+
+
+def growth_per_hour(
+    readings: Iterable[Reading], warm_up_seconds: float, least_seconds: float = 0.0
+) -> float | None:
+    """Bytes of resident memory by which a worker grows in an hour; None: too little was seen.
+
+    Its lives are fitted together, each with a level of its own.
+
+    Args:
+        readings: Of one worker.
+        warm_up_seconds: Beginning of each life that does not count.
+        least_seconds: Lives that were seen for less than that afterwards do not count: one
+            adaptation in a short life is no growth.
+    """
+    lives: dict[int, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        lives[reading.pid].append(reading)
+    above = below = 0.0
+    for life in lives.values():
+        born = min(one.seconds for one in life)
+        grown = [one for one in life if one.seconds - born >= warm_up_seconds]
+        if len(grown) < 3 or grown[-1].seconds - grown[0].seconds < least_seconds:
+            continue
+        middle = sum(one.seconds for one in grown) / len(grown)
+        above += sum((one.seconds - middle) * one.resident_bytes for one in grown)
+        below += sum((one.seconds - middle) ** 2 for one in grown)
+    return above / below * 3600.0 if below > 0 else None
+
+
+def descriptors_gained(readings: Iterable[Reading], warm_up_seconds: float) -> int:
+    """Most descriptors that any life of a worker ended with above the number it had when warm."""
+    lives: dict[int, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        lives[reading.pid].append(reading)
+    gained = [0]
+    for life in lives.values():
+        born = min(one.seconds for one in life)
+        warm = [one.descriptors for one in life if one.seconds - born >= warm_up_seconds]
+        if warm:
+            gained.append(min(warm[-3:]) - max(warm[:3]))
+    return max(gained)
+
+
+def metric(text: str, name: str, **labels: str) -> float:
+    """Sum of all series of a metric that have these labels, in Prometheus' text; 0 without any."""
+    total = 0.0
+    for line in text.splitlines():
+        series, _, value = line.rpartition(" ")
+        found, _, rest = series.partition("{")
+        if found == name and all(f'{key}="{wanted}"' in rest for key, wanted in labels.items()):
+            total += float(value)
+    return total
+
+
+def unexpected_restarts(restarts: Mapping[str, int], kills: Mapping[str, int]) -> list[str]:
+    """Workers that did not restart exactly as often as they were killed, for people."""
+    return [
+        f"{name}: {restarts.get(name, 0)} restarts, {kills.get(name, 0)} kills"
+        for name in sorted({*restarts, *kills})
+        if restarts.get(name, 0) != kills.get(name, 0)
+    ]

@@ -1,0 +1,200 @@
+"""`vedette run` as a process of its own, looked at from outside as any administrator could."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from benchmarks.chaos.checks import Reading, StoredEvent
+from pipeline.storage.json_lines import read_json_lines
+from pipeline.storage.score_log import ScoreRecord
+
+_LOOK_SECONDS = 0.25
+_MEASURE_SECONDS = 5.0
+_STOP_SECONDS = 60.0
+_PATIENCE_SECONDS = 20.0
+
+
+class Service:
+    """The service, with a thread beside it that reads its score logs and watches its workers."""
+
+    def __init__(
+        self,
+        config_path: Path,
+        data_folder: Path,
+        scratch: Path,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        """Plan a run.
+
+        Args:
+            config_path: With ports for metrics and API.
+            data_folder: As the configuration says.
+            scratch: Becomes the service's folder for temporary files.
+            look_seconds: Time between two looks at the score logs.
+        """
+        self._config_path = config_path
+        self._data_folder = data_folder
+        self._scratch = scratch
+        self._look_seconds = look_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._stopping = False
+        self._watcher = threading.Thread(target=self._watch, name="watcher")
+        self._offsets: dict[Path, int] = {}
+        self._began_at = time.monotonic()
+        self.seen: list[tuple[float, ScoreRecord]] = []
+        """When each score was seen in a log, Unix seconds, and the score."""
+        self.readings: list[Reading] = []
+        self.pids: set[int] = set()
+        """Of all processes that it ever had."""
+        self.kills: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Start it, and begin to watch."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "run", "-q", "-c", str(self._config_path)],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(self._scratch)},
+        )
+        self._began_at = time.monotonic()
+        self._watcher.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the parent."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def stop(self) -> int | None:
+        """Ask it to end; its exit code, None where it had to be killed."""
+        assert self._process is not None
+        self._stopping = True
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return None
+        finally:
+            self._over.set()
+            self._watcher.join()
+
+    def kill(self, worker: str) -> float:
+        """Kill a worker without warning; when, Unix seconds.
+
+        Raises:
+            TimeoutError: there is no such process, although somebody waited for it.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (pid := self.workers().get(worker)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no process of {worker}")
+            time.sleep(0.1)
+        os.kill(pid, signal.SIGKILL)
+        self.kills[worker] += 1
+        return time.time()
+
+    def workers(self) -> dict[str, int]:
+        """Process id of each worker, known by the log file that it has open."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with suppress(OSError):
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                if int(parent) != self.pid:
+                    continue
+                for link in (entry / "fd").iterdir():
+                    path = Path(os.readlink(link))
+                    if path.parent == self._data_folder / "logs":
+                        found[path.stem.replace("-", ":", 1)] = int(entry.name)
+        return found
+
+    def _watch(self) -> None:
+        measure_at = 0.0
+        while not self._over.wait(self._look_seconds):
+            self._read_scores()
+            if time.monotonic() >= measure_at and not self._stopping:
+                self._measure()
+                measure_at = time.monotonic() + _MEASURE_SECONDS
+
+    def _read_scores(self) -> None:
+        for path in (self._data_folder / "scores").glob("*.jsonl"):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                lines = file.read()
+            whole = lines[: lines.rfind(b"\n") + 1]
+            now = time.time()
+            self._offsets[path] = self._offsets.get(path, 0) + len(whole)
+            self.seen += [(now, ScoreRecord(**json.loads(line))) for line in whole.splitlines()]
+
+    def _measure(self) -> None:
+        seconds = time.monotonic() - self._began_at
+        for name, pid in {"supervisor": self.pid, **self.workers()}.items():
+            self.pids.add(pid)
+            with suppress(OSError):
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                size = pages * os.sysconf("SC_PAGE_SIZE")
+                descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+                self.readings.append(Reading(seconds, name, pid, size, descriptors))
+
+
+def fetch(port: int, path: str) -> str | None:
+    """What an HTTP server on the loopback interface answers; None: nothing."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError:
+        return None
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether something came to hold within a time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def stored_events(data_folder: Path) -> list[StoredEvent]:
+    """All that the store has."""
+    with closing(sqlite3.connect(data_folder / "events.sqlite")) as db:
+        rows = db.execute("SELECT id, camera, started_at, ended_at, suppressed FROM events")
+        return [StoredEvent(*row[:4], suppressed=bool(row[4])) for row in rows]
+
+
+def waiting_messages(data_folder: Path) -> int:
+    """Messages in the outbox that nobody has taken."""
+    with closing(sqlite3.connect(data_folder / "outbox.sqlite")) as db:
+        (found,) = db.execute("SELECT COUNT(*) FROM messages WHERE refused IS NULL").fetchone()
+        return int(found)
+
+
+def journal_ids(data_folder: Path) -> set[str]:
+    """Events that the journal has."""
+    return {str(line["id"]) for line in read_json_lines(data_folder / "events.jsonl")}
+
+
+def score_records(data_folder: Path, camera: str) -> list[ScoreRecord]:
+    """The score log of a camera."""
+    path = data_folder / "scores" / f"{camera}.jsonl"
+    return [ScoreRecord(**line) for line in read_json_lines(path)] if path.exists() else []

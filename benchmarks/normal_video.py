@@ -1,0 +1,273 @@
+"""Normal video watched as a live camera is: adapted to, calibrated on, then every event is false.
+
+A short video is gone through again and again, and what is counted says how much of it was new:
+repeated video shows what the threshold does to life that it knows, and nothing about other life.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain, cycle
+from pathlib import Path
+
+from cameras import SourceOptions, open_source
+from cameras.folders import folders_in, images_in, videos_in
+from models import SceneScorer
+from models.calibration import Calibration, provisional
+from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
+from pipeline.datasets.layout import DatasetError
+from pipeline.evaluation.replay import replay
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.calibration_window import STEP_SECONDS
+from pipeline.training.scenes import clips_in
+
+FRAMES_PER_SECOND = 10.0
+_FAST = SourceOptions(pace="fast")
+_STEP_SECONDS = 1 / FRAMES_PER_SECOND
+_SUPPORT_SHARE = 1 / 3
+_PATIENCE = 10.0
+"""So many times longer than wanted a scene is watched that never finishes its calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One uninterrupted stretch of scored frames."""
+
+    times: tuple[float, ...]
+    """Rising, seconds of its own."""
+    energies: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a scene's normal video gave after its adaptation."""
+
+    name: str
+    support_energies: tuple[float, ...]
+    parts: tuple[Part, ...]
+    """In order; without a wider scene what the support was taken from is not among them."""
+    video_seconds: float
+    """Length of the whole video."""
+    minute: Part | None = None
+    """Of a wider scene the moments that it is calibrated by; None: it is the first scene."""
+    minute_step_seconds: float = STEP_SECONDS
+    """Between two of these moments, where none is left out."""
+    rest: tuple[Part, ...] = ()
+    """Of a wider scene what was left of the video, for the first time, when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """False alarms of one scene."""
+
+    events: int
+    watched_seconds: float
+    """After the calibration."""
+    new_seconds: float
+    """Of these, video that was seen for the first time."""
+
+    @property
+    def per_day(self) -> float:
+        """Events in 24 h of watching; 0 where nothing was watched."""
+        return self.events / self.watched_seconds * 86_400 if self.watched_seconds else 0.0
+
+
+def normal_videos(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Scenes and their recordings, as addresses.
+
+    Args:
+        paths: Each a video file; a folder of images; a folder of such folders or of video files,
+            which are recordings of one camera; or a folder of scenes, each of them such a folder of
+            video files.
+
+    Raises:
+        DatasetError: there is no video in a path, or two scenes have one name.
+    """
+    scenes: dict[str, list[str]] = {}
+    for path in paths:
+        for name, recordings in _scenes_in(path).items():
+            if name in scenes:
+                raise DatasetError(f"{path}: want scenes of different names, got {name} twice")
+            scenes[name] = [str(recording) for recording in recordings]
+    return scenes
+
+
+def _scenes_in(path: Path) -> dict[str, list[Path]]:
+    if path.is_file():
+        return {path.stem: [path]}
+    if not path.is_dir():
+        raise DatasetError(f"{path}: want a video or a folder of videos, got nothing")
+    if images_in(path) or videos_in(path):
+        return {path.name: clips_in(path)}
+    scenes: dict[str, list[Path]] = {}
+    images: list[Path] = []
+    for folder in folders_in(path):
+        if images_in(folder):
+            images.append(folder)
+        elif videos := videos_in(folder):
+            scenes[folder.name] = videos
+    if images:  # as UCSD's Train: one camera, a folder a recording
+        name = path.parent.name if path.name.lower() == "train" else path.name
+        scenes[name] = images
+    if not scenes:
+        raise DatasetError(f"{path}: want videos or folders of images in it, found none")
+    return scenes
+
+
+def watch(
+    name: str,
+    recordings: Sequence[str],
+    scorer: SceneScorer,
+    shots: int = 10,
+    on_frame: Callable[[], None] = lambda: None,
+    calibrate_seconds: float = 0.0,
+    wide: int = 0,
+    again: bool = True,
+) -> Watched:
+    """Adapt to a scene's first normal clips, and score the rest, once.
+
+    The support is taken one clip a second; closer together where it would need more than a third of
+    the video. With `wide` the scene is made anew after its first minute, for which a short video is
+    gone through again, as a camera's that shows the same again.
+
+    Args:
+        name: Of the scene.
+        recordings: Addresses.
+        scorer: The model.
+        shots: K.
+        on_frame: Called after each frame.
+        calibrate_seconds: Length of the first minute.
+        wide: Support clips of the scene that is made of it; 0: the first scene stays.
+        again: Score all of the video in a wider scene, too, not only what was left of it.
+
+    Raises:
+        DatasetError: the video is too short for a support.
+        SourceError: a recording cannot be decoded.
+    """
+    seconds = sum(map(_length_seconds, recordings))
+    interval = min(1.0, seconds * _SUPPORT_SHARE / shots)
+    settings = AdaptationSettings(
+        shots,
+        max(interval, _STEP_SECONDS),
+        calibrator=CalibratorSettings(calibrate_seconds if wide else 0.0),
+        widen=wide,
+    )
+    adaptation = Adaptation(settings)
+    parts = _play(recordings, scorer, adaptation, on_frame)
+    if adaptation.scene is None or not (parts or adaptation.wider):
+        raise DatasetError(
+            f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
+        )
+    if not settings.widens(settings.candidates):
+        return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
+    rest = parts if adaptation.wider is not None else []
+    for _ in range(math.ceil(_PATIENCE * calibrate_seconds / seconds)):
+        if adaptation.wider is not None:
+            break
+        parts = _play(recordings, scorer, adaptation, on_frame)
+    if adaptation.wider is None:
+        raise DatasetError(f"{name}: no wider scene of its first {calibrate_seconds:g} s")
+    if again:
+        parts = _play(recordings, scorer, adaptation, on_frame)
+    minute = Part(adaptation.wider.seconds, adaptation.wider.energies)
+    energies = adaptation.scene.support_energies
+    step = adaptation.wider.step_seconds
+    return Watched(name, energies, tuple(parts), seconds, minute, step, tuple(rest))
+
+
+def _play(
+    recordings: Sequence[str],
+    scorer: SceneScorer,
+    adaptation: Adaptation,
+    on_frame: Callable[[], None],
+) -> list[Part]:
+    """Energies of all that was judged in the scene that is in use at the end."""
+    parts: list[Part] = []
+    wider = adaptation.wider
+    for recording in recordings:
+        times: list[float] = []
+        energies: list[float] = []
+        adaptation.connected()
+        with open_source(recording, _FAST) as source:
+            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND):
+                on_frame()
+                if adaptation.wider is not wider:
+                    wider = adaptation.wider
+                    parts, times, energies = [], [], []
+                if frame.judgement.energy is not None:
+                    times.append(frame.pts_seconds)
+                    energies.append(frame.judgement.energy)
+        if adaptation.wider is not wider:  # by the last frame
+            wider = adaptation.wider
+            parts, times, energies = [], [], []
+        if times:
+            parts.append(Part(tuple(times), tuple(energies)))
+    return parts
+
+
+def count_false_alarms(
+    watched: Watched, settings: CalibratorSettings, seconds: float = 0.0
+) -> Realised:
+    """Calibrate as a camera does, then count the events that are told.
+
+    The video is gone through once, and then again until enough was watched; what the calibration
+    needed is not watched; a wider scene is calibrated by its minute. A seam between recordings is
+    another connection.
+
+    Args:
+        watched: The scene.
+        settings: How energies are read; the alarms that are asked for.
+        seconds: How much is to be watched after the calibration; 0: the video once.
+    """
+    calibration: Calibration | None = provisional(watched.support_energies)
+    first = watched.parts
+    if watched.minute is not None:
+        first = watched.rest
+        minute = watched.minute
+        calibration = calibrate_afterwards(
+            settings,
+            watched.support_energies,
+            minute.times,
+            minute.energies,
+            watched.minute_step_seconds,
+        )
+    assert calibration is not None  # or there would be no wider scene
+    calibrator = Calibrator(settings, calibration)
+    tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
+    events, counted, new, clock = 0, 0.0, 0.0, 0.0
+    limit = _PATIENCE * (settings.calibrate_seconds + seconds)
+    order = chain(
+        ((part, False) for part in first), ((part, True) for part in cycle(watched.parts))
+    )
+    for connection, (part, again) in enumerate(order):
+        if again and (counted >= seconds or clock > limit):
+            break
+        calibrator.connected()
+        before = None
+        for index, (time, energy) in enumerate(zip(part.times, part.energies, strict=True)):
+            if again and counted >= seconds:
+                break
+            step = _STEP_SECONDS if before is None else time - before
+            before, clock = time, clock + step
+            ready = calibrator.done
+            score = calibrator.read(time, energy).score
+            if not ready:
+                continue
+            counted += step
+            new += 0.0 if again else step
+            sample = Sample(watched.name, connection, index, time, clock, score, "ready")
+            events += sum(change.kind == "new" for change in tracker.update(sample))
+    return Realised(events, counted, new)
+
+
+def _length_seconds(recording: str) -> float:
+    """From the first picture to the last, and one step."""
+    with open_source(recording, _FAST) as source:
+        info = source.info
+        if info.frame_count is not None and info.frames_per_second:
+            return info.frame_count / info.frames_per_second
+        times = [picture.pts_seconds for picture in source]
+    return times[-1] - times[0] + _STEP_SECONDS if times else 0.0

@@ -1,0 +1,1 @@
+"""Meta-training of the feature extractors: objectives, made anomalies, Langevin sampling."""

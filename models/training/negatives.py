@@ -1,0 +1,238 @@
+"""Made anomalies for training: what has no place in a clip, planted into it.
+
+The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
+same image, blur (`models.training.inpainting`). Ours add what moves: things cut out of other
+scenes, patches of other scenes and copies, all with a velocity of their own, people of the very
+scene that glide where others walk, and places where life is played several times too fast.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.training.overlay import Thing, lay
+
+_KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
+ONLY_IN_MOTION = frozenset({"fast", "glide"})
+"""Kinds that a single picture cannot show."""
+_HURRIED_SHARE = 0.2
+_THING_SHARE = 0.3
+_GLIDING_SHARE = 0.25
+_LEFT_SHARE = 0.4
+"""Of the things, those that stand where they were left."""
+_GLIDING_SPEED = (2.5, 9.0)
+"""Pixels per frame that somebody of the scene glides beside what they walk."""
+_BACK_AND_FORTH = 0.08
+"""Of the picture's height: how far from the row that it was cut out of a gliding thing goes."""
+_VISIBLE = 0.04  # grey levels of [0, 1] by which a pixel must differ for anyone to see it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planted:
+    """A clip with something in it that does not belong, and where."""
+
+    clip: Tensor
+    """(T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
+    mask: Tensor
+    """bool (H, W): where the anomaly is in the newest frame."""
+    touched: Tensor
+    """bool (H, W): where any frame was changed, the mask included."""
+    kind: str
+    """Which kind was planted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What anomalies are made from; drawn only when asked for."""
+
+    foreign: Callable[[], Tensor]
+    """A clip of another scene, in [0, 1], of the shape of the clip that it goes into."""
+    fast: Callable[[], Tensor]
+    """The same place as the clip, ending at the same time, played several times faster."""
+    thing: Callable[[], Thing | None]
+    """Cut out of another scene; None where nothing moved there."""
+    own: Callable[[], Thing | None]
+    """Cut out of the same scene at another time, as large as it is; None where nothing moved."""
+
+
+def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
+    """Plant one anomaly of a random kind.
+
+    Args:
+        clip: (T, H, W) or (T, 3, H, W) in [0, 1], oldest first; not changed.
+        material: Of the same shape.
+        random: Source of every choice.
+
+    Returns:
+        The changed clip; its mask may be empty where, say, nothing moved that could be hurried.
+    """
+    draw = float(torch.rand((), generator=random))
+    if draw < _HURRIED_SHARE:
+        return _hurry(clip, material.fast(), random)
+    if draw < _HURRIED_SHARE + _THING_SHARE and (thing := material.thing()) is not None:
+        if float(torch.rand((), generator=random)) < _LEFT_SHARE:
+            return _overlay(clip, _frozen(thing), (0.0, 0.0), "left", random)
+        return _overlay(clip, thing, _velocity(random), "thing", random)
+    draw -= _HURRIED_SHARE + _THING_SHARE
+    if 0 <= draw < _GLIDING_SHARE and (thing := material.own()) is not None:
+        return _glide(clip, thing, random)
+    kind = _pick(_KINDS, random)
+    source = material.foreign() if kind == "foreign" else clip
+    return _paste(clip, source, kind, random)
+
+
+def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
+    alpha = _soft_shape(clip.shape[-2:], random, smallest=0.15, largest=0.6)
+    mixed = clip + alpha * (fast - clip)
+    changed = (mixed != clip).flatten(0, -3).any(0)
+    return _seen(clip, mixed, alpha > 0.5, changed, "fast")
+
+
+def _glide(clip: Tensor, thing: Thing, random: torch.Generator) -> Planted:
+    """Somebody who looks as they do in this scene, but is too fast: on wheels, or running."""
+    low, high = _GLIDING_SPEED
+    speed = float(torch.empty(()).uniform_(low, high, generator=random))
+    if float(torch.rand((), generator=random)) < 0.5:
+        speed = -speed
+    height = clip.shape[-2]
+    reach = round(_BACK_AND_FORTH * height)
+    top = min(max(thing.top + _integer(-reach, reach, random), 0), height - thing.alpha.shape[1])
+    climb = 0.15 * speed * float(torch.empty(()).uniform_(-1, 1, generator=random))
+    return _overlay(clip, thing, (climb, speed), "glide", random, top)
+
+
+def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> Planted:
+    length, (height, width) = clip.shape[0], clip.shape[-2:]
+    side = float(torch.empty(()).uniform_(0.04, 0.28, generator=random)) * height
+    aspect = float(torch.empty(()).uniform_(0.4, 2.2, generator=random))
+    patch_h = max(6, min(height - 2, round(side * aspect**0.5)))
+    patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
+    patch = _patch(source, kind, (patch_h, patch_w), random)
+    alpha = _edge((patch_h, patch_w), random).expand(length, -1, -1)
+    return _overlay(clip, Thing(patch, alpha, 0), _velocity(random), kind, random)
+
+
+def _frozen(thing: Thing) -> Thing:
+    """The thing as it looks in the newest frame, in every frame."""
+    return replace(
+        thing,
+        pixels=thing.pixels[-1:].expand_as(thing.pixels),
+        alpha=thing.alpha[-1:].expand_as(thing.alpha),
+    )
+
+
+def _overlay(
+    clip: Tensor,
+    thing: Thing,
+    velocity: tuple[float, float],
+    kind: str,
+    random: torch.Generator,
+    top: int | None = None,
+) -> Planted:
+    """Let a thing cross the clip, ending up somewhere inside it.
+
+    Args:
+        clip: (T, H, W) or (T, 3, H, W); not changed.
+        thing: Smaller than the clip.
+        velocity: Pixels per frame down and right.
+        kind: What the result is called.
+        random: Where it ends up.
+        top: Row of its upper edge in the newest frame; None: any.
+    """
+    (height, width), (thing_h, thing_w) = clip.shape[-2:], thing.alpha.shape[1:]
+    if top is None:
+        top = _integer(0, height - thing_h, random)
+    laid = lay(clip, thing, (top, _integer(0, width - thing_w, random)), velocity)
+    return _seen(clip, laid.clip, laid.mask, laid.touched, kind)
+
+
+def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str) -> Planted:
+    """Nobody can tell what changes nothing: such places are touched, but no anomaly."""
+    changed = (planted - clip).abs().flatten(0, -3).amax(0) > _VISIBLE
+    # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
+    grown = changed[None, None].float()
+    for kernel in ((9, 1), (1, 9)):
+        grown = functional.max_pool2d(grown, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
+    return Planted(planted, mask & (grown[0, 0] > 0), touched, kind)
+
+
+def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
+    """Content of a patch, (T, …, h, w)."""
+    height, width = source.shape[-2:]
+    colours = source.shape[1:-2]
+    patch_h, patch_w = size_hw
+    if kind == "constant":
+        value = torch.rand(*colours, 1, 1, generator=random)
+        return value.expand(*source.shape[:-2], patch_h, patch_w)
+    if kind == "noise":
+        noise = torch.rand(*colours, patch_h, patch_w, generator=random)
+        return noise.expand(*source.shape[:-2], -1, -1)
+    y = _integer(0, height - patch_h, random)
+    x = _integer(0, width - patch_w, random)
+    if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
+        y, x = _liveliest(source, size_hw)
+    patch = source[..., y : y + patch_h, x : x + patch_w]
+    if kind == "blur":
+        planes = patch.reshape(1, -1, patch_h, patch_w)
+        blurred = functional.avg_pool2d(planes, 5, 1, 2, count_include_pad=False)
+        patch = blurred.view_as(patch)
+    elif kind == "foreign":
+        gain = float(torch.empty(()).uniform_(0.7, 1.3, generator=random))
+        patch = ((patch - patch.mean()) * gain + patch.mean()).clamp(0, 1)
+        if float(torch.rand((), generator=random)) < 0.5:
+            patch = patch[-1:].expand_as(patch)
+    return patch
+
+
+def _liveliest(clip: Tensor, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Top left corner of the window of that size in which most changes."""
+    change = (clip[-1] - clip[0]).abs().reshape(-1, *clip.shape[-2:]).amax(0)[None, None]
+    sums = functional.avg_pool2d(change, size_hw, 1)[0, 0]
+    place = int(sums.argmax())
+    return place // sums.shape[1], place % sums.shape[1]
+
+
+def _velocity(random: torch.Generator) -> tuple[float, float]:
+    """Pixels per frame down and right; a quarter of all patches stand still."""
+    if float(torch.rand((), generator=random)) < 0.25:
+        return 0.0, 0.0
+    speed = float(torch.empty(()).uniform_(1.0, 10.0, generator=random))
+    angle = float(torch.rand((), generator=random)) * 6.2832
+    return speed * 0.5 * float(torch.tensor(angle).sin()), speed * float(torch.tensor(angle).cos())
+
+
+def _edge(size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
+    """Soft-edged ellipse or box, (h, w) in [0, 1]."""
+    y = torch.linspace(-1, 1, size_hw[0]).abs()[:, None]
+    x = torch.linspace(-1, 1, size_hw[1]).abs()[None, :]
+    if float(torch.rand((), generator=random)) < 0.6:
+        radius = (y.square() + x.square()).sqrt()
+    else:
+        radius = torch.maximum(y.expand(size_hw), x.expand(size_hw))
+    softness = float(torch.empty(()).uniform_(0.05, 0.35, generator=random))
+    return ((1.0 - radius) / softness).clamp(0, 1)
+
+
+def _soft_shape(
+    size_hw: torch.Size, random: torch.Generator, smallest: float, largest: float
+) -> Tensor:
+    """A soft shape somewhere in an otherwise empty picture, (H, W) in [0, 1]."""
+    height, width = size_hw
+    shape_h = round(height * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
+    shape_w = round(width * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
+    top, left = _integer(0, height - shape_h, random), _integer(0, width - shape_w, random)
+    out = torch.zeros(height, width)
+    out[top : top + shape_h, left : left + shape_w] = _edge((shape_h, shape_w), random)
+    return out
+
+
+def _integer(low: int, high: int, random: torch.Generator) -> int:
+    """Uniform in [low, high]."""
+    return int(torch.randint(low, high + 1, (), generator=random))
+
+
+def _pick(choices: tuple[str, ...], random: torch.Generator) -> str:
+    return choices[_integer(0, len(choices) - 1, random)]

@@ -1,0 +1,120 @@
+"""What the demo planned against what was told: who was caught, when, and what was told in vain.
+
+Pure. All times are seconds of the scene, counted from its first frame.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from cameras.simulation import PlannedAnomaly
+
+SLACK_SECONDS = 1.5
+"""An event may begin so much after the end of what caused it: clips and transport reach back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEvent:
+    """An event as somebody who watches comes to know of it."""
+
+    id: str
+    began_seconds: float
+    """When its first frame was captured."""
+    told_seconds: float
+    """When the news of it arrived."""
+    ended_seconds: float | None
+    """When its last frame was captured; None while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One planned anomaly, and whether it was noticed."""
+
+    planned: PlannedAnomaly
+    event: ToldEvent | None
+    """The first event that it is part of; None: it was missed."""
+
+    @property
+    def seconds_to_detect(self) -> float | None:
+        """From its start until the news arrived; 0 where an event went on; None: missed."""
+        if self.event is None:
+            return None
+        return max(0.0, self.event.told_seconds - self.planned.start_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a demo went."""
+
+    judged: tuple[Judged, ...]
+    false_alarms: tuple[ToldEvent, ...]
+    """Events during which nothing was out of place."""
+
+    @property
+    def caught(self) -> int:
+        """How many of the planned anomalies were noticed."""
+        return sum(one.event is not None for one in self.judged)
+
+
+def planned_at(
+    planned: Iterable[PlannedAnomaly], began: float, ended: float | None
+) -> tuple[PlannedAnomaly, ...]:
+    """What is out of place during an event; empty: it is a false alarm."""
+    return tuple(
+        one
+        for one in planned
+        if began <= one.end_seconds + SLACK_SECONDS
+        and (ended is None or ended >= one.start_seconds)
+        # While an event goes on, what has not begun yet is no reason for it.
+        and (ended is not None or began >= one.start_seconds)
+    )
+
+
+def judge(planned: Sequence[PlannedAnomaly], events: Sequence[ToldEvent], until: float) -> Verdict:
+    """Compare the plan with what was told.
+
+    Args:
+        planned: The plan.
+        events: In the order in which they began.
+        until: How long the scene was watched; what was to begin later is left out.
+    """
+    shown = [one for one in planned if one.start_seconds < until]
+    ended = {
+        event.id: until if event.ended_seconds is None else event.ended_seconds for event in events
+    }
+    return Verdict(
+        judged=tuple(
+            Judged(
+                one,
+                next(
+                    (e for e in events if planned_at([one], e.began_seconds, ended[e.id])),
+                    None,
+                ),
+            )
+            for one in shown
+        ),
+        false_alarms=tuple(
+            event for event in events if not planned_at(shown, event.began_seconds, ended[event.id])
+        ),
+    )
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """The planned anomalies for people, one a row."""
+    table = Table(box=None, pad_edge=False, title="planned, and noticed", title_justify="left")
+    table.add_column("anomaly")
+    table.add_column("from", justify="right")
+    table.add_column("to", justify="right")
+    table.add_column("caught")
+    table.add_column("time to detect", justify="right")
+    for one in verdict.judged:
+        seconds = one.seconds_to_detect
+        table.add_row(
+            one.planned.kind.replace("_", " "),
+            f"{one.planned.start_seconds:.1f} s",
+            f"{one.planned.end_seconds:.1f} s",
+            "missed" if seconds is None else "yes",
+            "" if seconds is None else f"{seconds:.1f} s",
+        )
+    return table

@@ -1,0 +1,76 @@
+"""What the routes are given: the service, and the assurance that somebody may call them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from pipeline.gateway.authentication import DeniedError, Guard
+from pipeline.gateway.live import LiveFeed
+from pipeline.gateway.service import Service
+from pipeline.gateway.tokens import Caller, Role
+
+_BEARER = HTTPBearer(auto_error=False, description="A token; not asked for where none is made.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything behind the routes."""
+
+    service: Service
+    guard: Guard
+    feed: LiveFeed
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.vedette
+    return state
+
+
+def _service(state: Annotated[State, Depends(_state)]) -> Service:
+    return state.service
+
+
+def _feed(state: Annotated[State, Depends(_state)]) -> LiveFeed:
+    return state.feed
+
+
+def _admit(
+    request: Request, credentials: HTTPAuthorizationCredentials | None, role: Role
+) -> Caller:
+    address = request.client.host if request.client else "unknown"
+    token = credentials.credentials if credentials else None
+    return _state(request).guard.admit(role, address, token)
+
+
+def _viewer(request: Request, credentials: _Credentials) -> Caller:
+    return _admit(request, credentials, "viewer")
+
+
+def _admin(request: Request, credentials: _Credentials) -> Caller:
+    return _admit(request, credentials, "admin")
+
+
+def _viewer_or_link(
+    request: Request,
+    credentials: _Credentials,
+    service: Annotated[Service, Depends(_service)],
+    expires: Annotated[str | None, Query(max_length=20, description="Of a signed link.")] = None,
+    signature: Annotated[str | None, Query(max_length=64, description="Likewise.")] = None,
+) -> None:
+    if signature is None:
+        _admit(request, credentials, "viewer")
+    elif not service.is_linked(request.url.path, expires or "", signature):
+        raise DeniedError(403, "want a link that is whole and has not expired, got another one")
+
+
+TheService = Annotated[Service, Depends(_service)]
+TheFeed = Annotated[LiveFeed, Depends(_feed)]
+Viewer = Depends(_viewer)
+"""For routes that show."""
+Linked = Depends(_viewer_or_link)
+"""For what messages link to: who shows a token, or comes by such a link."""
+Admin = Depends(_admin)
+"""For routes that change."""

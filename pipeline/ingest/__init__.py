@@ -1,0 +1,1 @@
+"""One process a camera: decodes its source, numbers and sends frames, records event clips."""

@@ -1,0 +1,128 @@
+"""The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from cameras.blindness import BlindWatch
+from cameras.bursts import BurstSmoother
+from cameras.frame import Frame
+from cameras.pacing import Pace, Pacer
+from cameras.sampling import Sampler, fit, paint_masks
+from cameras.shown_picture import encode
+from cameras.source import Picture
+from pipeline.config import Camera
+from pipeline.ingest.in_flight import Progress
+from pipeline.ingest.mailbox import Mailbox
+from pipeline.ingest.numbering import Numbered, number
+from pipeline.ingest.pictures import PictureWish
+from pipeline.ingest.playout import Playout
+from pipeline.telemetry.metrics import Metrics
+
+
+class Decoder:
+    """Fills the mailbox of one camera, and closes it when there is nothing more to come."""
+
+    def __init__(
+        self,
+        camera: str,
+        settings: Camera,
+        mailbox: Mailbox,
+        metrics: Metrics,
+        pace: Pace,
+        done: Progress | None,
+        blindness: BlindWatch | None = None,
+        wish: PictureWish | None = None,
+    ) -> None:
+        """Prepare to decode.
+
+        Args:
+            camera: Name of the camera.
+            settings: Its part of the configuration.
+            mailbox: Where the frames go.
+            metrics: Where latencies and losses are counted.
+            pace: "live" holds frames of a recording back until their time.
+            done: Where an earlier worker got to.
+            blindness: Is shown the pictures; None: nobody minds a picture that shows nothing.
+            wish: Which frames shall have a picture for people.
+        """
+        self._camera = camera
+        self._settings = settings
+        self._mailbox = mailbox
+        self._metrics = metrics
+        self._pace = pace
+        self._pacer = Pacer(pace)
+        self._paced_connection: int | None = None
+        self._smoother = BurstSmoother()
+        self._playout = Playout(self._hand_on)
+        self._done = done
+        self._blindness = blindness
+        self._wish = wish or PictureWish()
+        self._polygons = [mask.points for mask in settings.masks.values()]
+
+    def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
+        """Move pictures until they end or the mailbox is closed.
+
+        Args:
+            pictures: Connection and picture, in order.
+        """
+        rate = self._settings.detect.fps
+        try:
+            for numbered in number(self._looked_at(pictures), lambda: Sampler(rate), self._done):
+                if not self._put(numbered):
+                    return
+        finally:
+            self._playout.close()
+            self._mailbox.close()
+
+    def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
+        for connection, picture in pictures:
+            watch, now = self._blindness, time.monotonic()
+            if watch is not None and watch.wants(now, picture.keyframe):
+                watch.look(now, picture.pixels, picture.keyframe)
+            yield connection, picture
+
+    def _put(self, numbered: Numbered) -> bool:
+        if not numbered.context:
+            self._wait_for_its_time(numbered)
+        begin = time.monotonic()
+        pixels = paint_masks(numbered.picture.pixels, self._polygons)
+        picture = encode(pixels) if self._wish.take() else None
+        frame = Frame(
+            camera=self._camera,
+            connection=numbered.connection,
+            index=numbered.index,
+            pts_seconds=numbered.picture.pts_seconds,
+            captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
+            pixels=fit(pixels, self._settings.detect.size_hw),
+            blind=None if self._blindness is None else self._blindness.reason,
+            source_hw=(pixels.shape[0], pixels.shape[1]),
+            picture=picture,
+        )
+        self._observe("prepare", time.monotonic() - begin)
+        if self._pace == "live" or self._mailbox.policy == "wait":
+            return self._hand_on(frame, numbered.context)
+        if numbered.connection != self._paced_connection:
+            self._paced_connection, self._smoother = numbered.connection, BurstSmoother()
+        due = self._smoother.due_seconds(frame.pts_seconds, begin)
+        return self._playout.offer(frame, due)
+
+    def _hand_on(self, frame: Frame, context: bool = False) -> bool:
+        lost = self._mailbox.put(frame, context)
+        if lost is frame:
+            return False
+        if lost is not None:
+            if lost.picture is not None:
+                self._wish.lost()
+            self._metrics.frames_dropped.labels(self._camera, "replaced").inc()
+        self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
+        return True
+
+    def _wait_for_its_time(self, numbered: Numbered) -> None:
+        # Not the source paces a recording but we: what is skipped after a restart takes no time.
+        if numbered.connection != self._paced_connection:
+            self._paced_connection = numbered.connection
+            self._pacer = Pacer(self._pace)
+        self._pacer.wait_until(numbered.picture.pts_seconds)
+
+    def _observe(self, stage: str, seconds: float) -> None:
+        self._metrics.stage_latency_seconds.labels(stage).observe(seconds)

@@ -1,0 +1,291 @@
+"""What waits to be told to the world: one row per sink and message, in SQLite.
+
+A message is written here before the event store takes its event, and leaves when its receiver has
+taken it: whatever dies in between, it is sent again under the same key. A sink that is away costs
+disk, never time: its messages wait within bounds, newer updates of an event take the place of older
+ones, and what has to go is counted.
+
+A disk that cannot hold the messages stops nobody: they wait in memory, and what was delivered is
+remembered there, until the file can be written again. A damaged file is moved aside.
+
+Raises `OutboxError` once it is closed. Safe between threads.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Container
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pipeline.notifiers.outbox_table import (
+    Backlog,
+    Bounds,
+    Kind,
+    Letter,
+    Loss,
+    OutboxTable,
+    VersionError,
+)
+from pipeline.telemetry.damaged_files import put_aside
+
+__all__ = ["Backlog", "Bounds", "Kind", "Letter", "Loss", "Outbox", "OutboxError"]
+
+T = TypeVar("T")
+
+# The alert path writes here, so nobody's lock may hold it up for long.
+_BUSY_MILLISECONDS = 250
+_OPEN_AGAIN_SECONDS = 5.0
+_DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class OutboxError(Exception):
+    """The outbox is closed."""
+
+
+class Outbox:
+    """The messages of all sinks; open it by `with`."""
+
+    def __init__(
+        self, path: Path, bounds: Bounds, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare; `clock`: monotonic seconds."""
+        self._path = path
+        self._bounds = bounds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open = False
+        self._disk: OutboxTable | None = None
+        self._opened_at = -float("inf")
+        self._memory: OutboxTable | None = None
+        # (sink, key) of messages on the disk that are done, with the reason of a refusal.
+        self._settled: dict[tuple[str, str], str | None] = {}
+        self._trouble = ""
+        self._lost: dict[str, dict[Loss, int]] = {}
+
+    @property
+    def trouble(self) -> str:
+        """Why the file cannot be used at the moment; empty: it can."""
+        return self._trouble
+
+    def __enter__(self) -> Self:
+        """Open the file, or make it; its readers are its owner alone, for bodies may be private.
+
+        A file that is damaged, or of another version, is moved aside; see `trouble` for the rest.
+        """
+        with self._lock:
+            self._open = True
+            self._write(lambda disk: None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; whoever still delivers gets an `OutboxError`."""
+        with self._lock:
+            if self._settled or self._memory is not None:
+                self._opened_at = -float("inf")
+                self._write(lambda disk: None)
+            self._open = False
+            for table in (self._disk, self._memory):
+                if table is not None:
+                    table.close()
+            self._disk = self._memory = None
+
+    def put(self, letter: Letter) -> dict[Loss, int]:
+        """Add a message, unless it, or a later one of its event, was added before.
+
+        A waiting update of the same event gives way: to a newer update in its place, to the end.
+
+        Returns:
+            How many messages of its sink the bounds cost, by bound.
+        """
+        with self._lock:
+            self._check_open()
+            lost = self._write(lambda disk: disk.put(letter))
+            if lost is None:
+                head = self._read(lambda disk: disk.head(letter.sink, letter.subject))
+                if letter.position <= (-1 if head is None else head):
+                    return {}
+                if self._memory is None:
+                    self._memory = OutboxTable.in_memory(self._bounds)
+                with self._memory.transaction():
+                    lost = self._memory.put(letter)
+            for bound, count in self._lost.pop(letter.sink, {}).items():
+                lost[bound] = lost.get(bound, 0) + count
+            return lost
+
+    def oldest(
+        self, sink: str, *, besides: Container[str] = (), subject: str | None = None
+    ) -> Letter | None:
+        """The message to be delivered next; None: nothing waits.
+
+        Args:
+            sink: Its sink.
+            besides: Subjects whose messages are passed over.
+            subject: The only one whose messages are looked at; None: all.
+        """
+        with self._lock:
+            self._check_open()
+            letter = self._read(lambda disk: disk.oldest(sink, self._settled, besides, subject))
+            if letter is None and self._memory is not None:
+                letter = self._memory.oldest(sink, (), besides, subject)
+            return letter
+
+    def delivered(self, letter: Letter) -> None:
+        """Forget a message, unless a newer one has taken its place meanwhile."""
+        self._settle(letter, None)
+
+    def refused(self, letter: Letter, reason: str) -> None:
+        """Put a message aside that its receiver does not take; it is kept for people."""
+        self._settle(letter, reason)
+
+    def backlog(self, sink: str) -> Backlog:
+        """What waits for a sink."""
+        with self._lock:
+            self._check_open()
+            found = [self._read(lambda disk: disk.backlog(sink))]
+            found.append(None if self._memory is None else self._memory.backlog(sink))
+            parts = [part for part in found if part is not None]
+            done = sum(1 for known, _ in self._settled if known == sink)
+            dates = [part.oldest_at for part in parts if part.oldest_at is not None]
+            return Backlog(
+                max(0, sum(part.messages for part in parts) - done),
+                sum(part.size_bytes for part in parts),
+                min(dates, default=None),
+                sum(part.refused for part in parts),
+            )
+
+    def prune(self, now: float) -> dict[str, int]:
+        """Remove what is too old, of any sink, also of those that are no longer configured.
+
+        Args:
+            now: Unix seconds.
+
+        Returns:
+            How many messages still waited, by sink.
+        """
+        with self._lock:
+            self._check_open()
+            lost = self._write(lambda disk: disk.prune(now)) or {}
+            if self._memory is not None:
+                with self._memory.transaction():
+                    for sink, count in self._memory.prune(now).items():
+                        lost[sink] = lost.get(sink, 0) + count
+            return lost
+
+    def shift(self, seconds: float) -> None:
+        """Count the age of all that waits by a clock that was set by so many seconds."""
+        with self._lock:
+            self._check_open()
+            self._write(lambda disk: disk.shift(seconds))
+            if self._memory is not None:
+                with self._memory.transaction():
+                    self._memory.shift(seconds)
+
+    def sync(self) -> None:
+        """Try the file again if something waits for it; to be called every few seconds."""
+        with self._lock:
+            self._check_open()
+            if self._trouble or self._settled or self._memory is not None:
+                self._write(lambda disk: None)
+
+    def _settle(self, letter: Letter, reason: str | None) -> None:
+        with self._lock:
+            self._check_open()
+            if self._memory is not None:
+                with self._memory.transaction():
+                    if self._memory.settle(letter.sink, letter.key, reason):
+                        return
+            self._settled[letter.sink, letter.key] = reason
+            self._write(lambda disk: None)
+
+    def _read(self, work: Callable[[OutboxTable], T]) -> T | None:
+        """What is on the disk; None: nobody can say."""
+        if self._disk is None:
+            return None
+        try:
+            with self._disk.transaction("BEGIN"):
+                return work(self._disk)
+        except sqlite3.Error as error:
+            self._failed(error, "cannot be read")
+            return None
+
+    def _write(self, work: Callable[[OutboxTable], T]) -> T | None:
+        """Do something on the disk, after what waits in memory for it; None: it cannot be written.
+
+        All of it or nothing, so that what is on the disk is always older than what is in memory.
+        """
+        try:
+            disk = self._open_disk()
+            if disk is None:
+                return None
+            with disk.transaction():
+                lost = {} if self._memory is None else disk.take_over(self._memory)
+                for (sink, key), reason in self._settled.items():
+                    disk.settle(sink, key, reason)
+                done = work(disk)
+        except (OSError, sqlite3.Error) as error:
+            self._failed(error, "cannot be written")
+            return None
+        self._trouble = ""
+        self._settled.clear()
+        if self._memory is not None:
+            self._lost = lost
+            self._memory.close()
+            self._memory = None
+        return done
+
+    def _open_disk(self) -> OutboxTable | None:
+        now = self._clock()
+        if self._disk is None and now - self._opened_at >= _OPEN_AGAIN_SECONDS:
+            self._opened_at = now
+            try:
+                self._disk = self._connect()
+            except (VersionError, sqlite3.DatabaseError) as error:
+                if isinstance(error, sqlite3.Error) and not _is_damage(error):
+                    raise
+                put_aside(self._path, str(error))
+                self._disk = self._connect()
+        return self._disk
+
+    def _connect(self) -> OutboxTable:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        connection = sqlite3.connect(
+            self._path, check_same_thread=False, isolation_level=None, timeout=5.0
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # Survives the death of the process; a power cut may cost the newest messages.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            table = OutboxTable(connection, self._bounds)
+            connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        except BaseException:
+            connection.close()
+            raise
+        return table
+
+    def _failed(self, error: Exception, what: str) -> None:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        self._trouble = f"outbox {self._path}: {what}: {text}; its messages wait in memory"
+        if self._disk is None or not isinstance(error, sqlite3.Error) or not _is_damage(error):
+            return
+        self._disk.close()
+        self._disk, self._opened_at = None, -float("inf")
+        try:
+            put_aside(self._path, text)
+        except OSError as problem:
+            self._trouble += f"; it cannot be moved aside: {problem.strerror}"
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise OutboxError(f"outbox {self._path}: it is closed")
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGES

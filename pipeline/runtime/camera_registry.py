@@ -1,0 +1,275 @@
+"""Which cameras there are: those of the file, and those that were attached at run time.
+
+Pure: a roster and a command give another roster, or a clear refusal. The file owns its cameras:
+at run time they may be switched on and off, and no more. Where both know a name, the file wins.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from pipeline.config import Camera, Config
+from pipeline.config.model import INHERITED
+from pipeline.config.runtime_camera import GivenCameraError, read_camera, shown_address
+from pipeline.transport.commands import (
+    Attach,
+    CameraDocument,
+    Change,
+    Detach,
+    Switch,
+    Tune,
+)
+from pipeline.transport.messages import AnswerStatus
+
+MOST_CAMERAS = 256
+RosterCommand = Attach | Change | Detach | Switch | Tune
+Origin = Literal["file", "attached"]
+RESTART_SECTIONS = tuple(
+    section for section in Config.model_fields if section not in (*INHERITED, "cameras")
+)
+"""What a running service cannot change."""
+
+
+class RefusedError(Exception):
+    """A command that is not carried out; the text says why, without credentials."""
+
+    def __init__(self, status: AnswerStatus, message: str) -> None:
+        super().__init__(message)
+        self.status: AnswerStatus = status
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All cameras, and where they come from."""
+
+    file: Config
+    """As it was read."""
+    attached: Mapping[str, CameraDocument] = field(default_factory=dict, repr=False)
+    """As they were given, placeholders and all."""
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    """Cameras of the file that were switched on or off."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Scores at which events begin, of cameras for which they were set at run time."""
+    cameras: Mapping[str, Camera] = field(default_factory=dict, repr=False)
+    """What is in force."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Attached cameras that cannot be used any more, and why: a placeholder lost its value."""
+
+    @classmethod
+    def of(
+        cls,
+        file: Config,
+        attached: Mapping[str, CameraDocument] | None = None,
+        switches: Mapping[str, bool] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> Self:
+        """Put a file and what was done at run time together."""
+        given = {name: one for name, one in (attached or {}).items() if name not in file.cameras}
+        switched = {name: on for name, on in (switches or {}).items() if name in file.cameras}
+        cameras: dict[str, Camera] = {
+            name: camera.model_copy(update={"enabled": switched.get(name, camera.enabled)})
+            for name, camera in file.cameras.items()
+        }
+        unusable: dict[str, str] = {}
+        for name, document in given.items():
+            try:
+                cameras[name] = read_camera(name, document, file, file.api.allow_file_roots)
+            except GivenCameraError as error:
+                unusable[name] = str(error)
+        tuned = {name: enter for name, enter in (thresholds or {}).items() if name in cameras}
+        for name, enter in tuned.items():
+            cameras[name] = _with_threshold(cameras[name], enter)
+        return cls(file, given, switched, tuned, cameras, unusable)
+
+    @property
+    def config(self) -> Config:
+        """The file with the cameras that are in force."""
+        return self.file.model_copy(update={"cameras": dict(self.cameras)})
+
+    def origin(self, name: str) -> Origin:
+        """Where a camera comes from.
+
+        Raises:
+            RefusedError: there is no such camera.
+        """
+        if name in self.file.cameras:
+            return "file"
+        if name in self.attached:
+            return "attached"
+        known = ", ".join([*self.file.cameras, *self.attached]) or "none"
+        raise RefusedError("unknown", f"camera {name}: want one of {known}")
+
+    def after(self, command: RosterCommand) -> "Roster":
+        """What a command makes of it.
+
+        Raises:
+            RefusedError: it cannot be carried out, and why.
+        """
+        match command:
+            case Attach(name=name, camera=document):
+                return self._attach(name, document)
+            case Change(name=name, patch=patch):
+                self._want_attached(name, "changed")
+                return self._with(name, merge_patch(self.attached[name], patch))
+            case Detach(name=name):
+                self._want_attached(name, "removed")
+                rest = {other: one for other, one in self.attached.items() if other != name}
+                return Roster.of(self.file, rest, self.switches, self.thresholds)
+            case Switch(name=name, enabled=enabled):
+                if self.origin(name) == "file":
+                    switches = {**self.switches, name: enabled}
+                    return Roster.of(self.file, self.attached, switches, self.thresholds)
+                return self._with(name, {**self.attached[name], "enabled": enabled})
+            case Tune(name=name, threshold=threshold):
+                self.origin(name)
+                thresholds = {**self.thresholds, name: threshold}
+                return Roster.of(self.file, self.attached, self.switches, thresholds)
+
+    def reloaded(self, file: Config) -> "Roster":
+        """With another file; a switch or a threshold gives way where the file changed its mind."""
+        switches = {
+            name: on
+            for name, on in self.switches.items()
+            if name in file.cameras
+            and name in self.file.cameras
+            and file.cameras[name].enabled == self.file.cameras[name].enabled
+        }
+        # What only holds at a start is kept as the service runs with it.
+        kept = {section: getattr(self.file, section) for section in RESTART_SECTIONS}
+        thresholds = {
+            name: enter
+            for name, enter in self.thresholds.items()
+            if _enter(self.file, name) == _enter(file, name)
+        }
+        return Roster.of(file.model_copy(update=kept), self.attached, switches, thresholds)
+
+    def _attach(self, name: str, document: CameraDocument) -> "Roster":
+        if name in self.file.cameras or name in self.attached:
+            raise RefusedError("conflict", f"camera {name}: want a new name, got one in use")
+        if len(self.file.cameras) + len(self.attached) >= MOST_CAMERAS:
+            raise RefusedError("conflict", f"want at most {MOST_CAMERAS} cameras, got one more")
+        return self._with(name, document)
+
+    def _with(self, name: str, document: CameraDocument) -> "Roster":
+        if isinstance(url := document.get("source"), str):
+            document = {**document, "source": {"url": url}}  # so that a patch finds its place
+        try:
+            read_camera(name, document, self.file, self.file.api.allow_file_roots)
+        except GivenCameraError as error:
+            raise RefusedError("invalid", str(error)) from None
+        attached = {**self.attached, name: document}
+        return Roster.of(self.file, attached, self.switches, self.thresholds)
+
+    def _want_attached(self, name: str, what: str) -> None:
+        if self.origin(name) == "file":
+            raise RefusedError(
+                "conflict",
+                f"camera {name}: comes from the configuration file, and can only be {what} there; "
+                "then reload",
+            )
+
+
+def _with_threshold(camera: Camera, enter: float) -> Camera:
+    alert = camera.alert
+    changed = {"enter": enter, "exit": enter * alert.exit / alert.enter}
+    return camera.model_copy(update={"alert": alert.model_copy(update=changed)})
+
+
+def _enter(file: Config, name: str) -> float | None:
+    camera = file.cameras.get(name)
+    return None if camera is None else camera.alert.enter
+
+
+def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocument:
+    """A JSON document with a merge patch applied (RFC 7386)."""
+    merged: CameraDocument = dict(document)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            before = merged.get(key)
+            merged[key] = merge_patch(before if isinstance(before, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a reload changes."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+    """Sections that differ in the file, but hold only after a restart of the service."""
+
+    @property
+    def in_words(self) -> str:
+        """For people: which cameras came, went or changed, and what waits for a restart."""
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("changed", self.changed),
+            )
+            if names
+        ]
+        parts.append(f"{len(self.unchanged)} cameras unchanged")
+        if self.needs_restart:
+            parts.append(f"restart the service for {', '.join(self.needs_restart)}")
+        return "; ".join(parts)
+
+
+def difference(before: Roster, after: Roster, file: Config) -> Difference:
+    """Compare two rosters.
+
+    Args:
+        before: In force until now.
+        after: In force from now on.
+        file: As it was read, with the sections that need a restart.
+    """
+    old, new = before.cameras, after.cameras
+    both = [name for name in new if name in old]
+    return Difference(
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed=tuple(name for name in both if new[name] != old[name]),
+        unchanged=tuple(name for name in both if new[name] == old[name]),
+        needs_restart=tuple(
+            section
+            for section in RESTART_SECTIONS
+            if getattr(file, section) != getattr(before.file, section)
+        ),
+    )
+
+
+def view(roster: Roster, name: str, status: str) -> dict[str, Any]:
+    """A camera as people may see it: no credentials.
+
+    Args:
+        roster: Where it stands.
+        name: Of the camera.
+        status: State, optionally followed by ": reason".
+
+    Raises:
+        RefusedError: there is no such camera.
+    """
+    origin = roster.origin(name)
+    camera = roster.cameras.get(name)
+    if camera is None:
+        state, reason, settings = "error", roster.unusable[name], None
+    else:
+        state, _, reason = status.partition(": ")
+        settings = camera.model_dump(mode="json")
+        settings["source"]["url"] = shown_address(camera.source.url)
+    return {
+        "name": name,
+        "origin": origin,
+        "enabled": camera is not None and camera.enabled,
+        "state": state,
+        "reason": reason,
+        "settings": settings,
+    }

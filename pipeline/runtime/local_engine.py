@@ -1,0 +1,79 @@
+"""The local engine: all workers as processes on this machine."""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.config import Config, load_config
+from pipeline.config.retention import BYTES_PER_GB
+from pipeline.runtime.attached_cameras import keep_roster, load_roster
+from pipeline.runtime.command_router import ControlDesk
+from pipeline.runtime.data_lock import data_lock
+from pipeline.runtime.process_table import process_table
+from pipeline.runtime.supervisor import Supervisor
+from pipeline.storage.retention import too_small
+from pipeline.storage.score_log import last_connection
+from pipeline.transport.topics import run_endpoints
+from pipeline.worker import RunInfo
+
+LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def local_service(
+    config: Config,
+    data_folder: Path,
+    log_level: str = "INFO",
+    config_path: Path | None = None,
+    reload: threading.Event | None = None,
+) -> Iterator[Supervisor]:
+    """A supervisor that is ready to run the whole pipeline on a data folder.
+
+    Call its `run` inside the `with`: at the end the sockets and the lock are gone.
+
+    Args:
+        config: As it was read.
+        data_folder: Where everything is kept, also the cameras that were attached at run time.
+        log_level: Least level of what the workers log.
+        config_path: Where the configuration can be read again; None: nowhere.
+        reload: Set when it shall be read again.
+
+    Raises:
+        AttachedError: what was attached at run time cannot be read.
+        DataFolderInUseError: another service works on the data folder.
+        OSError: the data folder cannot be made or written, or the ports cannot be had.
+        ValueError: the folder for temporary files has too long a name for sockets, or keys are
+            wanted and libzmq has none.
+    """
+    with data_lock(data_folder), run_endpoints(config.transport) as endpoints:
+        run = RunInfo(
+            started_ms=max(
+                time.time_ns() // 1_000_000, 1 + last_connection(data_folder / "scores")
+            ),
+            endpoints=endpoints,
+            data_folder=data_folder.absolute(),
+            log_level=log_level,
+        )
+        usage = shutil.disk_usage(run.data_folder)
+        min_free_bytes = config.record.min_free_gb * BYTES_PER_GB
+        if problem := too_small(usage.free, usage.total, min_free_bytes):
+            LOG.warning("%s: %s", run.data_folder, problem)
+        metrics = config.metrics
+        roster = load_roster(run.data_folder, config)
+        for reason in roster.unusable.values():
+            LOG.error("%s", reason)
+        desk = ControlDesk(
+            roster,
+            lambda roster: keep_roster(run.data_folder, roster),
+            None if config_path is None else lambda: load_config(config_path),
+        )
+        yield Supervisor(
+            process_table(roster.config, run),
+            metrics_address=(metrics.host, metrics.port) if metrics.enabled else None,
+            desk=desk,
+            reload=reload,
+        )

@@ -1,0 +1,179 @@
+"""Scenes on disk, so that a restart goes on without adapting again."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cameras.picture_statistics import EDGES_HW
+from models import AdaptedScene, CheckpointError, SceneScorer
+from models.calibration import Calibration, calibration_from_json
+from pipeline.scenes.illumination import Light, light_to_json
+from pipeline.scenes.scene_history import (
+    SceneHistory,
+    SceneRecord,
+    read_light,
+    read_record,
+    write_json,
+)
+from pipeline.scenes.scene_watch import REASONS, KnownView
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptScene:
+    """What is known of a camera's scene."""
+
+    scene: AdaptedScene
+    calibration: Calibration | None
+    """None: it was not kept, or is damaged; begins anew from the scene."""
+    adapted_at: float
+    """When the scene was made, Unix seconds."""
+    used_at: float
+    """Since when it is in use, or when it was last, Unix seconds."""
+
+
+class SceneStore:
+    """One folder a camera: the scene as `SceneScorer.save_scene` writes it, and its calibration."""
+
+    def __init__(self, folder: Path, scorer: SceneScorer) -> None:
+        self._folder = folder
+        self._scorer = scorer
+        self.history = SceneHistory(folder)
+
+    def load(self, camera: str, size_hw: tuple[int, int]) -> KeptScene | None:
+        """A camera's scene, if one is kept that can be used; says in the log why one cannot.
+
+        Args:
+            camera: Name of the camera.
+            size_hw: Size in pixels of its frames now.
+        """
+        folder = self._folder / camera
+        try:
+            if self.history.recover(camera):
+                LOG.info("camera %s: its scene is put in place, which was interrupted", camera)
+        except OSError as error:
+            LOG.warning("camera %s: its scene could not be put in place: %s", camera, error)
+        record = read_record(folder, current=True)
+        if record is None:
+            return None
+        return self._load(camera, record, folder, size_hw, "adapting anew, its kept scene")
+
+    def load_other(
+        self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
+    ) -> KeptScene | None:
+        """Any kept scene of a camera, if it can be used; the log says why one cannot."""
+        place = self.history.place(camera, record)
+        return self._load(camera, record, place, size_hw, f"scene {record.id} is passed over, it")
+
+    def _load(
+        self, camera: str, record: SceneRecord, folder: Path, size_hw: tuple[int, int], what: str
+    ) -> KeptScene | None:
+        try:
+            scene = self._scorer.load_scene(folder / "scene")
+        except CheckpointError as error:
+            LOG.warning("camera %s: %s is unusable: %s", camera, what, error)
+            return None
+        if scene.size_hw != size_hw:
+            LOG.warning(
+                "camera %s: %s is of size %s (H, W), want %s", camera, what, scene.size_hw, size_hw
+            )
+            return None
+        calibration = self._load_calibration(camera, folder)
+        return KeptScene(scene, calibration, record.adapted_at, record.used_at)
+
+    def save_scene(
+        self,
+        camera: str,
+        scene: AdaptedScene,
+        reason: str | None = "",
+        calibration: Calibration | None = None,
+        same_view: bool = False,
+    ) -> None:
+        """Keep a new scene; the one before is put aside with its calibration and view.
+
+        Args:
+            camera: Name of the camera.
+            scene: Newly adapted.
+            reason: Why it was made, for people; None: as the one before, which was made wider, and
+                is not kept.
+            calibration: How its energies are read, if that is known.
+            same_view: Whether the view and the light are those of the one before.
+
+        Raises:
+            OSError: it cannot be written; what was kept is as it was.
+        """
+
+        def write(folder: Path) -> None:
+            self._scorer.save_scene(scene, folder / "scene")
+            if calibration is not None:
+                write_json(folder / "calibration.json", asdict(calibration))
+
+        self.history.put(camera, write, reason, same_view)
+
+    def save_calibration(self, camera: str, calibration: Calibration) -> None:
+        """Keep how the energies of the kept scene are read; replaces the file in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(self._folder / camera / "calibration.json", asdict(calibration))
+
+    def save_light(self, camera: str, light: Light) -> None:
+        """Keep the light that the kept scene was made in; replaces the file in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(self._folder / camera / "light.json", light_to_json(light))
+
+    def load_light(self, camera: str) -> Light | None:
+        """The light that the kept scene was made in; None: it is not known, or damaged."""
+        return read_light(self._folder / camera)
+
+    def save_view(self, camera: str, view: KnownView) -> None:
+        """Keep what is known of a camera's view; replaces the file in one step.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        edges = np.round(view.edges.astype(np.float64), 2).tolist()
+        data = {"sharpness": view.sharpness, "fault": view.fault, "edges": edges}
+        write_json(self._folder / camera / "view.json", data)
+
+    def load_view(self, camera: str, record: SceneRecord | None = None) -> KnownView | None:
+        """What is known of a camera's view; None: nothing, or it is damaged.
+
+        Args:
+            camera: Its name.
+            record: The scene that it was known with; None: the one in use.
+        """
+        folder = self._folder / camera if record is None else self.history.place(camera, record)
+        path = folder / "view.json"
+        if not path.is_file():
+            return None
+        try:
+            data = json.loads(path.read_text())
+            edges = np.array(data["edges"], dtype=np.float32)
+            sharpness, fault = float(data["sharpness"]), data["fault"]
+            if edges.shape != EDGES_HW or not np.isfinite(edges).all():
+                raise ValueError(f"edges: want {EDGES_HW}, got {edges.shape}")
+            if fault is not None and fault not in REASONS:
+                raise ValueError(f"fault: want one of {', '.join(REASONS)}; got {fault!r}")
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            LOG.warning("camera %s: learning its view anew, %s: %s", camera, path, error)
+            return None
+        return KnownView(edges, sharpness, fault)
+
+    def _load_calibration(self, camera: str, folder: Path) -> Calibration | None:
+        path = folder / "calibration.json"
+        if not path.is_file():
+            return None
+        try:
+            return calibration_from_json(json.loads(path.read_text()))
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            LOG.warning("camera %s: calibrating anew, as %s is unusable: %s", camera, path, error)
+            return None

@@ -1,0 +1,151 @@
+"""The lanes of all cameras, and those who mind what they know: scenes, views, lights, memories."""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from models import AdaptedScene, SceneScorer, Scores
+from models.scene_model import Observation
+from pipeline.config import Camera
+from pipeline.config.frame_rates import slow_camera
+from pipeline.scenes.adaptation import Judgement
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scoring.camera_scorer import Lane, Work
+from pipeline.scoring.camera_settings import adaptation_settings, way_of_seeing
+from pipeline.scoring.clips import ClipBuffer
+from pipeline.scoring.discontinuities import SeamWatch
+from pipeline.scoring.feedback import SceneMemories
+from pipeline.scoring.scene_bank import Conditions
+from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scoring.scheduled_refresh import SceneRefresh
+from pipeline.scoring.view_changes import ViewChanges
+from pipeline.worker import WorkerContext
+
+LOG = logging.getLogger(__name__)
+
+
+class Lanes(Mapping[str, Lane]):
+    """One lane a camera. Cameras come and go; all who mind them are told."""
+
+    def __init__(
+        self, context: WorkerContext, scorer: SceneScorer, cameras: Mapping[str, Camera]
+    ) -> None:
+        """Make the lanes and load the kept scenes.
+
+        Args:
+            context: Of the worker.
+            scorer: The model.
+            cameras: Name and configuration of each.
+        """
+        scenes, metrics = context.spec.run.data_folder / "scenes", context.metrics
+        store = SceneStore(scenes, scorer)
+        self._scorer = scorer
+        self.cameras = cameras
+        """Name and configuration of each camera that has a lane."""
+        self.keeper = SceneKeeper(scorer, store, metrics)
+        self.memories = SceneMemories(scenes, scorer, metrics)
+        self._views = ViewChanges(self.keeper, store, metrics)
+        self._conditions = Conditions(scorer, self.keeper, store, metrics)
+        self._refresh = SceneRefresh(self.keeper)
+        self._lanes = {name: self._open(name) for name in cameras}
+
+    def __getitem__(self, camera: str) -> Lane:
+        return self._lanes[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lanes)
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def work_by(self, cameras: Mapping[str, Camera]) -> list[str]:
+        """Open the lanes of new cameras and of those that are to be seen in another way.
+
+        Returns:
+            Cameras that are gone.
+        """
+        before = {name: way_of_seeing(self.cameras[name]) for name in self._lanes}
+        self.cameras = cameras
+        gone = [name for name in self._lanes if name not in cameras]
+        for name in gone:
+            lane = self._lanes.pop(name)
+            self.keeper.leave(name, lane.adaptation)
+            lane.abandon()
+            self.keeper.forget(name)
+            self._conditions.forget(name)
+            self.memories.leave(name)
+        for name, camera in cameras.items():
+            if before.get(name) != way_of_seeing(camera):
+                if name in self._lanes:
+                    self.keeper.leave(name, self._lanes[name].adaptation)
+                self.reopen(name)
+        return gone
+
+    def reopen(self, camera: str) -> None:
+        """Begin with what is on the disk; what was in hand comes again, as it had no answer."""
+        if camera in self._lanes:
+            self._lanes[camera].abandon()
+        self._lanes[camera] = self._open(camera)
+
+    def settle(self) -> None:
+        """Go on with the scenes that were made meanwhile."""
+        self._refresh.abandon_left()
+        for camera, adaptation in self.keeper.fitted():
+            if camera in self._lanes:
+                self._lanes[camera].collect_anew(adaptation)
+        self._refresh.hand_over(self._lanes)
+
+    def scene(self, camera: str) -> AdaptedScene:
+        """The scene to score a camera's next frame in, with what it remembers; there is one."""
+        return self.memories.scene(camera, self._lanes[camera])
+
+    def judge(self, work: Work, scores: Scores) -> Judgement:
+        """What a frame's energy means; all who learn from it do.
+
+        Args:
+            work: The frame.
+            scores: Of it, a batch of one.
+        """
+        frame, name = work.frame, work.frame.camera
+        lane, camera = self._lanes[name], self.cameras[name]
+        adaptation = lane.adaptation
+        energy = float(scores.energies[0])
+
+        def glimpse() -> Observation:
+            return self._scorer.glimpse(scores, 0)
+
+        judgement = adaptation.judge(
+            frame.pts_seconds, energy, work.view, glimpse, camera.lowest_enter
+        )
+        lane.note(frame.pts_seconds, judgement, camera.lowest_exit)
+        self.memories.take(frame, lane, judgement, camera.lowest_exit, scores, 0)
+        self.keeper.calibrated(name, adaptation)
+        if (widening := adaptation.widening()) is not None:
+            self.keeper.widen(name, adaptation, widening)
+        self._refresh.take(name, lane, work, glimpse, camera.adapt.refresh * 3600.0)
+        return judgement
+
+    def look(self, work: Work) -> None:
+        """Do what a frame's view and light ask for, once it is judged or waits."""
+        camera = work.frame.camera
+        self._views.take(camera, self._lanes[camera], work.view)
+        self._conditions.take(camera, self._lanes[camera], work)
+
+    def close(self) -> None:
+        """Keep what is known."""
+        for name, lane in self._lanes.items():
+            self.keeper.leave(name, lane.adaptation)
+        self._views.keep(self._lanes)
+        self.memories.close()
+        self.keeper.close()  # last, as the scene in work may take seconds
+
+    def _open(self, camera: str) -> Lane:
+        model, settings = self._scorer.config, self.cameras[camera]
+        size_hw = settings.detect.size_hw
+        adaptation = self.keeper.begin(camera, adaptation_settings(settings), size_hw)
+        watch = self._views.watch(camera, settings, adaptation)
+        light = self._conditions.watch(camera, settings, adaptation)
+        expected = 1.0 / model.clip_interval_seconds if model.clip_length > 1 else None
+        if (slow := slow_camera(camera, settings, expected)) is not None:
+            LOG.warning("%s", slow)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds, SeamWatch())
+        return Lane(buffer, adaptation, watch, light)

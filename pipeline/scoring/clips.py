@@ -1,0 +1,137 @@
+"""A camera's recent past, and the clip that ends at its newest frame.
+
+Clips are sampled by time, never by index, so that a camera that drops frames still shows the model
+motion at the speed it was trained for. No clip reaches over a seam (`seams.py`).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.scoring.discontinuities import Mark, SeamWatch
+
+Pixels = npt.NDArray[np.uint8]
+
+_TOLERANCE = 0.25  # of the interval: time stamps are rounded, and a frame 10 ms late still counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moment:
+    pts_seconds: float
+    pixels: Pixels
+
+
+class ClipBuffer:
+    """Keeps as much of one connection as the next clip can reach back to, and no more."""
+
+    def __init__(
+        self, length: int, interval_seconds: float, seams: SeamWatch | None = None
+    ) -> None:
+        """Start empty.
+
+        Args:
+            length: Frames T of a clip.
+            interval_seconds: Wanted time between the frames of a clip.
+            seams: Finds where the pictures do not follow each other, so that no clip reaches over
+                it; None: they always do.
+
+        Raises:
+            ValueError: no frame in a clip, or an interval that is not positive.
+        """
+        if length < 1:
+            raise ValueError(f"clip length: want >= 1 frame, got {length}")
+        if interval_seconds <= 0:
+            raise ValueError(f"clip interval: want > 0 s, got {interval_seconds}")
+        self._length = length
+        self._interval_seconds = interval_seconds
+        self._past: deque[_Moment] = deque()
+        self._seams = seams
+        self._mark: Mark = "follows"
+
+    @property
+    def cut(self) -> bool:
+        """Whether the newest frame began anew, or is the first after one that did."""
+        return self._mark in ("seam", "gap")
+
+    @property
+    def length(self) -> int:
+        """Frames T of a clip."""
+        return self._length
+
+    @property
+    def reach_seconds(self) -> float:
+        """How far a clip reaches back from its newest frame."""
+        return (self._length - 1) * self._interval_seconds
+
+    @property
+    def full(self) -> bool:
+        """Whether the newest clip needed no repetition of the earliest frame, and shows no seam."""
+        return bool(self._past) and self.past == self._length - 1 and self._mark != "doubtful"
+
+    @property
+    def past(self) -> int:
+        """How many frames of the newest clip before its newest needed no repetition."""
+        if not self._past:
+            return 0
+        earliest = self._past[0].pts_seconds
+        return sum(earliest <= self._wanted(back) for back in range(1, self._length))
+
+    def reset(self) -> None:
+        """Forget everything: another connection begins, and its time is another one."""
+        self._past.clear()
+        self._mark = "follows"
+        if self._seams is not None:
+            self._seams.connected()
+
+    def push(self, pts_seconds: float, pixels: Pixels) -> Pixels:
+        """Take the newest frame and give the clip that ends at it.
+
+        For k = T-1 … 0 the clip holds the newest frame that is at least k intervals old, give or
+        take a quarter of an interval; where there is none, the earliest frame is repeated.
+
+        Args:
+            pts_seconds: Later than the frame before.
+            pixels: uint8 (H, W, 3), as large as the frame before; kept, so not to be changed later.
+
+        Returns:
+            uint8 (T, H, W, 3), oldest first.
+
+        Raises:
+            ValueError: time did not go forward, or the size changed; nothing was taken.
+        """
+        if self._past:
+            newest = self._past[-1]
+            if pts_seconds <= newest.pts_seconds:
+                raise ValueError(
+                    f"frame at {pts_seconds:.6f} s: want one after {newest.pts_seconds:.6f} s"
+                )
+            if pixels.shape != newest.pixels.shape:
+                raise ValueError(
+                    f"frame at {pts_seconds:.6f} s: want pixels of shape {newest.pixels.shape} "
+                    f"as before, got {pixels.shape}"
+                )
+        if self._seams is not None:
+            self._mark = self._seams.see(pts_seconds, pixels)
+            for _ in range(len(self._past) - (self._mark == "seam") if self.cut else 0):
+                self._past.popleft()
+        self._past.append(_Moment(pts_seconds, pixels))
+        oldest_wanted = self._wanted(self._length - 1)
+        while len(self._past) > 1 and self._past[1].pts_seconds <= oldest_wanted:
+            self._past.popleft()
+        return self._clip()
+
+    def _wanted(self, intervals_back: int) -> float:
+        return self._past[-1].pts_seconds - (intervals_back - _TOLERANCE) * self._interval_seconds
+
+    def _clip(self) -> Pixels:
+        chosen: list[Pixels] = []
+        moments = iter(self._past)
+        current, following = next(moments), next(moments, None)
+        for intervals_back in range(self._length - 1, -1, -1):
+            wanted = self._wanted(intervals_back)
+            while following is not None and following.pts_seconds <= wanted:
+                current, following = following, next(moments, None)
+            chosen.append(current.pixels)
+        return np.stack(chosen)

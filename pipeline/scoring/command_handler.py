@@ -1,0 +1,122 @@
+"""What the scoring worker is asked to do with one camera: adapt, restore, remember, show."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.scenes.scene_history import NoSceneError
+from pipeline.scoring.camera_set import Lanes
+from pipeline.transport.commands import (
+    Adapt,
+    CommandError,
+    Forget,
+    Picture,
+    Recurs,
+    Remember,
+    Restore,
+    Scenes,
+    read_command,
+)
+from pipeline.transport.messages import Answer, FrameMessage, Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """The newest frame of a camera."""
+
+    frame: FrameMessage
+    score: float | None
+    anomaly_map: npt.NDArray[np.float32] | None
+    """float32 (h, w) in units of the score; None while there is no energy."""
+
+
+class Orders:
+    """Carries out what concerns the lanes of the scoring worker."""
+
+    def __init__(self, lanes: Lanes, seen: Mapping[str, Seen]) -> None:
+        self._lanes = lanes
+        self._seen = seen
+
+    def carry_out(self, request: Request) -> Answer:
+        """Do what is asked for, and say what became of it."""
+        try:
+            command = read_command(request.command, request.arguments)
+        except CommandError as error:
+            return Answer(request.id, "invalid", problem=str(error))
+        match command:
+            case Adapt(name=name) if name in self._lanes:
+                self._lanes[name].adapt_anew("asked for")
+                return Answer(request.id, "ok")
+            case Picture(name=name) if name in self._lanes:
+                return self._show(request, name)
+            case Scenes(name=name) if name in self._lanes:
+                scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
+                return Answer(request.id, "ok", {"scenes": scenes})
+            case Restore(name=name, scene=scene) if name in self._lanes:
+                return self._restore(request, name, scene)
+            case Recurs(name=name) if name in self._lanes:
+                span, spans = (command.begin, command.end), command.earlier
+                alike = self._lanes.memories.alike(name, self._lanes[name], span, spans)
+                return Answer(request.id, "ok", {"alike": alike})
+            case Remember() | Forget():
+                return self._learn(request, command)
+            case (
+                Adapt(name=name)
+                | Picture(name=name)
+                | Scenes(name=name)
+                | Restore(name=name)
+                | Recurs(name=name)
+            ):
+                problem = f"camera {name}: the scorer does not know it yet"
+                return Answer(request.id, "unavailable", problem=problem)
+            case _:
+                problem = f"{command.command}: the scorer does not serve it"
+                return Answer(request.id, "invalid", problem=problem)
+
+    def _restore(self, request: Request, name: str, scene: str) -> Answer:
+        try:
+            self._lanes.keeper.history.restore(name, scene)
+        except NoSceneError as error:
+            return Answer(request.id, "unknown", problem=f"camera {name}: {error}")
+        except OSError as error:
+            problem = f"camera {name}: cannot be restored: {error.strerror}"
+            return Answer(request.id, "failed", problem=problem)
+        self._lanes.reopen(name)
+        return Answer(request.id, "ok")
+
+    def _learn(self, request: Request, command: Remember | Forget) -> Answer:
+        name, event = command.name, command.event
+        try:
+            if isinstance(command, Forget):
+                self._lanes.memories.forget(name, event)
+                remembered = False
+            else:
+                span = command.begin, command.end
+                memories, newest = self._lanes.memories, command.newest
+                remembered = memories.remember(name, event, *span, newest=newest)
+        except OSError as error:
+            problem = f"camera {name}: its memory cannot be written: {error.strerror}"
+            return Answer(request.id, "failed", problem=problem)
+        return Answer(request.id, "ok", {"remembered": remembered})
+
+    def _show(self, request: Request, name: str) -> Answer:
+        seen = self._seen.get(name)
+        if seen is None:
+            return Answer(request.id, "unavailable", problem=f"camera {name}: no frame so far")
+        body: dict[str, object] = {
+            "captured_at": seen.frame.captured_at,
+            "age_seconds": time.monotonic() - seen.frame.sent_at,
+            "score": seen.score,
+        }
+        return Answer(
+            request.id,
+            "ok",
+            body,
+            anomaly_map=seen.anomaly_map,
+            pixels=seen.frame.pixels,
+            source_hw=seen.frame.source_hw,
+            picture=seen.frame.picture,
+        )

@@ -1,0 +1,120 @@
+"""Adapting anew on schedule: the next scene is made of usual moments while the present one watches.
+
+What the present scene finds unusual does not become part of the next one: an anomaly that stays is
+not learnt for being there when the time has come. Nor does a camera go unwatched, or calibrate.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from models.scene_model import Observation
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import CANDIDATES_A_CLIP, AdaptationSettings
+from pipeline.scenes.build_results import Widening
+from pipeline.scenes.calibration_window import CANDIDATE_STEP_SECONDS, LEAST_SECONDS, FirstMinute
+from pipeline.scoring.camera_scorer import Lane, Work
+from pipeline.scoring.scene_builder import SceneKeeper
+
+LOG = logging.getLogger(__name__)
+
+_ONSET_SECONDS = 1.0
+"""The smoothed score follows later: so much before something unusual belongs to it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Next:
+    """The next scene of a camera, from the first moment that it is made of."""
+
+    present: Adaptation
+    """In use meanwhile; where that is abandoned, nobody waits for the next."""
+    minute: FirstMinute
+    connection: int
+    usable: bool = True
+    """Whether the last frame became part of it."""
+    made: Adaptation | None = None
+    """Given: it is asked for."""
+
+
+class SceneRefresh:
+    """Gathers usual moments, asks for the next scenes of all cameras, and hands them over."""
+
+    def __init__(self, keeper: SceneKeeper) -> None:
+        self._keeper = keeper
+        self._next: dict[str, _Next] = {}
+
+    def take(
+        self,
+        camera: str,
+        lane: Lane,
+        work: Work,
+        glimpse: Callable[[], Observation],
+        after_seconds: float,
+    ) -> None:
+        """Do what is due, after a frame that was judged.
+
+        Args:
+            camera: Its name.
+            lane: Its lane.
+            work: The frame.
+            glimpse: Gives what the network saw in it.
+            after_seconds: In use for so long, a scene is to be made anew; 0: never.
+        """
+        coming = self._next.get(camera)
+        if coming is None:
+            if not self._is_due(camera, lane, after_seconds):
+                return
+            LOG.info("camera %s: gathering moments of another scene, as it is time", camera)
+            minute = FirstMinute(gathering_seconds(lane.adaptation.settings))
+            coming = _Next(lane.adaptation, minute, work.frame.connection)
+            self._next[camera] = coming
+        if coming.made is not None:
+            return
+        minute, seconds = coming.minute, work.frame.pts_seconds
+        usual = lane.is_usual(seconds)
+        if coming.usable and not usual:
+            minute.take_back(_ONSET_SECONDS)
+        coming.usable = usual and work.view.fit
+        if not coming.usable or work.frame.connection != coming.connection:
+            coming.connection = work.frame.connection
+            minute.interrupted()
+        if coming.usable:
+            minute.see(seconds, glimpse)
+        if minute.over:
+            self._ask(camera, coming, work.clip.shape[1:3])
+
+    def abandon_left(self) -> None:
+        """Nobody waits for the next scene where the present one was left for yet another."""
+        for camera, coming in list(self._next.items()):
+            if coming.present.abandoned:
+                del self._next[camera]
+                if coming.made is not None:
+                    coming.made.abandoned = True
+
+    def hand_over(self, lanes: Mapping[str, Lane]) -> None:
+        """Go on with the scenes that are made; where one came to nothing, begin again."""
+        for camera, coming in list(self._next.items()):
+            if coming.made is None or not (coming.made.scene or coming.made.abandoned):
+                continue
+            del self._next[camera]
+            if not coming.made.abandoned:
+                lanes[camera].adopt(coming.made)
+
+    def _ask(self, camera: str, coming: _Next, size_hw: tuple[int, int]) -> None:
+        settings = coming.present.settings
+        coming.made = Adaptation(settings, reason="on schedule")
+        self._keeper.leave(camera, coming.present)
+        wanted, reading = settings.wider_clips, settings.calibrator
+        self._keeper.follow(camera, coming.made, Widening(coming.minute, size_hw, reading, wanted))
+
+    def _is_due(self, camera: str, lane: Lane, after_seconds: float) -> bool:
+        if after_seconds == 0 or lane.adaptation.state != "ready":
+            return False
+        used = self._keeper.used_seconds(camera)
+        return used is not None and used >= after_seconds
+
+
+def gathering_seconds(settings: AdaptationSettings) -> float:
+    """How much usual time the next scene is made of: the support and what calibrates it."""
+    support = CANDIDATE_STEP_SECONDS * CANDIDATES_A_CLIP * settings.wider_clips
+    return max(settings.calibrator.calibrate_seconds, LEAST_SECONDS, support)

@@ -1,0 +1,76 @@
+"""From a judgement to the score that travels. Pure."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from models.calibration import Calibration
+from pipeline.scenes.adaptation import Judgement
+from pipeline.scenes.learning import Learning
+from pipeline.scoring.view_changes import UNJUDGED
+from pipeline.transport.messages import FrameMessage, ScoreMessage
+
+SNAPSHOT_RATIO = 0.8
+"""From this part of the score that begins an event on, a frame's pixels travel with it."""
+PICTURE_RATIO = 0.4
+"""From this part of it on, frames are asked for with pictures of the source's size: early, as those
+that are on the way by then have none."""
+
+
+def score_message(
+    frame: FrameMessage,
+    judgement: Judgement,
+    anomaly_map: npt.NDArray[np.float32] | None,
+    enter: float,
+    scored_at: float,
+    learning: Learning | None = None,
+    terms: Mapping[str, float] | None = None,
+) -> ScoreMessage:
+    """What the sink is told of a frame.
+
+    Args:
+        frame: That was judged.
+        judgement: What it means.
+        anomaly_map: (h, w) in units of the score; None without energy.
+        enter: Score at which an event may begin: from near it on, the pixels travel too.
+        scored_at: Now, Unix seconds.
+        learning: How far the scene is learnt.
+        terms: What each term adds to the score; None without energy.
+    """
+    score = None if judgement.state in UNJUDGED else judgement.score
+    shown = score is not None and score >= SNAPSHOT_RATIO * enter
+    return ScoreMessage(
+        camera=frame.camera,
+        connection=frame.connection,
+        index=frame.index,
+        pts_seconds=frame.pts_seconds,
+        captured_at=frame.captured_at,
+        scored_at=scored_at,
+        dropped=frame.dropped,
+        state=judgement.state,
+        progress=judgement.progress,
+        energy=judgement.energy,
+        score=judgement.score,
+        threshold=judgement.threshold,
+        anomaly_map=anomaly_map,
+        pixels=frame.pixels if shown else None,
+        source_hw=frame.source_hw,
+        picture=frame.picture if shown else None,
+        learning=None if learning is None else learning.as_json(),
+        terms=dict(terms or {}),
+    )
+
+
+def in_units_of_score(
+    cells: npt.NDArray[np.float32], calibration: Calibration
+) -> npt.NDArray[np.float32]:
+    """A map of energies as one of scores: 0 is the median of normal, 1 the threshold."""
+    scale = calibration.threshold - calibration.median
+    return ((cells - calibration.median) / scale).astype(np.float32)
+
+
+def terms_of_score(parts: Mapping[str, float], calibration: Calibration) -> dict[str, float]:
+    """What the terms add to an energy as what they add to the score, to three digits."""
+    scale = calibration.threshold - calibration.median
+    return {name: round(part / scale, 3) for name, part in parts.items()}

@@ -1,0 +1,104 @@
+"""What follows when a camera shows another view: the state, the log, the counters, the scene."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from models import AdaptedScene
+from pipeline.config import Camera
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scenes.scene_watch import REASONS, Fault, SceneWatch, View, WatchSettings
+from pipeline.scoring.camera_scorer import BLIND, Lane
+from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.messages import CameraState, SceneState
+
+LOG = logging.getLogger(__name__)
+
+UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "held", "stale")
+"""States in which no score alerts anybody."""
+_KEEP_INTERVAL_SECONDS = 600.0
+
+
+def camera_state(state: SceneState) -> CameraState:
+    """How a camera is, as its scene tells it."""
+    if state == "stale":
+        return "stale"
+    return "adapting" if state in ("collecting", "fitting") else "watching"
+
+
+class ViewChanges:
+    """Minds the views of all cameras."""
+
+    def __init__(self, keeper: SceneKeeper, store: SceneStore, metrics: Metrics) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._metrics = metrics
+        self._readapt: dict[str, bool] = {}
+        self._faults: dict[str, Fault | None] = {}
+        self._kept_at: dict[str, float] = {}
+        self._scenes: dict[str, AdaptedScene | None] = {}
+
+    def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> SceneWatch:
+        """A watch for a camera; with a kept scene, one that knows its view."""
+        adapt = settings.adapt
+        self._readapt[camera] = adapt.on_view_change == "readapt"
+        minds = adapt.on_view_change != "ignore"
+        wanted = WatchSettings(adapt.view_change_after, settings.alert.light_hold, minds)
+        known = None if adaptation.scene is None else self._store.load_view(camera)
+        self._faults[camera] = None if known is None else known.fault
+        if known is not None and known.fault is not None:
+            LOG.warning("camera %s: the scene was stale, %s", camera, REASONS[known.fault])
+        return SceneWatch(wanted, known)
+
+    def take(self, camera: str, lane: Lane, view: View) -> None:
+        """Do what a picture's view asks for, once it is judged."""
+        fault = view.fault
+        if fault != self._faults[camera]:
+            self._tell(camera, fault)
+            self._faults[camera] = fault
+            self._keep(camera, lane)
+        if view.held or fault is not None:
+            reason = "light" if fault is None else "stale"
+            self._metrics.frames_held.labels(camera, reason).inc()
+        # Nothing was collected of pictures in which nothing can be seen.
+        another = fault is not None and fault not in BLIND
+        waits = another and lane.adaptation.state == "collecting"
+        if waits or (view.settled and self._readapt[camera]):
+            # Who turns a camera while it is adapted to has not finished yet.
+            LOG.info("camera %s: adapting to another view", camera)
+            lane.adapt_anew("another view")
+        elif self._is_due(camera, lane):
+            self._keep(camera, lane)
+
+    def keep(self, lanes: Mapping[str, Lane]) -> None:
+        """Keep what is known of all views."""
+        for camera, lane in lanes.items():
+            self._keep(camera, lane)
+
+    def _is_due(self, camera: str, lane: Lane) -> bool:
+        scene = lane.adaptation.scene if self._keeper.holds(camera) else None
+        if scene is not self._scenes.get(camera):
+            self._scenes[camera] = scene
+            return True
+        kept_at = self._kept_at.get(camera)
+        return kept_at is not None and time.monotonic() - kept_at > _KEEP_INTERVAL_SECONDS
+
+    def _tell(self, camera: str, fault: Fault | None) -> None:
+        if fault is None:
+            LOG.info("camera %s: the known view is back", camera)
+            return
+        LOG.warning("camera %s: the scene is stale, %s", camera, REASONS[fault])
+        if fault != "light":
+            self._metrics.view_changes.labels(camera, fault).inc()
+
+    def _keep(self, camera: str, lane: Lane) -> None:
+        known = None if lane.watch is None else lane.watch.known
+        if known is None or lane.adaptation.scene is None or not self._keeper.holds(camera):
+            return
+        self._kept_at[camera] = time.monotonic()
+        try:
+            self._store.save_view(camera, known)
+        except OSError as error:
+            LOG.warning("camera %s: its view could not be kept: %s", camera, error)

@@ -1,0 +1,84 @@
+"""Pictures of an event: the frame at its peak, and the same with the heatmap."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.events.drawing import Pixels, Polygon, draw_caption, draw_heatmap
+
+SNAPSHOT_NAME = "snapshot.jpg"
+HEATMAP_NAME = "heatmap.jpg"
+CLIP_NAME = "clip.mp4"
+_JPEG_QUALITY = 90
+
+
+class Snapshots:
+    """Pictures of events on disk: `<folder>/<camera>/<event id>/{snapshot,heatmap}.jpg`.
+
+    The ingest worker puts `clip.mp4` beside them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def snapshot_path(self, camera: str, event_id: str) -> Path:
+        """Where the frame at the peak is, or would be."""
+        return self._folder / camera / event_id / SNAPSHOT_NAME
+
+    def heatmap_path(self, camera: str, event_id: str) -> Path:
+        """Where the frame with its heatmap is, or would be."""
+        return self._folder / camera / event_id / HEATMAP_NAME
+
+    def clip_path(self, camera: str, event_id: str) -> Path:
+        """Where the clip is, or would be."""
+        return self._folder / camera / event_id / CLIP_NAME
+
+    def save(
+        self,
+        camera: str,
+        event_id: str,
+        pixels: Pixels,
+        anomaly_map: npt.NDArray[np.float32] | None,
+        score: float,
+        captured_at: float,
+        zones: Sequence[Polygon] = (),
+    ) -> None:
+        """Write both pictures over those of an earlier peak; each is whole at any time.
+
+        Args:
+            camera: Name in the configuration.
+            event_id: Of the event.
+            pixels: uint8 (H, W, 3), RGB.
+            anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
+            score: Of this frame, written into the heatmap.
+            captured_at: Of this frame, Unix seconds; written into both with the camera's name.
+            zones: Drawn into the heatmap.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        shown = draw_caption(pixels, camera, captured_at)
+        write_jpeg(self.snapshot_path(camera, event_id), shown)
+        if anomaly_map is not None:
+            drawn = draw_heatmap(pixels, anomaly_map, score, zones)
+            drawn = draw_caption(drawn, camera, captured_at)
+            write_jpeg(self.heatmap_path(camera, event_id), drawn)
+
+
+def write_jpeg(path: Path, pixels: Pixels) -> None:
+    """Write a picture under another name first, so that no reader ever sees a part of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )[1].tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_bytes(encoded)
+    os.replace(unfinished, path)

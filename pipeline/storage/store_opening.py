@@ -1,0 +1,90 @@
+"""Opens the store for the alert sink, and waits for a database server that is not there yet."""
+
+import logging
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pipeline.storage.database import (
+    StoreDamagedError,
+    StoreError,
+    StoreFullError,
+    StoreUnreachableError,
+    store_url,
+)
+from pipeline.storage.store import EventStore
+from pipeline.telemetry.damaged_files import put_aside
+from pipeline.worker import WorkerContext
+
+LOG = logging.getLogger(__name__)
+
+RESERVE_NAME = "reserve"
+RESERVE_BYTES = 2**20
+_LEAST_FREE = 4
+_AGAIN_SECONDS = 2.0
+
+
+def make_reserve(path: Path) -> None:
+    """Keep some space with which SQLite can be opened on a full disk; where there is enough."""
+    try:
+        free_bytes = shutil.disk_usage(path.parent).free
+        if not path.exists() and free_bytes > _LEAST_FREE * RESERVE_BYTES:
+            path.write_bytes(os.urandom(RESERVE_BYTES))  # some file systems do not store zeros
+    except OSError as error:
+        LOG.warning("%s: no space can be reserved: %s", path, error.strerror)
+        path.unlink(missing_ok=True)
+
+
+def put_store_aside(url: sa.URL, error: StoreDamagedError) -> None:
+    """Move the damaged file of a store aside, so that the next start makes a new one.
+
+    Raises:
+        StoreError: it cannot be moved.
+    """
+    try:
+        put_aside(Path(url.database or ""), str(error))
+    except OSError as problem:
+        raise StoreError(f"{error}; it cannot be moved aside: {problem.strerror}") from error
+
+
+def open_store(context: WorkerContext, stack: ExitStack) -> EventStore:
+    """The store of a run, open for writing until the stack is unwound.
+
+    After a power cut the machine of the database may take longer to start than this one. Nothing is
+    lost by waiting but the frames of live cameras, and those are counted. A damaged file is moved
+    aside: the new one is filled from the score logs, but the labels and notes of people are not.
+    SQLite cannot begin on a full disk: reserved space is given up then, or room is waited for.
+
+    Raises:
+        StoreUnreachableError, StoreFullError: told to stop while waiting.
+        StoreError: it cannot be used.
+    """
+    spec = context.spec
+    url = store_url(spec.config.store.url, spec.run.data_folder)
+    reserve = spec.run.data_folder / RESERVE_NAME
+    while True:
+        try:
+            store = stack.enter_context(EventStore(url))
+            if spec.config.store.url is None:
+                make_reserve(reserve)
+            context.troubles.clear("store")
+            return store
+        except StoreDamagedError as error:
+            put_store_aside(url, error)
+        except StoreFullError as error:
+            if reserve.exists():
+                LOG.warning("%s; giving up the reserve of space in %s", error, reserve)
+                reserve.unlink()
+                continue
+            context.troubles.set("store", str(error))
+            context.pulse.beat()
+            if context.stop.wait(_AGAIN_SECONDS):
+                raise
+        except StoreUnreachableError as error:
+            LOG.warning("waiting for the database: %s", error)
+            context.pulse.beat()
+            if context.stop.wait(_AGAIN_SECONDS):
+                raise

@@ -1,0 +1,403 @@
+"""Episodes for meta-training: normal clips of a scene, and queries with planted anomalies."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.inputs import begun_later
+from models.training.inpainting import corrupt, draw_patches
+from models.training.negatives import ONLY_IN_MOTION, Material, Planted, plant
+from models.training.objectives import Episode
+from models.training.overlay import Thing
+from pipeline.training.crowds import Crowd, draw_crowd
+from pipeline.training.cutouts import cut_out
+from pipeline.training.scenes import SceneClip
+from pipeline.training.views import View, random_view
+
+_FAST = 3
+"""How many times too fast hurried places are played."""
+_HURRIED_THINGS = 0.3
+_CROWD_OF_ITS_OWN = 0.4
+"""Share of the crowds that are of the very scene, if enough moves there."""
+_CROWD_TRIES = 3
+_CROWD_TALL = (0.06, 0.25)
+"""Height of a crowd that comes from another scene, as a share of the picture's."""
+_TRIES = 12
+_BACKGROUND_FRAMES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeOptions:
+    """How episodes are cut from scenes."""
+
+    clip_length: int = 5
+    stride: int = 8
+    """Pixels a cell of the target is wide."""
+    crop_hw: tuple[int, int] = (192, 256)
+    shots: tuple[int, ...] = (3, 5, 7)
+    """Sizes K of the support, drawn at random."""
+    queries: int = 4
+    """Queries with a planted anomaly each; 0 where no objective asks for them."""
+    patched: int = 0
+    """Normal queries that come with a copy under patches, for the paper's objective."""
+    gap: int = 20
+    """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
+    of a query shall not stand in the support already."""
+    scale: tuple[float, float] = (0.55, 1.4)
+    """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
+    augment: bool = True
+    """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
+    crowded: float = 0.5
+    """Share of the augmented episodes through which a made crowd walks."""
+    begun: float = 0.2
+    """Share of the augmented episodes whose clips, all alike, lack some of the frames before the
+    newest or all of them: as the first frames of a recording do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A time in a clip of a scene."""
+
+    clip: SceneClip
+    newest: int
+    """Number of the newest frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndependentClips:
+    """Clips of one scene to measure on: what is normal was seen at other times than what is not."""
+
+    support: Tensor
+    """(shots, T, …)."""
+    normal: Tensor
+    """(queries, T, …)."""
+    planted: Tensor
+    """(queries, T, …), none of them at the moment of a normal one if the scene is long enough."""
+    kinds: tuple[str, ...]
+    """Of each planted clip."""
+    support_places: tuple[tuple[int, int], ...]
+    """Of each support clip the number of its recording and that of its newest frame."""
+    tainted: Tensor
+    """The support with something planted into every clip, (shots, T, …); empty where there is no
+    such thing."""
+
+
+class EpisodeSampler:
+    """Draws episodes; the same seed gives the same ones."""
+
+    def __init__(
+        self, scenes: dict[str, list[SceneClip]], options: EpisodeOptions, seed: int
+    ) -> None:
+        self._options = options
+        self._random = np.random.default_rng(seed)
+        self._torch_random = torch.Generator().manual_seed(seed)
+        self._backgrounds: dict[int, npt.NDArray[np.uint8]] = {}
+        reach = (options.clip_length - 1) * _FAST + 1
+        self._scenes = {
+            name: long
+            for name, clips in scenes.items()
+            if (long := [clip for clip in clips if len(clip.frames) > 2 * reach])
+        }
+        if len(self._scenes) < 2:
+            raise ValueError(
+                f"training: want at least 2 scenes with clips of more than {2 * reach} sampled "
+                f"frames, got {sorted(self._scenes)}"
+            )
+
+    @property
+    def scenes(self) -> list[str]:
+        """Names of the scenes that are long enough."""
+        return sorted(self._scenes)
+
+    def draw(self, scene: str | None = None) -> Episode:
+        """The next episode, of a random scene unless one is named."""
+        random, options = self._random, self._options
+        name = scene if scene is not None else str(random.choice(self.scenes))
+        clips = self._scenes[name]
+        view = self._view(clips[0].size_hw)
+        shots = int(random.choice(options.shots))
+        moments = [self._moment(clips, view) for _ in range(shots)]
+        crowd = self._crowd(name, view)
+        past = self._past()
+        queries, targets = [], []
+        for _ in range(options.queries):
+            _, planted = self._query(name, view, moments, crowd)
+            queries.append(view.noisy(planted.clip, self._torch_random))
+            target = _cells(planted, options.stride)
+            if past == 0 and planted.kind in ONLY_IN_MOTION:
+                target = target.masked_fill(target == 1, -1.0)
+            targets.append(target)
+        normal, corrupted = [], []
+        for _ in range(options.patched):
+            plain = self._plain(self._moment(clips, view, moments), view)
+            clip = view.noisy(self._peopled(crowd, False, view)(plain), self._torch_random)
+            patches = draw_patches(view.out_hw, self._torch_random)
+            normal.append(clip)
+            corrupted.append(corrupt(clip, patches, self._torch_random))
+        support = []
+        for moment in moments:
+            clip = self._peopled(crowd, True, view)(self._plain(moment, view))
+            support.append(view.noisy(clip, self._torch_random))
+        drawn = Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
+        return drawn if past is None else _begun(drawn, past)
+
+    def state(self) -> dict[str, Any]:
+        """Where the sampler's random numbers stand, as tensors and text, for `torch.save`."""
+        return {
+            "numpy": json.dumps(self._random.bit_generator.state),
+            "torch": self._torch_random.get_state(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Draw what the sampler with that `state` would have drawn next."""
+        self._random.bit_generator.state = json.loads(state["numpy"])
+        self._torch_random.set_state(state["torch"])
+
+    def reseed(self, seed: int) -> None:
+        """Draw from now on what a new sampler with that seed would."""
+        self._random = np.random.default_rng(seed)
+        self._torch_random = torch.Generator().manual_seed(seed)
+
+    def normal_and_planted(
+        self, scene: str, shots: int, queries: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips of one scene to measure on.
+
+        Returns:
+            Support (shots, T, …), normal queries (queries, T, …), and the same queries with an
+            anomaly planted into each.
+        """
+        clips = self._scenes[scene]
+        view = self._view(clips[0].size_hw)
+        moments = [self._moment(clips, view) for _ in range(shots)]
+        support = torch.stack([self._plain(moment, view) for moment in moments])
+        drawn = [self._query(scene, view, moments) for _ in range(queries)]
+        normal = torch.stack([clip for clip, _ in drawn])
+        return support, normal, torch.stack([planted.clip for _, planted in drawn])
+
+    def independent(self, scene: str, shots: int, queries: int) -> IndependentClips:
+        """Clips of one scene to measure on, normal and planted ones at moments of their own.
+
+        As in a real test set, the scene may have been fuller or emptier in the one than in the
+        other. Anomalies that nobody could see are drawn anew.
+
+        Args:
+            scene: Its name.
+            shots: K.
+            queries: Number of normal clips, and of planted ones.
+        """
+        clips = self._scenes[scene]
+        view = self._view(clips[0].size_hw)
+        support = [self._moment(clips, view) for _ in range(shots)]
+        normal: list[_Moment] = []
+        planted: list[_Moment] = []
+        for _ in range(queries):  # in turns, so that neither kind gets the better places
+            planted.append(self._moment(clips, view, [*support, *normal]))
+            normal.append(self._moment(clips, view, [*support, *planted]))
+        seen = [self._visible(scene, view, moment) for moment in planted]
+        numbers = {id(clip): number for number, clip in enumerate(clips)}
+        return IndependentClips(
+            _stack([self._plain(moment, view) for moment in support]),
+            _stack([self._plain(moment, view) for moment in normal]),
+            _stack([one.clip for one in seen]),
+            tuple(one.kind for one in seen),
+            tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
+            _stack([self._visible(scene, view, moment).clip for moment in support]),
+        )
+
+    def recordings(self, scene: str) -> list[Iterator[Tensor]]:
+        """Every whole clip of each recording of a scene, (T, …), newest frame T − 1, T, ….
+
+        Raises:
+            ValueError: the sampler augments, so that it looks at a scene in many ways.
+        """
+        if self._options.augment:
+            raise ValueError("recordings: want a sampler that does not augment")
+        clips = self._scenes[scene]
+        view = self._view(clips[0].size_hw)
+        first = self._options.clip_length - 1
+
+        def played(clip: SceneClip) -> Iterator[Tensor]:
+            for newest in range(first, len(clip.frames)):
+                yield self._plain(_Moment(clip, newest), view)
+
+        return [played(clip) for clip in clips]
+
+    def _visible(self, scene: str, view: View, moment: _Moment) -> Planted:
+        """Something planted that can be seen, as far as trying helps."""
+        for _ in range(_TRIES):
+            _, planted = self._planted(scene, view, moment)
+            if bool(planted.mask.any()):
+                break
+        return planted
+
+    def _query(
+        self, scene: str, view: View, support: list[_Moment], crowd: Crowd | None = None
+    ) -> tuple[Tensor, Planted]:
+        """A normal clip, and the same with something planted into it."""
+        return self._planted(scene, view, self._moment(self._scenes[scene], view, support), crowd)
+
+    def _planted(
+        self, scene: str, view: View, moment: _Moment, crowd: Crowd | None = None
+    ) -> tuple[Tensor, Planted]:
+        peopled = self._peopled(crowd, False, view)
+        clip = peopled(self._plain(moment, view))
+        material = Material(
+            foreign=lambda: self._foreign(scene, view.out_hw),
+            fast=lambda: peopled(self._played(moment, view, _FAST)),
+            thing=lambda: self._thing(scene, view),
+            own=lambda: self._glider(scene, view, crowd),
+        )
+        return clip, plant(clip, material, self._torch_random)
+
+    def _past(self) -> int | None:
+        """How many frames before the newest the clips of an episode keep; None: all."""
+        whole = self._options.clip_length - 1
+        if not self._options.augment or whole == 0 or self._random.random() >= self._options.begun:
+            return None
+        return int(self._random.choice([0, *range(whole)]))  # a single picture twice as often
+
+    def _crowd(self, scene: str, view: View) -> Crowd | None:
+        """Who walks through an episode beside those who do: of the same scene or of another."""
+        if not self._options.augment or self._random.random() >= self._options.crowded:
+            return None
+        size_hw = view.out_hw
+        if self._random.random() < _CROWD_OF_ITS_OWN:
+            crowd = draw_crowd(lambda: self._own_thing(scene, view), size_hw, self._random)
+            if crowd is not None:
+                return crowd
+        for _ in range(_CROWD_TRIES):
+            of = self._another(scene)
+            seen = replace(self._view(self._scenes[of][0].size_hw), step=view.step)
+            cut = lambda of=of, seen=seen: self._own_thing(of, seen)  # noqa: E731
+            crowd = draw_crowd(cut, size_hw, self._random, _CROWD_TALL)
+            if crowd is not None:
+                return crowd
+        return None
+
+    def _peopled(
+        self, crowd: Crowd | None, of_support: bool, view: View
+    ) -> Callable[[Tensor], Tensor]:
+        """What lets some of the crowd, if there is one, walk through a clip."""
+        if crowd is None:
+            return lambda clip: clip
+        return crowd.gather(of_support, view.out_hw, self._random)
+
+    def _glider(self, scene: str, view: View, crowd: Crowd | None) -> Thing | None:
+        """Somebody who is to be too fast: in training one of a crowd, somewhere among it.
+
+        Nobody can tell what is too fast where a support hardly shows anyone walk; asked for all the
+        same, a network takes to fearing whoever moves.
+        """
+        if crowd is None:
+            return None if self._options.augment else self._own_thing(scene, view)
+        thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
+        return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
+
+    def _view(self, size_hw: tuple[int, int]) -> View:
+        options = self._options
+        if not options.augment:
+            return View(0, 0, *size_hw, options.crop_hw)
+        return random_view(size_hw, options.crop_hw, options.scale, options.stride, self._random)
+
+    def _moment(
+        self, clips: list[SceneClip], view: View, apart_from: Sequence[_Moment] = ()
+    ) -> _Moment:
+        """A random time, as far from the given ones as asked for or, in short clips, as can be."""
+        lengths = np.array([len(clip.frames) for clip in clips], dtype=float)
+        best, farthest = None, -1
+        for _ in range(_TRIES):
+            clip = clips[int(self._random.choice(len(clips), p=lengths / lengths.sum()))]
+            reach = self._reach(clip, view)
+            newest = int(self._random.integers(min(reach, len(clip.frames) - 1), len(clip.frames)))
+            gap = min(
+                (abs(newest - other.newest) for other in apart_from if other.clip is clip),
+                default=self._options.gap,
+            )
+            if gap > farthest:
+                best, farthest = _Moment(clip, newest), gap
+            if gap >= self._options.gap:
+                break
+        assert best is not None
+        return best
+
+    def _reach(self, clip: SceneClip, view: View) -> int:
+        """How many frames are before the newest of a hurried clip, or of a plain one if short."""
+        reach = (self._options.clip_length - 1) * view.step
+        return reach * _FAST if reach * _FAST < len(clip.frames) else reach
+
+    def _plain(self, moment: _Moment, view: View) -> Tensor:
+        return self._played(moment, view, 1)
+
+    def _played(self, moment: _Moment, view: View, speed: int) -> Tensor:
+        ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
+        return view.look(moment.clip.frames[np.maximum(moment.newest - ages, 0)])
+
+    def _another(self, scene: str) -> str:
+        """Name of another scene."""
+        return str(self._random.choice([name for name in self._scenes if name != scene]))
+
+    def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
+        """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
+        clips = self._scenes[self._another(scene)]
+        view = replace(self._view(clips[0].size_hw), out_hw=out_hw)
+        return self._plain(self._moment(clips, view), view)
+
+    def _thing(self, scene: str, view: View) -> Thing | None:
+        """Something that moves in another scene, cut out."""
+        clips = self._scenes[self._another(scene)]
+        whole = clips[0].size_hw
+        own = replace(view, top=0, left=0, height=whole[0], width=whole[1])
+        moment = self._moment(clips, own)
+        speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
+        background = own.look(self._background(moment.clip)[None])[0]
+        return cut_out(self._played(moment, own, speed), background, self._random)
+
+    def _own_thing(self, scene: str, view: View) -> Thing | None:
+        """Something that moves in the part of the scene that is looked at, at another time."""
+        moment = self._moment(self._scenes[scene], view)
+        background = view.look(self._background(moment.clip)[None])[0]
+        return cut_out(self._plain(moment, view), background, self._random, as_it_is=True)
+
+    def _background(self, clip: SceneClip) -> npt.NDArray[np.uint8]:
+        """What the scene looks like without what moves: the median over time, kept."""
+        known = self._backgrounds.get(id(clip))
+        if known is None:
+            step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
+            known = np.median(clip.frames[::step], axis=0).astype(np.uint8)
+            self._backgrounds[id(clip)] = known
+        return known
+
+
+def _stack(clips: list[Tensor]) -> Tensor:
+    """One tensor of them all, an empty one of none."""
+    return torch.stack(clips) if clips else torch.empty(0)
+
+
+def _begun(episode: Episode, past: int) -> Episode:
+    """The same with so many frames before the newest in all clips."""
+
+    def later(clips: Tensor) -> Tensor:
+        return begun_later(clips, [past] * len(clips)) if len(clips) else clips
+
+    return replace(
+        episode,
+        support=later(episode.support),
+        query=later(episode.query),
+        normal=later(episode.normal),
+        corrupted=later(episode.corrupted),
+    )
+
+
+def _cells(planted: Planted, stride: int) -> Tensor:
+    """Pixel masks to cells: 1 mostly planted, 0 untouched in every frame, -1 in between."""
+    masks = torch.stack([planted.mask, planted.touched])[:, None].float()
+    anomaly, touched = functional.avg_pool2d(masks, stride, ceil_mode=True)[:, 0]
+    return torch.where(anomaly > 0.4, 1.0, torch.where(touched > 0.02, -1.0, 0.0))

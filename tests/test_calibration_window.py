@@ -1,0 +1,120 @@
+"""What is kept of a scene's first minute: a moment each half second, and never more than some."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from models.scene_model import Observation
+from pipeline.scenes.calibration_window import FirstMinute, candidates_of
+
+
+def glimpse() -> Observation:
+    return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
+
+
+def see(minute: FirstMinute, begin: float, frames: int, rate: float = 10.0) -> None:
+    for number in range(frames):
+        minute.see(begin + number / rate, glimpse)
+
+
+def test_a_moment_is_kept_each_half_second() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 1000.0, 31)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+    assert len(minute.moments) == 7
+    assert minute.over
+
+
+def test_it_is_over_when_all_of_it_has_gone_by() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 0.0, 30)
+    assert not minute.over
+    minute.see(3.0, glimpse)
+    assert minute.over
+
+
+def test_a_gap_is_no_time() -> None:
+    minute = FirstMinute(20.0)
+    see(minute, 0.0, 11)
+    see(minute, 500.0, 1)  # the stream jumps: one second at most
+    minute.interrupted()
+    see(minute, 7.0, 11)  # another connection, whose time began anew
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 2.0, 2.5, 3.0])
+    minute.see(6.0, glimpse)  # time that runs backwards adds nothing
+    assert len(minute.moments) == 6
+
+
+def test_unfit_pictures_pass_and_are_not_kept() -> None:
+    minute = FirstMinute(3.0)
+    see(minute, 0.0, 11)
+    for number in range(11, 40):
+        minute.see(number / 10, None)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0])
+    assert minute.step_seconds == pytest.approx(0.5)
+    assert minute.over, "or it would never end for a camera that goes blind in it"
+
+
+def test_what_was_unfit_makes_no_longer_steps() -> None:
+    minute = FirstMinute(40.0)
+    see(minute, 0.0, 101)
+    for number in range(101, 301):
+        minute.see(number / 10, None)
+    see(minute, 30.1, 100)
+    assert minute.step_seconds == pytest.approx(0.5)
+
+
+def test_it_knows_when_something_was_unusual() -> None:
+    """Also between the moments that are kept, and in unfit pictures."""
+    for seconds in (20.0, 600.0):
+        minute = FirstMinute(seconds)
+        for number in range(round(10 * seconds) + 1):
+            unusual = number == 77 or 100 <= number <= 120
+            minute.see(number / 10, glimpse if number % 50 else None, usual=not unusual)
+        assert minute.unusual == [pytest.approx((7.7, 7.7)), pytest.approx((10.0, 12.0))]
+        assert minute.unusual_seconds == pytest.approx(0.1 + 2.1)
+
+
+def test_the_last_of_it_can_be_taken_back() -> None:
+    minute = FirstMinute(20.0)
+    see(minute, 0.0, 32)
+    minute.take_back(1.0)
+    assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0])
+    assert len(minute.moments) == 5
+    assert minute.now_seconds == pytest.approx(2.1)
+    minute.interrupted()
+    see(minute, 50.0, 5)
+    assert minute.seconds[-1] == pytest.approx(2.5)
+    minute.take_back(9.0)
+    assert (minute.seconds, minute.moments, minute.now_seconds) == ([], [], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "candidates"), [(20.0, 21), (60.0, 61), (200.0, 201), (300.0, 151), (600.0, 151)]
+)
+def test_how_many_may_become_part_of_a_support(seconds: float, candidates: int) -> None:
+    assert candidates_of(seconds) == candidates
+    minute = FirstMinute(seconds)
+    see(minute, 0.0, round(10 * seconds) + 1)
+    assert len(minute.moments[:: minute.every]) == candidates
+
+
+def test_nothing_is_copied_that_is_not_kept() -> None:
+    copies = []
+    minute = FirstMinute(20.0)
+    for number in range(100):
+        minute.see(number / 30, lambda: copies.append(1) or glimpse())  # type: ignore[func-returns-value]
+    assert len(copies) == len(minute.moments) == 7
+
+
+def test_a_long_one_keeps_every_second_moment() -> None:
+    minute = FirstMinute(600.0)
+    for second in range(601):
+        minute.see(float(second), glimpse)
+        assert len(minute.moments) <= 240
+    assert minute.over
+    assert minute.step_seconds == pytest.approx(4.0)
+    gaps = {later - earlier for earlier, later in pairwise(minute.seconds)}
+    assert gaps == {4.0}, "spread evenly over all of it"
+    assert minute.seconds[0] == 0.0
+    assert minute.seconds[-1] >= 596.0

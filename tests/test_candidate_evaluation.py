@@ -1,0 +1,47 @@
+"""Which of several scenes is at home in what is seen."""
+
+import math
+
+import pytest
+
+from models.calibration import Calibration
+from pipeline.scenes.candidate_evaluation import Trial, best_of, fits
+
+NARROW = Calibration(median=0.0, threshold=5.0, spread=1.0, samples=60, final=True)
+WIDE = Calibration(median=10.0, threshold=30.0, spread=4.0, samples=60, final=True)
+
+
+def test_each_scene_is_judged_by_its_own_normal() -> None:
+    trial = Trial([NARROW, WIDE], seconds=4.5)
+    for number in range(9):
+        assert not trial.done
+        assert trial.is_due(number / 2)
+        trial.add(number / 2, [4.0, 12.0])
+        assert not trial.is_due(number / 2 + 0.2)
+    assert trial.done
+    assert trial.scores == pytest.approx([0.8, 0.1])
+    assert best_of(trial.scores) == 1
+
+
+def test_one_moment_does_not_decide() -> None:
+    trial = Trial([NARROW], seconds=1.0)
+    for number in range(9):
+        trial.add(number, [100.0 if number in (2, 3, 4) else 0.5])
+    assert trial.scores == pytest.approx([0.1])
+
+
+def test_a_scene_fits_near_its_normal_and_not_far_below() -> None:
+    assert fits(0.0)
+    assert fits(-0.6), "a quiet hour"
+    assert not fits(0.5)
+    assert not fits(-1.5)
+    assert not fits(math.nan)
+    assert best_of([0.5, -2.0]) is None
+    assert best_of([0.3, -0.1, 0.2]) == 1
+    assert best_of([]) is None
+
+
+def test_without_scenes_there_is_nothing_to_wait_for() -> None:
+    trial = Trial([], seconds=1.0)
+    assert trial.done
+    assert trial.scores == []

@@ -1,0 +1,285 @@
+"""In what order scenes are made, and what becomes of them where one fails or the disk is full."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from makers import small_scorer
+from stage_parts import small_config, worker_context
+
+from models import SceneScorer
+from models.calibration import Calibration
+from models.calibrator import CalibratorSettings
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.build_results import Fitted, Widened, Widening
+from pipeline.scenes.calibration_window import FirstMinute
+from pipeline.scenes.scene_store import SceneStore
+from pipeline.scoring import scene_builder
+from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.telemetry.metrics import Metrics
+from pipeline.worker import RunInfo
+
+SIZE_HW = (48, 64)
+SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
+FINAL = Calibration(0.5, 4.0, 1.0, 300, final=True)
+WIDENING = Widening(FirstMinute(30.0), SIZE_HW, SETTINGS.calibrator, 6)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    return small_scorer()
+
+
+@pytest.fixture
+def metrics(run: RunInfo) -> Metrics:
+    return worker_context("score", small_config(["yard"]), run).metrics
+
+
+@pytest.fixture
+def store(run: RunInfo, scorer: SceneScorer) -> SceneStore:
+    return SceneStore(run.data_folder / "scenes", scorer)
+
+
+@pytest.fixture
+def keeper(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneKeeper]:
+    keeper = SceneKeeper(scorer, store, metrics)
+    yield keeper
+    keeper.close()
+
+
+def scene_of(scorer: SceneScorer, shots: int) -> Fitted:
+    clips = np.random.default_rng(shots).integers(0, 255, (shots, 5, *SIZE_HW, 3), dtype=np.uint8)
+    return Fitted(scorer.adapt(torch.from_numpy(clips)))
+
+
+def wider_of(scorer: SceneScorer) -> Widened:
+    return Widened(scene_of(scorer, 6).scene, FINAL, (0.0,), (0.5,), 0.5)
+
+
+def count_of(metrics: Metrics, result: str) -> float:
+    labels = {"camera": "yard", "result": result}
+    return metrics.registry.get_sample_value("vedette_adaptations_total", labels) or 0.0
+
+
+def settle(keeper: SceneKeeper, done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        keeper.fitted()
+        time.sleep(0.01)
+
+
+def begun(keeper: SceneKeeper, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> Adaptation:
+    """A camera with a first scene of three clips, in use."""
+    monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
+    adaptation = Adaptation(SETTINGS, reason="first seen")
+    keeper.fit("yard", adaptation)
+    settle(keeper, lambda: adaptation.scene is not None)
+    return adaptation
+
+
+class Bench:
+    """Makes scenes one at a time, when it is let."""
+
+    def __init__(self, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[str] = []
+        self.busy = threading.Event()
+        self.go_on = threading.Event()
+        self._scorer = scorer
+        monkeypatch.setattr(scene_builder, "make_scene", self._make)
+        monkeypatch.setattr(scene_builder, "widen", self._widen)
+
+    def _make(self, scorer: SceneScorer, adaptation: Adaptation, camera: str) -> Fitted:
+        self._work(camera)
+        return scene_of(self._scorer, 3)
+
+    def _widen(self, scorer: SceneScorer, widening: Widening, camera: str) -> None:
+        self._work(f"wider {camera}")
+
+    def _work(self, what: str) -> None:
+        self.begun.append(what)
+        self.busy.set()
+        assert self.go_on.wait(20)
+
+
+def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
+    keeper: SceneKeeper, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(scorer, monkeypatch)
+    keeper.fit("a", Adaptation(SETTINGS))
+    assert bench.busy.wait(20)
+    left, last = Adaptation(SETTINGS), Adaptation(SETTINGS)
+    keeper.widen("b", Adaptation(SETTINGS), WIDENING)
+    keeper.widen("c", left, WIDENING)
+    keeper.fit("d", Adaptation(SETTINGS))
+    keeper.fit("e", last)
+    left.abandoned = True
+    bench.go_on.set()
+    settle(keeper, lambda: len(bench.begun) == 4)
+    assert bench.begun == ["a", "d", "e", "wider b"]
+
+
+def test_whoever_closes_waits_for_one_scene_at_most(
+    scorer: SceneScorer, store: SceneStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(scorer, monkeypatch)
+    keeper = SceneKeeper(scorer, store, metrics)
+    keeper.fit("a", Adaptation(SETTINGS))
+    assert bench.busy.wait(20)
+    keeper.fit("b", Adaptation(SETTINGS))
+    closing = threading.Thread(target=keeper.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive(), "torch is at work"
+    bench.go_on.set()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert bench.begun == ["a"]
+
+
+def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
+    keeper: SceneKeeper,
+    scorer: SceneScorer,
+    store: SceneStore,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    adaptation = begun(keeper, scorer, monkeypatch)
+    first = adaptation.scene
+
+    def fail(*_: object) -> Widened:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(scene_builder, "widen", fail)
+    with caplog.at_level(logging.WARNING):
+        keeper.widen("yard", adaptation, WIDENING)
+        settle(keeper, lambda: count_of(metrics, "not_widened") == 1)
+    assert "no wider scene of its first minute: out of memory" in caplog.text
+    assert "Traceback" in caplog.text
+    assert adaptation.scene is first
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert kept.scene.shots == 3
+    monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
+    keeper.widen("yard", adaptation, WIDENING)
+    settle(keeper, lambda: count_of(metrics, "not_widened") == 2)
+    assert "too little of it is usable" in caplog.text
+    assert count_of(metrics, "widened") == 0
+
+
+def test_a_wider_scene_for_nobody_changes_nothing(
+    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The camera adapts anew while it is being made."""
+    adaptation = begun(keeper, scorer, monkeypatch)
+    first, made = adaptation.scene, threading.Event()
+
+    def late(*_: object) -> Widened:
+        adaptation.abandoned = True
+        made.set()
+        return wider_of(scorer)
+
+    monkeypatch.setattr(scene_builder, "widen", late)
+    keeper.widen("yard", adaptation, WIDENING)
+    following = Adaptation(SETTINGS)
+    settle(keeper, made.is_set)
+    keeper.fit("yard", following)
+    settle(keeper, lambda: following.scene is not None)
+    assert adaptation.scene is first
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert kept.scene.shots == 3
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_no_calibration_lies_beside_another_scene(
+    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the wider scene comes: it is written later, or nothing is."""
+    adaptation = begun(keeper, scorer, monkeypatch)
+    monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
+    with monkeypatch.context() as patched:
+        patched.setattr(scorer, "save_scene", full)
+        keeper.widen("yard", adaptation, WIDENING)
+        settle(keeper, lambda: adaptation.wider is not None)
+        keeper.leave("yard", adaptation)
+        kept = store.load("yard", SIZE_HW)
+        assert kept is not None
+        assert (kept.scene.shots, kept.calibration) == (3, None)
+    keeper.leave("yard", adaptation)
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    assert [one.current for one in store.history.scenes("yard")] == [True]
+
+
+def test_what_could_not_be_kept_at_first_is_kept_later(
+    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then the earlier scene stays as it is; then it becomes an earlier one, once."""
+    store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
+    store.save_calibration("yard", replace(FINAL, samples=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(scorer, "save_scene", full)
+        adaptation = begun(keeper, scorer, monkeypatch)
+        monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
+        keeper.widen("yard", adaptation, WIDENING)
+        settle(keeper, lambda: adaptation.wider is not None)
+        keeper.leave("yard", adaptation)
+        kept = store.load("yard", SIZE_HW)
+        assert kept is not None
+        assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
+        assert [one.current for one in store.history.scenes("yard")] == [True]
+    keeper.leave("yard", adaptation)
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    records = store.history.scenes("yard")
+    assert [one.reason for one in records] == ["first seen", "an earlier one"]
+    earlier = store.load_other("yard", records[1], SIZE_HW)
+    assert earlier is not None
+    assert (earlier.scene.shots, earlier.calibration) == (4, replace(FINAL, samples=1))
+
+
+def test_the_next_scene_is_kept_as_another_one(
+    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(keeper, scorer, monkeypatch)
+    monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
+    following = Adaptation(SETTINGS, reason="on schedule")
+    keeper.follow("yard", following, WIDENING)
+    settle(keeper, lambda: following.state == "ready")
+    kept = store.load("yard", SIZE_HW)
+    assert kept is not None
+    assert (kept.scene.shots, kept.calibration) == (6, FINAL)
+    assert [one.reason for one in store.history.scenes("yard")] == ["on schedule", "first seen"]
+
+
+def test_a_next_scene_that_fails_leaves_the_present_one(
+    keeper: SceneKeeper,
+    scorer: SceneScorer,
+    store: SceneStore,
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    present = begun(keeper, scorer, monkeypatch)
+    monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
+    following = Adaptation(SETTINGS, reason="on schedule")
+    with caplog.at_level(logging.WARNING):
+        keeper.follow("yard", following, WIDENING)
+        settle(keeper, lambda: following.abandoned)
+    assert "camera yard: no other scene: too little of it is usable" in caplog.text
+    assert count_of(metrics, "failed") == 1
+    assert not present.abandoned
+    assert [one.reason for one in store.history.scenes("yard")] == ["first seen"]

@@ -1,0 +1,127 @@
+"""What runs through the scene while it is adapted to does not become normal."""
+
+import numpy as np
+import pytest
+import torch
+
+from cameras.simulation import PlannedAnomaly, SyntheticStreet
+from models import SceneScorer
+from models.support_outliers import outlyingness, robust_z
+from pipeline.scenes.adaptation import Adaptation
+from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.support_selection import choose_support, make_scene, spread_over, standing_out
+
+
+@pytest.fixture(scope="module")
+def scorer() -> SceneScorer:
+    torch.set_num_threads(1)
+    return SceneScorer.load()
+
+
+def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
+    """The shipped model on clips of a made street, 0.6 s apart, three of them with a runner."""
+    runner = PlannedAnomaly("runner", 4, 2)
+    street = SyntheticStreet(0, (240, 320), frames_per_second=10, anomalies=[runner])
+    adaptation = Adaptation(AdaptationSettings(frames=10, interval_seconds=1.0, spare=6))
+    runs = []
+    for last in range(4, 95, 6):
+        frames = [street.render(index) for index in range(last - 4, last + 1)]
+        clip = np.stack([frame.pixels for frame in frames])
+        assert adaptation.state == "collecting"
+        adaptation.before(last / 10, clip, True)
+        runs.append(bool(frames[-1].mask.any()))
+    assert adaptation.state == "fitting"
+    assert sum(runs) == 3
+    survey = scorer.survey(torch.from_numpy(adaptation.candidates))
+    places = choose_support(adaptation.candidate_seconds, survey.outlyingness, 10)
+    assert len(places) == 10
+    assert not any(runs[place] for place in places)
+    scene = make_scene(scorer, adaptation).scene
+    assert scene.shots == 10
+    running = torch.from_numpy(adaptation.candidates[runs])
+    careless = scorer.adapt(torch.from_numpy(adaptation.candidates[3:13]))
+    energies = scorer.score(running, [scene] * 3).energies
+    assert bool((energies > scorer.score(running, [careless] * 3).energies + 1.0).all())
+
+
+def test_the_scene_of_a_survey_is_that_of_its_clips(scorer: SceneScorer) -> None:
+    rng = np.random.default_rng(0)
+    clips = torch.from_numpy(rng.integers(0, 255, (6, 5, 32, 48, 3), dtype=np.uint8))
+    places = [0, 2, 5]
+    one = scorer.adapt_surveyed(scorer.survey(clips), places)
+    other = scorer.adapt(clips[places])
+    assert one.support_energies == pytest.approx(other.support_energies, abs=1e-4)
+    assert one.shots == other.shots == 3
+    assert one.size_hw == other.size_hw
+    with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
+        scorer.survey(clips[:0])
+    with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
+        scorer.adapt_surveyed(scorer.survey(clips), [])
+
+
+def test_few_clips_have_no_odd_one(scorer: SceneScorer) -> None:
+    rng = np.random.default_rng(0)
+    clips = torch.from_numpy(rng.integers(0, 255, (4, 5, 32, 48, 3), dtype=np.uint8))
+    assert outlyingness(scorer.model, scorer.model.observe(clips)) == [0.0] * 4
+
+
+def test_robust_z_is_not_moved_by_what_it_finds() -> None:
+    z = robust_z([1.0, 2.0, 3.0, 4.0, 1000.0])
+    assert z[2] == 0.0
+    assert z[0] == pytest.approx(-2 / 1.4826)
+    assert z[4] > 600
+    assert max(robust_z([5.0, 5.0, 5.0, 5.0, 5.1])) < 1, "clips that are nearly alike"
+
+
+def test_who_leaves_the_picture_goes_with_those_who_cross_it() -> None:
+    far = [0.0, 2.5, 0.1, 2.4, 7.0, 2.1, 0.3, -1.0]
+    assert standing_out(far) == {3, 4, 5}
+    assert standing_out([9.0, 0.0]) == {0}
+    assert standing_out([0.0, 2.9]) == set()
+
+
+def test_usual_clips_spread_over_the_time() -> None:
+    seconds = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert choose_support(seconds, [0.0] * 8, 3) == [0, 3, 7]
+    assert choose_support(seconds, [9, 0, 0, 9, 0, 0, 0, 9], 3) == [1, 4, 6]
+    assert choose_support(seconds, [0.0] * 8, 8) == list(range(8))
+    assert spread_over([0.0, 0.1, 0.2, 5.0, 9.0], 3) == [0, 3, 4]
+    assert spread_over([1.0, 2.0], 1) == [0]
+
+
+def test_what_is_no_exception_is_normal() -> None:
+    """More stand out than there are spare ones: the nearest of them fill the support up."""
+    far = [0.0, 4.0, 0.0, 8.0, 0.0, 5.0]
+    assert choose_support([0, 1, 2, 3, 4, 5], far, 4) == [0, 1, 2, 4]
+
+
+def test_spare_clips_come_from_the_same_time() -> None:
+    settings = AdaptationSettings(frames=10, interval_seconds=1.0, spare=6)
+    assert settings.candidates == 16
+    assert settings.candidate_interval_seconds == pytest.approx(0.6)
+    assert AdaptationSettings(frames=10, interval_seconds=1.0).candidate_interval_seconds == 1.0
+    assert AdaptationSettings(frames=1, interval_seconds=1.0, spare=4).candidates == 5
+
+
+def test_candidates_keep_their_times_over_a_lost_connection() -> None:
+    adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0, spare=1))
+    clip = np.zeros((5, 8, 8, 3), dtype=np.uint8)
+    adaptation.before(100.0, clip, True)
+    adaptation.before(101.5, clip, True)
+    adaptation.connected()
+    step = adaptation.before(3.0, clip, True)
+    assert step is not None
+    assert step.progress == "3/4"
+    seconds = np.diff(adaptation.candidate_seconds)
+    assert seconds == pytest.approx([1.5, 2 / 3])
+
+
+def test_without_spare_clips_the_first_ones_are_the_support(scorer: SceneScorer) -> None:
+    rng = np.random.default_rng(0)
+    adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0))
+    for number in range(3):
+        clip = rng.integers(0, 255, (5, 32, 48, 3), dtype=np.uint8)
+        adaptation.before(float(number), clip, True)
+    scene = make_scene(scorer, adaptation).scene
+    same = scorer.adapt(torch.from_numpy(adaptation.candidates))
+    assert scene.support_energies == pytest.approx(same.support_energies, rel=1e-5)
