@@ -22,7 +22,7 @@ from models.inputs import grey_clips
 from models.motion import observe_motion
 from models.scene_model import Observation
 from models.stillness import StillWatch
-from pipeline.scoring.scoring_batch import Wanted, score_clips
+from pipeline.scoring.scoring_batch import BatchItem, score_clips
 
 _FRAMES = 24
 
@@ -69,7 +69,7 @@ def main() -> None:
     def film(clips: list[np.ndarray]) -> None:
         watch = StillWatch(length)
         for clip in clips:
-            score_clips(scorer, [Wanted(clip, scene, watch)])
+            score_clips(scorer, [BatchItem(clip, scene, watch)])
 
     rows: dict[str, tuple[int, Callable[[], object]]] = {
         "as before: difference, network, code": (1, before),

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.normal_video import (
     Realised,
-    Watched,
+    WatchedVideo,
     count_false_alarms,
     normal_videos,
     watch,
@@ -80,7 +80,7 @@ def watch_all(
     scorer: SceneScorer,
     console: Console,
     options: argparse.Namespace,
-) -> list[Watched]:
+) -> list[WatchedVideo]:
     """Every scene that is long enough; the others are named."""
     watched = []
     with Progress(console=console, transient=True) as progress:
@@ -159,7 +159,7 @@ def print_totals(
 
 
 def print_scenes(
-    found: dict[float, list[Realised]], watched: Sequence[Watched], console: Console
+    found: dict[float, list[Realised]], watched: Sequence[WatchedVideo], console: Console
 ) -> None:
     """One row a scene."""
     headings = [f"at {asked:g}" for asked in found]

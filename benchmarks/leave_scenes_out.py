@@ -24,7 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.perspective import PerspectiveOptions, PerspectiveScene
-from benchmarks.rendered_streets import MadeStreet, StreetOptions
+from benchmarks.rendered_streets import RenderedStreet, StreetOptions
 from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
 from models.scorer import resolve_device
 from pipeline.datasets.layout import DatasetError
@@ -211,7 +211,7 @@ def _stages(
     for number in range(options.streets):
         height, width = street.size_hw
         group = f"made streets {height}x{width}"
-        yield group, MadeStreet(FIRST_STREET + number, street, options.seed)
+        yield group, RenderedStreet(FIRST_STREET + number, street, options.seed)
 
 
 def _warn(names: Sequence[str], weights: Sequence[str], console: Console) -> None:

@@ -92,7 +92,7 @@ def write_film(path: Path, look: Look, seconds: float, seed: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedFilm:
     """What became of a film."""
 
     scores: tuple[ScoreRecord, ...]
@@ -110,7 +110,9 @@ class Watched:
         return [(state, seconds[0], end) for (state, seconds), end in zip(runs, ends, strict=True)]
 
 
-def watch(film: Path, data_folder: Path, log_level: str = "ERROR", **sections: object) -> Watched:
+def watch(
+    film: Path, data_folder: Path, log_level: str = "ERROR", **sections: object
+) -> WatchedFilm:
     """Watch a film to its end with the whole pipeline, as fast as it goes.
 
     Args:
@@ -139,7 +141,7 @@ def watch(film: Path, data_folder: Path, log_level: str = "ERROR", **sections: o
     with EventStore.for_reading(None, data_folder) as store:
         events = tuple(store.events("street"))
     history = SceneHistory(data_folder / "scenes").scenes("street")
-    return Watched(scores, events, tuple(one.reason for one in reversed(history)))
+    return WatchedFilm(scores, events, tuple(one.reason for one in reversed(history)))
 
 
 def lights_table(seed: int, scorer: SceneScorer) -> Table:
@@ -200,7 +202,7 @@ def main() -> None:
                     show(f"street {seed}, {name}, {answer}", watched, console)
 
 
-def show(title: str, watched: Watched, console: Console) -> None:
+def show(title: str, watched: WatchedFilm, console: Console) -> None:
     """Print one film."""
     table = Table("state", "from", "to", "seconds", title=title, title_justify="left", box=None)
     for state, begin, end in watched.course():

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedVideo:
     """What a scene's normal video gave after its adaptation."""
 
     name: str
@@ -126,7 +126,7 @@ def watch(
     calibrate_seconds: float = 0.0,
     wide: int = 0,
     again: bool = True,
-) -> Watched:
+) -> WatchedVideo:
     """Adapt to a scene's first normal clips, and score the rest, once.
 
     The support is taken one clip a second; closer together where it would need more than a third of
@@ -162,7 +162,7 @@ def watch(
             f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
         )
     if not settings.widens(settings.candidates):
-        return Watched(name, adaptation.scene.support_energies, tuple(parts), seconds)
+        return WatchedVideo(name, adaptation.scene.support_energies, tuple(parts), seconds)
     rest = parts if adaptation.wider is not None else []
     for _ in range(math.ceil(_PATIENCE * calibrate_seconds / seconds)):
         if adaptation.wider is not None:
@@ -175,7 +175,7 @@ def watch(
     minute = Part(adaptation.wider.seconds, adaptation.wider.energies)
     energies = adaptation.scene.support_energies
     step = adaptation.wider.step_seconds
-    return Watched(name, energies, tuple(parts), seconds, minute, step, tuple(rest))
+    return WatchedVideo(name, energies, tuple(parts), seconds, minute, step, tuple(rest))
 
 
 def _play(
@@ -209,7 +209,7 @@ def _play(
 
 
 def count_false_alarms(
-    watched: Watched, settings: CalibratorSettings, seconds: float = 0.0
+    watched: WatchedVideo, settings: CalibratorSettings, seconds: float = 0.0
 ) -> Realised:
     """Calibrate as a camera does, then count the events that are told.
 

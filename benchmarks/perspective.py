@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.training.episodes import IndependentClips
 from pipeline.training.material import SceneMaterial
 from pipeline.training.measuring import CLIP_LENGTH
-from pipeline.training.placing import CutOut, Pictures, Placement, lay_over
+from pipeline.training.placing import CutOutPlacement, Pictures, StationaryCutOut, lay_over
 
 _ALONG = 0.45
 """Speed down or up the picture of who walks towards the camera or away, against who crosses."""
@@ -72,8 +72,8 @@ class PerspectiveOptions:
 class _Cast:
     """The cut-outs that some clips may show."""
 
-    people: Sequence[CutOut]
-    vehicles: Sequence[CutOut]
+    people: Sequence[StationaryCutOut]
+    vehicles: Sequence[StationaryCutOut]
 
 
 class PerspectiveScene:
@@ -155,12 +155,14 @@ class PerspectiveScene:
             lay_over(frames, placement)
         return torch.from_numpy(self._filmed(frames, noise)), kind
 
-    def _walker(self, cast: _Cast, random: np.random.Generator) -> Placement:
+    def _walker(self, cast: _Cast, random: np.random.Generator) -> CutOutPlacement:
         one = cast.people[int(random.integers(len(cast.people)))]
         pace, height = float(np.exp(random.normal(0.0, 0.15))), random.uniform(0.9, 1.1)
         return self._placed(one, pace, height, (0.0, 1.0), random)
 
-    def _anomaly(self, kind: AnomalyKind, cast: _Cast, random: np.random.Generator) -> Placement:
+    def _anomaly(
+        self, kind: AnomalyKind, cast: _Cast, random: np.random.Generator
+    ) -> CutOutPlacement:
         pool = cast.vehicles if random.random() < kind.vehicle else cast.people
         one = pool[int(random.integers(len(pool)))]
         pace, height = random.uniform(*kind.pace), random.uniform(*kind.height)
@@ -168,12 +170,12 @@ class PerspectiveScene:
 
     def _placed(
         self,
-        cut_out: CutOut,
+        cut_out: StationaryCutOut,
         pace: float,
         height: float,
         columns: tuple[float, float],
         random: np.random.Generator,
-    ) -> Placement:
+    ) -> CutOutPlacement:
         """Somewhere between some columns (shares of the width); pace and height in walkers'."""
         rows, width = self._options.size_hw
         foot = random.uniform(*_ROWS) * rows, random.uniform(*columns) * width
@@ -183,7 +185,7 @@ class PerspectiveScene:
         down, right = (0.1 * aside, way) if crossing else (_ALONG * way, 0.2 * aside)
         speed = walker * self._pace * pace
         gain = random.uniform(0.7, 1.2)
-        return Placement(cut_out, foot, walker * height, (down * speed, right * speed), gain)
+        return CutOutPlacement(cut_out, foot, walker * height, (down * speed, right * speed), gain)
 
     def _filmed(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Frames as a camera gives them: with noise, and compressed."""
@@ -201,8 +203,8 @@ _SHARES = [kind.share for kind in ANOMALY_KINDS.values()]
 
 
 def _halves(
-    things: Sequence[CutOut], random: np.random.Generator
-) -> tuple[list[CutOut], list[CutOut]]:
+    things: Sequence[StationaryCutOut], random: np.random.Generator
+) -> tuple[list[StationaryCutOut], list[StationaryCutOut]]:
     mixed = [things[place] for place in random.permutation(len(things))]
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
 

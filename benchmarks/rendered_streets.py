@@ -57,7 +57,7 @@ def planned(number: int, options: StreetOptions) -> list[PlannedAnomaly]:
     ]
 
 
-class MadeStreet:
+class RenderedStreet:
     """A street as a stage of `pipeline.training.measuring`; all draws see the same anomalies."""
 
     def __init__(self, number: int, options: StreetOptions, seed: int = 0) -> None:

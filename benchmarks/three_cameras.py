@@ -28,11 +28,11 @@ from benchmarks.recordings import (
     write_images,
     write_street,
 )
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.config import Config
 from pipeline.runtime.local_engine import local_service
-from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.runtime.supervisor import RunOutcome, Supervisor
 from pipeline.storage.json_lines import read_json_lines
 from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
@@ -71,7 +71,7 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
     }
     before = leftovers()
     set_up_logging("bench", Redactor(), level="ERROR")
-    guard = Guard("bench", "street-corner")
+    guard = RtspAuthentication("bench", "street-corner")
     mount = Mount(lambda: VideoFile(shown, "live"), frames_per_second=STREET_FRAMES_PER_SECOND)
     with RtspServer({"street": mount}, guard=guard) as server:
         sources: dict[str, object] = {"rtsp": server.address("street")}
@@ -111,7 +111,7 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
 class Run:
     """The pipeline on its way, as `vedette run` starts it; stopped and drained at the end."""
 
-    outcome: Outcome
+    outcome: RunOutcome
 
     def __init__(self, config: Config, data_folder: Path) -> None:
         self._cameras = list(config.cameras)
@@ -123,7 +123,7 @@ class Run:
     def __enter__(self) -> "Run":
         self.supervisor: Supervisor = self._service.__enter__()
         self._began_at = time.monotonic()
-        self._ending: Future[Outcome] = self._executor.submit(self.supervisor.run, self._stop)
+        self._ending: Future[RunOutcome] = self._executor.submit(self.supervisor.run, self._stop)
         return self
 
     def __exit__(self, *error: object) -> None:

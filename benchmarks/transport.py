@@ -20,15 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipeline.config import Transport
+from pipeline.config import TransportSection
 from pipeline.transport.frames import FrameReceiver, FrameSender
 from pipeline.transport.messages import Done, FrameMessage, Hello, Welcome
 from pipeline.transport.topics import Endpoints, run_endpoints
 
 WAYS = {
-    "ipc": Transport(),
-    "tcp": Transport(kind="tcp", curve=False),
-    "tcp, curve": Transport(kind="tcp"),
+    "ipc": TransportSection(),
+    "tcp": TransportSection(kind="tcp", curve=False),
+    "tcp, curve": TransportSection(kind="tcp"),
 }
 CAMERA = "street"
 _WAIT_SECONDS = 60.0
@@ -58,7 +58,7 @@ def receive() -> None:
 class Way:
     """One way from here to another process."""
 
-    def __init__(self, transport: Transport, size_hw: tuple[int, int], credits: int) -> None:
+    def __init__(self, transport: TransportSection, size_hw: tuple[int, int], credits: int) -> None:
         self._credits = credits
         self._pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
         self._stack = ExitStack()

@@ -17,7 +17,7 @@ from cameras.ffmpeg import explain, fences
 from cameras.http_client import Body, Head, HttpError, OddAnswerError, get
 from cameras.jpeg_stream import CleanMultipart
 from cameras.lag import CatchUp
-from cameras.live_stream import Dialect, LiveStream
+from cameras.live_stream import LiveStream, OpenOptions
 from cameras.options import SourceOptions
 from cameras.refusals import has_login
 from cameras.source import SourceError
@@ -59,7 +59,7 @@ class HttpStream(LiveStream):
             "recv_buffer_size": str(_RECEIVE_BUFFER_BYTES),
         }
         where = host_and_port(address)
-        dialect = Dialect("over http", options, host_and_port=where)
+        dialect = OpenOptions("over http", options, host_and_port=where)
         super().__init__(address, dialect, stall_timeout_seconds)
         self._body: Body | None = None
         if self.catch_up is not None:

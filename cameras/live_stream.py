@@ -36,7 +36,7 @@ _KEYFRAME_STALLS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class OpenOptions:
     """How FFmpeg is to open one kind of stream."""
 
     how: str
@@ -54,7 +54,7 @@ class Dialect:
 class LiveStream:
     """One connection to a camera; every way of losing it is a `SourceError`."""
 
-    def __init__(self, address: str, dialect: Dialect, stall_timeout_seconds: float) -> None:
+    def __init__(self, address: str, dialect: OpenOptions, stall_timeout_seconds: float) -> None:
         """Remember what to open.
 
         Args:

@@ -54,7 +54,7 @@ class PictureStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class ViewSimilarity:
     """How far two pictures show the same view."""
 
     same: float
@@ -86,7 +86,7 @@ def measure(pixels: Pixels) -> PictureStatistics:
     )
 
 
-def likeness(edges: Floats, other: Floats) -> Likeness:
+def likeness(edges: Floats, other: Floats) -> ViewSimilarity:
     """Compare two views by where their edges are; light and shade change little about that.
 
     Args:
@@ -100,7 +100,7 @@ def likeness(edges: Floats, other: Floats) -> Likeness:
     centred = known - known.mean(-1, keepdims=True), seen - seen.mean(-1, keepdims=True)
     product = (centred[0] * centred[1]).mean(-1)
     alike = visible & (product > _ALIKE * known_size * seen_size)
-    return Likeness(
+    return ViewSimilarity(
         same=float(alike.sum() / max(1, visible.sum())),
         seen=float(visible.sum() / max(1, textured.sum())),
         known=bool(textured.sum() >= _LEAST_BLOCKS),

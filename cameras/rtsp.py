@@ -6,7 +6,7 @@ import av
 import av.container
 
 from cameras.address import host_and_port
-from cameras.live_stream import Dialect, LiveStream
+from cameras.live_stream import LiveStream, OpenOptions
 from cameras.refusals import explain_status, has_login, rtsp_challenges
 from cameras.source import SourceError
 
@@ -34,7 +34,7 @@ class RtspStream(LiveStream):
             "rtsp_transport": transport,
             "allowed_media_types": "video",
         }
-        dialect = Dialect(f"over {transport}", options, host_and_port=host_and_port(address))
+        dialect = OpenOptions(f"over {transport}", options, host_and_port=host_and_port(address))
         super().__init__(address, dialect, stall_timeout_seconds)
 
     def _connect(self) -> av.container.InputContainer | SourceError:

@@ -2,7 +2,7 @@
 
 import os
 
-from cameras.live_stream import Dialect, LiveStream
+from cameras.live_stream import LiveStream, OpenOptions
 from cameras.source import SourceError
 
 
@@ -18,7 +18,7 @@ class Webcam(LiveStream):
         """
         self._device = f"/dev/video{number}"
         # The driver's time stamps begin anywhere, on a clock of its choice: StreamClock copes.
-        dialect = Dialect(f"({self._device})", {}, format="v4l2", opens=self._device)
+        dialect = OpenOptions(f"({self._device})", {}, format="v4l2", opens=self._device)
         super().__init__(f"webcam:{number}", dialect, stall_timeout_seconds)
 
     def _look_up(self) -> SourceError | None:

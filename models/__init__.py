@@ -3,14 +3,14 @@
 from models.adaptation import AdaptedScene
 from models.checkpoint import CheckpointError
 from models.config import PRESETS, SceneModelConfig
-from models.feedback import Evidence
+from models.feedback import FeedbackExemplar
 from models.scorer import SceneScorer, Scores
 
 __all__ = [
     "PRESETS",
     "AdaptedScene",
     "CheckpointError",
-    "Evidence",
+    "FeedbackExemplar",
     "SceneModelConfig",
     "SceneScorer",
     "Scores",

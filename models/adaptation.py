@@ -15,8 +15,8 @@ from torch import Tensor
 
 from models.dictionary import Dictionary
 from models.energy import pool_top
-from models.recall import SceneMemory
 from models.row_normal import log_ratio
+from models.scene_exemplars import SceneExemplars
 from models.scene_model import EnergyTerms, Observation, SceneModel
 from models.standardise import (
     TermStatistics,
@@ -57,7 +57,7 @@ class AdaptedScene:
     """Number K of support clips."""
     model_id: str
     """Identity of the model; its scenes are of no use to another."""
-    memory: SceneMemory | None = None
+    memory: SceneExemplars | None = None
     """What was labelled normal since (`models.feedback`); not kept with the scene."""
 
 

@@ -15,7 +15,7 @@ from models.calibration import (
     wanted_seconds,
     with_alarm,
 )
-from models.tail import PassageCounter
+from models.tail import ExceedanceClusters
 
 _LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
 _LEAST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 60.0, 3600.0
@@ -57,7 +57,7 @@ class CalibratorSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CalibratedEnergy:
     """What one energy means."""
 
     score: float
@@ -137,7 +137,7 @@ class Calibrator:
         self._last_seconds = None
         self._smoothed = None
 
-    def read(self, pts_seconds: float, energy: float) -> Reading:
+    def read(self, pts_seconds: float, energy: float) -> CalibratedEnergy:
         """Read the next energy, and learn from it if it is normal."""
         step = 0.0 if self._last_seconds is None else max(0.0, pts_seconds - self._last_seconds)
         self._last_seconds = pts_seconds
@@ -148,7 +148,7 @@ class Calibrator:
             self._collect(smoothed, step)
         elif calibration.tail is not None:
             self._follow(smoothed, min(step, _LONGEST_STEP_SECONDS))
-        return Reading(calibration.score(smoothed), calibration.threshold)
+        return CalibratedEnergy(calibration.score(smoothed), calibration.threshold)
 
     def _collect(self, energy: float, step: float) -> None:
         if energy >= self._calibration.threshold:
@@ -251,9 +251,9 @@ def calibrate_afterwards(
     return calibration if calibration.tail is not None else None
 
 
-def _counter(calibration: Calibration) -> PassageCounter | None:
-    return None if calibration.tail is None else PassageCounter(calibration.tail.base)
+def _counter(calibration: Calibration) -> ExceedanceClusters | None:
+    return None if calibration.tail is None else ExceedanceClusters(calibration.tail.base)
 
 
-def _alarm_counter(calibration: Calibration) -> PassageCounter:
-    return PassageCounter(calibration.threshold, _ALARM_GAP_SECONDS, _LEAST_ALARM_SECONDS)
+def _alarm_counter(calibration: Calibration) -> ExceedanceClusters:
+    return ExceedanceClusters(calibration.threshold, _ALARM_GAP_SECONDS, _LEAST_ALARM_SECONDS)

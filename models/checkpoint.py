@@ -20,7 +20,7 @@ from models.adaptation import AdaptedScene
 from models.backbone import in_fast_layout
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary
-from models.feedback import Evidence
+from models.feedback import FeedbackExemplar
 from models.scene_model import SceneModel
 from models.standardise import TermStatistics
 
@@ -179,7 +179,7 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
         raise CheckpointError(f"{path}.json: damaged, {error!r}") from error
 
 
-def save_evidence(evidence: Evidence, path: Path, beside: Mapping[str, Tensor]) -> None:
+def save_evidence(evidence: FeedbackExemplar, path: Path, beside: Mapping[str, Tensor]) -> None:
     """Write evidence, and what else is to be kept with it, as one file in one step.
 
     Args:
@@ -204,7 +204,7 @@ def save_evidence(evidence: Evidence, path: Path, beside: Mapping[str, Tensor]) 
     os.replace(partial, path)
 
 
-def load_evidence(path: Path) -> tuple[Evidence, dict[str, Tensor]]:
+def load_evidence(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
     """Read what `save_evidence` wrote: the evidence, and what was kept with it.
 
     Raises:
@@ -217,7 +217,7 @@ def load_evidence(path: Path) -> tuple[Evidence, dict[str, Tensor]]:
         if head.get("kind") != "evidence" or head.get("format") != str(FORMAT):
             raise ValueError(f"want evidence of format {FORMAT}, got {head}")
         height, width = map(int, tensors.pop("grid_hw"))
-        evidence = Evidence(
+        evidence = FeedbackExemplar(
             tensors.pop("cells"),
             tensors.pop("vectors"),
             tensors.pop("motion"),

@@ -15,8 +15,8 @@ from torch.nn import functional
 from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, farthest_first, prepare, safe_step
-from models.recall import SceneMemory
 from models.row_normal import log_ratio_at
+from models.scene_exemplars import SceneExemplars
 from models.scene_model import Observation
 
 MOST_CELLS = 128
@@ -36,7 +36,7 @@ _NO_CLIP = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class FeedbackExemplar:
     """What stood out at one moment; on the CPU, in half precision."""
 
     cells: Tensor
@@ -74,7 +74,7 @@ class Evidence:
 @torch.no_grad()
 def evidence_of(
     observation: Observation, anomaly_map: Tensor, config: SceneModelConfig, model_id: str
-) -> Evidence:
+) -> FeedbackExemplar:
     """Keep what stands out at one moment.
 
     Args:
@@ -93,12 +93,12 @@ def evidence_of(
     if observation.motion is not None:
         motion = observation.motion[0, :-1].flatten(1).T[place]
     height, width = anomaly_map.shape
-    return Evidence(
+    return FeedbackExemplar(
         cells.cpu(), vectors.half().cpu(), motion.half().cpu(), (height, width), model_id
     )
 
 
-def merged(evidence: Sequence[Evidence]) -> Evidence:
+def merged(evidence: Sequence[FeedbackExemplar]) -> FeedbackExemplar:
     """Several moments as one.
 
     Args:
@@ -110,7 +110,7 @@ def merged(evidence: Sequence[Evidence]) -> Evidence:
     kinds = {(one.model_id, one.grid_hw, one.vectors.shape[1]) for one in evidence}
     if len(kinds) != 1:
         raise ValueError(f"evidence: want moments of one kind, got of {len(kinds)}")
-    return Evidence(
+    return FeedbackExemplar(
         torch.cat([one.cells for one in evidence]),
         torch.cat([one.vectors for one in evidence]),
         torch.cat([one.motion for one in evidence]),
@@ -121,7 +121,7 @@ def merged(evidence: Sequence[Evidence]) -> Evidence:
 
 @torch.no_grad()
 def remember(
-    scene: AdaptedScene, evidence: Sequence[Evidence], config: SceneModelConfig
+    scene: AdaptedScene, evidence: Sequence[FeedbackExemplar], config: SceneModelConfig
 ) -> AdaptedScene:
     """The scene, with this memory and no other.
 
@@ -168,7 +168,7 @@ def remember(
         ratio = log_ratio_at(moved, scene.row_normal, cells // width)
         allowance = _allowance(cells, ratio, height, width)
         typical_motion = usual[1]
-    memory = SceneMemory(remembering, second, usual[0], allowance, typical_motion)
+    memory = SceneExemplars(remembering, second, usual[0], allowance, typical_motion)
     return replace(scene, memory=memory)
 
 
@@ -178,7 +178,7 @@ def feature_vectors_at(features: Tensor, cells: Tensor, receptive_field: int) ->
     return columns[0].T[cells]
 
 
-def misfit(evidence: Evidence, scene: AdaptedScene, config: SceneModelConfig) -> str | None:
+def misfit(evidence: FeedbackExemplar, scene: AdaptedScene, config: SceneModelConfig) -> str | None:
     """Why a scene cannot remember evidence, for people; None: it can."""
     if evidence.model_id != scene.model_id:
         return f"want of model {scene.model_id}, got of model {evidence.model_id}"

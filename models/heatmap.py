@@ -6,7 +6,7 @@ from torch import Tensor
 from models.adaptation import AdaptedScene
 from models.energy import residual_energy
 from models.inputs import colour_clips, grey_clips
-from models.recall import recalled_residual
+from models.scene_exemplars import recalled_residual
 from models.scene_model import SceneModel
 
 

@@ -12,8 +12,8 @@ from models.dictionary import Dictionary, build_dictionary
 from models.energy import pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
-from models.recall import SceneMemory, excused_motion, recalled_residual
 from models.row_normal import fit_row_normal, log_ratio
+from models.scene_exemplars import SceneExemplars, excused_motion, recalled_residual
 
 TERMS = ("residual", "motion", "still")
 """Names of the energy terms, in their order; a model without motion has the first alone."""
@@ -129,7 +129,7 @@ class SceneModel(nn.Module):
         observation: Observation,
         dictionary: Dictionary,
         row_normal: Tensor | None,
-        memory: SceneMemory | None = None,
+        memory: SceneExemplars | None = None,
     ) -> EnergyTerms:
         """Energy terms of clips in the scene of that dictionary and normal, and with its memory."""
         residual = residual_energy(observation.features, dictionary, self.config)

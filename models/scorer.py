@@ -11,11 +11,11 @@ from torch import Tensor
 from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
-from models.feedback import Evidence, evidence_of, remember
+from models.feedback import FeedbackExemplar, evidence_of, remember
 from models.heatmap import gradient_heatmap
 from models.scene_model import TERMS, Observation, SceneModel
 from models.standardise import standardised_energy, standardised_parts
-from models.support_outliers import Survey, outlyingness
+from models.support_outliers import SupportCandidates, outlyingness
 
 _BATCH = 8
 
@@ -97,7 +97,7 @@ class SceneScorer:
         return adapt(self.model, support.to(self.device), self.model_id)
 
     @torch.no_grad()
-    def survey(self, candidates: Tensor) -> Survey:
+    def survey(self, candidates: Tensor) -> SupportCandidates:
         """Look at more clips than are wanted for a support, and tell which of them stand out.
 
         Args:
@@ -128,7 +128,7 @@ class SceneScorer:
         seen: Observation,
         size_hw: Sequence[int],
         beside: Sequence[Sequence[int]] | None = None,
-    ) -> Survey:
+    ) -> SupportCandidates:
         """As `survey`, of clips that the network has seen.
 
         Args:
@@ -138,10 +138,10 @@ class SceneScorer:
         """
         height, width = size_hw
         far = tuple(outlyingness(self.model, seen, beside))
-        return Survey(seen, (height, width), far)
+        return SupportCandidates(seen, (height, width), far)
 
     @torch.no_grad()
-    def adapt_surveyed(self, survey: Survey, places: Sequence[int]) -> AdaptedScene:
+    def adapt_surveyed(self, survey: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
         """Learn a scene from some of the clips of a survey; the network does not look again.
 
         Args:
@@ -227,7 +227,7 @@ class SceneScorer:
         """
         return _seen("glimpse", scores, place).stored()
 
-    def evidence(self, scores: Scores, place: int) -> Evidence:
+    def evidence(self, scores: Scores, place: int) -> FeedbackExemplar:
         """What stood out in one of the clips that were scored.
 
         Args:
@@ -240,7 +240,7 @@ class SceneScorer:
         observation = _seen("evidence", scores, place)
         return evidence_of(observation, scores.maps[place], self.config, self.model_id)
 
-    def remember(self, scene: AdaptedScene, evidence: Sequence[Evidence]) -> AdaptedScene:
+    def remember(self, scene: AdaptedScene, evidence: Sequence[FeedbackExemplar]) -> AdaptedScene:
         """A scene with a memory of what was labelled normal, and of nothing else.
 
         Args:

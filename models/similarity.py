@@ -4,13 +4,13 @@ import torch
 
 from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
-from models.feedback import Evidence, misfit, remember
-from models.recall import left_over
+from models.feedback import FeedbackExemplar, misfit, remember
+from models.scene_exemplars import left_over
 
 
 @torch.no_grad()
 def explained(
-    scene: AdaptedScene, known: Evidence, seen: Evidence, config: SceneModelConfig
+    scene: AdaptedScene, known: FeedbackExemplar, seen: FeedbackExemplar, config: SceneModelConfig
 ) -> float:
     """How much of what stands out would not, if the scene remembered something else.
 

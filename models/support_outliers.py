@@ -25,7 +25,7 @@ _MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey:
+class SupportCandidates:
     """Clips that the network has seen, and how far each stands out; see `SceneScorer.survey`."""
 
     observation: Observation

@@ -109,7 +109,7 @@ class Tail:
         return replace(self, excesses=excesses, seconds=seconds)
 
 
-class PassageCounter:
+class ExceedanceClusters:
     """Finds the passages above a base in a stream of energies."""
 
     def __init__(
@@ -171,7 +171,7 @@ def tail_of(energies: Sequence[float], step_seconds: float, base: float, prior_m
         base: See `Tail`.
         prior_mean: See `Tail`.
     """
-    counter = PassageCounter(base)
+    counter = ExceedanceClusters(base)
     found = [counter.push(energy, step_seconds) for energy in energies]
     found.append(counter.flush())
     tail = Tail(base, (), len(energies) * step_seconds, prior_mean)

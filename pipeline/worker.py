@@ -3,7 +3,7 @@
 A worker is a function `run(context)`, named by a string such as
 "pipeline.ingest.ingest_worker:run". It works until `context.stop` is set and everything is drained,
 then returns; it also returns when it has nothing more to do, such as at the end of a file. Any
-exception is a crash, and it is restarted; but for `UnmendableError`, after which it is given up at
+exception is a crash, and it is restarted; but for `PermanentError`, after which it is given up at
 once.
 """
 
@@ -17,12 +17,12 @@ from pydantic import TypeAdapter
 
 from pipeline.config import Config
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.ongoing_problems import Troubles
+from pipeline.telemetry.ongoing_problems import OngoingProblems
 from pipeline.transport.messages import CameraState
 from pipeline.transport.topics import Endpoints
 
 
-class UnmendableError(Exception):
+class PermanentError(Exception):
     """A worker cannot begin as it is configured, and starting it again would not help.
 
     The message says what was got and what is wanted, without credentials.
@@ -43,7 +43,7 @@ class RunInfo:
     log_level: str = "INFO"
     """Least level of what the workers log."""
     stuck_seconds: float = 60.0
-    """A worker whose loop does not turn for so long is taken for stuck; see `Pulse`."""
+    """A worker whose loop does not turn for so long is taken for stuck; see `LoopWatchdog`."""
     started_monotonic: float = field(default_factory=time.monotonic)
     """Start of the run on the monotonic clock, which all processes of a machine share; seconds."""
 
@@ -124,7 +124,7 @@ class CameraStates:
             return dict(self._states)
 
 
-class Pulse:
+class LoopWatchdog:
     """Does the worker's loop still turn? A worker that hangs in it has a heart that goes on.
 
     A worker that calls `beat` once must go on calling it; one that never does is not watched.
@@ -158,7 +158,7 @@ class WorkerContext:
     """Shown to people; an ingest worker keeps its camera's state here."""
     ready: threading.Event = field(default_factory=threading.Event)
     """To be set by the worker once it can do its work; until then it counts as starting."""
-    troubles: Troubles = field(default_factory=Troubles)
+    troubles: OngoingProblems = field(default_factory=OngoingProblems)
     """What is wrong for a while; told in health answers."""
-    pulse: Pulse = field(default_factory=Pulse)
+    pulse: LoopWatchdog = field(default_factory=LoopWatchdog)
     """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

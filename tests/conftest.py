@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.config import Transport
+from pipeline.config import TransportSection
 from pipeline.transport.topics import Endpoints, private_socket_folder, run_endpoints
 from pipeline.worker import RunInfo
 
@@ -54,7 +54,7 @@ def device(request: pytest.FixtureRequest) -> str:
 def endpoints(request: pytest.FixtureRequest) -> Iterator[Endpoints]:
     """Where the topics of a run are, in every way there is; "curve" is TCP with keys."""
     way: str = request.param
-    transport = Transport(kind="ipc" if way == "ipc" else "tcp", curve=way == "curve")
+    transport = TransportSection(kind="ipc" if way == "ipc" else "tcp", curve=way == "curve")
     with run_endpoints(transport) as endpoints:
         yield endpoints
 

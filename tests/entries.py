@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from pipeline.worker import UnmendableError, WorkerContext
+from pipeline.worker import PermanentError, WorkerContext
 
 
 def count(context: WorkerContext) -> None:
@@ -44,7 +44,7 @@ def reveal(context: WorkerContext) -> None:
 
 def despair(context: WorkerContext) -> None:
     """Find the configuration impossible."""
-    raise UnmendableError("weights: want a model, got a scene")
+    raise PermanentError("weights: want a model, got a scene")
 
 
 def freeze(context: WorkerContext) -> None:

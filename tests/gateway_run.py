@@ -16,11 +16,11 @@ from stage_parts import run_info, small_config, worker_context
 from pipeline.alerts import alert_sink
 from pipeline.gateway import server
 from pipeline.runtime.attached_cameras import keep_roster
-from pipeline.runtime.camera_registry import Roster
-from pipeline.runtime.command_router import ControlDesk
+from pipeline.runtime.camera_registry import CameraRegistry
+from pipeline.runtime.command_router import CommandRouter
 from pipeline.telemetry.health import WorkerStatus
 from pipeline.transport.control import ControlMember, ControlServer
-from pipeline.transport.messages import Answer, Enlist, Request
+from pipeline.transport.messages import Answer, Request, RevisionAck
 from pipeline.transport.ports import wait
 from pipeline.transport.topics import private_socket_folder
 from pipeline.worker import RunInfo, WorkerContext
@@ -44,7 +44,7 @@ LEARNING: dict[str, float | bool] = {
 class Backend:
     """The desk of a supervisor without processes, and a scorer that has one picture."""
 
-    def __init__(self, run: RunInfo, desk: ControlDesk) -> None:
+    def __init__(self, run: RunInfo, desk: CommandRouter) -> None:
         self.run_info = run
         self.desk = desk
         self.captured_at = time.time()
@@ -65,7 +65,7 @@ class Backend:
             while not self.stop.is_set():
                 wait(0.02, port, scorer)
                 for sender, message in port.poll(0.0):
-                    if not isinstance(message, Enlist):
+                    if not isinstance(message, RevisionAck):
                         for to, letter in self.desk.take(sender, message, workers):
                             port.send(to, letter)
                 for order in scorer.poll():
@@ -108,7 +108,7 @@ def gateway_run(
         run = run_info(sockets, folder)
         settings = {"enabled": True, "port": 0, **(api or {})}
         config = small_config({"yard": {"url": YARD}}, api=settings)
-        desk = ControlDesk(Roster.of(config), lambda roster: keep_roster(folder, roster))
+        desk = CommandRouter(CameraRegistry.of(config), lambda roster: keep_roster(folder, roster))
         backend = Backend(run, desk)
         stack.callback(backend.thread.join)
         stack.callback(backend.stop.set)

@@ -16,7 +16,7 @@ from stage_parts import small_config
 from benchmarks.three_cameras import shared_memory
 from models.checkpoint import save_checkpoint
 from pipeline.runtime.local_engine import local_service
-from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.runtime.supervisor import RunOutcome, Supervisor
 
 
 class PipelineRun:
@@ -26,7 +26,7 @@ class PipelineRun:
         self.supervisor = supervisor
         self.data_folder = data_folder
         self.stop = threading.Event()
-        self.outcome: Outcome | None = None
+        self.outcome: RunOutcome | None = None
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -36,7 +36,7 @@ class PipelineRun:
         """Begin; the workers die with the thread that started them, and so they get their own."""
         self._thread.start()
 
-    def wait(self, timeout_seconds: float) -> Outcome:
+    def wait(self, timeout_seconds: float) -> RunOutcome:
         """Wait until it has ended."""
         self._thread.join(timeout_seconds)
         assert not self._thread.is_alive(), "the pipeline did not end in time"

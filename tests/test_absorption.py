@@ -13,7 +13,7 @@ from pipeline.events.event_tracker import Event
 from pipeline.storage.event_queries import Annotation
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Forget, Recurs, Remember
+from pipeline.transport.commands import AcceptAsNormal, AcceptRecurring, RevokeNormal
 from pipeline.transport.messages import Answer
 
 EVENT = Event("yard-1-0", "yard", 1, 0, 5e8, 0.5, None, 9.9, 1.4, 5e8, 1, 9, "ready", False, 7)
@@ -24,15 +24,15 @@ class Scorer:
     """Answers as it is told."""
 
     def __init__(self) -> None:
-        self.commands: list[Remember | Recurs | Forget] = []
+        self.commands: list[AcceptAsNormal | AcceptRecurring | RevokeNormal] = []
         self.answer = Answer("", "ok", {"remembered": True})
         self.before: Callable[[], None] = lambda: None
         self.alike = [True] * 20
 
-    def ask(self, command: Remember | Recurs | Forget) -> Answer:
+    def ask(self, command: AcceptAsNormal | AcceptRecurring | RevokeNormal) -> Answer:
         self.before()
         self.commands.append(command)
-        if isinstance(command, Recurs):
+        if isinstance(command, AcceptRecurring):
             return Answer("", "ok", {"alike": self.alike[: len(command.earlier)]})
         return self.answer
 
@@ -85,7 +85,7 @@ def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptu
     bench.absorption.consider(OLD, 10.0)
     bench.settle(asked=1)
     assert bench.scorer.commands == [
-        Remember(name="yard", event="yard-1-0", begin=5e8, newest=True)
+        AcceptAsNormal(name="yard", event="yard-1-0", begin=5e8, newest=True)
     ], "neither too young nor where it is never wanted"
     note = "absorbed: it had gone on for 10 s, and counts as normal since"
     assert bench.label == ("normal", note)
@@ -133,7 +133,7 @@ def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
     bench.absorption.consider(OLD, 10.0)
     bench.settle(asked=1)
     bench.settle(asked=2)
-    assert bench.scorer.commands[1] == Forget(name="yard", event="yard-1-0")
+    assert bench.scorer.commands[1] == RevokeNormal(name="yard", event="yard-1-0")
     assert bench.label == ("anomaly", None)
     assert bench.counted is None
 
@@ -189,9 +189,9 @@ def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
     bench.settle(asked=1)
     bench.settle(asked=2)
     recurs, remember = bench.scorer.commands
-    assert isinstance(recurs, Recurs)
+    assert isinstance(recurs, AcceptRecurring)
     assert len(recurs.earlier) == 3
-    assert remember == Remember(
+    assert remember == AcceptAsNormal(
         name="yard", event=last.id, begin=last.started_at, end=last.ended_at
     )
     assert labels(bench) == [None, None, None, "normal"]

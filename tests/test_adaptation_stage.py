@@ -10,10 +10,10 @@ from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.tail import Tail
-from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Fitted
-from pipeline.scenes.learning import Learning
+from pipeline.scenes.build_results import BuiltScene
+from pipeline.scenes.learning import LearningProgress
 from pipeline.scenes.support_selection import make_scene
 from pipeline.scoring.clips import ClipBuffer
 
@@ -32,7 +32,7 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
     return scorer.adapt(torch.from_numpy(pixels))
 
 
-def collect(adaptation: Adaptation, times: list[float]) -> list[Judgement | None]:
+def collect(adaptation: Adaptation, times: list[float]) -> list[ScoredFrame | None]:
     return [adaptation.before(time, CLIP, True) for time in times]
 
 
@@ -48,9 +48,9 @@ def test_collects_one_clip_an_interval() -> None:
 def test_waits_for_a_full_clip() -> None:
     adaptation = Adaptation(SETTINGS)
     step = adaptation.before(0.0, CLIP, False)
-    assert step == Judgement("collecting", "0/3")
+    assert step == ScoredFrame("collecting", "0/3")
     step = adaptation.before(0.1, CLIP, True)
-    assert step == Judgement("collecting", "1/3")
+    assert step == ScoredFrame("collecting", "1/3")
 
 
 def test_float_times_do_not_skip_an_interval() -> None:
@@ -78,7 +78,7 @@ def test_no_more_is_taken_while_fitting() -> None:
 def fitted(scene: AdaptedScene) -> Adaptation:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0])
-    adaptation.fitted(Fitted(scene))
+    adaptation.fitted(BuiltScene(scene))
     return adaptation
 
 
@@ -116,12 +116,12 @@ def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
 
 def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     adaptation = Adaptation(SETTINGS)
-    assert adaptation.learning == Learning(False, 3 * 0.5 + 3.0, 0.0, 86_400.0)
+    assert adaptation.learning == LearningProgress(False, 3 * 0.5 + 3.0, 0.0, 86_400.0)
     collect(adaptation, [0.0, 0.5])
     assert adaptation.learning.trusted_in_seconds == 0.5 + 3.0
     collect(adaptation, [1.0])
     assert adaptation.learning.trusted_in_seconds == 3.0
-    adaptation.fitted(Fitted(scene))
+    adaptation.fitted(BuiltScene(scene))
     first = adaptation.calibration
     assert first is not None
     for number in range(11):
@@ -182,9 +182,9 @@ def test_no_calibration_wanted(scene: AdaptedScene) -> None:
 def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
     final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     ready = Adaptation(SETTINGS, scene, final)
-    assert ready.before(0.0, CLIP, False) == Judgement("ready", "")  # half a clip says nothing
+    assert ready.before(0.0, CLIP, False) == ScoredFrame("ready", "")  # half a clip says nothing
     assert ready.before(0.4, CLIP, True) is None
-    assert ready.judge(0.4, 2.0) == Judgement("ready", "", 2.0, 0.5, 4.0)
+    assert ready.judge(0.4, 2.0) == ScoredFrame("ready", "", 2.0, 0.5, 4.0)
     unfinished = Adaptation(SETTINGS, scene)
     assert unfinished.state == "calibrating"
     assert unfinished.scene is scene

@@ -21,7 +21,7 @@ from benchmarks.attaching.findings import (
     rates,
     spread,
 )
-from benchmarks.chaos.checks import StoredEvent
+from benchmarks.chaos.checks import ObservedEvent
 from benchmarks.recordings import write_video
 from benchmarks.views import (
     FRAMES_PER_SECOND,
@@ -105,8 +105,8 @@ def test_what_was_seen_between_the_change_and_the_first_stale_frame() -> None:
 
 def test_events_fall_between_marks() -> None:
     began = [999.0, 1001.0, 1004.0, 1005.0, 1009.0]
-    events = [StoredEvent(f"gate-{at}", "gate", at, None, suppressed=True) for at in began]
-    events.append(StoredEvent("corner-1", "corner", 1002.0, None, suppressed=False))
+    events = [ObservedEvent(f"gate-{at}", "gate", at, None, suppressed=True) for at in began]
+    events.append(ObservedEvent("corner-1", "corner", 1002.0, None, suppressed=False))
     assert events_of(events, "gate", 1000.0, 1004.0, 1008.0, 1020.0) == (1, 2, 1)
 
 

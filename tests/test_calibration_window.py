@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from models.scene_model import Observation
-from pipeline.scenes.calibration_window import FirstMinute, candidates_of
+from pipeline.scenes.calibration_window import CalibrationWindow, candidates_of
 
 
 def glimpse() -> Observation:
     return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
 
 
-def see(minute: FirstMinute, begin: float, frames: int, rate: float = 10.0) -> None:
+def see(minute: CalibrationWindow, begin: float, frames: int, rate: float = 10.0) -> None:
     for number in range(frames):
         minute.see(begin + number / rate, glimpse)
 
 
 def test_a_moment_is_kept_each_half_second() -> None:
-    minute = FirstMinute(3.0)
+    minute = CalibrationWindow(3.0)
     see(minute, 1000.0, 31)
     assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
     assert len(minute.moments) == 7
@@ -27,7 +27,7 @@ def test_a_moment_is_kept_each_half_second() -> None:
 
 
 def test_it_is_over_when_all_of_it_has_gone_by() -> None:
-    minute = FirstMinute(3.0)
+    minute = CalibrationWindow(3.0)
     see(minute, 0.0, 30)
     assert not minute.over
     minute.see(3.0, glimpse)
@@ -35,7 +35,7 @@ def test_it_is_over_when_all_of_it_has_gone_by() -> None:
 
 
 def test_a_gap_is_no_time() -> None:
-    minute = FirstMinute(20.0)
+    minute = CalibrationWindow(20.0)
     see(minute, 0.0, 11)
     see(minute, 500.0, 1)  # the stream jumps: one second at most
     minute.interrupted()
@@ -46,7 +46,7 @@ def test_a_gap_is_no_time() -> None:
 
 
 def test_unfit_pictures_pass_and_are_not_kept() -> None:
-    minute = FirstMinute(3.0)
+    minute = CalibrationWindow(3.0)
     see(minute, 0.0, 11)
     for number in range(11, 40):
         minute.see(number / 10, None)
@@ -56,7 +56,7 @@ def test_unfit_pictures_pass_and_are_not_kept() -> None:
 
 
 def test_what_was_unfit_makes_no_longer_steps() -> None:
-    minute = FirstMinute(40.0)
+    minute = CalibrationWindow(40.0)
     see(minute, 0.0, 101)
     for number in range(101, 301):
         minute.see(number / 10, None)
@@ -67,7 +67,7 @@ def test_what_was_unfit_makes_no_longer_steps() -> None:
 def test_it_knows_when_something_was_unusual() -> None:
     """Also between the moments that are kept, and in unfit pictures."""
     for seconds in (20.0, 600.0):
-        minute = FirstMinute(seconds)
+        minute = CalibrationWindow(seconds)
         for number in range(round(10 * seconds) + 1):
             unusual = number == 77 or 100 <= number <= 120
             minute.see(number / 10, glimpse if number % 50 else None, usual=not unusual)
@@ -76,7 +76,7 @@ def test_it_knows_when_something_was_unusual() -> None:
 
 
 def test_the_last_of_it_can_be_taken_back() -> None:
-    minute = FirstMinute(20.0)
+    minute = CalibrationWindow(20.0)
     see(minute, 0.0, 32)
     minute.take_back(1.0)
     assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 1.5, 2.0])
@@ -94,21 +94,21 @@ def test_the_last_of_it_can_be_taken_back() -> None:
 )
 def test_how_many_may_become_part_of_a_support(seconds: float, candidates: int) -> None:
     assert candidates_of(seconds) == candidates
-    minute = FirstMinute(seconds)
+    minute = CalibrationWindow(seconds)
     see(minute, 0.0, round(10 * seconds) + 1)
     assert len(minute.moments[:: minute.every]) == candidates
 
 
 def test_nothing_is_copied_that_is_not_kept() -> None:
     copies = []
-    minute = FirstMinute(20.0)
+    minute = CalibrationWindow(20.0)
     for number in range(100):
         minute.see(number / 30, lambda: copies.append(1) or glimpse())  # type: ignore[func-returns-value]
     assert len(copies) == len(minute.moments) == 7
 
 
 def test_a_long_one_keeps_every_second_moment() -> None:
-    minute = FirstMinute(600.0)
+    minute = CalibrationWindow(600.0)
     for second in range(601):
         minute.see(float(second), glimpse)
         assert len(minute.moments) <= 240

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli import cameras
 from pipeline.cli.main import app
-from pipeline.cli.remote import Remote, RemoteError
+from pipeline.cli.service_client import ServiceClient, ServiceClientError
 from pipeline.gateway.tokens import create_token
-from pipeline.runtime.camera_registry import Difference
+from pipeline.runtime.camera_registry import ReloadDifference
 
 EVENT = {
     "id": "door-1-2",
@@ -34,7 +34,7 @@ SCENE = {
 DATE = r"2026-09-\d\d \d\d:\d\d:\d\d [+-]\d{4}"
 
 
-class Answering(Remote):
+class Answering(ServiceClient):
     """A service that has one answer."""
 
     def __init__(self, answer: object) -> None:
@@ -73,7 +73,7 @@ def test_a_camera_that_cannot_work_is_an_error_of_the_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broken = {"state": "error", "reason": "given up after 5 restarts in 60 s"}
-    with pytest.raises(RemoteError, match="door: error: given up after 5 restarts"):
+    with pytest.raises(ServiceClientError, match="door: error: given up after 5 restarts"):
         cameras.act(Answering(broken), "door", "enable")
     cameras.act(Answering({"state": "offline", "reason": "no route to host"}), "door", "adapt")
     assert capsys.readouterr().out == (
@@ -90,7 +90,7 @@ def test_tokens_are_listed_without_what_is_secret(tmp_path: Path) -> None:
 
 
 def test_a_reload_is_told_in_words() -> None:
-    change = Difference(("door",), (), ("yard", "lane"), ("gate",), ("api",))
+    change = ReloadDifference(("door",), (), ("yard", "lane"), ("gate",), ("api",))
     assert change.in_words == (
         "added door; changed yard, lane; 1 cameras unchanged; restart the service for api"
     )

@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 
 from pipeline.config import Config
 from pipeline.runtime.attached_cameras import AttachedError, keep_roster, load_roster
-from pipeline.runtime.camera_registry import RefusedError, Roster, difference, merge_patch, view
+from pipeline.runtime.camera_registry import (
+    CameraRegistry,
+    RefusedError,
+    difference,
+    merge_patch,
+    view,
+)
 from pipeline.transport.commands import (
     Attach,
     Change,
     CommandError,
     Detach,
-    Switch,
-    Tune,
+    SetEnabled,
+    SetThreshold,
     arguments_of,
     read_command,
 )
@@ -39,14 +45,14 @@ def file(roots: Path | None = None, **cameras: object) -> Config:
     return Config.model_validate({"api": api, "alert": {"cooldown": 7}, "cameras": cameras})
 
 
-def refusal(roster: Roster, command: Attach | Change | Detach | Switch) -> RefusedError:
+def refusal(roster: CameraRegistry, command: Attach | Change | Detach | SetEnabled) -> RefusedError:
     with pytest.raises(RefusedError) as refused:
         roster.after(command)
     return refused.value
 
 
 def test_attached_camera_inherits_and_keeps_its_placeholders() -> None:
-    roster = Roster.of(file(yard={"source": "yard.mp4"}))
+    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
     after = roster.after(Attach(name="door", camera={**DOOR, "alert": {"enter": 1.2}}))
     camera = after.config.cameras["door"]
     assert camera.source.url == f"rtsp://admin:{PASSWORD}@10.0.0.10/sub"
@@ -57,7 +63,9 @@ def test_attached_camera_inherits_and_keeps_its_placeholders() -> None:
 
 
 def test_change_switch_and_detach() -> None:
-    roster = Roster.of(file()).after(Attach(name="door", camera={"source": "synthetic:street"}))
+    roster = CameraRegistry.of(file()).after(
+        Attach(name="door", camera={"source": "synthetic:street"})
+    )
     patch: dict[str, Any] = {"alert": {"cooldown": 9}, "source": {"stall_timeout": 3}}
     roster = roster.after(Change(name="door", patch=patch))
     assert roster.cameras["door"].alert.cooldown == 9
@@ -71,13 +79,13 @@ def test_change_switch_and_detach() -> None:
     assert roster.cameras["door"].alert.schedule is not None
     roster = roster.after(Change(name="door", patch={"alert": None}))
     assert roster.cameras["door"].alert.cooldown == 7
-    assert not roster.after(Switch(name="door", enabled=False)).cameras["door"].enabled
+    assert not roster.after(SetEnabled(name="door", enabled=False)).cameras["door"].enabled
     assert roster.after(Detach(name="door")).cameras == {}
 
 
 def test_file_owns_its_cameras() -> None:
-    roster = Roster.of(file(yard={"source": "yard.mp4"}))
-    off = roster.after(Switch(name="yard", enabled=False))
+    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
+    off = roster.after(SetEnabled(name="yard", enabled=False))
     assert not off.config.cameras["yard"].enabled
     for command in (Change(name="yard", patch={}), Detach(name="yard")):
         assert refusal(roster, command).status == "conflict"
@@ -108,7 +116,7 @@ def test_file_owns_its_cameras() -> None:
     ],
 )
 def test_camera_that_is_refused(camera: dict[str, Any], message: str) -> None:
-    refused = refusal(Roster.of(file()), Attach(name="a", camera=camera))
+    refused = refusal(CameraRegistry.of(file()), Attach(name="a", camera=camera))
     assert refused.status == "invalid"
     assert message in str(refused)
     assert PASSWORD not in str(refused)
@@ -118,9 +126,9 @@ def test_files_only_below_the_roots(tmp_path: Path) -> None:
     root = tmp_path / "recordings"
     root.mkdir()
     (root / "out").symlink_to("/etc")
-    roster = Roster.of(file(root))
+    roster = CameraRegistry.of(file(root))
 
-    def attach(url: str) -> Roster:
+    def attach(url: str) -> CameraRegistry:
         return roster.after(Attach(name="a", camera={"source": url}))
 
     assert attach(f"{root}/yard.mp4").cameras["a"].source.url == f"{root}/yard.mp4"
@@ -130,8 +138,10 @@ def test_files_only_below_the_roots(tmp_path: Path) -> None:
 
 
 def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    roster = Roster.of(file(yard={"source": "yard.mp4"})).after(Attach(name="door", camera=DOOR))
-    roster = roster.after(Switch(name="yard", enabled=False))
+    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"})).after(
+        Attach(name="door", camera=DOOR)
+    )
+    roster = roster.after(SetEnabled(name="yard", enabled=False))
     keep_roster(tmp_path, roster)
     path = tmp_path / "cameras.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -148,7 +158,7 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "door" in load_roster(tmp_path, roster.file).attached, "not lost for that"
 
     path.write_text('{"attached": 3}')
-    assert load_roster(tmp_path, roster.file) == Roster.of(roster.file)
+    assert load_roster(tmp_path, roster.file) == CameraRegistry.of(roster.file)
     assert not path.exists()
     [aside] = tmp_path.glob("cameras.json.damaged-*")
     assert aside.read_text() == '{"attached": 3}'
@@ -158,11 +168,11 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_reload_changes_what_has_changed() -> None:
-    before = Roster.of(
+    before = CameraRegistry.of(
         file(a={"source": "a.mp4"}, b={"source": "b.mp4"}, c={"source": "c.mp4"})
     ).after(Attach(name="door", camera=DOOR))
     for name in ("a", "b"):
-        before = before.after(Switch(name=name, enabled=False))
+        before = before.after(SetEnabled(name=name, enabled=False))
     new = Config.model_validate(
         {
             "api": {"enabled": True},
@@ -215,7 +225,7 @@ def test_any_message_is_a_command_or_refused(name: str, arguments: dict[str, obj
 @settings(max_examples=60)
 @given(st.dictionaries(KEYS, CAMERAS, max_size=5), st.dictionaries(KEYS, CAMERAS, max_size=5))
 def test_any_camera_is_usable_or_refused(camera: dict[str, Any], patch: dict[str, Any]) -> None:
-    roster = Roster.of(file())
+    roster = CameraRegistry.of(file())
     refused = ""
     try:
         roster = roster.after(Attach.model_construct(name="a", camera=camera))
@@ -239,10 +249,14 @@ def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, 
 def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
     tmp_path: Path,
 ) -> None:
-    before = Roster.of(file(yard={"source": "webcam:0", "alert": {"enter": 1.0, "exit": 0.5}}))
-    roster = before.after(Tune(name="yard", threshold=2.0)).after(Attach(name="door", camera=DOOR))
-    roster = roster.after(Tune(name="door", threshold=1.5))
-    roster = roster.after(Switch(name="yard", enabled=False))
+    before = CameraRegistry.of(
+        file(yard={"source": "webcam:0", "alert": {"enter": 1.0, "exit": 0.5}})
+    )
+    roster = before.after(SetThreshold(name="yard", threshold=2.0)).after(
+        Attach(name="door", camera=DOOR)
+    )
+    roster = roster.after(SetThreshold(name="door", threshold=1.5))
+    roster = roster.after(SetEnabled(name="yard", enabled=False))
     alert = roster.cameras["yard"].alert
     assert (alert.enter, alert.exit) == (2.0, 1.0)  # the one as far below the other as before
     assert roster.cameras["door"].alert.enter == 1.5
@@ -255,4 +269,4 @@ def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
     assert changed.cameras["door"].alert.enter == 1.5
     assert "door" not in roster.after(Detach(name="door")).thresholds
     with pytest.raises(RefusedError, match="camera shed"):
-        roster.after(Tune(name="shed", threshold=1.0))
+        roster.after(SetThreshold(name="shed", threshold=1.0))

@@ -8,15 +8,15 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scoring.camera_scorer import Lane, UnusableFrameError
+from pipeline.scoring.camera_scorer import CameraScorer, UnusableFrameError
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
 
 SETTINGS = AdaptationSettings(frames=2, interval_seconds=0.1, calibrator=CalibratorSettings(1.0))
 
 
-def lane() -> Lane:
-    return Lane(ClipBuffer(3, 0.1), Adaptation(SETTINGS))
+def lane() -> CameraScorer:
+    return CameraScorer(ClipBuffer(3, 0.1), Adaptation(SETTINGS))
 
 
 def frame(
@@ -39,7 +39,7 @@ def frame(
     )
 
 
-def served(lane: Lane) -> list[tuple[int, list[int]]]:
+def served(lane: CameraScorer) -> list[tuple[int, list[int]]]:
     """Index and clip of all that is in hand."""
     result = []
     while work := lane.advance():
@@ -109,7 +109,7 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     scorer = SceneScorer.untrained("vedette", seed=0)
     support = np.random.default_rng(0).integers(0, 255, (2, 5, 32, 48, 3), dtype=np.uint8)
     scene = scorer.adapt(torch.from_numpy(support))
-    street = Lane(ClipBuffer(5, 0.1), Adaptation(SETTINGS, scene))
+    street = CameraScorer(ClipBuffer(5, 0.1), Adaptation(SETTINGS, scene))
     street.take(frame(0, size_hw=(48, 32)))
     with pytest.raises(UnusableFrameError, match=r"want \(32, 48\) \(H, W\) as the scene"):
         street.advance()
@@ -120,13 +120,13 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
 
 
 def test_nobody_waits_for_the_scene_of_a_lane_that_is_left() -> None:
-    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    lane = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
     lane.abandon()
     assert lane.adaptation.abandoned
 
 
 def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
-    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    lane = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
     present, following = lane.adaptation, Adaptation(SETTINGS)
     lane.adopt(following)
     assert present.abandoned
@@ -135,7 +135,7 @@ def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
 
 
 def test_a_support_that_fails_is_collected_anew() -> None:
-    lane = Lane(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
+    lane = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
     present = lane.adaptation
     lane.collect_anew(Adaptation(SETTINGS))
     assert lane.adaptation is present, "nobody's in use"

@@ -19,11 +19,11 @@ from stage_parts import (
 )
 
 from models import SceneScorer
-from pipeline.scenes.build_results import Widened, Widening
+from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.refit import widen
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
-from pipeline.scoring.command_handler import Orders
+from pipeline.scoring.command_handler import CommandHandler
 from pipeline.transport.messages import Answer, Request
 from pipeline.worker import RunInfo
 
@@ -35,7 +35,7 @@ def scorer() -> SceneScorer:
     return small_scorer()
 
 
-def ask(orders: Orders, command: str, **arguments: object) -> Answer:
+def ask(orders: CommandHandler, command: str, **arguments: object) -> Answer:
     answer = orders.carry_out(
         Request("1", command, {"name": "street", **arguments}, time.time() + 60)
     )
@@ -76,7 +76,7 @@ def test_a_scene_its_view_and_its_light_are_kept_together(
         wait_for(lambda: {"view.json", "light.json", "calibration.json"} <= set(files(folder)))
         before = files(folder)
         broken.set()
-        ask(Orders(worker._lanes, {}), "adapt")
+        ask(CommandHandler(worker._lanes, {}), "adapt")
         send_all(run, frames[100:200])
         assert worker._lanes["street"].adaptation.state == "ready"
         assert files(folder) == before
@@ -106,7 +106,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     frames = noise_frames("street", 800, seed=0)
     asked, go_on = threading.Event(), threading.Event()
 
-    def late(scorer: SceneScorer, widening: Widening, camera: str) -> Widened | None:
+    def late(scorer: SceneScorer, widening: RefitRequest, camera: str) -> RefitResult | None:
         asked.set()
         assert go_on.wait(20)
         return widen(scorer, widening, camera)
@@ -114,7 +114,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     monkeypatch.setattr(scene_builder, "widen", late)
     with scoring(context, scorer) as worker, CollectingSink(run):
         lanes = worker._lanes
-        orders = Orders(lanes, {})
+        orders = CommandHandler(lanes, {})
         send_all(run, frames[:20])
         ask(orders, "adapt")
         send_all(run, frames[20:40])

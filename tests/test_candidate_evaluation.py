@@ -5,14 +5,14 @@ import math
 import pytest
 
 from models.calibration import Calibration
-from pipeline.scenes.candidate_evaluation import Trial, best_of, fits
+from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_of, fits
 
 NARROW = Calibration(median=0.0, threshold=5.0, spread=1.0, samples=60, final=True)
 WIDE = Calibration(median=10.0, threshold=30.0, spread=4.0, samples=60, final=True)
 
 
 def test_each_scene_is_judged_by_its_own_normal() -> None:
-    trial = Trial([NARROW, WIDE], seconds=4.5)
+    trial = CandidateEvaluation([NARROW, WIDE], seconds=4.5)
     for number in range(9):
         assert not trial.done
         assert trial.is_due(number / 2)
@@ -24,7 +24,7 @@ def test_each_scene_is_judged_by_its_own_normal() -> None:
 
 
 def test_one_moment_does_not_decide() -> None:
-    trial = Trial([NARROW], seconds=1.0)
+    trial = CandidateEvaluation([NARROW], seconds=1.0)
     for number in range(9):
         trial.add(number, [100.0 if number in (2, 3, 4) else 0.5])
     assert trial.scores == pytest.approx([0.1])
@@ -42,6 +42,6 @@ def test_a_scene_fits_near_its_normal_and_not_far_below() -> None:
 
 
 def test_without_scenes_there_is_nothing_to_wait_for() -> None:
-    trial = Trial([], seconds=1.0)
+    trial = CandidateEvaluation([], seconds=1.0)
     assert trial.done
     assert trial.scores == []

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.chaos.checks import (
     Message,
+    ObservedEvent,
     Occurrence,
-    Reading,
-    StoredEvent,
+    ProcessReading,
     back_at,
     descriptors_gained,
     growth_per_hour,
@@ -45,8 +45,8 @@ def burst(begin: float, end: float, until: float, camera: str = "film") -> list[
     ]
 
 
-def stored(name: str, began: float, ended: float | None, *, hushed: bool = False) -> StoredEvent:
-    return StoredEvent(name, name.split("-")[0], began, ended, hushed)
+def stored(name: str, began: float, ended: float | None, *, hushed: bool = False) -> ObservedEvent:
+    return ObservedEvent(name, name.split("-")[0], began, ended, hushed)
 
 
 def message(event: str, kind: str, revision: int) -> Message:
@@ -149,9 +149,9 @@ def test_when_all_cameras_are_back() -> None:
     assert back_at(seen, ["film", "gate2"], 1000) is None
 
 
-def readings(pid: int, begin: float, level: int, slope: float) -> list[Reading]:
+def readings(pid: int, begin: float, level: int, slope: float) -> list[ProcessReading]:
     return [
-        Reading(begin + at, "sink", pid, round(level + slope * at), 20 + (at > 150))
+        ProcessReading(begin + at, "sink", pid, round(level + slope * at), 20 + (at > 150))
         for at in range(0, 200, 5)
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.chaos.checks import Message, Reading, StoredEvent
+from benchmarks.chaos.checks import Message, ObservedEvent, ProcessReading
 from benchmarks.chaos.findings import Findings, Recovery
 from benchmarks.chaos.report import judged, print_report
 from benchmarks.chaos.schedule import Fault
@@ -33,13 +33,15 @@ def good() -> Findings:
         (1088.0, ScoreRecord("a", 1, 9, 86.0, 1086.0, 0.1, 0.1, 1.0, "ready", 0)),
     ]
     found.metrics, found.exit_code, found.kills = METRICS, 0, Counter(sink=1)
-    found.events = [StoredEvent("a-1-0", "a", 1030.0, 1032.0, suppressed=False)]
+    found.events = [ObservedEvent("a-1-0", "a", 1030.0, 1032.0, suppressed=False)]
     found.journal = {"a-1-0"}
     found.scores = {"a": Continuity(frames=100, holes=2, connections=1)}
     found.shown = {"a": []}
     found.heard = {name: [(1031.0, one) for one in told] for name in ("mqtt", "webhook")}
     found.published_at = [1031.0, 1103.0]
-    found.readings = [Reading(seconds, "sink", 7, 90_000_000, 50) for seconds in range(0, 600, 5)]
+    found.readings = [
+        ProcessReading(seconds, "sink", 7, 90_000_000, 50) for seconds in range(0, 600, 5)
+    ]
     return found
 
 
@@ -78,17 +80,25 @@ def test_the_report_can_be_read() -> None:
         ({"scores": {"a": Continuity(frames=100, duplicates=1)}}, "every frame"),
         ({"scores": {"a": Continuity()}}, "every frame"),
         ({"journal": {"a-1-0", "a-1-9"}}, "every event"),
-        ({"events": [StoredEvent("a-1-0", "a", 1030.0, None, suppressed=False)]}, "every event"),
+        ({"events": [ObservedEvent("a-1-0", "a", 1030.0, None, suppressed=False)]}, "every event"),
         ({"forged": 1}, "every webhook"),
         ({"waiting": 1}, "nothing waits"),
         ({"leaks": ["logs/sink.log"]}, "secrets are"),
         ({"left": ["process 7"]}, "nothing is"),
         (
-            {"readings": [Reading(at, "sink", 7, 30_000 * at, 50) for at in range(0, 600, 5)]},
+            {
+                "readings": [
+                    ProcessReading(at, "sink", 7, 30_000 * at, 50) for at in range(0, 600, 5)
+                ]
+            },
             "memory does",
         ),
         (
-            {"readings": [Reading(at, "sink", 7, 9, 50 + at // 20) for at in range(0, 600, 5)]},
+            {
+                "readings": [
+                    ProcessReading(at, "sink", 7, 9, 50 + at // 20) for at in range(0, 600, 5)
+                ]
+            },
             "descriptors do",
         ),
     ],

@@ -13,27 +13,27 @@ from pipeline_run import PipelineRun, pipeline_run
 from test_camera_registry import file
 
 from pipeline.config import Camera, Config
-from pipeline.runtime.camera_registry import Roster
-from pipeline.runtime.command_router import ControlDesk
+from pipeline.runtime.camera_registry import CameraRegistry
+from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.process_table import process_table
-from pipeline.runtime.reconciler import Changes, Staff
+from pipeline.runtime.reconciler import Changes, Reconciler
 from pipeline.telemetry.health import WorkerPhase, WorkerStatus
 from pipeline.transport.commands import (
-    Adapt,
+    AdaptCamera,
     Annotate,
     Attach,
     Change,
     Command,
     Detach,
-    Overview,
-    Picture,
+    GetOverview,
+    GetPicture,
+    ListScenes,
     Restore,
-    Scenes,
-    Switch,
+    SetEnabled,
     arguments_of,
 )
 from pipeline.transport.control import ControlClient, ControlMember, ControlServer
-from pipeline.transport.messages import Answer, CameraTable, Enlist, Request
+from pipeline.transport.messages import Answer, CameraTable, Request, RevisionAck
 from pipeline.transport.ports import wait
 from pipeline.transport.topics import Endpoints
 from pipeline.worker import RunInfo
@@ -49,12 +49,12 @@ def camera(url: str = "/videos/a.mp4", **more: object) -> Camera:
     return Camera.model_validate({"source": {"url": url}, **more})
 
 
-def table(staff: Staff) -> set[str]:
+def table(staff: Reconciler) -> set[str]:
     return set(staff.table.cameras)
 
 
 def test_new_camera_is_hired_when_all_know_it() -> None:
-    staff = Staff(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+    staff = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
     for name in ("scorer", "sink"):
         staff.spawned(name)
     both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
@@ -72,7 +72,7 @@ def test_new_camera_is_hired_when_all_know_it() -> None:
 
 def test_camera_leaves_when_its_ingest_worker_is_gone() -> None:
     both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
-    staff = Staff(process_table(both, RUN))
+    staff = Reconciler(process_table(both, RUN))
     for name in ("scorer", "sink"):
         staff.spawned(name)
     one = config(b={"source": "/videos/b.mp4"})
@@ -84,7 +84,7 @@ def test_camera_leaves_when_its_ingest_worker_is_gone() -> None:
 
 
 def test_only_another_view_needs_another_ingest_worker() -> None:
-    staff = Staff(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+    staff = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
     for name in ("scorer", "sink"):
         staff.spawned(name)
     calm = config(a={"source": "/videos/a.mp4", "alert": {"cooldown": 99}})
@@ -118,12 +118,12 @@ def request(command: Command, deadline: float = 10.0) -> Request:
     return Request("1", command.command, arguments_of(command), deadline)
 
 
-def desk(now: float = 0.0) -> ControlDesk:
-    roster = Roster.of(config(a={"source": "/videos/a.mp4"}))
-    return ControlDesk(roster, lambda _: None, clock=lambda: now)
+def desk(now: float = 0.0) -> CommandRouter:
+    roster = CameraRegistry.of(config(a={"source": "/videos/a.mp4"}))
+    return CommandRouter(roster, lambda _: None, clock=lambda: now)
 
 
-def answer(to: ControlDesk, message: Request, stopping: bool = False) -> Answer:
+def answer(to: CommandRouter, message: Request, stopping: bool = False) -> Answer:
     ((client, letter),) = to.take(b"me", message, RUNNING, stopping)
     assert client == b"me"
     assert isinstance(letter, Answer)
@@ -136,7 +136,7 @@ def test_a_camera_shows_how_far_it_has_learnt() -> None:
     ingest, scorer = RUNNING
     workers = (ingest, replace(scorer, learning={"a": learning}))
     for told, wanted in ((workers, learning), (RUNNING, None)):
-        ((_, letter),) = desk().take(b"me", request(Overview()), told)
+        ((_, letter),) = desk().take(b"me", request(GetOverview()), told)
         assert isinstance(letter, Answer)
         (shown,) = letter.body["cameras"]  # type: ignore[misc]
         assert shown["learning"] == wanted
@@ -148,10 +148,10 @@ def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
     assert late.take(b"me", request(attach), RUNNING) == []
     assert "b" not in late.roster.cameras
     assert answer(desk(), request(attach), stopping=True).status == "unavailable"
-    assert answer(desk(), request(Overview()), stopping=True).status == "ok"
+    assert answer(desk(), request(GetOverview()), stopping=True).status == "ok"
     assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
     assert answer(desk(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
-    assert answer(desk(), request(Adapt(name="b"))).status == "unknown"
+    assert answer(desk(), request(AdaptCamera(name="b"))).status == "unknown"
 
 
 def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
@@ -161,7 +161,7 @@ def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
     )
 
 
-def ask_with(to: ControlDesk, command: Command, workers: tuple[WorkerStatus, ...]) -> Answer:
+def ask_with(to: CommandRouter, command: Command, workers: tuple[WorkerStatus, ...]) -> Answer:
     ((_, letter),) = to.take(b"me", request(command), workers)
     assert isinstance(letter, Answer)
     return letter
@@ -169,39 +169,39 @@ def ask_with(to: ControlDesk, command: Command, workers: tuple[WorkerStatus, ...
 
 def test_enabling_a_camera_that_was_given_up_tries_it_again() -> None:
     one, failed = desk(), workers_with("failed", "error: given up")
-    answer = ask_with(one, Switch(name="a", enabled=True), failed)
+    answer = ask_with(one, SetEnabled(name="a", enabled=True), failed)
     assert (answer.status, answer.body["state"]) == ("ok", "starting")
     assert one.take_retries() == {"ingest:a"}
     assert one.take_retries() == set(), "once"
-    assert ask_with(one, Switch(name="a", enabled=False), failed).body["state"] == "disabled"
-    assert ask_with(one, Switch(name="a", enabled=True), RUNNING).status == "ok"
+    assert ask_with(one, SetEnabled(name="a", enabled=False), failed).body["state"] == "disabled"
+    assert ask_with(one, SetEnabled(name="a", enabled=True), RUNNING).status == "ok"
     assert one.take_retries() == set()
 
 
 def test_commands_that_would_do_nothing_are_refused() -> None:
     one, ended = desk(), workers_with("finished", "ended")
-    enable = ask_with(one, Switch(name="a", enabled=True), ended)
+    enable = ask_with(one, SetEnabled(name="a", enabled=True), ended)
     assert enable.status == "conflict"
     assert "its recording has ended" in enable.problem
     for workers, state in (
         (ended, "ended"),
         (workers_with("failed", "error: given up"), r"error (given up)"),
     ):
-        adapt = ask_with(one, Adapt(name="a"), workers)
+        adapt = ask_with(one, AdaptCamera(name="a"), workers)
         assert adapt.status == "conflict"
         assert adapt.problem.endswith(f"got one that is {state}")
-    assert ask_with(one, Switch(name="a", enabled=False), RUNNING).status == "ok"
-    adapt = ask_with(one, Adapt(name="a"), RUNNING)
+    assert ask_with(one, SetEnabled(name="a", enabled=False), RUNNING).status == "ok"
+    adapt = ask_with(one, AdaptCamera(name="a"), RUNNING)
     assert adapt.problem == (
         "camera a: want a camera whose frames arrive, got one that is disabled"
     )
 
 
 def test_what_cannot_be_kept_is_not_done() -> None:
-    def fail(_roster: Roster) -> None:
+    def fail(_roster: CameraRegistry) -> None:
         raise OSError(28, "No space left on device")
 
-    full = ControlDesk(Roster.of(config()), fail, clock=lambda: 0.0)
+    full = CommandRouter(CameraRegistry.of(config()), fail, clock=lambda: 0.0)
     attach = Attach(name="b", camera={"source": "synthetic:street"})
     assert answer(full, request(attach)).problem == "cannot be kept: No space left on device"
     assert full.roster.cameras == {}
@@ -209,7 +209,7 @@ def test_what_cannot_be_kept_is_not_done() -> None:
 
 def test_answer_of_a_worker_finds_its_way_back() -> None:
     one = desk()
-    ((worker, order),) = one.take(b"me", request(Adapt(name="a")), RUNNING)
+    ((worker, order),) = one.take(b"me", request(AdaptCamera(name="a")), RUNNING)
     assert worker == b"scorer"
     assert isinstance(order, Request)
     assert order.id != "1", "two clients may choose the same"
@@ -223,8 +223,8 @@ def test_over_real_sockets(endpoints: Endpoints) -> None:
 
     def ask() -> None:
         with ControlClient(endpoints) as client:
-            answers.append(client.ask(Overview(), 10.0))
-            answers.append(client.ask(Overview(), 0.05))
+            answers.append(client.ask(GetOverview(), 10.0))
+            answers.append(client.ask(GetOverview(), 0.05))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -238,8 +238,8 @@ def test_over_real_sockets(endpoints: Endpoints) -> None:
         enlisted: list[tuple[bytes, object]] = []
         while not enlisted:
             member.poll()
-            enlisted = [one for one in server.poll(0.05) if isinstance(one[1], Enlist)]
-        assert enlisted[0] == (b"sink", Enlist("sink", 3))
+            enlisted = [one for one in server.poll(0.05) if isinstance(one[1], RevisionAck)]
+        assert enlisted[0] == (b"sink", RevisionAck("sink", 3))
         now = time.monotonic()
         for message in (
             CameraTable(3, {}),
@@ -272,7 +272,7 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         added = tell(run, Attach(name="second", camera={"source": "synthetic:street"}))
         assert (added.status, added.body["state"]) == ("ok", "starting")
         run.wait_for(lambda: any(s["state"] == "ready" for s in run.scores("second")))
-        picture = tell(run, Picture(name="second"))
+        picture = tell(run, GetPicture(name="second"))
         assert picture.pixels is not None
         assert picture.pixels.shape == (48, 64, 3)
         assert tell(run, Annotate(event="first-1-1", acknowledged=True)).status == "unknown"
@@ -292,10 +292,10 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         assert tell(run, Change(name="second", patch=patch)).status == "ok"
         run.wait_for(lambda: run.scores("second")[-1]["zones"] != {})
         assert {name: run.pid(name) for name in pids} == pids
-        off = tell(run, Switch(name="second", enabled=False))
+        off = tell(run, SetEnabled(name="second", enabled=False))
         assert off.body["state"] == "disabled"
         run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))
-        assert tell(run, Switch(name="second", enabled=True)).status == "ok"
+        assert tell(run, SetEnabled(name="second", enabled=True)).status == "ok"
         before = len(run.scores("second"))
         run.wait_for(lambda: len(run.scores("second")) > before)
         run.stop.set()
@@ -312,9 +312,9 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
         assert {score["state"] for score in run.scores("second")[before:]} == {"ready"}
         assert tell(run, Detach(name="second")).status == "ok"
         run.wait_for(lambda: all(s.name != "ingest:second" for s in run.supervisor.statuses))
-        assert tell(run, Adapt(name="second")).status == "unknown"
+        assert tell(run, AdaptCamera(name="second")).status == "unknown"
         before = len(run.scores("first"))
-        assert tell(run, Adapt(name="first")).status == "ok"
+        assert tell(run, AdaptCamera(name="first")).status == "ok"
         run.wait_for(lambda: any(s["state"] == "collecting" for s in run.scores("first")[before:]))
         run.wait_for(lambda: run.scores("first")[-1]["state"] == "ready")
         made = scenes_of(run, "first")
@@ -327,7 +327,7 @@ def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> No
 
 def scenes_of(run: PipelineRun, camera: str) -> list[str]:
     """Scenes that a camera has had, newest first."""
-    scenes = tell(run, Scenes(name=camera)).body["scenes"]
+    scenes = tell(run, ListScenes(name=camera)).body["scenes"]
     assert isinstance(scenes, list)
     assert scenes
     return [scene["id"] for scene in scenes]

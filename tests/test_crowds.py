@@ -6,7 +6,7 @@ from itertools import chain, repeat
 import numpy as np
 import torch
 
-from models.training.overlay import Thing, lay
+from models.training.overlay import MovingCutOut, lay
 from pipeline.training.crowds import draw_crowd
 from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.training.scenes import SceneClip
@@ -26,8 +26,8 @@ def make_scenes() -> dict[str, list[SceneClip]]:
     return scenes
 
 
-def make_thing(value: float, size: tuple[int, int] = (12, 6)) -> Thing:
-    return Thing(torch.full((5, *size), value), torch.ones(5, *size), 20)
+def make_thing(value: float, size: tuple[int, int] = (12, 6)) -> MovingCutOut:
+    return MovingCutOut(torch.full((5, *size), value), torch.ones(5, *size), 20)
 
 
 def test_a_thing_ends_where_it_is_told_to_and_came_from_where_its_speed_says() -> None:

@@ -18,14 +18,14 @@ from pipeline_run import leftovers, pipeline_run
 from pydantic import TypeAdapter
 from test_transport_frames import until
 
-from pipeline.config import Config, Transport
+from pipeline.config import Config, TransportSection
 from pipeline.runtime.process_table import process_table
-from pipeline.runtime.restart_policy import Rules
+from pipeline.runtime.restart_policy import RestartRules
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.transport import ports
 from pipeline.transport.curve import CurveKeys, KeyPair
 from pipeline.transport.frames import FrameReceiver, FrameSender
-from pipeline.transport.messages import Enlist, Heartbeat, Hello, Live, Welcome
+from pipeline.transport.messages import Heartbeat, Hello, Live, RevisionAck, Welcome
 from pipeline.transport.ports import Port
 from pipeline.transport.topics import (
     CONTROL,
@@ -46,13 +46,13 @@ MESSAGES: dict[Topic, Message] = {
     SCORES: Hello("front", 1),
     HEARTBEATS: Heartbeat("front", 1, 1, 1.0),
     LIVE: Live("front", "score", {}),
-    CONTROL: Enlist("sink", 1),
+    CONTROL: RevisionAck("sink", 1),
 }
 
 
 @pytest.fixture
 def curve() -> Iterator[Endpoints]:
-    with run_endpoints(Transport(kind="tcp")) as endpoints:
+    with run_endpoints(TransportSection(kind="tcp")) as endpoints:
         assert endpoints.keys
         yield endpoints
 
@@ -165,7 +165,7 @@ def tapped(port: int, seen: bytearray) -> Iterator[int]:
 @pytest.mark.parametrize("keys", [False, True])
 def test_who_listens_on_the_way_learns_nothing(curve: Endpoints, keys: bool) -> None:
     endpoints = curve if keys else without_keys(curve)
-    message, seen = Enlist("planted-pass", 1), bytearray()
+    message, seen = RevisionAck("planted-pass", 1), bytearray()
     with tapped(int(endpoints.address(CONTROL).rpartition(":")[2]), seen) as port:
         over = {**endpoints.addresses, "control": f"tcp://127.0.0.1:{port}"}
         client = Port(CONTROL, replace(endpoints, addresses=over), sends=True, identity=b"a")
@@ -186,7 +186,7 @@ def test_without_a_doorkeeper_nobody_is_let_in(
         def join(self) -> None:
             return
 
-    monkeypatch.setattr(ports, "Doorkeeper", Asleep)
+    monkeypatch.setattr(ports, "ZapAuthenticator", Asleep)
     assert not gets_through(curve, curve, FRAMES, 0.5)
 
 
@@ -240,7 +240,7 @@ def test_keys_are_taken_out_of_what_a_worker_says(
         WorkerSpec("ingest:front", "entries:reveal", "front", config, run),
         WorkerSpec("sink", "entries:wait", None, config, run),
     ]
-    rules = Rules(restarts=0, start_seconds=20.0)
+    rules = RestartRules(restarts=0, start_seconds=20.0)
     outcome = Supervisor(table, rules, metrics_address=None).run(threading.Event())
     assert list(outcome.failed) == ["ingest:front"]
     said = capfd.readouterr().err + (tmp_path / "logs" / "ingest-front.log").read_text()

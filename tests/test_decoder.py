@@ -14,7 +14,7 @@ from cameras.source import Picture
 from pipeline.config import Camera
 from pipeline.ingest.decoder import Decoder
 from pipeline.ingest.in_flight import Progress
-from pipeline.ingest.mailbox import Letter, Mailbox
+from pipeline.ingest.mailbox import Mailbox, QueuedFrame
 from pipeline.ingest.numbering import number
 from pipeline.telemetry.metrics import Metrics
 
@@ -90,7 +90,7 @@ def decoded(
     return metrics
 
 
-def emptied(mailbox: Mailbox) -> list[Letter]:
+def emptied(mailbox: Mailbox) -> list[QueuedFrame]:
     letters = []
     while letter := mailbox.take(0.0):
         letters.append(letter)

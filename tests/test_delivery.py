@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.notifiers.delivery import Courier, Pace
-from pipeline.notifiers.outbox import Bounds, Kind, Letter, Outbox
+from pipeline.notifiers.delivery import DeliveryWorker, RateLimit
+from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxMessage
 from pipeline.notifiers.retry_policy import (
-    Away,
     Delivered,
+    Disconnected,
     Failed,
     Outcome,
     Refused,
@@ -33,7 +33,7 @@ def test_a_receiver_may_ask_for_patience_within_reason() -> None:
 
 
 def test_pace_allows_a_burst_and_then_a_rate() -> None:
-    pace, now, sent = Pace(5.0), 100.0, []
+    pace, now, sent = RateLimit(5.0), 100.0, []
     while now < 110.0:
         wait = pace.wait_seconds(now)
         if wait == 0:
@@ -42,17 +42,17 @@ def test_pace_allows_a_burst_and_then_a_rate() -> None:
         now += wait if wait > 0 else 0.001
     assert len([at for at in sent if at < 100.1]) == 5
     assert len(sent) == pytest.approx(5 + 5 * 10, abs=2)
-    assert Pace(0.1).wait_seconds(0.0) == 0.0
+    assert RateLimit(0.1).wait_seconds(0.0) == 0.0
 
 
 class Receiver:
     """A notifier that does what the test says."""
 
-    def __init__(self, outcome: Callable[[Letter], Outcome]) -> None:
+    def __init__(self, outcome: Callable[[OutboxMessage], Outcome]) -> None:
         self.outcome = outcome
         self.asked: list[str] = []
 
-    def deliver(self, letter: Letter) -> Outcome:
+    def deliver(self, letter: OutboxMessage) -> Outcome:
         self.asked.append(letter.key)
         return self.outcome(letter)
 
@@ -71,14 +71,14 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 def put(outbox: Outbox, event: str, kind: Kind = "new", revision: int = 1) -> None:
     key = f"{event}:{kind}:{revision}"
-    outbox.put(Letter("hook", key, event, kind, revision, "{}", 1000.0))
+    outbox.put(OutboxMessage("hook", key, event, kind, revision, "{}", 1000.0))
 
 
 def courier(
     outbox: Outbox, receiver: Receiver, clock: Callable[[], float], rate: float = 1000.0
-) -> tuple[Courier, Metrics]:
+) -> tuple[DeliveryWorker, Metrics]:
     metrics = Metrics(CollectorRegistry())
-    return Courier("hook", receiver, outbox, rate, metrics, clock, lambda: 0.0), metrics
+    return DeliveryWorker("hook", receiver, outbox, rate, metrics, clock, lambda: 0.0), metrics
 
 
 def failures(metrics: Metrics) -> float:
@@ -125,7 +125,7 @@ def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
 def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outbox) -> None:
     put(outbox, "a")
 
-    def broken(_: Letter) -> Outcome:
+    def broken(_: OutboxMessage) -> Outcome:
         raise KeyError("no such thing")
 
     now = 0.0
@@ -144,10 +144,10 @@ def test_away_is_no_failure_and_wakes_at_once(outbox: Outbox) -> None:
     put(outbox, "a")
     connected, asked, done = threading.Event(), threading.Event(), threading.Event()
 
-    def maybe(_: Letter) -> Outcome:
+    def maybe(_: OutboxMessage) -> Outcome:
         asked.set()
         if not connected.is_set():
-            return Away()
+            return Disconnected()
         done.set()
         return Delivered()
 
@@ -165,7 +165,7 @@ def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbo
     put(outbox, "a")
     hanging, release = threading.Event(), threading.Event()
 
-    def hang(_: Letter) -> Outcome:
+    def hang(_: OutboxMessage) -> Outcome:
         hanging.set()
         release.wait(10)
         return Delivered()
@@ -180,11 +180,13 @@ def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbo
     release.set()
 
 
-def poisoned(letter: Letter) -> Outcome:
+def poisoned(letter: OutboxMessage) -> Outcome:
     return Failed("got HTTP status 500") if letter.subject == "a" else Delivered()
 
 
-def run_until(it: Courier, now: list[float], done: Callable[[], bool], seconds: float) -> None:
+def run_until(
+    it: DeliveryWorker, now: list[float], done: Callable[[], bool], seconds: float
+) -> None:
     begin, turn_at = now[0], now[0]
     while not done():
         assert now[0] - begin < seconds

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from cameras.simulation import PlannedAnomaly
-from pipeline.cli.demo_recorder import Witness
-from pipeline.cli.demo_report import ToldEvent, judge, planned_at, verdict_table
+from pipeline.cli.demo_recorder import DemoRecorder
+from pipeline.cli.demo_report import ReportedEvent, judge, planned_at, verdict_table
 from pipeline.transport.messages import Live
 
 CYCLIST = PlannedAnomaly("cyclist", 70.0, 6.0)
@@ -20,8 +20,8 @@ RUNNER = PlannedAnomaly("runner", 80.0, 6.0)
 PLAN = (CYCLIST, RUNNER)
 
 
-def told(began: float, ended: float | None, after: float = 0.6) -> ToldEvent:
-    return ToldEvent(f"e{began}", began, began + after, ended)
+def told(began: float, ended: float | None, after: float = 0.6) -> ReportedEvent:
+    return ReportedEvent(f"e{began}", began, began + after, ended)
 
 
 def test_an_event_during_an_anomaly_catches_it() -> None:
@@ -91,7 +91,7 @@ def event(started_at: float, ended_at: float | None = None, *, suppressed: bool 
 
 def test_the_witness_counts_from_the_start_of_the_scene() -> None:
     now = 1000.0
-    witness = Witness(PLAN, scene_started_at=990.0, clock=lambda: now)
+    witness = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: now)
     assert witness.hear(score(1004.0, None)) == ""
     assert witness.seconds_to_first_score is None
     assert witness.latency_seconds is None
@@ -114,7 +114,7 @@ def test_the_witness_counts_from_the_start_of_the_scene() -> None:
 
 
 def test_what_is_recorded_while_learning_is_neither_caught_nor_a_false_alarm() -> None:
-    witness = Witness(PLAN, scene_started_at=990.0, clock=lambda: 1062.0)
+    witness = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: 1062.0)
     assert witness.hear(event(1020.0, suppressed=True)) == ""
     assert witness.hear(event(1020.0, 1062.0, suppressed=True)) == ""
     assert witness.verdict(120.0).false_alarms == ()
@@ -124,7 +124,7 @@ def test_what_is_recorded_while_learning_is_neither_caught_nor_a_false_alarm() -
 
 def test_what_a_silent_pipeline_did_not_tell_is_missed() -> None:
     times = iter((1000.0, 1090.0, 1090.0))
-    witness = Witness(PLAN, scene_started_at=1000.0, clock=lambda: next(times))
+    witness = DemoRecorder(PLAN, scene_started_at=1000.0, clock=lambda: next(times))
     assert [one.event for one in witness.verdict(120.0).judged] == [None, None]
     assert [one.planned for one in witness.verdict(75.0).judged] == [CYCLIST]
 

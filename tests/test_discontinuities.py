@@ -26,7 +26,7 @@ from pipeline.events.event_tracker import EventTracker, Sample
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.discontinuities import Mark, SeamWatch
+from pipeline.scoring.discontinuities import DiscontinuityDetector, Mark
 from pipeline.worker import RunInfo
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,8 +44,8 @@ def brighter(pictures: Iterable[Pixels], gain: float, offset: float) -> list[Pix
     return [np.clip(one * gain + offset, 0, 255).astype(np.uint8) for one in pictures]
 
 
-def marks(pictures: Iterable[Pixels], watch: SeamWatch | None = None) -> list[Mark]:
-    watch = watch or SeamWatch()
+def marks(pictures: Iterable[Pixels], watch: DiscontinuityDetector | None = None) -> list[Mark]:
+    watch = watch or DiscontinuityDetector()
     return [watch.see(number / RATE, pixels) for number, pixels in enumerate(pictures)]
 
 
@@ -84,16 +84,16 @@ def test_cuts_without_end_do_not_blind_a_camera(street: list[Pixels]) -> None:
 
 
 def test_a_gap_is_a_seam_and_a_slow_camera_has_none(street: list[Pixels]) -> None:
-    watch = SeamWatch()
+    watch = DiscontinuityDetector()
     times = [0.0, 0.1, 0.2, 0.3, 2.0, 2.1]
     found = [watch.see(time, one) for time, one in zip(times, street, strict=False)]
     assert found == [*["follows"] * 4, "gap", "follows"]
-    watch = SeamWatch()
+    watch = DiscontinuityDetector()
     assert "gap" not in [watch.see(1.5 * number, one) for number, one in enumerate(street[:20])]
 
 
 def test_no_clip_reaches_over_a_seam(street: list[Pixels]) -> None:
-    buffer = ClipBuffer(5, 0.1, SeamWatch())
+    buffer = ClipBuffer(5, 0.1, DiscontinuityDetector())
     full, cut = [], []
     for number, pixels in enumerate([*street[:20], *street[400:410]]):
         clip = buffer.push(number / RATE, pixels)

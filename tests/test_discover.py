@@ -19,7 +19,7 @@ from cameras import SourceOptions
 from cameras.onvif import Device, Profile
 from cameras.onvif.replies import read_stream
 from cameras.probe import probe
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.cli.discover import discover
 from pipeline.cli.discover_advice import configuration, remarks, roles, to_watch
@@ -47,7 +47,7 @@ def test_a_discovered_camera_is_watched_as_the_configuration_says(
 ) -> None:
     write_video(tmp_path / "clip.mp4", pictures=walking_box(50, (240, 320)), codec="libx264")
     mounts = {"sub": Mount(lambda: VideoFile(tmp_path / "clip.mp4", "live"))}
-    with RtspServer(mounts, guard=Guard(USER, PASSWORD)) as server, answering(camera):
+    with RtspServer(mounts, guard=RtspAuthentication(USER, PASSWORD)) as server, answering(camera):
         camera.streams = {
             "big": Stream(f"rtsp://127.0.0.1:{server.port}/main", size_hw=(1080, 1920)),
             "small": Stream(server.address("sub"), size_hw=(240, 320)),

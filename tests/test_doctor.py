@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from pipeline.cli.doctor import doctor
-from pipeline.config import Transport
+from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
@@ -53,17 +53,17 @@ def test_an_accelerator_that_is_wanted_and_not_there(monkeypatch: pytest.MonkeyP
 
 
 def test_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
-    encrypted, open_to_all = Transport(kind="tcp"), Transport(kind="tcp", curve=False)
+    encrypted, open_to_all = TransportSection(kind="tcp"), TransportSection(kind="tcp", curve=False)
     assert software.encryption(encrypted).verdict == "ok"
-    assert "with CURVE" in software.encryption(Transport()).found
+    assert "with CURVE" in software.encryption(TransportSection()).found
     assert software.encryption(open_to_all).verdict == "warn"
     monkeypatch.setattr(zmq, "has", lambda what: what != "curve")
     check = software.encryption(encrypted)
     assert check.verdict == "fail"
     assert "without CURVE" in check.found
     assert "transport.kind" in check.advice
-    assert software.encryption(Transport()).verdict == "ok"
-    assert "without CURVE" in software.encryption(Transport()).found
+    assert software.encryption(TransportSection()).verdict == "ok"
+    assert "without CURVE" in software.encryption(TransportSection()).found
 
 
 def test_ports_of_the_transport(

@@ -9,7 +9,7 @@ from models.calibration import Calibration
 from pipeline.events.event_settings import EventSettings
 from pipeline.events.event_tracker import EventChange, EventTracker, Sample
 from pipeline.notifiers.message import event_message
-from pipeline.scenes.adaptation import Judgement
+from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scoring.score_message import score_message, terms_of_score
 from pipeline.storage.store import EventStore
 from pipeline.transport.messages import FrameMessage
@@ -58,7 +58,7 @@ def test_a_score_travels_with_its_terms() -> None:
         camera="door", connection=1, index=0, pts_seconds=0.0, captured_at=0.0, sent_at=0.0,
         dropped=0, context=False, scorer=0, pixels=np.zeros((4, 4, 3), np.uint8),
     )  # fmt: skip
-    judgement = Judgement("ready", "", energy=2.0, score=0.5, threshold=4.0)
+    judgement = ScoredFrame("ready", "", energy=2.0, score=0.5, threshold=4.0)
     sent = score_message(frame, judgement, None, 1.0, 0.0, terms={"motion": 0.5})
     assert sent.terms == {"motion": 0.5}
     assert score_message(frame, judgement, None, 1.0, 0.0).terms == {}

@@ -15,7 +15,7 @@ from makers import walking_box
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
 from cameras.lag import MOST_LAG_SECONDS, CatchUp, LagMeter
 from cameras.pacing import Pacer
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
 from cameras.source import ErrorCode
 from cameras.supervisor import CameraSupervisor
@@ -230,7 +230,7 @@ def test_connection_is_not_made(
     scheme: Literal["digest", "basic"], transport: Literal["tcp", "udp"]
 ) -> None:
     options = SourceOptions(transport=transport, stall_timeout_seconds=STALL_SECONDS)
-    guard = Guard("cam", "s3cret", scheme)
+    guard = RtspAuthentication("cam", "s3cret", scheme)
     with RtspServer({"x": mount(Street(), "h264")}, guard=guard) as server:
         for address, code in refusals(server):
             with pytest.raises(SourceError) as caught, open_source(address, options):

@@ -22,24 +22,29 @@ from stage_parts import (
 )
 
 from cameras.picture_statistics import EDGES_HW
-from models import Evidence, SceneScorer
+from models import FeedbackExemplar, SceneScorer
 from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
-from pipeline.scenes.exemplar_store import MOMENTS_OF_EVENT, MOST_EVENTS, EvidenceStore, Kept
-from pipeline.scenes.peak_samples import Moments
-from pipeline.scoring.command_handler import Orders
+from pipeline.scenes.exemplar_store import (
+    MOMENTS_OF_EVENT,
+    MOST_EVENTS,
+    ExemplarStore,
+    StoredExemplar,
+)
+from pipeline.scenes.peak_samples import PeakSamples
+from pipeline.scoring.command_handler import CommandHandler
 from pipeline.scoring.scoring_worker import ScoringWorker
 from pipeline.transport.messages import Answer, FrameMessage, Request
 from pipeline.worker import RunInfo
 
 
-def evidence(number: int, model: str = "m") -> Evidence:
-    return Evidence(
+def evidence(number: int, model: str = "m") -> FeedbackExemplar:
+    return FeedbackExemplar(
         torch.tensor([number % 48]), torch.ones(1, 64).half(), torch.zeros(1).half(), (6, 8), model
     )
 
 
 def test_the_highest_of_each_window_is_kept() -> None:
-    moments: Moments[int] = Moments()
+    moments: PeakSamples[int] = PeakSamples()
     kept: list[int] = []
     energies = [1.0, 5.0, 2.0, 3.0, 4.0, 9.0, 1.0, 1.0]
     for number, energy in enumerate(energies):
@@ -50,7 +55,7 @@ def test_the_highest_of_each_window_is_kept() -> None:
 
 
 def test_what_stays_for_an_hour_gives_few_moments() -> None:
-    moments: Moments[int] = Moments()
+    moments: PeakSamples[int] = PeakSamples()
     count = sum(
         len(moments.see(number / 10, 1.0, stands_out=True, keep=lambda: 0))
         for number in range(36_000)
@@ -61,22 +66,22 @@ def test_what_stays_for_an_hour_gives_few_moments() -> None:
 
 
 def test_moments_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
-    store = EvidenceStore(tmp_path, most_moments=10)
+    store = ExemplarStore(tmp_path, most_moments=10)
     for number in range(25):
-        store.keep("yard", 1000.0 + number, Kept(evidence(number), None))
+        store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), None))
     names = sorted(path.stem for path in evidence_folder(tmp_path, "yard").iterdir())
     assert names == [str(1_000_000 + 1000 * number) for number in range(15, 25)]
     size = next(evidence_folder(tmp_path, "yard").iterdir()).stat().st_size
-    store = EvidenceStore(tmp_path, most_bytes=3 * size)
-    store.keep("yard", 1030.0, Kept(evidence(0), None))
+    store = ExemplarStore(tmp_path, most_bytes=3 * size)
+    store.keep("yard", 1030.0, StoredExemplar(evidence(0), None))
     assert len([*evidence_folder(tmp_path, "yard").iterdir()]) == 3
 
 
 def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
-    store = EvidenceStore(tmp_path)
+    store = ExemplarStore(tmp_path)
     edges = np.random.default_rng(0).random(EDGES_HW).astype(np.float32)
     for number in range(40):
-        store.keep("yard", 1000.0 + number, Kept(evidence(number), edges))
+        store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), edges))
     found = store.between("yard", 1005.0, 1008.0, newest=False)
     assert found is not None
     assert found.evidence.cells.tolist() == [5, 6, 7, 8]
@@ -91,7 +96,7 @@ def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
     assert store.between("yard", 2000.0, 3000.0, newest=False) is None
     assert store.between("gate", 1000.0, 3000.0, newest=False) is None
     # Of two models only what the newest one saw.
-    store.keep("yard", 1040.0, Kept(evidence(0, model="other"), edges))
+    store.keep("yard", 1040.0, StoredExemplar(evidence(0, model="other"), edges))
     mixed = store.between("yard", 1038.0, 1040.0, newest=False)
     assert mixed is not None
     assert mixed.evidence.model_id == "other"
@@ -99,11 +104,11 @@ def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
 
 
 def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
-    store = EvidenceStore(tmp_path)
+    store = ExemplarStore(tmp_path)
     gone: list[str] = []
     for number in range(MOST_EVENTS + 2):
         event = f"yard-1-{number}"
-        gone += store.remember("yard", event, Kept(evidence(number), None))
+        gone += store.remember("yard", event, StoredExemplar(evidence(number), None))
         path = remembered_file(tmp_path, "yard", event)
         if path.exists():  # a clock that does not move between two files would leave the order open
             os.utime(path, (1000 + number, 1000 + number))
@@ -116,30 +121,33 @@ def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> No
 
 
 def test_whoever_dies_before_the_oldest_goes_remembers_no_more_for_it(tmp_path: Path) -> None:
-    roomy = EvidenceStore(tmp_path)
+    roomy = ExemplarStore(tmp_path)
     for number in range(MOST_EVENTS):
-        roomy.remember("yard", f"yard-1-{number}", Kept(evidence(number), None))
+        roomy.remember("yard", f"yard-1-{number}", StoredExemplar(evidence(number), None))
         path = remembered_file(tmp_path, "yard", f"yard-1-{number}")
         os.utime(path, (1000 + number, 1000 + number))
     newest = remembered_file(tmp_path, "yard", "yard-1-99")
     newest.write_bytes(path.read_bytes())  # as after its writing, and before the deletion
     os.utime(newest, (2000, 2000))
-    store = EvidenceStore(tmp_path)
+    store = ExemplarStore(tmp_path)
     cells = [int(kept.evidence.cells[0]) for kept in store.remembered("yard")]
     assert cells == [*range(1, MOST_EVENTS), MOST_EVENTS - 1]
-    assert store.remember("yard", "yard-1-100", Kept(evidence(7), None)) == ["yard-1-0", "yard-1-1"]
+    assert store.remember("yard", "yard-1-100", StoredExemplar(evidence(7), None)) == [
+        "yard-1-0",
+        "yard-1-1",
+    ]
 
 
 _KEEPS_ON = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["tests"]
-from test_scene_memory import EvidenceStore, Kept, evidence
-store = EvidenceStore(Path(sys.argv[1]), most_moments=30)
+from test_scene_memory import ExemplarStore, StoredExemplar, evidence
+store = ExemplarStore(Path(sys.argv[1]), most_moments=30)
 number = 0
 while True:
-    store.keep("yard", 1000.0 + number, Kept(evidence(number), None))
-    store.remember("yard", f"yard-1-{number % 40}", Kept(evidence(number), None))
+    store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), None))
+    store.remember("yard", f"yard-1-{number % 40}", StoredExemplar(evidence(number), None))
     number += 1
     print(number, flush=True)
 """
@@ -154,8 +162,8 @@ def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
             while int(process.stdout.readline() or "-1") < wanted:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
-        store = EvidenceStore(tmp_path, most_moments=30)
-        store.keep("yard", 1e6, Kept(evidence(0), None))
+        store = ExemplarStore(tmp_path, most_moments=30)
+        store.keep("yard", 1e6, StoredExemplar(evidence(0), None))
         moments = [*evidence_folder(tmp_path, "yard").glob("*.safetensors")]
         assert min(wanted, 25) <= len(moments) <= 30
         for path in moments:
@@ -187,8 +195,8 @@ def passing(connection: int, begin: int = 0, count: int = 40) -> list[FrameMessa
     return found
 
 
-def orders_of(worker: ScoringWorker) -> Orders:
-    return Orders(worker._lanes, {})
+def orders_of(worker: ScoringWorker) -> CommandHandler:
+    return CommandHandler(worker._lanes, {})
 
 
 def told(worker: ScoringWorker, command: str, **arguments: object) -> Answer:
@@ -247,18 +255,18 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = small_config(["street"])
-    store = EvidenceStore(run.data_folder / "scenes")
+    store = ExemplarStore(run.data_folder / "scenes")
     other_view = np.random.default_rng(5).random(EDGES_HW).astype(np.float32) * 60
     fits = replace(evidence(3), model_id=scorer.model_id)
-    store.remember("street", "street-1-1", Kept(fits, other_view))
-    store.remember("street", "street-1-2", Kept(evidence(3, model="another"), None))
-    store.remember("street", "street-1-3", Kept(replace(fits, grid_hw=(2, 24)), None))
+    store.remember("street", "street-1-1", StoredExemplar(fits, other_view))
+    store.remember("street", "street-1-2", StoredExemplar(evidence(3, model="another"), None))
+    store.remember("street", "street-1-3", StoredExemplar(replace(fits, grid_hw=(2, 24)), None))
     caplog.set_level("INFO")
     with CollectingSink(run), scoring(worker_context("score", config, run), scorer) as worker:
         send_all(run, noise_frames("street", 40, seed=0))
         assert worker._lanes.scene("street").memory is None
         assert "remembers 3 events, 0 of this view and model" in caplog.text
-        store.remember("street", "street-1-4", Kept(fits, None))
+        store.remember("street", "street-1-4", StoredExemplar(fits, None))
         told(worker, "forget", event="street-1-1")
         memory = worker._lanes.scene("street").memory
         assert memory is not None
@@ -268,7 +276,7 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
 def test_an_event_of_a_camera_that_is_gone(run: RunInfo, scorer: SceneScorer) -> None:
     config = small_config(["street"])
     scenes = run.data_folder / "scenes"
-    EvidenceStore(scenes).keep("gate", 1000.0, Kept(evidence(1), None))
+    ExemplarStore(scenes).keep("gate", 1000.0, StoredExemplar(evidence(1), None))
     with scoring(worker_context("score", config, run), scorer) as worker:
         gate = {"name": "gate", "event": "gate-1-1"}
         answer = told(worker, "remember", **gate, begin=999.0, end=1001.0)

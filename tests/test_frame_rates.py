@@ -13,7 +13,7 @@ from pipeline.cli.main import app
 from pipeline.config import load_config
 from pipeline.config.frame_rates import expected_fps
 from pipeline.doctor import software
-from pipeline.scoring.camera_set import Lanes
+from pipeline.scoring.camera_set import CameraSet
 from pipeline.worker import RunInfo
 
 SAID = "camera yard: detect.fps is 5, and the model expects 10 frames/s"
@@ -61,5 +61,5 @@ def test_the_log_of_the_scorer(run: RunInfo, caplog: pytest.LogCaptureFixture) -
     detect = {"fps": 5, "height": 48, "width": 64}
     config = small_config({"yard": "/tmp/a.mp4"}, {"detect": detect})
     with caplog.at_level(logging.WARNING):
-        Lanes(worker_context("scorer", config, run), small_scorer(), config.cameras).close()
+        CameraSet(worker_context("scorer", config, run), small_scorer(), config.cameras).close()
     assert SAID in caplog.text

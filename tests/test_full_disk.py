@@ -20,7 +20,7 @@ from stage_parts import small_config, worker_context
 from test_alert_sink import ALERT, OpenSink, course, expected_events
 
 from pipeline.cli.cameras import show_all
-from pipeline.cli.remote import Remote
+from pipeline.cli.service_client import ServiceClient
 from pipeline.config import Config
 from pipeline.notifiers import open_notifiers
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
@@ -28,7 +28,7 @@ from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.storage.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.ongoing_problems import Troubles
+from pipeline.telemetry.ongoing_problems import OngoingProblems
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 
@@ -76,7 +76,7 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         metrics = Metrics(CollectorRegistry())
         spec = WorkerSpec("sink", "tests:none", None, config, run)
         context = WorkerContext(
-            spec, threading.Event(), metrics, 1, troubles=Troubles(metrics.degraded)
+            spec, threading.Event(), metrics, 1, troubles=OngoingProblems(metrics.degraded)
         )
         notifiers = stack.enter_context(
             open_notifiers(config, small_disk, metrics, context.troubles)
@@ -201,7 +201,7 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
 ) -> None:
     caplog.set_level(logging.INFO)
     now = [0.0]
-    troubles = Troubles(clock=lambda: now[0])
+    troubles = OngoingProblems(clock=lambda: now[0])
     for second in range(1300):
         now[0] = float(second)
         troubles.set("store", "the disk is full")
@@ -216,7 +216,7 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
 
 
 def test_the_list_of_cameras_says_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
-    class Service(Remote):
+    class Service(ServiceClient):
         def __init__(self) -> None:
             pass
 

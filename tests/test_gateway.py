@@ -18,7 +18,7 @@ from test_alert_sink import course, expected_events, score
 from pipeline.config import Api
 from pipeline.gateway import server
 from pipeline.gateway.app import openapi_document
-from pipeline.gateway.authentication import DeniedError, ExposedError, FailureLimit, Guard
+from pipeline.gateway.authentication import Authenticator, DeniedError, ExposedError, FailureLimit
 from pipeline.gateway.middleware import LARGEST_BODY_BYTES
 from pipeline.gateway.tokens import (
     Caller,
@@ -32,7 +32,7 @@ from pipeline.storage.database import StoreError
 from pipeline.storage.store import EventStore
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 DOCS = Path(__file__).parents[1] / "docs"
 STREET: dict[str, Any] = {"source": {"url": "synthetic:street"}}
@@ -86,13 +86,13 @@ def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "camera-server"])
 def test_other_machines_only_with_a_token(host: str, tmp_path: Path) -> None:
     with pytest.raises(ExposedError, match="other machines can reach, and no tokens"):
-        Guard(Api(host=host), tmp_path)
+        Authenticator(Api(host=host), tmp_path)
     create_token(tmp_path, "ann", "admin")
-    assert not Guard(Api(host=host), tmp_path).open
+    assert not Authenticator(Api(host=host), tmp_path).open
 
 
 def test_door_closes_with_the_first_token_and_stays_closed(tmp_path: Path) -> None:
-    guard = Guard(Api(), tmp_path)
+    guard = Authenticator(Api(), tmp_path)
     assert guard.admit("admin", "127.0.0.1", None).name == "this machine"
     token = create_token(tmp_path, "ann", "admin")
     with pytest.raises(DeniedError, match="got none"):
@@ -105,7 +105,7 @@ def test_door_closes_with_the_first_token_and_stays_closed(tmp_path: Path) -> No
 
 def test_wrong_tokens_are_slowed_down(tmp_path: Path) -> None:
     now = [0.0]
-    guard = Guard(Api.model_validate(TOKENS), tmp_path, clock=lambda: now[0])
+    guard = Authenticator(Api.model_validate(TOKENS), tmp_path, clock=lambda: now[0])
 
     def status(address: str, token: str) -> int:
         try:
@@ -142,7 +142,7 @@ def test_wrong_tokens_are_slowed_down(tmp_path: Path) -> None:
 def test_pages_from_elsewhere(
     host: str, origin: str | None, status: int | None, tmp_path: Path
 ) -> None:
-    guard = Guard(Api(), tmp_path)
+    guard = Authenticator(Api(), tmp_path)
     if status is None:
         guard.check_page(host, origin)
         return
@@ -163,7 +163,7 @@ def test_unusable_address_and_certificate_are_said_once(tmp_path: Path) -> None:
             ({"host": "0.0.0.0"}, "no tokens"),
         ):
             config = small_config(["yard"], api={"enabled": True, "port": 0, **api})
-            with pytest.raises(UnmendableError, match=message):
+            with pytest.raises(PermanentError, match=message):
                 server.run(worker_context("gateway", config, run))
 
 

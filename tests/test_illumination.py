@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from cameras.picture_statistics import AREAS_HW, EDGES_HW, Floats, PictureStatistics
 from pipeline.scenes.illumination import (
-    Light,
-    LightSettings,
-    LightWatch,
+    Illumination,
+    IlluminationMonitor,
+    IlluminationSettings,
     distance,
     is_other,
     light_from_json,
@@ -19,7 +19,7 @@ from pipeline.scenes.illumination import (
 from pipeline.scenes.scene_watch import STEADY, View
 
 AFTER = 20.0
-SETTINGS = LightSettings(AFTER)
+SETTINGS = IlluminationSettings(AFTER)
 JUMP = View(held=True, fit=False)
 DAY, NIGHT = (110.0, 15.0), (50.0, 0.0)
 Level = tuple[float, float]
@@ -34,15 +34,15 @@ def picture(level: Level) -> PictureStatistics:
     return PictureStatistics(areas(luma), areas(chroma), 30.0, 1.0, np.zeros(EDGES_HW, np.float32))
 
 
-def light(level: Level) -> Light:
+def light(level: Level) -> Illumination:
     return light_of([picture(level)])
 
 
 class Camera:
     """Looks once a second; the light jumps for as long as a gate would say so."""
 
-    def __init__(self, own: Level | None = DAY, settings: LightSettings = SETTINGS) -> None:
-        self.watch = LightWatch(settings, None if own is None else light(own))
+    def __init__(self, own: Level | None = DAY, settings: IlluminationSettings = SETTINGS) -> None:
+        self.watch = IlluminationMonitor(settings, None if own is None else light(own))
         self.seconds = 0
 
     def look(
@@ -78,7 +78,7 @@ def test_what_covers_less_than_half_of_the_picture_is_no_light() -> None:
 
 def test_lights_are_kept_to_a_tenth_of_a_level() -> None:
     random = np.random.default_rng(0)
-    kept = Light(*(random.uniform(0, 255, AREAS_HW).astype(np.float32) for _ in range(2)))
+    kept = Illumination(*(random.uniform(0, 255, AREAS_HW).astype(np.float32) for _ in range(2)))
     again = light_from_json(light_to_json(kept))
     assert np.abs(again.luma - kept.luma).max() <= 0.051
     assert np.abs(again.chroma - kept.chroma).max() <= 0.051
@@ -163,7 +163,7 @@ def test_of_another_view_nothing_follows_for_the_light() -> None:
 
 
 def test_without_a_scene_or_who_does_not_mind_no_light_is_another_one() -> None:
-    for camera in (Camera(own=None), Camera(settings=LightSettings(AFTER, minds=False))):
+    for camera in (Camera(own=None), Camera(settings=IlluminationSettings(AFTER, minds=False))):
         assert set(camera.look(NIGHT, 100)) == {STEADY}
         assert camera.watch.present is not None, "but it is known, to be kept with the scene"
 

@@ -17,7 +17,7 @@ from stage_parts import (
 from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
-from pipeline.config import Config, Source
+from pipeline.config import Config, SourceSection
 from pipeline.ingest.ingest_worker import mailbox_policy
 from pipeline.worker import RunInfo, WorkerContext
 
@@ -194,7 +194,10 @@ def test_a_dead_host_is_offline(run: RunInfo, caplog: pytest.LogCaptureFixture) 
     ],
 )
 def test_mailbox_policy(policy: str, live: bool, expected: str) -> None:
-    assert mailbox_policy(Source.model_validate({"url": "x", "policy": policy}), live) == expected
+    assert (
+        mailbox_policy(SourceSection.model_validate({"url": "x", "policy": policy}), live)
+        == expected
+    )
 
 
 def test_a_worker_for_no_camera_is_refused(run: RunInfo) -> None:

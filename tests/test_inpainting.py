@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from models.training.inpainting import KINDS, Kind, Patch, corrupt, draw_patches
+from models.training.inpainting import KINDS, InpaintedPatch, Kind, corrupt, draw_patches
 
 SIZE_HW = (240, 320)
 
 
-def many_patches() -> list[list[Patch]]:
+def many_patches() -> list[list[InpaintedPatch]]:
     random = torch.Generator().manual_seed(0)
     return [draw_patches(SIZE_HW, random) for _ in range(300)]
 
@@ -40,7 +40,7 @@ def test_a_patch_changes_its_place_alone_and_keeps_it(kind: Kind, shape: tuple[i
     random = torch.Generator().manual_seed(0)
     clip = torch.rand(shape, generator=random)
     before = clip.clone()
-    out = corrupt(clip, [Patch(kind, 8, 10, 12, 20)], random)
+    out = corrupt(clip, [InpaintedPatch(kind, 8, 10, 12, 20)], random)
     assert torch.equal(clip, before)
     assert out.shape == clip.shape
     assert out.min() >= 0
@@ -55,7 +55,7 @@ def test_what_the_kinds_put_there() -> None:
     random = torch.Generator().manual_seed(0)
     clip = torch.rand(3, 3, 40, 60, generator=random)
     inside = {
-        kind: corrupt(clip, [Patch(kind, 8, 10, 12, 20)], random)[..., 8:20, 10:30]
+        kind: corrupt(clip, [InpaintedPatch(kind, 8, 10, 12, 20)], random)[..., 8:20, 10:30]
         for kind in KINDS
     }
     assert torch.equal(inside["noise"][0], inside["noise"][2])
@@ -69,5 +69,5 @@ def test_what_the_kinds_put_there() -> None:
 def test_blur_at_the_border_keeps_a_flat_picture_flat() -> None:
     clip = torch.full((1, 20, 20), 0.3)
     random = torch.Generator().manual_seed(0)
-    out = corrupt(clip, [Patch("blur", 0, 0, 5, 20)], random)
+    out = corrupt(clip, [InpaintedPatch("blur", 0, 0, 5, 20)], random)
     assert torch.allclose(out, clip, atol=1e-5)

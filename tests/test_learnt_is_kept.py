@@ -28,7 +28,7 @@ from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
-from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scoring.scene_builder import SceneBuilder
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
@@ -163,7 +163,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
     made = scene(scorer, 1)
     store.save_scene("yard", made, "", calibration(5.0))
     metrics = worker_context("score", small_config(["yard"]), run).metrics
-    keeper = SceneKeeper(scorer, store, metrics)
+    keeper = SceneBuilder(scorer, store, metrics)
     settings = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0))
     adaptation = keeper.begin("yard", settings, SIZE_HW)
     for number in range(6000):

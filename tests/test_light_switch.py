@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.light_changes import Watched, there_and_back, watch, write_film
+from benchmarks.light_changes import WatchedFilm, there_and_back, watch, write_film
 from pipeline.scenes.scene_history import SceneHistory
 
 DUSK, DAWN, END = 20, 50, 64
@@ -23,7 +23,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def watched(film: Path, folder: Path, **adapt: object) -> Watched:
+def watched(film: Path, folder: Path, **adapt: object) -> WatchedFilm:
     return watch(
         film,
         folder,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.telemetry.log_rate_limit import FloodCounter, FloodGate
+from pipeline.telemetry.log_rate_limit import LimitedWarning, RateGate
 from pipeline.telemetry.logs import (
     LineFormatter,
     Redactor,
@@ -138,7 +138,7 @@ def test_death_of_a_thread_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_gate_lets_one_through_a_second_and_counts_the_rest() -> None:
-    gate = FloodGate(period_seconds=1.0)
+    gate = RateGate(period_seconds=1.0)
     assert gate.count(10.0) == 0
     assert [gate.count(10.0 + tenth / 10) for tenth in range(1, 10)] == [None] * 9
     assert gate.count(11.0) == 9
@@ -147,7 +147,7 @@ def test_gate_lets_one_through_a_second_and_counts_the_rest() -> None:
 
 def test_flood_is_logged_with_its_count(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    flood = FloodCounter(logging.getLogger("flood"), clock=lambda: now)
+    flood = LimitedWarning(logging.getLogger("flood"), clock=lambda: now)
     for _ in range(100):
         flood.warn("broken")
     now = 1.5

@@ -9,11 +9,11 @@ import pytest
 import torch
 from makers import small_scorer
 
-from models import PRESETS, AdaptedScene, CheckpointError, Evidence, SceneScorer
+from models import PRESETS, AdaptedScene, CheckpointError, FeedbackExemplar, SceneScorer
 from models.checkpoint import fingerprint, load_evidence, save_evidence
 from models.feedback import CELL_ATOMS, MOST_CELLS, REACH_CELLS, evidence_of, merged, remember
-from models.recall import excused_motion, recalled_residual
 from models.row_normal import log_ratio_at
+from models.scene_exemplars import excused_motion, recalled_residual
 from models.scene_model import SceneModel
 from models.sparse_coding import thresholds
 
@@ -52,7 +52,7 @@ def scene() -> AdaptedScene:
 
 
 @lru_cache
-def box() -> Evidence:
+def box() -> FeedbackExemplar:
     return scorer().evidence(scorer().score(clip(20, "box")[None], [scene()]), 0)
 
 

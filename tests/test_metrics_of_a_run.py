@@ -15,7 +15,7 @@ from test_notifiers import change, config, hook
 
 from pipeline.notifiers import open_notifiers
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Attach, Detach, Switch
+from pipeline.transport.commands import Attach, Detach, SetEnabled
 
 MEASURED = {
     "camera_up": 'vedette_camera_up{camera="door"} 1.0',
@@ -139,7 +139,7 @@ def test_a_service_says_what_is_true_also_of_cameras_that_go(tmp_path: Path) -> 
         attached = tell(run, Attach(name="yard", camera={"source": source}))
         assert attached.status == "ok", attached
         run.wait_for(lambda: value_of(run.metrics(), 'vedette_camera_up{camera="yard"}') == 1)
-        assert tell(run, Switch(name="door", enabled=False)).status == "ok"
+        assert tell(run, SetEnabled(name="door", enabled=False)).status == "ok"
         state = 'vedette_camera_state{camera="door",state="disabled"}'
         run.wait_for(lambda: value_of(run.metrics(), state) == 1)
         text = run.metrics()
@@ -148,5 +148,5 @@ def test_a_service_says_what_is_true_also_of_cameras_that_go(tmp_path: Path) -> 
         assert (value_of(text, MEASURED["frames_scored"]) or 0) > 0
         assert tell(run, Detach(name="yard")).status == "ok"
         run.wait_for(lambda: cameras_shown(run) == {"door", "gate"})
-        assert tell(run, Switch(name="door", enabled=True)).status == "ok"
+        assert tell(run, SetEnabled(name="door", enabled=True)).status == "ok"
         run.wait_for(lambda: value_of(run.metrics(), 'vedette_camera_up{camera="door"}') == 1)

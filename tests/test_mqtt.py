@@ -21,17 +21,17 @@ from stage_parts import small_config
 
 from pipeline.config import Mqtt
 from pipeline.notifiers import mqtt_connection, open_notifiers
-from pipeline.notifiers.delivery import Courier
+from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_connection import MqttLink, Will
 from pipeline.notifiers.mqtt_losses import Losses
-from pipeline.notifiers.mqtt_topics import Board, Topics, is_worth_telling, status_of
-from pipeline.notifiers.outbox import Bounds, Letter, Outbox
+from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_worth_telling, status_of
+from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
 from pipeline.notifiers.retained_state import ANNOUNCED_NAME
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Adapt, Command, Overview, Switch, Tune
+from pipeline.transport.commands import AdaptCamera, Command, GetOverview, SetEnabled, SetThreshold
 from pipeline.transport.messages import Answer
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 
 class Sender:
@@ -42,11 +42,13 @@ class Sender:
         self.lost = threading.Event()
         self.notifier = MqttNotifier(settings, lambda: self.courier.wake(), self.lost.set)
         metrics = Metrics(CollectorRegistry())
-        self.courier = Courier("mqtt", self.notifier, outbox, 1000.0, metrics)
+        self.courier = DeliveryWorker("mqtt", self.notifier, outbox, 1000.0, metrics)
 
     def event(self, number: int) -> None:
         key = f"e{number}:new:1"
-        self.outbox.put(Letter("mqtt", key, f"e{number}", "new", 1, f'{{"n": {number}}}', 1000.0))
+        self.outbox.put(
+            OutboxMessage("mqtt", key, f"e{number}", "new", 1, f'{{"n": {number}}}', 1000.0)
+        )
         self.courier.wake()
 
     def wait_empty(self, seconds: float = 10.0) -> None:
@@ -220,7 +222,7 @@ def test_a_message_that_the_broker_hangs_up_on_is_left_out(
         )
         lost = caplog.text.count("connected to the MQTT broker")
         body = "x" * 8000  # nearly as large
-        sender.outbox.put(Letter("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
+        sender.outbox.put(OutboxMessage("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
         sender.event(2)
         listener.wait(has(listener, "vedette/events", b'{"n": 2}'), 3)
         assert sender.outbox.backlog("mqtt").refused == 1
@@ -236,7 +238,7 @@ def test_an_event_that_the_broker_hangs_up_on_is_put_aside(tmp_path: Path) -> No
         sending(tmp_path, it.port) as sender,
     ):
         body = "x" * 7000
-        sender.outbox.put(Letter("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
+        sender.outbox.put(OutboxMessage("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
         sender.event(2)
         listener.wait(has(listener, "vedette/events", b'{"n": 2}'), 20)
         assert sender.outbox.backlog("mqtt").refused == 1
@@ -308,15 +310,15 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
     shown = [overview()]
 
     def ask(command: Command) -> Answer:
-        if isinstance(command, Overview):
+        if isinstance(command, GetOverview):
             return shown[0]
         asked.append(command)
         match command:
-            case Switch(enabled=enabled):
+            case SetEnabled(enabled=enabled):
                 shown[0] = overview(enabled=enabled, state="disabled")
-            case Tune(threshold=threshold):
+            case SetThreshold(threshold=threshold):
                 shown[0] = overview(settings={"alert": {"enter": threshold}})
-            case Adapt():
+            case AdaptCamera():
                 return Answer("", "conflict", problem="camera door: is disabled")
         return Answer("", "ok")
 
@@ -342,8 +344,10 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
             wait_for(lambda: len(asked) == 3)
             wait_for(lambda: "mqtt: adapt of camera door: camera door: is disabled" in caplog.text)
     assert asked == [
-        Switch(name="door", enabled=False), Tune(name="door", threshold=1.4), Adapt(name="door"),
-    ]  # fmt: skip
+        SetEnabled(name="door", enabled=False),
+        SetThreshold(name="door", threshold=1.4),
+        AdaptCamera(name="door"),
+    ]
     assert "commands that are not retained" in caplog.text
 
 
@@ -366,7 +370,7 @@ def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
         wait_for(lambda: len(asked) >= 3)
         [device] = listener.of("homeassistant/device/vedette_door/config")
         details = json.loads(listener.of("vedette/door/details")[-1])
-    assert set(map(type, asked)) == {Overview}
+    assert set(map(type, asked)) == {GetOverview}
     assert "command_topic" not in device.decode()
     assert details == {"status": "offline", "reason": "refused"}
 
@@ -471,7 +475,7 @@ def test_tls_and_only_with_a_certificate_that_is_known(tmp_path: Path) -> None:
 
 def test_a_ca_that_is_none(tmp_path: Path) -> None:
     with (
-        pytest.raises(UnmendableError, match=r"mqtt\.ca: want a file in PEM"),
+        pytest.raises(PermanentError, match=r"mqtt\.ca: want a file in PEM"),
         sending(tmp_path, free_port(), tls=True, ca=str(tmp_path / "none.pem")),
     ):
         pass
@@ -526,7 +530,7 @@ def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> N
 
 
 def test_states_newest_only_and_not_too_often() -> None:
-    board = Board()
+    board = RetainedTopics()
     assert board.set("a", b"1")
     assert not board.set("a", b"1")
     assert board.set("score", b"0.1", 10.0)
@@ -543,7 +547,7 @@ def test_states_newest_only_and_not_too_often() -> None:
 
 
 def test_what_is_set_while_it_is_told_is_told_as_well() -> None:
-    board = Board()
+    board = RetainedTopics()
     board.set("a", b"1")
     due = board.due(0.0)
     assert due is not None

@@ -9,7 +9,7 @@ from benchmarks.false_alarms import total
 from benchmarks.normal_video import (
     Part,
     Realised,
-    Watched,
+    WatchedVideo,
     count_false_alarms,
     normal_videos,
     watch,
@@ -32,8 +32,8 @@ def part(seconds: float, *peaks: float) -> Part:
     return Part(tuple(times), tuple(energies))
 
 
-def watched(*parts: Part) -> Watched:
-    return Watched("yard", SUPPORT, parts, sum(len(one.times) / 10 for one in parts))
+def watched(*parts: Part) -> WatchedVideo:
+    return WatchedVideo("yard", SUPPORT, parts, sum(len(one.times) / 10 for one in parts))
 
 
 def test_the_calibration_is_not_watched() -> None:

@@ -23,7 +23,7 @@ from pipeline.config import Config, Webhook
 from pipeline.events.event_tracker import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
 from pipeline.notifiers.apprise_service import sentences
-from pipeline.notifiers.delivery import Courier
+from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.message import (
     EventMessage,
     event_message,
@@ -36,7 +36,7 @@ from pipeline.notifiers.webhook import WebhookNotifier
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.scores import ScoreSender
-from pipeline.worker import RunInfo, UnmendableError, WorkerSpec
+from pipeline.worker import PermanentError, RunInfo, WorkerSpec
 
 SECRET = "planted-webhook-secret"
 
@@ -213,7 +213,7 @@ def test_death_between_outbox_and_store_puts_each_message_once(
             outbox = stack.enter_context(Outbox(run.data_folder / "outbox.sqlite", Bounds()))
             context = worker_context("sink", config(), run)
             hook = WebhookNotifier("x", Webhook(url="http://127.0.0.1:1/"))
-            courier = Courier("webhook:x", hook, outbox, 1.0, context.metrics)
+            courier = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
             told = {"webhook:x": Receiver(hook, courier, frozenset({"new", "update", "end"}))}
             notifiers = Notifiers(outbox, told, None, run.data_folder, context.metrics)
             sink = OpenSink(context, stack, lambda: 0.0, notifiers).sink
@@ -367,7 +367,7 @@ def test_apprise_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "apprise", None)
     settings = config(apprise={"phone": {"url": "json://planted"}})
     with (
-        pytest.raises(UnmendableError, match=r"apprise\.phone: .* pip install vedette\[apprise\]"),
+        pytest.raises(PermanentError, match=r"apprise\.phone: .* pip install vedette\[apprise\]"),
         open_notifiers(settings, tmp_path, Metrics(CollectorRegistry())),
     ):
         pass
@@ -378,7 +378,7 @@ def test_an_address_that_apprise_does_not_know(tmp_path: Path) -> None:
     pytest.importorskip("apprise", reason="no Apprise: pip install vedette[apprise]")
     settings = config(apprise={"phone": {"url": "carrier-pigeon://planted"}})
     with (
-        pytest.raises(UnmendableError, match=r"apprise\.phone\.url: want") as caught,
+        pytest.raises(PermanentError, match=r"apprise\.phone\.url: want") as caught,
         open_notifiers(settings, tmp_path, Metrics(CollectorRegistry())),
     ):
         pass

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.notifiers.outbox import Bounds, Kind, Letter, Outbox, OutboxError
+from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxError, OutboxMessage
 
 SINK = "webhook:office"
 
 
 def letter(
     event: str, kind: Kind, revision: int, sink: str = SINK, body: str = "{}", at: float = 1000.0
-) -> Letter:
-    return Letter(sink, f"{event}:{kind}:{revision}", event, kind, revision, body, at)
+) -> OutboxMessage:
+    return OutboxMessage(sink, f"{event}:{kind}:{revision}", event, kind, revision, body, at)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
     got = outbox.oldest(SINK)
     assert got is not None
     assert got.number > 0
-    assert got == Letter(
+    assert got == OutboxMessage(
         message.sink, message.key, "door-7-10", "update", 12, message.body, 1000.0, got.number
     )
 
@@ -281,12 +281,12 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from pipeline.notifiers.outbox import Bounds, Letter, Outbox
+from pipeline.notifiers.outbox import Bounds, OutboxMessage, Outbox
 with Outbox(Path(sys.argv[1]), Bounds()) as outbox:
     number = 0
     while True:
         key = f"e{number}:new:1"
-        outbox.put(Letter("mqtt", key, f"e{number}", "new", 1, "{}", 1000.0 + number))
+        outbox.put(OutboxMessage("mqtt", key, f"e{number}", "new", 1, "{}", 1000.0 + number))
         print(number, flush=True)
         number += 1
 """

@@ -19,7 +19,7 @@ from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation import clip_sheets as sheets_module
 from pipeline.evaluation.clip_sheets import clip_sheets, short_clip_sheet
 from pipeline.evaluation.html_report import html_report
-from pipeline.evaluation.moments import MOST_KEPT, ClipCourse, Moments, find_moments
+from pipeline.evaluation.moments import MOST_KEPT, ClipCourse, FailureMoments, find_moments
 from pipeline.evaluation.per_clip import TermMeans, clip_figures, separating, term_means
 from pipeline.evaluation.report import to_json
 from pipeline.evaluation.results import Evaluation, EvaluationOptions
@@ -190,7 +190,7 @@ def test_report_says_what_it_leaves_out_and_where_nothing_went_wrong(by_hand: Ev
     moments = replace(by_hand.alarms.moments, false_alarm_count=87)
     page = html_report(replace(by_hand, alarms=replace(by_hand.alarms, moments=moments)))
     assert "The 1 highest of 87." in page
-    nothing = replace(by_hand.alarms, moments=Moments([], 0, [], 0))
+    nothing = replace(by_hand.alarms, moments=FailureMoments([], 0, [], 0))
     assert html_report(replace(by_hand, alarms=nothing)).count("None.</p>") == 2
 
 

@@ -14,7 +14,7 @@ from makers import small_scorer
 from benchmarks import ablations, leave_scenes_out
 from benchmarks.perspective import ANOMALY_KINDS, PerspectiveOptions, PerspectiveScene
 from models.checkpoint import save_checkpoint
-from models.training.overlay import Thing
+from models.training.overlay import MovingCutOut
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.material import (
     SceneMaterial,
@@ -24,7 +24,7 @@ from pipeline.training.material import (
     held_in_place,
 )
 from pipeline.training.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
-from pipeline.training.placing import CutOut, Placement, lay_over
+from pipeline.training.placing import CutOutPlacement, StationaryCutOut, lay_over
 from pipeline.training.scenes import SceneClip
 
 SIZE = (120, 160)
@@ -35,13 +35,15 @@ ALONE = replace(SMALL, crowd=(1, 1))
 NOBODY = replace(SMALL, crowd=(0, 0))
 
 
-def block(height: int, width: int, grey: float = 1.0, rightward: bool = True) -> CutOut:
+def block(height: int, width: int, grey: float = 1.0, rightward: bool = True) -> StationaryCutOut:
     """A plain box; a mark of middle grey on the side that it faces."""
     shape = (CLIP_LENGTH, height + 8, width + 8)
     alpha = np.zeros(shape, np.float32)
     alpha[:, 4:-4, 4:-4] = 1
     centre = ((shape[1] - 1) / 2, (shape[2] - 1) / 2)
-    return CutOut(np.full(shape, grey, np.float32), alpha, centre, height, width, rightward)
+    return StationaryCutOut(
+        np.full(shape, grey, np.float32), alpha, centre, height, width, rightward
+    )
 
 
 def material(*people: float) -> SceneMaterial:
@@ -161,7 +163,7 @@ def test_contaminated_support_is_the_support_with_something_in_it() -> None:
 
 def test_a_cut_out_is_laid_to_a_fraction_of_a_pixel() -> None:
     frames = np.zeros((CLIP_LENGTH, *SIZE), np.float32)
-    lay_over(frames, Placement(block(40, 16), (80.0, 60.25), 20.0, (0.5, -1.5)))
+    lay_over(frames, CutOutPlacement(block(40, 16), (80.0, 60.25), 20.0, (0.5, -1.5)))
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     for number, frame in enumerate(frames):
         age = CLIP_LENGTH - 1 - number
@@ -175,7 +177,7 @@ def test_a_cut_out_is_laid_to_a_fraction_of_a_pixel() -> None:
 @pytest.mark.parametrize("foot", [(-30.0, 50.0), (170.0, 50.0), (60.0, -40.0), (60.0, 210.0)])
 def test_what_is_outside_the_picture_changes_nothing(foot: tuple[float, float]) -> None:
     frames = np.full((CLIP_LENGTH, *SIZE), 0.25, np.float32)
-    lay_over(frames, Placement(block(40, 16), foot, 20.0, (0.0, 0.0)))
+    lay_over(frames, CutOutPlacement(block(40, 16), foot, 20.0, (0.0, 0.0)))
     assert (frames == 0.25).all()
 
 
@@ -184,13 +186,13 @@ def test_a_cut_out_faces_the_way_it_moves() -> None:
     one.pixels[:, :, 12:] = 0.5  # its front
     for right, front in ((2.0, 1), (-2.0, -1)):
         frames = np.zeros((CLIP_LENGTH, *SIZE), np.float32)
-        lay_over(frames, Placement(one, (80.0, 60.0), 40.0, (0.0, right)))
+        lay_over(frames, CutOutPlacement(one, (80.0, 60.0), 40.0, (0.0, right)))
         columns = np.flatnonzero(frames[-1][60] > 0.1)
         half = {True: frames[-1][60][columns[-6:]], False: frames[-1][60][columns[:6]]}
         assert half[front > 0].mean() < half[front < 0].mean()
 
 
-def moving(shape_of_frame: Sequence[tuple[int, int]], height: int = 30) -> Thing:
+def moving(shape_of_frame: Sequence[tuple[int, int]], height: int = 30) -> MovingCutOut:
     """A textured box, 12 wide, at given left edges and with so many rows missing at both ends."""
     random = np.random.default_rng(0)
     body = torch.from_numpy(random.random((height, 12), dtype=np.float32))
@@ -198,7 +200,7 @@ def moving(shape_of_frame: Sequence[tuple[int, int]], height: int = 30) -> Thing
     for number, (left, less) in enumerate(shape_of_frame):
         place = (number, slice(10 + less, 10 + height - less), slice(left, left + 12))
         pixels[place], alpha[place] = body[less : height - less], 1
-    return Thing(pixels, alpha, 10)
+    return MovingCutOut(pixels, alpha, 10)
 
 
 def test_a_cut_out_is_held_in_place() -> None:
@@ -220,7 +222,7 @@ def test_a_cut_out_is_held_in_place() -> None:
     ],
     ids=["leaps", "loses a part", "is small", "has no contrast"],
 )
-def test_an_unstable_cut_out_is_refused(unstable: Thing) -> None:
+def test_an_unstable_cut_out_is_refused(unstable: MovingCutOut) -> None:
     assert held_in_place(unstable) is None
 
 

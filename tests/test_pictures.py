@@ -19,7 +19,7 @@ from cameras.source import Picture
 from models.calibration import Calibration
 from pipeline.ingest.decoder import Decoder
 from pipeline.ingest.mailbox import Mailbox
-from pipeline.ingest.pictures import PictureWish
+from pipeline.ingest.pictures import PictureRequests
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.worker import RunInfo
 
@@ -58,7 +58,7 @@ def test_without_a_picture_the_shape_is_right() -> None:
 
 def test_a_picture_a_second_and_all_when_something_happens() -> None:
     now = 0.0
-    wish = PictureWish(lambda: now)
+    wish = PictureRequests(lambda: now)
     assert [wish.take() for _ in range(3)] == [True, False, False]
     now = 1.0
     assert [wish.take() for _ in range(2)] == [True, False]

@@ -19,7 +19,7 @@ from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options
 from pipeline.scoring import scoring_worker
-from pipeline.worker import RunInfo, UnmendableError
+from pipeline.worker import PermanentError, RunInfo
 
 PRESET_NAMES = sorted(PRESETS)
 
@@ -114,7 +114,7 @@ def test_a_model_that_cannot_score_a_clip_is_said_to_be_one(
         raise RuntimeError("required rank 4 tensor to use channels_last format")
 
     monkeypatch.setattr(SceneModel, "observe", broken)
-    with pytest.raises(UnmendableError, match=r"preset vedette .* 5 frames of 64x48: required"):
+    with pytest.raises(PermanentError, match=r"preset vedette .* 5 frames of 64x48: required"):
         scoring_worker.run(context)
 
 

@@ -12,7 +12,7 @@ from test_cli import vedette
 
 from cameras import SourceOptions
 from cameras.probe import ProbeReport, probe
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
 from cameras.stream_quality import SeenPacket, clock_quality, keyframe_interval_seconds, rate
 from cameras.sub_streams import sub_stream_guesses
@@ -145,7 +145,7 @@ def test_the_snippet_is_a_configuration_without_the_password(
 def test_the_command(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = {name: Mount(lambda: VideoFile(clip, "live")) for name in ("main", "sub")}
     monkeypatch.setenv("VEDETTE_CAMERA_PASSWORD", "s3cr%40t")
-    with RtspServer(mounts, guard=Guard("cam", PASSWORD)) as server:
+    with RtspServer(mounts, guard=RtspAuthentication("cam", PASSWORD)) as server:
         address = f"rtsp://cam:{{VEDETTE_CAMERA_PASSWORD}}@127.0.0.1:{server.port}/main"
         told = vedette("camera", "probe", address, "--seconds", 1, "--guess")
         as_json = vedette("camera", "probe", address, "--seconds", 1, "--json")

@@ -17,7 +17,7 @@ from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
 from pipeline.config import Record
-from pipeline.ingest.event_clips import ClipOrder, EventClips
+from pipeline.ingest.event_clips import ClipRequest, EventClips
 from pipeline.ingest.recorder import Recorder, ring_for
 from pipeline.storage.event_queries import EventQuery
 from pipeline.storage.store import EventStore
@@ -63,7 +63,7 @@ def test_a_clip_is_due_when_its_end_has_come() -> None:
     desk.tell(event("end", 20, 10))
     assert desk.due((7, 33)) == []
     (order,) = desk.due((7, 33.1))
-    assert order == ClipOrder("street-7-20", 7, 15, 33)
+    assert order == ClipRequest("street-7-20", 7, 15, 33)
     desk.tell(event("end", 20, 10))  # told again, by a sink that was started again
     assert desk.due(None) == []
 
@@ -71,7 +71,7 @@ def test_a_clip_is_due_when_its_end_has_come() -> None:
 def test_its_end_alone_is_enough_and_its_beginning_may_be_that_of_the_stream() -> None:
     desk = clips()
     desk.tell(event("end", 2, 1))
-    assert desk.due((7, 50)) == [ClipOrder("street-7-2", 7, 0, 6)]
+    assert desk.due((7, 50)) == [ClipRequest("street-7-2", 7, 0, 6)]
 
 
 def test_a_long_event_is_cut_while_it_goes_on() -> None:
@@ -87,7 +87,7 @@ def test_a_long_event_is_cut_while_it_goes_on() -> None:
 def test_a_long_event_of_which_only_the_end_is_heard_is_no_longer() -> None:
     desk = clips()
     desk.tell(event("end", 20, 500))
-    assert desk.due(None) == [ClipOrder("street-7-20", 7, 15, 83)]
+    assert desk.due(None) == [ClipRequest("street-7-20", 7, 15, 83)]
 
 
 def test_a_clip_ends_with_its_connection_and_with_the_camera() -> None:

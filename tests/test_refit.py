@@ -28,7 +28,7 @@ from models.calibrator import CalibratorSettings
 from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Widened, Widening
+from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.refit import widen
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import View
@@ -57,7 +57,7 @@ def life(flash: tuple[float, float] = (0.0, 0.0)) -> Pictures:
         yield picture
 
 
-def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Widening | None:
+def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> RefitRequest | None:
     """Lives until a wider scene is wanted, or nothing is left to be seen."""
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
     for number, pixels in enumerate(pictures):
@@ -79,7 +79,7 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Wid
     return None
 
 
-def score_of(scorer: SceneScorer, wider: Widened, pictures: Pictures, newest: int) -> float:
+def score_of(scorer: SceneScorer, wider: RefitResult, pictures: Pictures, newest: int) -> float:
     """Of the clip that ends at a picture, in a wider scene."""
     clip = np.stack(list(itertools.islice(pictures, newest - 4, newest + 1)))
     energies = scorer.score(torch.from_numpy(clip[None]), [wider.scene]).energies
@@ -136,7 +136,7 @@ def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
     assert score_of(scorer, wider, life(flash), 207) < 1.0
 
 
-def told_of(widening: Widening, begin: float) -> None:
+def told_of(widening: RefitRequest, begin: float) -> None:
     """As if the first scene, whose model is untrained, had found it unusual from then on."""
     first = 2.0  # the minute's first moment, in the time of the pictures
     minute = widening.minute
@@ -167,7 +167,7 @@ def patches(*spans: tuple[float, float]) -> Pictures:
         yield picture
 
 
-def found_at(widening: Widening, *spans: tuple[float, float]) -> None:
+def found_at(widening: RefitRequest, *spans: tuple[float, float]) -> None:
     """As if the first scene had found these spans unusual, in the time of the pictures."""
     first = 2.0
     widening.minute.unusual[:] = [(begin - first, end - first) for begin, end in spans]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from makers import small_scorer
 
-from benchmarks.rendered_streets import MadeStreet, StreetOptions, planned
+from benchmarks.rendered_streets import RenderedStreet, StreetOptions, planned
 from cameras.simulation import ANOMALY_KINDS
 from pipeline.training.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
 
@@ -23,7 +23,7 @@ def test_every_kind_is_planned_once_in_an_order_of_its_own() -> None:
 
 
 def test_a_street_is_measured() -> None:
-    street = MadeStreet(3, SHORT)
+    street = RenderedStreet(3, SHORT)
     drawn = street.draw(shots=2, queries=12)
     assert drawn.support.shape == (2, CLIP_LENGTH, 90, 120)
     assert len(drawn.planted) == len(drawn.kinds) >= 12

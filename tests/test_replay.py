@@ -20,7 +20,7 @@ from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, replay, score_record
 from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError
-from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scoring.clips import ClipBuffer
 
@@ -103,7 +103,7 @@ def test_scores_are_those_of_the_model_frame_by_frame(recording: Path, scorer: S
 
 def test_record_of_a_frame() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    waiting = ReplayedFrame(3, 0.3, pixels, Judgement("collecting", "1/3"), None)
+    waiting = ReplayedFrame(3, 0.3, pixels, ScoredFrame("collecting", "1/3"), None)
     assert score_record("yard", waiting) == {
         "camera": "yard",
         "index": 3,
@@ -120,7 +120,7 @@ def test_summary_counts_what_lasts_above_the_threshold() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
     for number in range(200):
         up = 20 <= number <= 30 or 90 <= number <= 91 or number >= 120
-        judgement = Judgement("ready", "", 1.0, 1.5 if up else 0.2, 1.0)
+        judgement = ScoredFrame("ready", "", 1.0, 1.5 if up else 0.2, 1.0)
         summary.take(ReplayedFrame(number, number / 10, pixels, judgement, None))
     assert summary.line(took_seconds=4.0) == (
         "200 frames in 4.0 s, 50.0 frames/s; 2 events above the threshold: "
@@ -130,7 +130,7 @@ def test_summary_counts_what_lasts_above_the_threshold() -> None:
 
 def test_summary_of_a_quiet_recording() -> None:
     summary = ReplaySummary("yard")
-    judgement = Judgement("ready", "", 1.0, 0.2, 1.0)
+    judgement = ScoredFrame("ready", "", 1.0, 0.2, 1.0)
     summary.take(ReplayedFrame(0, 0.0, np.zeros((2, 2, 3), np.uint8), judgement, None))
     assert summary.line(took_seconds=0.1).endswith("; no event above the threshold")
 
@@ -231,7 +231,7 @@ def test_recording_that_is_not_there(weights: Path, tmp_path: Path) -> None:
 
 def test_video_keeps_the_size_of_its_first_picture(tmp_path: Path) -> None:
     path = tmp_path / "video"
-    judgement = Judgement("ready", "", 3.0, 1.5, 2.0)
+    judgement = ScoredFrame("ready", "", 3.0, 1.5, 2.0)
     cells = np.full((3, 4), 1.5, dtype=np.float32)
     with AnnotatedVideo(path, 10.0) as video:
         for number, size_hw in enumerate([(49, 65), (90, 120), (49, 65)]):
@@ -243,6 +243,6 @@ def test_video_keeps_the_size_of_its_first_picture(tmp_path: Path) -> None:
 
 
 def test_video_that_is_not_open(tmp_path: Path) -> None:
-    frame = ReplayedFrame(0, 0.0, np.zeros((8, 8, 3), np.uint8), Judgement("ready", ""), None)
+    frame = ReplayedFrame(0, 0.0, np.zeros((8, 8, 3), np.uint8), ScoredFrame("ready", ""), None)
     with pytest.raises(ValueError, match="want an open video"):
         AnnotatedVideo(tmp_path / "video", 10.0).write(frame)

@@ -17,7 +17,7 @@ from stage_parts import (
 
 from models import SceneScorer
 from models.calibrator import CalibratorSettings
-from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.support_selection import make_scene
 from pipeline.scoring.clips import ClipBuffer
@@ -25,7 +25,7 @@ from pipeline.transport.messages import FrameMessage
 from pipeline.transport.topics import private_socket_folder
 
 
-def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[Judgement]:
+def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[ScoredFrame]:
     """One frame after the other, without a batch, a socket or a thread."""
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
     adaptation = Adaptation(AdaptationSettings(3, 0.2, CalibratorSettings(1.0)))

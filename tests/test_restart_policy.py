@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from pipeline.runtime.restart_policy import Kill, Overseer, Rules, Spawn, Terminate
+from pipeline.runtime.restart_policy import Kill, RestartPolicy, RestartRules, Spawn, Terminate
 
-RULES = Rules(
+RULES = RestartRules(
     start_seconds=30.0,
     silence_seconds=5.0,
     restarts=3,
@@ -18,9 +18,9 @@ ALL = ["ingest:a", "ingest:b", "scorer", "sink"]
 
 
 @pytest.fixture
-def overseer() -> Overseer:
+def overseer() -> RestartPolicy:
     """Everybody runs since second 0."""
-    overseer = Overseer(GROUPS, frozenset({"scorer", "sink"}), RULES)
+    overseer = RestartPolicy(GROUPS, frozenset({"scorer", "sink"}), RULES)
     assert overseer.decide(0.0) == [Spawn(name) for name in ALL]
     for name in ALL:
         overseer.spawned(name, 0.0)
@@ -29,12 +29,12 @@ def overseer() -> Overseer:
     return overseer
 
 
-def hear(overseer: Overseer, now: float, *names: str) -> None:
+def hear(overseer: RestartPolicy, now: float, *names: str) -> None:
     for name in names or ALL:
         overseer.heard(name, now)
 
 
-def test_silence_is_forgiven_at_the_start_and_not_later(overseer: Overseer) -> None:
+def test_silence_is_forgiven_at_the_start_and_not_later(overseer: RestartPolicy) -> None:
     assert overseer.decide(29.9) == []
     hear(overseer, 29.9)
     assert overseer.decide(34.8) == []
@@ -46,7 +46,7 @@ def test_silence_is_forgiven_at_the_start_and_not_later(overseer: Overseer) -> N
     assert overseer.decide(36.0) == [Spawn("scorer")]
 
 
-def test_restarts_wait_longer_and_longer_and_come_to_an_end(overseer: Overseer) -> None:
+def test_restarts_wait_longer_and_longer_and_come_to_an_end(overseer: RestartPolicy) -> None:
     now = 0.0
     for delay in (1.0, 2.0, 3.0):
         overseer.exited("ingest:a", 1, now)
@@ -62,7 +62,7 @@ def test_restarts_wait_longer_and_longer_and_come_to_an_end(overseer: Overseer) 
     assert overseer.decide(now) == [], "the others go on"
 
 
-def give_up(overseer: Overseer, worker: str, now: float) -> None:
+def give_up(overseer: RestartPolicy, worker: str, now: float) -> None:
     for _ in range(RULES.restarts + 1):
         overseer.exited(worker, 1, now)
         if overseer.lives[worker].phase == "waiting":
@@ -70,7 +70,7 @@ def give_up(overseer: Overseer, worker: str, now: float) -> None:
     assert overseer.lives[worker].phase == "failed"
 
 
-def test_who_was_given_up_is_tried_again_later(overseer: Overseer) -> None:
+def test_who_was_given_up_is_tried_again_later(overseer: RestartPolicy) -> None:
     give_up(overseer, "ingest:a", 1.0)
     for now in (5.0, 120.0, 300.9):
         hear(overseer, now, "ingest:b", "scorer", "sink")
@@ -86,7 +86,7 @@ def test_who_was_given_up_is_tried_again_later(overseer: Overseer) -> None:
     assert overseer.lives["ingest:a"].due_at == 603.0
 
 
-def test_who_was_given_up_is_tried_again_when_asked_to(overseer: Overseer) -> None:
+def test_who_was_given_up_is_tried_again_when_asked_to(overseer: RestartPolicy) -> None:
     overseer.exited("ingest:a", os.EX_CONFIG, 1.0)
     hear(overseer, 9.0, "ingest:b", "scorer", "sink")
     overseer.retry("ingest:b", 9.0)
@@ -96,7 +96,7 @@ def test_who_was_given_up_is_tried_again_when_asked_to(overseer: Overseer) -> No
     assert overseer.decide(9.0) == [Spawn("ingest:a")]
 
 
-def test_nobody_is_tried_again_who_shall_end(overseer: Overseer) -> None:
+def test_nobody_is_tried_again_who_shall_end(overseer: RestartPolicy) -> None:
     give_up(overseer, "ingest:a", 1.0)
     assert overseer.retire("ingest:a", 2.0) == []
     hear(overseer, 400.0, "ingest:b", "scorer", "sink")
@@ -107,7 +107,7 @@ def test_nobody_is_tried_again_who_shall_end(overseer: Overseer) -> None:
     assert overseer.decide(800.0) == [Terminate("scorer")]
 
 
-def test_who_prepares_is_starting_and_not_silent(overseer: Overseer) -> None:
+def test_who_prepares_is_starting_and_not_silent(overseer: RestartPolicy) -> None:
     overseer.exited("sink", 1, 1.0)
     overseer.spawned("sink", 1.0)
     for second in range(1, 100):
@@ -119,7 +119,7 @@ def test_who_prepares_is_starting_and_not_silent(overseer: Overseer) -> None:
     assert overseer.lives["sink"].phase == "running"
 
 
-def test_old_restarts_do_not_count(overseer: Overseer) -> None:
+def test_old_restarts_do_not_count(overseer: RestartPolicy) -> None:
     for now in (0.0, 61.0, 122.0, 183.0, 244.0):
         overseer.exited("ingest:a", 1, now)
         assert overseer.lives["ingest:a"].due_at == now + 1.0
@@ -127,7 +127,7 @@ def test_old_restarts_do_not_count(overseer: Overseer) -> None:
     assert overseer.lives["ingest:a"].restarts == 5
 
 
-def test_drain_follows_the_flow(overseer: Overseer) -> None:
+def test_drain_follows_the_flow(overseer: RestartPolicy) -> None:
     overseer.stop()
     assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]
     overseer.exited("ingest:a", 0, 2.0)
@@ -143,7 +143,7 @@ def test_drain_follows_the_flow(overseer: Overseer) -> None:
     assert {life.phase for life in overseer.lives.values()} == {"finished"}
 
 
-def test_drain_has_a_deadline_for_each_group(overseer: Overseer) -> None:
+def test_drain_has_a_deadline_for_each_group(overseer: RestartPolicy) -> None:
     overseer.stop()
     overseer.decide(1.0)
     hear(overseer, 10.9)
@@ -155,7 +155,7 @@ def test_drain_has_a_deadline_for_each_group(overseer: Overseer) -> None:
     assert overseer.decide(11.0) == [Terminate("scorer")]
 
 
-def test_who_is_still_needed_is_restarted_during_the_drain(overseer: Overseer) -> None:
+def test_who_is_still_needed_is_restarted_during_the_drain(overseer: RestartPolicy) -> None:
     overseer.stop()
     overseer.decide(1.0)
     overseer.exited("scorer", -9, 1.0)
@@ -164,34 +164,34 @@ def test_who_is_still_needed_is_restarted_during_the_drain(overseer: Overseer) -
     assert overseer.lives["ingest:a"].phase == "failed", "who drains is not started again"
 
 
-def test_drain_forgets_who_waits_for_a_restart(overseer: Overseer) -> None:
+def test_drain_forgets_who_waits_for_a_restart(overseer: RestartPolicy) -> None:
     overseer.exited("ingest:a", 1, 1.0)
     overseer.stop()
     assert overseer.decide(5.0) == [Terminate("ingest:b")]
     assert overseer.lives["ingest:a"].phase == "finished"
 
 
-def test_end_of_all_files_drains_the_rest(overseer: Overseer) -> None:
+def test_end_of_all_files_drains_the_rest(overseer: RestartPolicy) -> None:
     overseer.exited("ingest:a", 0, 1.0)
     assert overseer.decide(1.0) == []
     overseer.exited("ingest:b", 0, 2.0)
     assert overseer.decide(2.0) == [Terminate("scorer")]
 
 
-def test_worker_for_all_cameras_may_not_end_unasked(overseer: Overseer) -> None:
+def test_worker_for_all_cameras_may_not_end_unasked(overseer: RestartPolicy) -> None:
     overseer.exited("scorer", 0, 1.0)
     assert overseer.lives["scorer"].reason == "exit code 0"
     assert overseer.decide(2.0) == [Spawn("scorer")]
 
 
-def test_nobody_watches_without_a_scorer(overseer: Overseer) -> None:
+def test_nobody_watches_without_a_scorer(overseer: RestartPolicy) -> None:
     for _ in range(4):
         overseer.exited("scorer", 1, 1.0)
         overseer.spawned("scorer", 1.0) if overseer.lives["scorer"].phase == "waiting" else None
     assert overseer.decide(1.0) == [Terminate("ingest:a"), Terminate("ingest:b")]
 
 
-def test_a_worker_that_cannot_work_is_not_started_again(overseer: Overseer) -> None:
+def test_a_worker_that_cannot_work_is_not_started_again(overseer: RestartPolicy) -> None:
     overseer.exited("scorer", os.EX_CONFIG, 1.0)
     assert overseer.lives["scorer"].phase == "failed"
     assert overseer.lives["scorer"].restarts == 0

@@ -20,7 +20,7 @@ from makers import walking_box, write_video
 
 from cameras.pacing import Pacer
 from cameras.rtsp import RtspStream
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
 from cameras.source import Picture, SourceError, SourceInfo
 from cameras.video_file import VideoFile
@@ -46,7 +46,7 @@ def mount(clip: Path) -> Mount:
 @pytest.fixture
 def server(mount: Mount) -> Iterator[RtspServer]:
     """A camera with a password."""
-    with RtspServer({"door": mount}, guard=Guard("cam", PASSWORD)) as server:
+    with RtspServer({"door": mount}, guard=RtspAuthentication("cam", PASSWORD)) as server:
         yield server
 
 
@@ -98,7 +98,7 @@ def test_pictures_arrive(mount: Mount, codec: Codec, name: str, transport: Trans
 
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_password(mount: Mount, scheme: Literal["digest", "basic"]) -> None:
-    guard = Guard("cam", PASSWORD, scheme)
+    guard = RtspAuthentication("cam", PASSWORD, scheme)
     with RtspServer({"x": mount}, guard=guard) as server:
         address = server.address("x")
         with RtspStream(address, "tcp", 5.0) as stream:
@@ -215,7 +215,7 @@ def test_client_that_does_not_read_is_dropped_and_others_go_on() -> None:
 def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     threads = set(threading.enumerate())
-    server = RtspServer({"x": mount}, guard=Guard("cam", PASSWORD))
+    server = RtspServer({"x": mount}, guard=RtspAuthentication("cam", PASSWORD))
     for transport in get_args(Transport):
         with server:
             stream = RtspStream(server.address("x"), transport, 5.0)

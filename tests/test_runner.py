@@ -28,7 +28,6 @@ from pipeline.datasets.layout import Dataset, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation.alarms import AlarmOptions
-from pipeline.evaluation.beginnings import adapt_begun
 from pipeline.evaluation.html_report import html_report
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.report import protocol, to_json
@@ -38,6 +37,7 @@ from pipeline.evaluation.scoring import batched, score_clip
 from pipeline.evaluation.sheets import as_table, sheets
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
+from pipeline.evaluation.truncated_history import adapt_begun
 
 
 @pytest.fixture(scope="module")

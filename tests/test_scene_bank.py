@@ -25,7 +25,7 @@ from models import SceneScorer
 from pipeline.ingest.in_flight import InFlight
 from pipeline.scenes.scene_history import SceneHistory
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scoring.command_handler import Orders
+from pipeline.scoring.command_handler import CommandHandler
 from pipeline.transport.messages import FrameMessage, Request, ScoreMessage
 from pipeline.worker import RunInfo, WorkerContext
 
@@ -259,7 +259,7 @@ def test_people_see_the_lights_of_the_scenes(
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
         send_all(run, frames(moments)[: NIGHT.stop])
-        orders = Orders(worker._lanes, {})
+        orders = CommandHandler(worker._lanes, {})
         answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
     assert isinstance(shown, list)

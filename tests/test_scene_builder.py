@@ -17,18 +17,18 @@ from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Fitted, Widened, Widening
-from pipeline.scenes.calibration_window import FirstMinute
+from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
+from pipeline.scenes.calibration_window import CalibrationWindow
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
-from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scoring.scene_builder import SceneBuilder
 from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
 SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
 FINAL = Calibration(0.5, 4.0, 1.0, 300, final=True)
-WIDENING = Widening(FirstMinute(30.0), SIZE_HW, SETTINGS.calibrator, 6)
+WIDENING = RefitRequest(CalibrationWindow(30.0), SIZE_HW, SETTINGS.calibrator, 6)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +47,19 @@ def store(run: RunInfo, scorer: SceneScorer) -> SceneStore:
 
 
 @pytest.fixture
-def keeper(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneKeeper]:
-    keeper = SceneKeeper(scorer, store, metrics)
+def keeper(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneBuilder]:
+    keeper = SceneBuilder(scorer, store, metrics)
     yield keeper
     keeper.close()
 
 
-def scene_of(scorer: SceneScorer, shots: int) -> Fitted:
+def scene_of(scorer: SceneScorer, shots: int) -> BuiltScene:
     clips = np.random.default_rng(shots).integers(0, 255, (shots, 5, *SIZE_HW, 3), dtype=np.uint8)
-    return Fitted(scorer.adapt(torch.from_numpy(clips)))
+    return BuiltScene(scorer.adapt(torch.from_numpy(clips)))
 
 
-def wider_of(scorer: SceneScorer) -> Widened:
-    return Widened(scene_of(scorer, 6).scene, FINAL, (0.0,), (0.5,), 0.5)
+def wider_of(scorer: SceneScorer) -> RefitResult:
+    return RefitResult(scene_of(scorer, 6).scene, FINAL, (0.0,), (0.5,), 0.5)
 
 
 def count_of(metrics: Metrics, result: str) -> float:
@@ -67,7 +67,7 @@ def count_of(metrics: Metrics, result: str) -> float:
     return metrics.registry.get_sample_value("vedette_adaptations_total", labels) or 0.0
 
 
-def settle(keeper: SceneKeeper, done: Callable[[], bool]) -> None:
+def settle(keeper: SceneBuilder, done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
@@ -75,7 +75,7 @@ def settle(keeper: SceneKeeper, done: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def begun(keeper: SceneKeeper, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> Adaptation:
+def begun(keeper: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> Adaptation:
     """A camera with a first scene of three clips, in use."""
     monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
     adaptation = Adaptation(SETTINGS, reason="first seen")
@@ -95,11 +95,11 @@ class Bench:
         monkeypatch.setattr(scene_builder, "make_scene", self._make)
         monkeypatch.setattr(scene_builder, "widen", self._widen)
 
-    def _make(self, scorer: SceneScorer, adaptation: Adaptation, camera: str) -> Fitted:
+    def _make(self, scorer: SceneScorer, adaptation: Adaptation, camera: str) -> BuiltScene:
         self._work(camera)
         return scene_of(self._scorer, 3)
 
-    def _widen(self, scorer: SceneScorer, widening: Widening, camera: str) -> None:
+    def _widen(self, scorer: SceneScorer, widening: RefitRequest, camera: str) -> None:
         self._work(f"wider {camera}")
 
     def _work(self, what: str) -> None:
@@ -109,7 +109,7 @@ class Bench:
 
 
 def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
-    keeper: SceneKeeper, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+    keeper: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
     keeper.fit("a", Adaptation(SETTINGS))
@@ -129,7 +129,7 @@ def test_whoever_closes_waits_for_one_scene_at_most(
     scorer: SceneScorer, store: SceneStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
-    keeper = SceneKeeper(scorer, store, metrics)
+    keeper = SceneBuilder(scorer, store, metrics)
     keeper.fit("a", Adaptation(SETTINGS))
     assert bench.busy.wait(20)
     keeper.fit("b", Adaptation(SETTINGS))
@@ -144,7 +144,7 @@ def test_whoever_closes_waits_for_one_scene_at_most(
 
 
 def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
-    keeper: SceneKeeper,
+    keeper: SceneBuilder,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,
@@ -154,7 +154,7 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     adaptation = begun(keeper, scorer, monkeypatch)
     first = adaptation.scene
 
-    def fail(*_: object) -> Widened:
+    def fail(*_: object) -> RefitResult:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(scene_builder, "widen", fail)
@@ -175,13 +175,13 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
 
 
 def test_a_wider_scene_for_nobody_changes_nothing(
-    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera adapts anew while it is being made."""
     adaptation = begun(keeper, scorer, monkeypatch)
     first, made = adaptation.scene, threading.Event()
 
-    def late(*_: object) -> Widened:
+    def late(*_: object) -> RefitResult:
         adaptation.abandoned = True
         made.set()
         return wider_of(scorer)
@@ -203,7 +203,7 @@ def full(*_: object) -> None:
 
 
 def test_no_calibration_lies_beside_another_scene(
-    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when the wider scene comes: it is written later, or nothing is."""
     adaptation = begun(keeper, scorer, monkeypatch)
@@ -224,7 +224,7 @@ def test_no_calibration_lies_beside_another_scene(
 
 
 def test_what_could_not_be_kept_at_first_is_kept_later(
-    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the earlier scene stays as it is; then it becomes an earlier one, once."""
     store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
@@ -252,7 +252,7 @@ def test_what_could_not_be_kept_at_first_is_kept_later(
 
 
 def test_the_next_scene_is_kept_as_another_one(
-    keeper: SceneKeeper, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun(keeper, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
@@ -266,7 +266,7 @@ def test_the_next_scene_is_kept_as_another_one(
 
 
 def test_a_next_scene_that_fails_leaves_the_present_one(
-    keeper: SceneKeeper,
+    keeper: SceneBuilder,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,

@@ -21,11 +21,11 @@ from stage_parts import (
 from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from pipeline.scenes.illumination import Light, is_other
+from pipeline.scenes.illumination import Illumination, is_other
 from pipeline.scenes.scene_history import KEPT_SCENES, NoSceneError, superfluous
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import KnownView
-from pipeline.scoring.command_handler import Orders
+from pipeline.scoring.command_handler import CommandHandler
 from pipeline.transport.messages import Request
 from pipeline.worker import RunInfo
 
@@ -33,8 +33,8 @@ SIZE_HW = (48, 64)
 VIEW = KnownView(np.ones((60, 80), np.float32), 1.0)
 
 
-def light(luma: float) -> Light:
-    return Light(np.full(AREAS_HW, luma, np.float32), np.zeros(AREAS_HW, np.float32))
+def light(luma: float) -> Illumination:
+    return Illumination(np.full(AREAS_HW, luma, np.float32), np.zeros(AREAS_HW, np.float32))
 
 
 DAY, LAMP, NIGHT = light(120), light(60), light(20)
@@ -195,7 +195,7 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     context = worker_context("score", small_config(["street"]), run)
     with scoring(context, scorer) as worker, CollectingSink(run) as sink:
         send_all(run, noise_frames("street", 40, seed=0))
-        orders = Orders(worker._lanes, {})
+        orders = CommandHandler(worker._lanes, {})
 
         (first,) = worker._lanes.keeper.history.scenes("street")
         assert first.reason == "first seen"

@@ -12,7 +12,7 @@ from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.scenes import scene_history
-from pipeline.scenes.illumination import Light
+from pipeline.scenes.illumination import Illumination
 from pipeline.scenes.scene_store import SceneStore
 
 SIZE_HW = (32, 48)
@@ -161,7 +161,8 @@ def test_a_wider_scene_takes_the_place_of_its_first_one(
     store.save_scene("street", scene, "first seen")
     store.save_calibration("street", replace(CALIBRATION, samples=1))
     store.save_light(
-        "street", Light(np.full(AREAS_HW, 110.0, np.float32), np.full(AREAS_HW, 15.0, np.float32))
+        "street",
+        Illumination(np.full(AREAS_HW, 110.0, np.float32), np.full(AREAS_HW, 15.0, np.float32)),
     )
     support = np.random.default_rng(2).integers(0, 255, (4, 5, *SIZE_HW, 3), dtype=np.uint8)
     store.save_scene("street", scorer.adapt(torch.from_numpy(support)), None, CALIBRATION, True)

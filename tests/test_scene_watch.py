@@ -11,10 +11,10 @@ import pytest
 from cameras.picture_statistics import PictureStatistics, likeness, measure, median_step
 from cameras.sampling import fit
 from cameras.simulation import SyntheticStreet
-from pipeline.scenes.scene_watch import KnownView, SceneWatch, View, WatchSettings
+from pipeline.scenes.scene_watch import KnownView, SceneWatch, SceneWatchSettings, View
 
 Pixels = npt.NDArray[np.uint8]
-SETTINGS = WatchSettings(after_seconds=10.0, hold_seconds=5.0)
+SETTINGS = SceneWatchSettings(after_seconds=10.0, hold_seconds=5.0)
 STEP = 0.5
 
 

@@ -20,14 +20,14 @@ from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
-from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Widened, Widening
+from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import STEADY, View
-from pipeline.scoring.camera_scorer import USUAL_SECONDS, Lane
+from pipeline.scoring.camera_scorer import USUAL_SECONDS, CameraScorer
 from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.scheduled_refresh import SceneRefresh, gathering_seconds
+from pipeline.scoring.scheduled_refresh import ScheduledRefresh, gathering_seconds
 from pipeline.transport.messages import FrameMessage, SceneState
 from pipeline.worker import RunInfo
 
@@ -50,10 +50,10 @@ class Keeper:
     """Remembers what it was asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Adaptation, Widening]] = []
+        self.asked: list[tuple[Adaptation, RefitRequest]] = []
         self.left: list[Adaptation] = []
 
-    def follow(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
+    def follow(self, camera: str, adaptation: Adaptation, widening: RefitRequest) -> None:
         self.asked.append((adaptation, widening))
 
     def leave(self, camera: str, adaptation: Adaptation) -> None:
@@ -68,8 +68,8 @@ class Yard:
 
     def __init__(self, scene: AdaptedScene, after_seconds: float = 50.0) -> None:
         self.keeper = Keeper()
-        self.refresh = SceneRefresh(self.keeper)  # type: ignore[arg-type]
-        self.lane = Lane(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
+        self.refresh = ScheduledRefresh(self.keeper)  # type: ignore[arg-type]
+        self.lane = CameraScorer(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
         self.seconds = 0.0
         self._after_seconds = after_seconds
         self._connection = 1
@@ -95,7 +95,7 @@ class Yard:
             )
             work = self.lane.advance()
             assert work is not None
-            self.lane.note(self.seconds, Judgement(state, "", 1.0, score, 4.0), exit_score=0.7)
+            self.lane.note(self.seconds, ScoredFrame(state, "", 1.0, score, 4.0), exit_score=0.7)
             work = replace(work, view=view)
             self.refresh.take("yard", self.lane, work, self._glimpse, self._after_seconds)
             self.seconds += 0.5
@@ -105,8 +105,8 @@ class Yard:
         return Observation(torch.full((1, 1, 1, 1), self.seconds), None)
 
 
-def wider(scene: AdaptedScene) -> Widened:
-    return Widened(scene, FINAL, (0.0,), (0.5,), 0.5)
+def wider(scene: AdaptedScene) -> RefitResult:
+    return RefitResult(scene, FINAL, (0.0,), (0.5,), 0.5)
 
 
 def test_a_running_camera_gets_another_scene(run: RunInfo, scorer: SceneScorer) -> None:

@@ -20,7 +20,7 @@ from stage_parts import (
 
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
-from models.support_outliers import Survey
+from models.support_outliers import SupportCandidates
 from pipeline.ingest.in_flight import InFlight
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring.scoring_worker import CREDITS
@@ -226,7 +226,7 @@ class PatientScorer(SceneScorer):
         self.may = threading.Event()
         self.failures = 0
 
-    def adapt_surveyed(self, survey: Survey, places: Sequence[int]) -> AdaptedScene:
+    def adapt_surveyed(self, survey: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
         assert self.may.wait(20)
         if self.failures > 0:
             self.failures -= 1

@@ -5,7 +5,7 @@ import pytest
 import torch
 from makers import small_scorer, walking_box
 
-from models import AdaptedScene, Evidence, SceneScorer
+from models import AdaptedScene, FeedbackExemplar, SceneScorer
 from models.similarity import explained
 
 
@@ -21,7 +21,9 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
     return scorer.adapt(torch.from_numpy(np.stack(clips)))
 
 
-def moment(scorer: SceneScorer, scene: AdaptedScene, begin: int, left: int, thing: int) -> Evidence:
+def moment(
+    scorer: SceneScorer, scene: AdaptedScene, begin: int, left: int, thing: int
+) -> FeedbackExemplar:
     """What stands out while something is in the picture."""
     pattern = np.random.default_rng(thing).integers(0, 255, (18, 18, 3), dtype=np.uint8)
     pictures = [picture.copy() for picture in list(walking_box(60))[begin : begin + 5]]
@@ -45,5 +47,5 @@ def test_the_same_thing_again_is_explained_and_another_is_not(
 
 def test_another_model_s_moment_explains_nothing(scorer: SceneScorer, scene: AdaptedScene) -> None:
     one = moment(scorer, scene, 3, left=8, thing=1)
-    other = Evidence(one.cells, one.vectors, one.motion, one.grid_hw, "another")
+    other = FeedbackExemplar(one.cells, one.vectors, one.motion, one.grid_hw, "another")
     assert explained(scene, other, one, scorer.config) == 0.0

@@ -9,7 +9,7 @@ import torch
 from models import AdaptedScene, SceneScorer
 from models.stillness import SAME, StillWatch
 from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.scoring_batch import Wanted, score_clips
+from pipeline.scoring.scoring_batch import BatchItem, score_clips
 
 SIZE_HW = (120, 160)
 NOISE = 1.8
@@ -81,7 +81,7 @@ def scored(pictures: list[np.ndarray], batch: int) -> list[float]:
     watch, energies = StillWatch(5), []
     all_clips = clips(pictures)
     for first in range(0, len(all_clips), batch):
-        wanted = [Wanted(clip, scene(), watch) for clip in all_clips[first : first + batch]]
+        wanted = [BatchItem(clip, scene(), watch) for clip in all_clips[first : first + batch]]
         energies += [float(one.energies[0]) for one in score_clips(scorer(), wanted)]
     return energies
 

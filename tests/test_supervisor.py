@@ -20,13 +20,13 @@ from pipeline.config import Config
 from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.process_table import process_table
-from pipeline.runtime.restart_policy import Rules
-from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.runtime.restart_policy import RestartRules
+from pipeline.runtime.supervisor import RunOutcome, Supervisor
 from pipeline.transport.topics import Endpoints, private_socket_folder
 from pipeline.worker import RunInfo, WorkerSpec
 
 PASSWORD = "hunter2"
-RULES = Rules(
+RULES = RestartRules(
     start_seconds=20.0,
     silence_seconds=1.5,
     restarts=2,
@@ -56,7 +56,7 @@ class Running:
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.stop = threading.Event()
-        self.outcome: Outcome | None = None
+        self.outcome: RunOutcome | None = None
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -83,7 +83,7 @@ class Running:
 
 
 @contextmanager
-def running(*table: WorkerSpec, rules: Rules = RULES) -> Iterator[Running]:
+def running(*table: WorkerSpec, rules: RestartRules = RULES) -> Iterator[Running]:
     run = Running(Supervisor(table, rules))
     run.thread.start()
     try:
@@ -133,13 +133,13 @@ def test_killed_worker_comes_back_and_its_counters_never_go_down(run_info: RunIn
         until(lambda: received() > before + 5)
         assert seen == sorted(seen)
         assert run.metric("vedette_worker_restarts_total", worker="ingest:front") == 1.0
-    assert run.outcome == Outcome({})
+    assert run.outcome == RunOutcome({})
 
 
 def test_silent_worker_is_killed_and_then_given_up(
     run_info: RunInfo, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rules = Rules(start_seconds=1.5, silence_seconds=0.5, restarts=0)
+    rules = RestartRules(start_seconds=1.5, silence_seconds=0.5, restarts=0)
     with running(worker(run_info, "ingest:front", "freeze", "front"), rules=rules) as run:
         run.thread.join(20)
     assert run.outcome is not None
@@ -150,7 +150,7 @@ def test_silent_worker_is_killed_and_then_given_up(
 def test_stuck_worker_says_where_and_is_killed(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    rules = Rules(start_seconds=10.0, silence_seconds=1.0, restarts=0)
+    rules = RestartRules(start_seconds=10.0, silence_seconds=1.0, restarts=0)
     impatient = replace(run_info, stuck_seconds=0.2)
     with running(worker(impatient, "ingest:front", "hang", "front"), rules=rules) as run:
         run.thread.join(40)
@@ -217,7 +217,7 @@ def test_worker_that_cannot_work_says_why_once_and_ends_the_run(
     ]
     with running(*table) as run:
         run.thread.join(30)
-        assert run.outcome == Outcome({"scorer": "cannot work as configured; its log says why"})
+        assert run.outcome == RunOutcome({"scorer": "cannot work as configured; its log says why"})
     errors = capfd.readouterr().err
     assert errors.count("weights: want a model, got a scene") == 1
     assert "Traceback" not in errors
@@ -227,7 +227,7 @@ def test_run_ends_by_itself_when_all_files_are_at_their_end(run_info: RunInfo) -
     table = [worker(run_info, "ingest:front", "finish", "front"), worker(run_info, "sink", "wait")]
     with running(*table) as run:
         run.thread.join(30)
-        assert run.outcome == Outcome({})
+        assert run.outcome == RunOutcome({})
         assert [status.phase for status in run.supervisor.statuses] == ["finished", "finished"]
 
 
@@ -236,10 +236,10 @@ def test_final_counts_arrive(run_info: RunInfo) -> None:
         worker(run_info, "ingest:front", "finish_after", "front"),
         worker(run_info, "sink", "linger"),
     ]
-    with running(*table, rules=Rules(drain_seconds=3.0)) as run:
+    with running(*table, rules=RestartRules(drain_seconds=3.0)) as run:
         until(lambda: run.phase("sink") == "draining")
         assert run.metric("vedette_frames_received_total", camera="front") == 7.0
-    assert run.outcome == Outcome({"sink": "did not end in time"})
+    assert run.outcome == RunOutcome({"sink": "did not end in time"})
 
 
 def test_nothing_is_left_behind(run_info: RunInfo) -> None:

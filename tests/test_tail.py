@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from models.tail import PassageCounter, Tail, tail_of
+from models.tail import ExceedanceClusters, Tail, tail_of
 
 
 def exponential_tail(count: int, mean: float, seconds: float) -> Tail:
@@ -51,20 +51,20 @@ def test_level_holds_on_correlated_life() -> None:
         energies.append(value)
     watched, later = energies[:18_000], energies[18_000:]
     tail = tail_of(watched, 0.1, base=sorted(watched)[16_200], prior_mean=0.5)
-    counter = PassageCounter(tail.level(per_day=48.0))
+    counter = ExceedanceClusters(tail.level(per_day=48.0))
     passages = sum(counter.push(energy, 0.1) is not None for energy in later)
     assert 5 <= passages <= 60  # 20 wanted
 
 
 def test_one_walker_is_one_passage() -> None:
-    counter = PassageCounter(base=1.0)
+    counter = ExceedanceClusters(base=1.0)
     energies = [0.0, 1.5, 3.0, 0.5, 2.0, *[0.0] * 12, 1.25, *[0.0] * 12]
     found = [counter.push(energy, 0.1) for energy in energies]
     assert [excess for excess in found if excess is not None] == [2.0, 0.25]
 
 
 def test_a_passage_that_became_an_alarm_is_forgotten() -> None:
-    counter = PassageCounter(base=1.0)
+    counter = ExceedanceClusters(base=1.0)
     counter.push(1.5, 0.1)
     counter.forget()
     assert all(counter.push(0.0, 0.1) is None for _ in range(20))
@@ -72,7 +72,7 @@ def test_a_passage_that_became_an_alarm_is_forgotten() -> None:
 
 
 def test_what_was_up_for_too_short_a_time_is_no_passage() -> None:
-    counter = PassageCounter(base=1.0, gap_seconds=0.2, least_seconds=0.5)
+    counter = ExceedanceClusters(base=1.0, gap_seconds=0.2, least_seconds=0.5)
     found = [counter.push(energy, 0.1) for energy in [3.0] * 5 + [0.0] * 5 + [4.0] * 6 + [0.0] * 5]
     assert [excess for excess in found if excess is not None] == [3.0]
 

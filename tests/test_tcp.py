@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 from test_transport_frames import until
 
-from pipeline.config import Transport
+from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.transport import ports, topics
 from pipeline.transport.frames import FrameReceiver, FrameSender
@@ -46,7 +46,7 @@ def test_a_peer_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch, k
     monkeypatch.setattr(ports, "TCP_DEAD_SECONDS", 1.0)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with (
-        run_endpoints(Transport(kind="tcp", curve=keys)) as endpoints,
+        run_endpoints(TransportSection(kind="tcp", curve=keys)) as endpoints,
         subprocess.Popen(
             [sys.executable, "-c", PEER], env=environment, stdin=subprocess.PIPE
         ) as peer,
@@ -93,13 +93,13 @@ def free_run_of_ports() -> int:
 def test_ports_one_after_the_other() -> None:
     assert ports_from(LAST_FIRST_PORT)[-1] == 65535
     first = free_run_of_ports()
-    with run_endpoints(Transport(kind="tcp", port=first)) as endpoints:
+    with run_endpoints(TransportSection(kind="tcp", port=first)) as endpoints:
         numbers = [int(endpoints.address(topic).rpartition(":")[2]) for topic in TOPICS]
         assert numbers == list(range(first, first + len(TOPICS)))
         with (
             FrameReceiver(endpoints),
             pytest.raises(OSError, match=f"port {first}: address already in use; want an address"),
-            run_endpoints(Transport(kind="tcp", port=first)),
+            run_endpoints(TransportSection(kind="tcp", port=first)),
         ):
             pass
 
@@ -109,14 +109,14 @@ def test_an_address_of_another_machine_is_refused() -> None:
         pytest.raises(
             OSError, match=r"192\.0\.2\.1, port any: .*; want an address of this machine"
         ),
-        run_endpoints(Transport(kind="tcp", host="192.0.2.1")),
+        run_endpoints(TransportSection(kind="tcp", host="192.0.2.1")),
     ):
         pass
 
 
 def test_ipv6() -> None:
     try:
-        with run_endpoints(Transport(kind="tcp", host="::1")) as endpoints:
+        with run_endpoints(TransportSection(kind="tcp", host="::1")) as endpoints:
             assert endpoints.address(FRAMES).startswith("tcp://[::1]:")
             with FrameReceiver(endpoints) as scorer, FrameSender(endpoints, "front") as own:
                 until(lambda: own.hello(Hello("front", 1)))
@@ -133,12 +133,12 @@ def test_no_keys_where_libzmq_has_none(
     monkeypatch.setattr(topics.zmq, "has", lambda what: what != "curve")
     with (
         pytest.raises(ValueError, match=r"transport.curve: want a libzmq with CURVE, got "),
-        run_endpoints(Transport(kind="tcp")),
+        run_endpoints(TransportSection(kind="tcp")),
     ):
         pass
     assert not caplog.records
-    with run_endpoints(Transport(kind="tcp", curve=False)) as endpoints:
+    with run_endpoints(TransportSection(kind="tcp", curve=False)) as endpoints:
         assert endpoints.keys is None
     assert "transport.curve is false: whoever reaches 127.0.0.1 can watch" in caplog.text
-    with run_endpoints(Transport()) as endpoints:
+    with run_endpoints(TransportSection()) as endpoints:
         assert endpoints.address(FRAMES).startswith("ipc://")

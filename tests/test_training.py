@@ -13,7 +13,7 @@ from models.scene_model import SceneModel
 from models.training.meta_training import Trainer, TrainingOptions
 from models.training.negatives import Material, plant
 from models.training.objectives import Episode
-from models.training.overlay import Thing
+from models.training.overlay import MovingCutOut
 from pipeline.cli.train import run_train
 from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.training.scenes import SceneClip
@@ -52,7 +52,7 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         foreign = torch.rand(5, 64, 80, generator=random) * 0.2 + 0.7
         fast = torch.rand(5, 64, 80, generator=random) * 0.2
         before = clip.clone()
-        thing = Thing(foreign[:, :20, :12], torch.ones(5, 20, 12), 30)
+        thing = MovingCutOut(foreign[:, :20, :12], torch.ones(5, 20, 12), 30)
         material = Material(lambda: foreign, lambda: fast, lambda: thing, lambda: thing)  # noqa: B023
         planted = plant(clip, material, random)
         kinds.add(planted.kind)
@@ -70,7 +70,7 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
 def test_somebody_of_the_scene_glides_near_the_row_they_were_cut_out_of() -> None:
     random = torch.Generator().manual_seed(1)
     clip = torch.full((5, 100, 200), 0.2)
-    thing = Thing(torch.full((5, 20, 12), 0.9), torch.ones(5, 20, 12), 40)
+    thing = MovingCutOut(torch.full((5, 20, 12), 0.9), torch.ones(5, 20, 12), 40)
     material = Material(lambda: clip, lambda: clip, lambda: None, lambda: thing)
     gliding = [one for _ in range(80) if (one := plant(clip, material, random)).kind == "glide"]
     assert gliding

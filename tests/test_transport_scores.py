@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.transport.delivery import Inbox, Outbox, OutboxFullError
+from pipeline.transport.delivery import (
+    ScoreDeduplicator,
+    UnacknowledgedFullError,
+    UnacknowledgedScores,
+)
 from pipeline.transport.messages import ScoreAck, ScoreMessage
 from pipeline.transport.scores import ScoreReceiver, ScoreSender
 from pipeline.transport.topics import Endpoints
@@ -27,14 +31,14 @@ def ack(index: int, camera: str = "front") -> ScoreAck:
     return ScoreAck(camera, 1, index)
 
 
-def sent(outbox: Outbox, index: int, now: float = 0.0) -> ScoreMessage:
+def sent(outbox: UnacknowledgedScores, index: int, now: float = 0.0) -> ScoreMessage:
     numbered = outbox.put(score(index), now)
     assert numbered is not None
     return numbered
 
 
 def test_outbox_repeats_in_order_after_a_time_without_progress() -> None:
-    outbox = Outbox(capacity=10, resend_seconds=1.0)
+    outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     for index in range(3):
         sent(outbox, index, now=10.0)
     assert outbox.due(10.9) == []
@@ -47,13 +51,13 @@ def test_outbox_repeats_in_order_after_a_time_without_progress() -> None:
 
 
 def test_outbox_that_was_empty_waits_the_full_time() -> None:
-    outbox = Outbox(capacity=10, resend_seconds=1.0)
+    outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     sent(outbox, 0, now=100.0)
     assert outbox.due(100.5) == []
 
 
 def test_outbox_forgets_once_and_keeps_one_of_the_same() -> None:
-    outbox = Outbox(capacity=10, resend_seconds=1.0)
+    outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     sent(outbox, 0)
     assert outbox.put(score(0), 0.0) is None
     assert len(outbox) == 1
@@ -63,15 +67,15 @@ def test_outbox_forgets_once_and_keeps_one_of_the_same() -> None:
 
 
 def test_outbox_is_bounded() -> None:
-    outbox = Outbox(capacity=2, resend_seconds=1.0)
+    outbox = UnacknowledgedScores(capacity=2, resend_seconds=1.0)
     sent(outbox, 0)
     sent(outbox, 1)
-    with pytest.raises(OutboxFullError, match="want at most 2 unacknowledged scores"):
+    with pytest.raises(UnacknowledgedFullError, match="want at most 2 unacknowledged scores"):
         outbox.put(score(2), 0.0)
 
 
 def test_inbox_waits_for_what_went_down_with_its_predecessor() -> None:
-    outbox, inbox = Outbox(capacity=10, resend_seconds=1.0), Inbox()
+    outbox, inbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0), ScoreDeduplicator()
     lost, overtaking = sent(outbox, 5), sent(outbox, 6)
     assert not inbox.accepts(b"scorer", overtaking)
     first, second = outbox.due(1.0)
@@ -81,15 +85,15 @@ def test_inbox_waits_for_what_went_down_with_its_predecessor() -> None:
 
 
 def test_inbox_takes_what_follows_acknowledged_ones() -> None:
-    outbox = Outbox(capacity=10, resend_seconds=1.0)
+    outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     sent(outbox, 5)
     outbox.acknowledge(ack(5), 0.0)
-    assert Inbox().accepts(b"scorer", sent(outbox, 6))
+    assert ScoreDeduplicator().accepts(b"scorer", sent(outbox, 6))
 
 
 def test_inbox_knows_senders_apart() -> None:
-    inbox = Inbox()
-    old, new = Outbox(10, 1.0), Outbox(10, 1.0)
+    inbox = ScoreDeduplicator()
+    old, new = UnacknowledgedScores(10, 1.0), UnacknowledgedScores(10, 1.0)
     for index in range(5):
         assert inbox.accepts(b"old", sent(old, index))
     sent(new, 5)

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from models.scene_model import Observation
-from pipeline.scenes.calibration_window import FirstMinute
+from pipeline.scenes.calibration_window import CalibrationWindow
 from pipeline.scenes.refit import alike, usual_moments
 
 
-def minute_of(usual: list[bool]) -> FirstMinute:
+def minute_of(usual: list[bool]) -> CalibrationWindow:
     """Two frames a second, each a moment."""
-    minute = FirstMinute(30.0)
+    minute = CalibrationWindow(30.0)
     for number, one in enumerate(usual):
         minute.see(number / 2, glimpse, one)
     return minute
@@ -48,7 +48,7 @@ def test_how_much_counts_does_not_depend_on_how_long_it_is() -> None:
     """One second in seven is unusual, ten frames a second: in ten minutes a moment is kept each
     four seconds, and three in seven seconds are near to what was unusual."""
     for seconds, unusual in ((60, 8.9), (600, 85.9)):
-        minute = FirstMinute(float(seconds))
+        minute = CalibrationWindow(float(seconds))
         for number in range(10 * seconds + 1):
             minute.see(number / 10, glimpse, usual=number % 70 >= 10)
         assert minute.unusual_seconds == pytest.approx(unusual)

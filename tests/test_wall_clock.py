@@ -13,12 +13,12 @@ from pipeline_run import pipeline_run
 from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
-from models import Evidence
+from models import FeedbackExemplar
 from pipeline.notifiers import Notifiers
-from pipeline.notifiers.outbox import Bounds, Letter, Outbox
+from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
 from pipeline.runtime import worker_process as process
 from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
-from pipeline.scenes.exemplar_store import MOST_EVENTS, EvidenceStore, Kept
+from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar
 from pipeline.scenes.scene_history import SceneHistory, write_json
 from pipeline.storage.retention import KeptEvent, Limits, removals
 from pipeline.storage.score_log import ScoreLog, ScoreRecord, last_connection
@@ -100,15 +100,17 @@ def test_retention_deletes_events_of_the_future_first() -> None:
     assert found == ["ahead", "old"]
 
 
-def evidence(number: int) -> Kept:
+def evidence(number: int) -> StoredExemplar:
     vectors, zero = torch.ones(1, 64).half(), torch.zeros(1).half()
-    return Kept(Evidence(torch.tensor([number]), vectors, zero, (6, 8), "m"), None)
+    return StoredExemplar(
+        FeedbackExemplar(torch.tensor([number]), vectors, zero, (6, 8), "m"), None
+    )
 
 
 def test_new_moments_and_events_are_kept_before_those_of_a_clock_that_was_ahead(
     tmp_path: Path,
 ) -> None:
-    store = EvidenceStore(tmp_path, most_moments=5)
+    store = ExemplarStore(tmp_path, most_moments=5)
     for number in range(5):
         store.keep("yard", NOW + 2 * DAY + number, evidence(number))
     for number in range(3):
@@ -175,7 +177,9 @@ def test_messages_that_wait_while_the_clock_is_set_are_not_too_old(tmp_path: Pat
     wall, mono = [1000.0], [0.0]
     bounds = Bounds(age_seconds=DAY)
     with Outbox(tmp_path / "outbox.sqlite", bounds) as outbox:
-        outbox.put(Letter("webhook:x", "door-1-1:new:1", "door-1-1", "new", 1, "{}", wall[0]))
+        outbox.put(
+            OutboxMessage("webhook:x", "door-1-1:new:1", "door-1-1", "new", 1, "{}", wall[0])
+        )
         notifiers = Notifiers(
             outbox, {}, None, tmp_path, Metrics(CollectorRegistry()),
             clock=lambda: mono[0], wall_clock=lambda: wall[0],

@@ -11,7 +11,7 @@ from http_receiver import receiving
 from mqtt_broker import free_port
 
 from pipeline.config import Webhook
-from pipeline.notifiers.outbox import Letter
+from pipeline.notifiers.outbox import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Refused
 from pipeline.notifiers.webhook import (
     WebhookNotifier,
@@ -19,10 +19,10 @@ from pipeline.notifiers.webhook import (
     retry_after_seconds,
     signature,
 )
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 SECRET = "planted-webhook-secret"
-LETTER = Letter("webhook:x", "door-7-1:new:4", "door-7-1", "new", 4, '{"id": "ü"}', 1000.0)
+LETTER = OutboxMessage("webhook:x", "door-7-1:new:4", "door-7-1", "new", 4, '{"id": "ü"}', 1000.0)
 
 
 def webhook(port: int, scheme: str = "http", **more: object) -> WebhookNotifier:
@@ -138,5 +138,5 @@ def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
 
 
 def test_a_ca_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UnmendableError, match=r"webhooks\.x\.ca: want a file in PEM"):
+    with pytest.raises(PermanentError, match=r"webhooks\.x\.ca: want a file in PEM"):
         webhook(1, "https", ca=str(tmp_path / "none.pem"))

@@ -8,12 +8,12 @@ from pipeline.transport.messages import (
     Answer,
     CameraTable,
     Done,
-    Enlist,
     FrameMessage,
     Heartbeat,
     Hello,
     Live,
     Request,
+    RevisionAck,
     ScoreAck,
     ScoreMessage,
     Welcome,
@@ -60,7 +60,7 @@ MESSAGES: list[Message] = [
     Request("a1", "adapt", {"camera": "front"}, 12.5),
     Answer("a1", "conflict", problem="front: want a camera that is on"),
     Answer("a2", "ok", {}, "", np.zeros((2, 3), np.float32), np.ones((2, 2, 3), np.uint8)),
-    Enlist("scorer", 4),
+    RevisionAck("scorer", 4),
     CameraTable(4, {"front": {"enabled": True}}),
 ]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from benchmarks.chaos.checks import StoredEvent
+from benchmarks.chaos.checks import ObservedEvent
 from pipeline.storage.score_log import ScoreRecord
 
 LEAST_RATE_RATIO = 0.9
@@ -175,7 +175,7 @@ def before_stale(records: Iterable[ScoreRecord], changed_at: float) -> BeforeSta
     return BeforeStale(frames, held, highest)
 
 
-def events_of(events: Iterable[StoredEvent], camera: str, *marks: float) -> tuple[int, ...]:
+def events_of(events: Iterable[ObservedEvent], camera: str, *marks: float) -> tuple[int, ...]:
     """How many events of a camera began between each two of these times, suppressed ones too."""
     began = [one.started_at for one in events if one.camera == camera]
     return tuple(sum(begin <= one < end for one in began) for begin, end in pairwise(marks))

@@ -14,14 +14,14 @@ from typing import Any, Self
 import yaml
 
 from benchmarks.attaching.findings import SeenScore, first
-from benchmarks.chaos.checks import StoredEvent, metric
-from benchmarks.chaos.service import Service, fetch, stored_events
+from benchmarks.chaos.checks import ObservedEvent, metric
+from benchmarks.chaos.service import ServiceProcess, fetch, stored_events
 from benchmarks.chaos.world import free_port
-from cameras.simulation.rtsp_server import Guard, RtspServer
-from pipeline.cli.remote import Remote, RemoteError
+from cameras.simulation.rtsp_server import RtspAuthentication, RtspServer
+from pipeline.cli.service_client import ServiceClient, ServiceClientError
 from pipeline.storage.score_log import ScoreRecord
 
-GUARD = Guard("bench", "street-corner")
+GUARD = RtspAuthentication("bench", "street-corner")
 PATIENCE_SECONDS = 300.0
 _PASSWORD_VARIABLE = "VEDETTE_CAMERA_BENCH_PASSWORD"
 _LOOK_SECONDS = 0.05
@@ -66,7 +66,7 @@ class Station:
         }
         self._config_path.write_text(yaml.safe_dump(config, sort_keys=False))
         self._url = f"http://127.0.0.1:{self._api_port}"
-        self._remote = Remote(self._url)
+        self._remote = ServiceClient(self._url)
         self.service = self._plan()
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Station:
 
     def states(self) -> dict[str, str]:
         """State of each camera, as the API tells it; nothing while the API does not answer."""
-        with suppress(RemoteError):
+        with suppress(ServiceClientError):
             shown = self._remote.ask("GET", "/cameras")["cameras"]
             return {one["name"]: one["state"] for one in shown}
         return {}
@@ -102,7 +102,7 @@ class Station:
         """Ask the API for something that it will not refuse.
 
         Raises:
-            RemoteError: it does.
+            ServiceClientError: it does.
         """
         return self._remote.ask(method, path, body)
 
@@ -119,7 +119,7 @@ class Station:
         """All scores of a camera that were seen so far, once each."""
         return [record for _, record in [*self.service.seen] if record.camera == camera]
 
-    def events(self) -> list[StoredEvent]:
+    def events(self) -> list[ObservedEvent]:
         """All that the store has."""
         return stored_events(self._data_folder)
 
@@ -158,7 +158,7 @@ class Station:
         assert found is not None
         return found
 
-    def _plan(self) -> Service:
+    def _plan(self) -> ServiceProcess:
         scratch = self._config_path.with_name("tmp")
         scratch.mkdir(exist_ok=True)
-        return Service(self._config_path, self._data_folder, scratch, _LOOK_SECONDS)
+        return ServiceProcess(self._config_path, self._data_folder, scratch, _LOOK_SECONDS)

@@ -31,7 +31,13 @@ from benchmarks.chaos.faults import World
 from benchmarks.chaos.findings import Findings
 from benchmarks.chaos.report import judged, print_report
 from benchmarks.chaos.schedule import schedule
-from benchmarks.chaos.service import Service, fetch, stored_events, wait_for, waiting_messages
+from benchmarks.chaos.service import (
+    ServiceProcess,
+    fetch,
+    stored_events,
+    wait_for,
+    waiting_messages,
+)
 from benchmarks.chaos.streets import FRAMES_PER_SECOND, Reel, draw_street, write_film
 from benchmarks.chaos.world import (
     Broker,
@@ -41,7 +47,7 @@ from benchmarks.chaos.world import (
     free_port,
 )
 from benchmarks.three_cameras import leftovers
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 
 DETECT_FRAMES_PER_SECOND = 4
 PASSWORD_VARIABLE = "VEDETTE_CHAOS_PASSWORD"
@@ -106,7 +112,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
             Disk(folder / "disk", options.disk, lambda: [service.pid, *service.workers().values()])
         )
         data_folder = disk.folder / "data"
-        service = Service(folder / "vedette.yaml", data_folder, scratch)
+        service = ServiceProcess(folder / "vedette.yaml", data_folder, scratch)
         broker = Broker(folder / "broker")
         stack.callback(broker.stop)
         broker.start()
@@ -125,7 +131,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
                             frames_per_second=FRAMES_PER_SECOND,
                         )
                     },
-                    guard=Guard("chaos", PASSWORD),
+                    guard=RtspAuthentication("chaos", PASSWORD),
                 )
             )
             for name in live
@@ -158,7 +164,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
             findings.exit_code = service.stop()
         if not settled or waiting_messages(data_folder):
             # What could not be told before the end is told by the next run.
-            after = Service(folder / "vedette.yaml", data_folder, scratch)
+            after = ServiceProcess(folder / "vedette.yaml", data_folder, scratch)
             after.start()
             wait_for(lambda: after.ended or waiting_messages(data_folder) == 0, _SETTLE_SECONDS)
             after.stop()

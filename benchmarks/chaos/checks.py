@@ -17,7 +17,7 @@ _LEAST_WATCHED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
+class ObservedEvent:
     """What the store says of an event."""
 
     id: str
@@ -38,7 +38,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProcessReading:
     """One look at a worker's process."""
 
     seconds: float
@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Told:
+class DeliveryCheck:
     """Was everything told, once, in order?"""
 
     messages: int = 0
@@ -102,7 +102,7 @@ def implied_events(records: Iterable[ScoreRecord], settings: EventSettings) -> l
 
 def lost_events(
     implied: Iterable[Event],
-    stored: Iterable[StoredEvent],
+    stored: Iterable[ObservedEvent],
     unlogged: Sequence[tuple[float, float]] = (),
 ) -> list[str]:
     """Ids of events that should be in the store, and are not.
@@ -130,14 +130,14 @@ def lost_events(
     return lost
 
 
-def told(messages: Iterable[Message], stored: Iterable[StoredEvent]) -> Told:
+def told(messages: Iterable[Message], stored: Iterable[ObservedEvent]) -> DeliveryCheck:
     """Compare what a receiver was told with the store.
 
     Args:
         messages: In the order in which they came, repetitions too.
         stored: All that the store has.
     """
-    found, keys = Told(), set[str]()
+    found, keys = DeliveryCheck(), set[str]()
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
     counts: Counter[tuple[str, str]] = Counter()
     for message in messages:
@@ -201,7 +201,7 @@ def occurrences(
     ]
 
 
-def is_caught(occurrence: Occurrence, stored: Iterable[StoredEvent]) -> bool:
+def is_caught(occurrence: Occurrence, stored: Iterable[ObservedEvent]) -> bool:
     """Whether the store has an event of it."""
     return any(
         event.camera == occurrence.camera
@@ -231,7 +231,7 @@ def back_at(
 
 
 def growth_per_hour(
-    readings: Iterable[Reading], warm_up_seconds: float, least_seconds: float = 0.0
+    readings: Iterable[ProcessReading], warm_up_seconds: float, least_seconds: float = 0.0
 ) -> float | None:
     """Bytes of resident memory by which a worker grows in an hour; None: too little was seen.
 
@@ -243,7 +243,7 @@ def growth_per_hour(
         least_seconds: Lives that were seen for less than that afterwards do not count: one
             adaptation in a short life is no growth.
     """
-    lives: dict[int, list[Reading]] = defaultdict(list)
+    lives: dict[int, list[ProcessReading]] = defaultdict(list)
     for reading in readings:
         lives[reading.pid].append(reading)
     above = below = 0.0
@@ -258,9 +258,9 @@ def growth_per_hour(
     return above / below * 3600.0 if below > 0 else None
 
 
-def descriptors_gained(readings: Iterable[Reading], warm_up_seconds: float) -> int:
+def descriptors_gained(readings: Iterable[ProcessReading], warm_up_seconds: float) -> int:
     """Most descriptors that any life of a worker ended with above the number it had when warm."""
-    lives: dict[int, list[Reading]] = defaultdict(list)
+    lives: dict[int, list[ProcessReading]] = defaultdict(list)
     for reading in readings:
         lives[reading.pid].append(reading)
     gained = [0]

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks.chaos.findings import Recovery
 from benchmarks.chaos.schedule import Absence, Fault, Trouble
-from benchmarks.chaos.service import Service, fetch
+from benchmarks.chaos.service import ServiceProcess, fetch
 from benchmarks.chaos.world import Broker, Disk, WebhookReceiver
 from cameras.simulation.rtsp_server import RtspServer
 
@@ -20,7 +20,7 @@ class World:
 
     def __init__(
         self,
-        service: Service,
+        service: ServiceProcess,
         servers: Mapping[str, RtspServer],
         broker: Broker,
         webhook: WebhookReceiver,

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.chaos.checks import (
+    DeliveryCheck,
     Message,
+    ObservedEvent,
     Occurrence,
-    Reading,
-    StoredEvent,
-    Told,
+    ProcessReading,
     back_at,
     descriptors_gained,
     growth_per_hour,
@@ -21,7 +21,7 @@ from benchmarks.chaos.checks import (
     told,
 )
 from benchmarks.chaos.schedule import Fault
-from benchmarks.chaos.service import Service, fetch, journal_ids, score_records
+from benchmarks.chaos.service import ServiceProcess, fetch, journal_ids, score_records
 from benchmarks.chaos.streets import PERIOD_SECONDS, PLANNED
 from benchmarks.continuity import Continuity, continuity
 from benchmarks.recordings import sampled_frames
@@ -72,13 +72,13 @@ class Findings:
     ended_early: bool = False
     exit_code: int | None = None
     waiting: int = 0
-    events: list[StoredEvent] = field(default_factory=list)
+    events: list[ObservedEvent] = field(default_factory=list)
     journal: set[str] = field(default_factory=set)
     implied: dict[str, list[Event]] = field(default_factory=dict)
     shown: dict[str, list[Occurrence]] = field(default_factory=dict)
     scores: dict[str, Continuity] = field(default_factory=dict)
     seen: list[tuple[float, ScoreRecord]] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[ProcessReading] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     heard: dict[str, list[tuple[float, Message]]] = field(default_factory=dict)
     published_at: list[float] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Findings:
         return [*self.live, *self.recordings]
 
     def collect(
-        self, service: Service, data_folder: Path, waiting: int, alert: Mapping[str, float]
+        self, service: ServiceProcess, data_folder: Path, waiting: int, alert: Mapping[str, float]
     ) -> None:
         """Read what the service has left in its data folder, and what was seen of it."""
         settings = EventSettings(
@@ -140,7 +140,7 @@ class Findings:
         self.left += [f"temporary {path.name}" for path in scratch.iterdir()]
         self.left += [f"port of {name}" for name, port in ports.items() if fetch(port, "/healthz")]
 
-    def told(self) -> dict[str, Told]:
+    def told(self) -> dict[str, DeliveryCheck]:
         """What each receiver was told."""
         return {
             name: told([message for _, message in heard], self.events)
@@ -207,9 +207,9 @@ def unlogged(recoveries: Iterable[Recovery]) -> list[tuple[float, float]]:
     ]
 
 
-def by_worker(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+def by_worker(readings: Iterable[ProcessReading]) -> dict[str, list[ProcessReading]]:
     """Readings of each worker, in the order of the names."""
-    found: dict[str, list[Reading]] = {}
+    found: dict[str, list[ProcessReading]] = {}
     for reading in readings:
         found.setdefault(reading.worker, []).append(reading)
     return dict(sorted(found.items()))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from benchmarks.chaos.checks import Reading, StoredEvent
+from benchmarks.chaos.checks import ObservedEvent, ProcessReading
 from pipeline.storage.json_lines import read_json_lines
 from pipeline.storage.score_log import ScoreRecord
 
@@ -24,7 +24,7 @@ _STOP_SECONDS = 60.0
 _PATIENCE_SECONDS = 20.0
 
 
-class Service:
+class ServiceProcess:
     """The service, with a thread beside it that reads its score logs and watches its workers."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Service:
         self._began_at = time.monotonic()
         self.seen: list[tuple[float, ScoreRecord]] = []
         """When each score was seen in a log, Unix seconds, and the score."""
-        self.readings: list[Reading] = []
+        self.readings: list[ProcessReading] = []
         self.pids: set[int] = set()
         """Of all processes that it ever had."""
         self.kills: Counter[str] = Counter()
@@ -152,7 +152,7 @@ class Service:
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 size = pages * os.sysconf("SC_PAGE_SIZE")
                 descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-                self.readings.append(Reading(seconds, name, pid, size, descriptors))
+                self.readings.append(ProcessReading(seconds, name, pid, size, descriptors))
 
 
 def fetch(port: int, path: str) -> str | None:
@@ -175,11 +175,11 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def stored_events(data_folder: Path) -> list[StoredEvent]:
+def stored_events(data_folder: Path) -> list[ObservedEvent]:
     """All that the store has."""
     with closing(sqlite3.connect(data_folder / "events.sqlite")) as db:
         rows = db.execute("SELECT id, camera, started_at, ended_at, suppressed FROM events")
-        return [StoredEvent(*row[:4], suppressed=bool(row[4])) for row in rows]
+        return [ObservedEvent(*row[:4], suppressed=bool(row[4])) for row in rows]
 
 
 def waiting_messages(data_folder: Path) -> int:

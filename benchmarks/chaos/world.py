@@ -142,7 +142,7 @@ class WebhookReceiver:
         """
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class WebhookHandler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.take(dict(self.headers.items()), body)
@@ -155,7 +155,7 @@ class WebhookReceiver:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), WebhookHandler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
 
     def stop(self) -> None:

@@ -40,7 +40,7 @@ _PROBE = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DiscoveryReply:
     """That there is a device."""
 
     sender: str
@@ -50,7 +50,7 @@ class Answer:
     scopes: Scopes
 
 
-async def discover(seconds: float, interface: str | None) -> list[Answer]:
+async def discover(seconds: float, interface: str | None) -> list[DiscoveryReply]:
     """Ask the local network for cameras.
 
     Args:
@@ -68,7 +68,7 @@ async def discover(seconds: float, interface: str | None) -> list[Answer]:
         _PROBE.format(message=message, namespace=namespace, kind=kind).encode()
         for message, (namespace, kind) in zip(messages, _KINDS, strict=True)
     ]
-    found: dict[str, dict[str, Answer]] = {}
+    found: dict[str, dict[str, DiscoveryReply]] = {}
     again = min(_AGAIN_SECONDS, seconds / 2)
     try:
         with _socket(interface) as sock:
@@ -86,7 +86,7 @@ async def discover(seconds: float, interface: str | None) -> list[Answer]:
     return sorted(answers, key=lambda one: (ipaddress.ip_address(one.sender), one.service))
 
 
-def read_answers(data: bytes, sender: str, messages: Collection[str]) -> list[Answer]:
+def read_answers(data: bytes, sender: str, messages: Collection[str]) -> list[DiscoveryReply]:
     """The cameras that a datagram tells of.
 
     Args:
@@ -102,7 +102,7 @@ def read_answers(data: bytes, sender: str, messages: Collection[str]) -> list[An
     if relates_to and not relates_to.endswith(tuple(messages)):
         return []
     return [
-        Answer(sender, _service_at(sender, _words(match, "XAddrs")), read_scopes(scopes))
+        DiscoveryReply(sender, _service_at(sender, _words(match, "XAddrs")), read_scopes(scopes))
         for match in root.iterfind("Body/ProbeMatches/ProbeMatch")
         if _is_camera(_words(match, "Types"), scopes := _words(match, "Scopes"))
     ]
@@ -146,9 +146,11 @@ def _socket(interface: str | None) -> socket.socket:
     return sock
 
 
-async def _receive(sock: socket.socket, seconds: float, messages: Collection[str]) -> list[Answer]:
+async def _receive(
+    sock: socket.socket, seconds: float, messages: Collection[str]
+) -> list[DiscoveryReply]:
     loop = asyncio.get_running_loop()
-    found: list[Answer] = []
+    found: list[DiscoveryReply] = []
     try:
         async with asyncio.timeout(seconds):
             for _ in range(_MOST_DATAGRAMS):

@@ -5,7 +5,7 @@ import ipaddress
 
 from cameras.address import host_and_port
 from cameras.onvif.device import Device, describe
-from cameras.onvif.discovery import Answer, discover
+from cameras.onvif.discovery import DiscoveryReply, discover
 from cameras.onvif.replies import Scopes
 from cameras.onvif.soap import Login
 
@@ -73,14 +73,14 @@ async def _survey(
     answers = (await discover(timeout_seconds, interface))[:_MOST_DEVICES]
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def describe_in_turn(answer: Answer) -> Device:
+    async def describe_in_turn(answer: DiscoveryReply) -> Device:
         async with places:
             return await _describe(answer, login, timeout_seconds)
 
     return list(await asyncio.gather(*map(describe_in_turn, answers)))
 
 
-async def _describe(answer: Answer, login: Login | None, timeout_seconds: float) -> Device:
+async def _describe(answer: DiscoveryReply, login: Login | None, timeout_seconds: float) -> Device:
     if answer.service:
         return await describe(answer.service, answer.scopes, login, timeout_seconds)
     why = f"it names no address of its own; ask it by --host {answer.sender}"

@@ -24,7 +24,7 @@ _TRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class InpaintedPatch:
     """One patch, in pixels."""
 
     kind: Kind
@@ -34,13 +34,13 @@ class Patch:
     width: int
 
 
-def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[Patch]:
+def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[InpaintedPatch]:
     """One to three patches that lie inside a picture of that size."""
     count = _integer(1, MOST_PATCHES, random)
     return [_draw_patch(size_hw, random) for _ in range(count)]
 
 
-def corrupt(clip: Tensor, patches: list[Patch], random: torch.Generator) -> Tensor:
+def corrupt(clip: Tensor, patches: list[InpaintedPatch], random: torch.Generator) -> Tensor:
     """Lay patches over a clip.
 
     A patch keeps its place over the frames. Noise and constants stay as they are too; what is
@@ -62,7 +62,7 @@ def corrupt(clip: Tensor, patches: list[Patch], random: torch.Generator) -> Tens
     return out
 
 
-def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> Patch:
+def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> InpaintedPatch:
     height, width = size_hw
     area = _uniform(*AREA, random) * height * width
     patch_h = patch_w = max(1, round(math.sqrt(area)))
@@ -72,7 +72,7 @@ def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> Patch:
         if 1 <= tall <= height and 1 <= wide <= width:
             patch_h, patch_w = tall, wide
             break
-    return Patch(
+    return InpaintedPatch(
         kind=KINDS[_integer(0, len(KINDS) - 1, random)],
         top=_integer(0, height - patch_h, random),
         left=_integer(0, width - patch_w, random),
@@ -81,7 +81,7 @@ def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> Patch:
     )
 
 
-def _content(clip: Tensor, patch: Patch, random: torch.Generator) -> Tensor:
+def _content(clip: Tensor, patch: InpaintedPatch, random: torch.Generator) -> Tensor:
     """What is in a patch; broadcasts against (T, …, h, w)."""
     height, width = clip.shape[-2:]
     colours = clip.shape[1:-2]
@@ -97,7 +97,7 @@ def _content(clip: Tensor, patch: Patch, random: torch.Generator) -> Tensor:
     return _blurred(clip, patch, _uniform(*_BLUR_SIGMA, random))
 
 
-def _blurred(clip: Tensor, patch: Patch, sigma: float) -> Tensor:
+def _blurred(clip: Tensor, patch: InpaintedPatch, sigma: float) -> Tensor:
     """The patch's own place under a Gaussian, its surroundings taken into account."""
     height, width = clip.shape[-2:]
     reach = math.ceil(2.5 * sigma)

@@ -64,7 +64,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StepResult:
     """What one step did."""
 
     iteration: int
@@ -92,7 +92,7 @@ class Trainer:
         )
         self.averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
-    def step(self, draw: Callable[[], Episode]) -> Progress:
+    def step(self, draw: Callable[[], Episode]) -> StepResult:
         """One optimiser step over `options.episodes` episodes.
 
         Raises:
@@ -122,7 +122,7 @@ class Trainer:
         self._average()
         count = len(losses)
         means = {name: sum(one[name] for one in measured) / count for name in measured[0]}
-        return Progress(self.iteration, sum(losses) / count, rate, means)
+        return StepResult(self.iteration, sum(losses) / count, rate, means)
 
     def _judge(self, episode: Episode, random: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Weighted sum of the objectives, and all that they measured."""

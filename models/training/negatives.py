@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.training.overlay import Thing, lay
+from models.training.overlay import MovingCutOut, lay
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
 ONLY_IN_MOTION = frozenset({"fast", "glide"})
@@ -52,9 +52,9 @@ class Material:
     """A clip of another scene, in [0, 1], of the shape of the clip that it goes into."""
     fast: Callable[[], Tensor]
     """The same place as the clip, ending at the same time, played several times faster."""
-    thing: Callable[[], Thing | None]
+    thing: Callable[[], MovingCutOut | None]
     """Cut out of another scene; None where nothing moved there."""
-    own: Callable[[], Thing | None]
+    own: Callable[[], MovingCutOut | None]
     """Cut out of the same scene at another time, as large as it is; None where nothing moved."""
 
 
@@ -91,7 +91,7 @@ def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
     return _seen(clip, mixed, alpha > 0.5, changed, "fast")
 
 
-def _glide(clip: Tensor, thing: Thing, random: torch.Generator) -> Planted:
+def _glide(clip: Tensor, thing: MovingCutOut, random: torch.Generator) -> Planted:
     """Somebody who looks as they do in this scene, but is too fast: on wheels, or running."""
     low, high = _GLIDING_SPEED
     speed = float(torch.empty(()).uniform_(low, high, generator=random))
@@ -112,10 +112,10 @@ def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> 
     patch_w = max(6, min(width - 2, round(side / aspect**0.5)))
     patch = _patch(source, kind, (patch_h, patch_w), random)
     alpha = _edge((patch_h, patch_w), random).expand(length, -1, -1)
-    return _overlay(clip, Thing(patch, alpha, 0), _velocity(random), kind, random)
+    return _overlay(clip, MovingCutOut(patch, alpha, 0), _velocity(random), kind, random)
 
 
-def _frozen(thing: Thing) -> Thing:
+def _frozen(thing: MovingCutOut) -> MovingCutOut:
     """The thing as it looks in the newest frame, in every frame."""
     return replace(
         thing,
@@ -126,7 +126,7 @@ def _frozen(thing: Thing) -> Thing:
 
 def _overlay(
     clip: Tensor,
-    thing: Thing,
+    thing: MovingCutOut,
     velocity: tuple[float, float],
     kind: str,
     random: torch.Generator,

@@ -83,7 +83,7 @@ class ContrastiveOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class ObjectiveResult:
     """What an objective says of an episode."""
 
     loss: Tensor
@@ -102,7 +102,9 @@ class Discriminative(nn.Module):
         self.scale = nn.Parameter(torch.tensor(8.0))
         self.offset = nn.Parameter(torch.tensor(0.4))
 
-    def forward(self, model: SceneModel, episode: Episode, autocast: bool = False) -> Verdict:
+    def forward(
+        self, model: SceneModel, episode: Episode, autocast: bool = False
+    ) -> ObjectiveResult:
         """Judge the planted queries of an episode.
 
         Args:
@@ -117,7 +119,7 @@ class Discriminative(nn.Module):
         energy = model.terms(seen[shots:], dictionary, None).cells[0]
         loss = self._loss(energy, episode.target)
         found = energy.detach()
-        return Verdict(
+        return ObjectiveResult(
             loss,
             {
                 "discriminative": float(loss.detach()),
@@ -145,7 +147,7 @@ def contrastive(
     options: ContrastiveOptions,
     random: torch.Generator,
     autocast: bool = False,
-) -> Verdict:
+) -> ObjectiveResult:
     """Judge an episode as the paper's Algorithm 1 does.
 
     The reconstruction reaches the parameters through the last Langevin step; to the contrast the
@@ -176,7 +178,7 @@ def contrastive(
         + options.contrast * contrast
         + options.magnitude * magnitude
     )
-    return Verdict(
+    return ObjectiveResult(
         loss,
         {
             "reconstruction": float(reconstruction.detach()),

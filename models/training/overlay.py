@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thing:
+class MovingCutOut:
     """Something that moves, cut out of its scene."""
 
     pixels: Tensor
@@ -19,7 +19,7 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Laid:
+class Overlaid:
     """A clip with a thing laid over it, and where."""
 
     clip: Tensor
@@ -31,8 +31,11 @@ class Laid:
 
 
 def lay(
-    clip: Tensor, thing: Thing, place: tuple[int, int], velocity: tuple[float, float] = (0.0, 0.0)
-) -> Laid:
+    clip: Tensor,
+    thing: MovingCutOut,
+    place: tuple[int, int],
+    velocity: tuple[float, float] = (0.0, 0.0),
+) -> Overlaid:
     """Let a thing cross a clip.
 
     Args:
@@ -61,4 +64,4 @@ def lay(
         touched[y0:y1, x0:x1] |= alpha > 0
         if number == length - 1:
             mask[y0:y1, x0:x1] = alpha > 0.5
-    return Laid(changed, mask, touched)
+    return Overlaid(changed, mask, touched)

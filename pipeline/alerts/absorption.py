@@ -17,7 +17,7 @@ from pipeline.events.event_tracker import Event
 from pipeline.storage.event_queries import Annotation, EventQuery, StoredEvent
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
-from pipeline.transport.commands import Forget, Recurs, Remember
+from pipeline.transport.commands import AcceptAsNormal, AcceptRecurring, RevokeNormal
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer
 from pipeline.transport.topics import Endpoints
@@ -36,7 +36,7 @@ _MOST_EARLIER = 20
 _REST_SECONDS = 3600.0
 """Between two events of a camera that are absorbed because they recurred."""
 
-AskedOf: TypeAlias = Remember | Recurs | Forget
+AskedOf: TypeAlias = AcceptAsNormal | AcceptRecurring | RevokeNormal
 Order: TypeAlias = tuple[Event, AskedOf]
 
 
@@ -122,7 +122,7 @@ class Absorption:
         if stored is None or stored.label == "anomaly" or _taken_back(stored):
             return
         began = event.started_at
-        command = Remember(name=event.camera, event=event.id, begin=began, newest=True)
+        command = AcceptAsNormal(name=event.camera, event=event.id, begin=began, newest=True)
         self._orders.put((event, command))
 
     def consider_recurring(self, event: Event, times: int) -> None:
@@ -154,7 +154,7 @@ class Absorption:
         against = [one.label == "anomaly" or _taken_back(one) for one in earlier]
         self._recurring[event.id] = _Recurring(times, against)
         spans = [(one.event.started_at, one.event.ended_at or 0.0) for one in earlier]
-        command = Recurs(
+        command = AcceptRecurring(
             name=event.camera, begin=event.started_at, end=event.ended_at, earlier=spans
         )
         self._orders.put((event, command))
@@ -178,14 +178,14 @@ class Absorption:
 
     def _hear(self, order: Order, answer: Answer, now: float) -> None:
         event, command = order
-        if isinstance(command, Recurs):
+        if isinstance(command, AcceptRecurring):
             self._hear_recurring(event, answer, now)
         elif answer.status != "ok":
             LOG.warning("event %s: not absorbed, tried again: %s", event.id, answer.problem)
             self._again[event.id] = now + _RETRY_SECONDS, order
         elif answer.body.get("remembered"):
             self._absorbed[event.id] = event
-        elif isinstance(command, Remember):
+        elif isinstance(command, AcceptAsNormal):
             LOG.warning("event %s: not absorbed, as nothing is kept of it", event.id)
 
     def _hear_recurring(self, event: Event, answer: Answer, now: float) -> None:
@@ -200,7 +200,7 @@ class Absorption:
         self._rested_at[event.camera] = now
         self._why[event.id] = f"it was there {len(alike) + 1} times in a day"
         begin, end = event.started_at, event.ended_at
-        command = Remember(name=event.camera, event=event.id, begin=begin, end=end)
+        command = AcceptAsNormal(name=event.camera, event=event.id, begin=begin, end=end)
         self._orders.put((event, command))
 
     def _label(self, event: Event) -> None:
@@ -208,7 +208,7 @@ class Absorption:
         if stored is None:
             return
         if stored.label == "anomaly":  # a person said so while the scorer was asked
-            self._orders.put((event, Forget(name=event.camera, event=event.id)))
+            self._orders.put((event, RevokeNormal(name=event.camera, event=event.id)))
         if stored.label is not None:
             return
         why = self._why.pop(event.id, f"it had gone on for {event.duration_seconds:.0f} s")

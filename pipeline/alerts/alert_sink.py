@@ -23,7 +23,7 @@ from cameras.shown_picture import for_people
 from pipeline.alerts.absorption import Absorption
 from pipeline.alerts.camera_watch import CameraWatch, shows_peak
 from pipeline.alerts.event_commands import carry_out
-from pipeline.alerts.live_updates import News
+from pipeline.alerts.live_updates import LiveUpdates
 from pipeline.config import Camera
 from pipeline.events.event_tracker import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
@@ -40,7 +40,7 @@ from pipeline.storage.score_log import ScoreLog
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
 from pipeline.storage.store_opening import open_store, put_store_aside
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.commands import Command
 from pipeline.transport.control import ControlClient, ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
@@ -133,14 +133,14 @@ class AlertSink:
         self._troubles = context.troubles
         self._store = store
         self._journal = journal
-        self._news = News(publisher, context.metrics)
+        self._news = LiveUpdates(publisher, context.metrics)
         self._snapshots = Snapshots(context.spec.run.data_folder / "events")
         self._clock = clock
         self._notifiers = notifiers or Notifiers.nobody(
             context.spec.run.data_folder, context.metrics
         )
         self._absorption = absorption
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
         self._cameras: Mapping[str, Camera] = context.spec.config.cameras
         self._history = ScoreHistory()
         spec = context.spec

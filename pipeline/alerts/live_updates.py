@@ -20,7 +20,7 @@ _HUSHED: dict[Suppression, str] = {
 _UNTOLD = (*ARRAYS, "source_hw", "number", "after")
 
 
-class News:
+class LiveUpdates:
     """Tells each change and each score once, and keeps nothing."""
 
     def __init__(self, publisher: LivePublisher, metrics: Metrics) -> None:

@@ -91,59 +91,59 @@ def add(
 
     {VEDETTE_CAMERA_…} in the address is looked up by the service, and not kept there.
     """
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
     if source is None and file is None:
         raise typer.BadParameter("want SOURCE, or --file")
-    cameras.add(remote.Remote(url, ca_file), name, source, file)
+    cameras.add(service_client.ServiceClient(url, ca_file), name, source, file)
 
 
 @app.command("list")
 def list_all(url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
     """Show all cameras and how they are."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.show_all(remote.Remote(url, ca_file), json)
+    cameras.show_all(service_client.ServiceClient(url, ca_file), json)
 
 
 @app.command()
 def show(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
     """Show one camera with all its settings, as JSON."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.show(remote.Remote(url, ca_file), name)
+    cameras.show(service_client.ServiceClient(url, ca_file), name)
 
 
 @app.command()
 def adapt(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
     """Adapt a camera to its scene anew; it should look normal meanwhile."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.act(remote.Remote(url, ca_file), name, "adapt")
+    cameras.act(service_client.ServiceClient(url, ca_file), name, "adapt")
 
 
 @app.command()
 def enable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
     """Watch a camera again."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.act(remote.Remote(url, ca_file), name, "enable")
+    cameras.act(service_client.ServiceClient(url, ca_file), name, "enable")
 
 
 @app.command()
 def disable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
     """Leave a camera alone until it is enabled again."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.act(remote.Remote(url, ca_file), name, "disable")
+    cameras.act(service_client.ServiceClient(url, ca_file), name, "disable")
 
 
 @app.command()
 def remove(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
     """Forget a camera that was added; its events and scenes stay."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.remove(remote.Remote(url, ca_file), name)
+    cameras.remove(service_client.ServiceClient(url, ca_file), name)
 
 
 @app.command()
@@ -155,6 +155,6 @@ def history(
     json: Json = False,
 ) -> None:
     """Show the scenes that a camera has had, or go on with an earlier one."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.history(remote.Remote(url, ca_file), name, restore, json)
+    cameras.history(service_client.ServiceClient(url, ca_file), name, restore, json)

@@ -11,14 +11,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cli.remote import Remote, RemoteError
+from pipeline.cli.service_client import ServiceClient, ServiceClientError
 
 
-def add(remote: Remote, name: str, url: str | None, file: Path | None) -> None:
+def add(remote: ServiceClient, name: str, url: str | None, file: Path | None) -> None:
     """Attach a camera, of an address or of a YAML file with all its settings.
 
     Raises:
-        RemoteError: the service refuses, or the file is no mapping.
+        ServiceClientError: the service refuses, or the file is no mapping.
         OSError: the file cannot be read.
     """
     camera: dict[str, Any] = _read_camera(file) if file else {}
@@ -28,7 +28,7 @@ def add(remote: Remote, name: str, url: str | None, file: Path | None) -> None:
     print(f"{name}: attached, {shown['state']}")
 
 
-def show_all(remote: Remote, as_json: bool) -> None:
+def show_all(remote: ServiceClient, as_json: bool) -> None:
     """Print all cameras, and below them what the service cannot do at the moment."""
     cameras = remote.ask("GET", "/cameras")["cameras"]
     if as_json:
@@ -55,16 +55,16 @@ def trust(learning: Mapping[str, Any] | None) -> str:
     return "yes" if learning["enough"] else f"yes, {hours:.1f} of {wanted:.1f} h seen"
 
 
-def show(remote: Remote, name: str) -> None:
+def show(remote: ServiceClient, name: str) -> None:
     """Print one camera as JSON."""
     print(json.dumps(remote.ask("GET", _path(name)), indent=2, ensure_ascii=False))
 
 
-def act(remote: Remote, name: str, action: str) -> None:
+def act(remote: ServiceClient, name: str, action: str) -> None:
     """Have a camera adapted, enabled or disabled.
 
     Raises:
-        RemoteError: the service refuses, or the camera cannot work.
+        ServiceClientError: the service refuses, or the camera cannot work.
     """
     shown = remote.ask("POST", f"{_path(name)}/{action}")
     _say_state(name, shown)
@@ -76,17 +76,17 @@ def _say_state(name: str, shown: Mapping[str, Any]) -> None:
     """Print how a camera is; one that cannot work is an error of the command."""
     reason = f": {shown['reason']}" if shown["reason"] else ""
     if shown["state"] == "error":
-        raise RemoteError(f"{name}: error{reason}")
+        raise ServiceClientError(f"{name}: error{reason}")
     print(f"{name}: {shown['state']}{reason if shown['state'] == 'offline' else ''}")
 
 
-def remove(remote: Remote, name: str) -> None:
+def remove(remote: ServiceClient, name: str) -> None:
     """Forget a camera that was attached."""
     remote.ask("DELETE", _path(name))
     print(f"{name}: removed; its events and scenes stay")
 
 
-def history(remote: Remote, name: str, restore: str | None, as_json: bool) -> None:
+def history(remote: ServiceClient, name: str, restore: str | None, as_json: bool) -> None:
     """Print the scenes of a camera, or go on with an earlier one."""
     if restore is not None:
         place = f"{_path(name)}/scenes/{quote(restore, safe='')}/restore"
@@ -113,7 +113,7 @@ def history(remote: Remote, name: str, restore: str | None, as_json: bool) -> No
     _console().print(table, markup=False)
 
 
-def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -> None:
+def show_events(remote: ServiceClient, camera: str | None, limit: int, as_json: bool) -> None:
     """Print the newest events, newest first."""
     events = remote.ask("GET", "/events", camera=camera, limit=limit)["events"]
     if as_json:
@@ -136,7 +136,7 @@ def show_events(remote: Remote, camera: str | None, limit: int, as_json: bool) -
     _console().print(table, markup=False)
 
 
-def show_event(remote: Remote, event: str, as_json: bool) -> None:
+def show_event(remote: ServiceClient, event: str, as_json: bool) -> None:
     """Print all that is known of one event."""
     shown = remote.ask("GET", f"/events/{quote(event, safe='')}")
     if as_json:
@@ -158,7 +158,7 @@ def show_event(remote: Remote, event: str, as_json: bool) -> None:
     _console().print(table, markup=False, highlight=False)
 
 
-def show_service(remote: Remote, as_json: bool) -> None:
+def show_service(remote: ServiceClient, as_json: bool) -> None:
     """Print the processes of the service."""
     workers = remote.ask("GET", "/service")["workers"]
     if as_json:
@@ -176,7 +176,7 @@ def local_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
 
 
-def annotate(remote: Remote, event: str, changes: Mapping[str, object]) -> None:
+def annotate(remote: ServiceClient, event: str, changes: Mapping[str, object]) -> None:
     """Say something of an event."""
     shown = remote.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
@@ -202,9 +202,9 @@ def _read_camera(file: Path) -> dict[str, Any]:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         # Not the error's own text: it quotes the line, and that may hold a password.
-        raise RemoteError(f"{file}: not valid YAML") from None
+        raise ServiceClientError(f"{file}: not valid YAML") from None
     if not isinstance(found, dict):
-        raise RemoteError(f"{file}: want the settings of one camera, as below its name")
+        raise ServiceClientError(f"{file}: want the settings of one camera, as below its name")
     return found
 
 

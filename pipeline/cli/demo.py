@@ -10,9 +10,9 @@ from rich.console import Console
 from cameras.address import redact
 from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic, planned_demo
-from cameras.simulation.rtsp_server import Guard, Mount, RtspServer
-from pipeline.cli.demo_recorder import Witness
-from pipeline.cli.demo_report import Verdict, verdict_table
+from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
+from pipeline.cli.demo_recorder import DemoRecorder
+from pipeline.cli.demo_report import DemoReport, verdict_table
 from pipeline.cli.run import watch
 from pipeline.config import load_config
 from pipeline.runtime.local_engine import local_service
@@ -58,7 +58,7 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
     console = Console()
     folder = data_folder / time.strftime("%Y-%m-%d_%H-%M-%S")
     folder.mkdir(parents=True)
-    guard = Guard("demo", secrets.token_urlsafe(9))
+    guard = RtspAuthentication("demo", secrets.token_urlsafe(9))
     mounts = {CAMERA: Mount(lambda: street, frames_per_second=FRAMES_PER_SECOND)}
     with RtspServer(mounts, guard=guard) as server:
         _say(console, "Drawing a street …")
@@ -80,7 +80,7 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
                 f"Nothing out of place happens in the first {planned[0].start_seconds:.0f} s; "
                 "Ctrl-C ends the demo.",
             )
-        witness = Witness(planned, street.started_at or time.time())
+        witness = DemoRecorder(planned, street.started_at or time.time())
         with local_service(config, folder, level) as supervisor:
             outcome = watch(supervisor, config, stop, console, seconds, witness.hear)
     _sum_up(console, witness, witness.verdict(seconds))
@@ -90,7 +90,7 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
         raise SystemExit(1)
 
 
-def _sum_up(console: Console, witness: Witness, verdict: Verdict) -> None:
+def _sum_up(console: Console, witness: DemoRecorder, verdict: DemoReport) -> None:
     """Tell how it went, the bad news too."""
     console.print()
     if verdict.judged:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from statistics import median
 
 from cameras.simulation import PlannedAnomaly
-from pipeline.cli.demo_report import ToldEvent, Verdict, judge, planned_at
+from pipeline.cli.demo_report import DemoReport, ReportedEvent, judge, planned_at
 from pipeline.transport.messages import Live
 
 
-class Witness:
+class DemoRecorder:
     """Remembers what was told, in seconds of the scene.
 
     Its `hear` is called in another thread than the rest, which is for afterwards.
@@ -33,7 +33,7 @@ class Witness:
         self._scene_started_at = scene_started_at
         self._clock = clock
         self._began_at = clock()
-        self._events: dict[str, ToldEvent] = {}
+        self._events: dict[str, ReportedEvent] = {}
         self._latencies: list[float] = []
         self.seconds_to_first_score: float | None = None
         """From the start of the pipeline; None: there was none."""
@@ -59,7 +59,7 @@ class Witness:
             return ""
         return self._hear_event(news.body)
 
-    def verdict(self, watched_seconds: float) -> Verdict:
+    def verdict(self, watched_seconds: float) -> DemoReport:
         """Everything that was told against the plan.
 
         Args:
@@ -92,7 +92,7 @@ class Witness:
         is_new = name not in self._events
         if is_new:
             now = self._in_scene(self._clock())
-            self._events[name] = ToldEvent(name, self._in_scene(started_at), now, None)
+            self._events[name] = ReportedEvent(name, self._in_scene(started_at), now, None)
         event = self._events[name]
         if isinstance(ended_at, float):
             event = self._events[name] = replace(event, ended_seconds=self._in_scene(ended_at))

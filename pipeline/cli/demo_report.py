@@ -15,7 +15,7 @@ SLACK_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class ToldEvent:
+class ReportedEvent:
     """An event as somebody who watches comes to know of it."""
 
     id: str
@@ -28,11 +28,11 @@ class ToldEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AnomalyOutcome:
     """One planned anomaly, and whether it was noticed."""
 
     planned: PlannedAnomaly
-    event: ToldEvent | None
+    event: ReportedEvent | None
     """The first event that it is part of; None: it was missed."""
 
     @property
@@ -44,11 +44,11 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DemoReport:
     """How a demo went."""
 
-    judged: tuple[Judged, ...]
-    false_alarms: tuple[ToldEvent, ...]
+    judged: tuple[AnomalyOutcome, ...]
+    false_alarms: tuple[ReportedEvent, ...]
     """Events during which nothing was out of place."""
 
     @property
@@ -71,7 +71,9 @@ def planned_at(
     )
 
 
-def judge(planned: Sequence[PlannedAnomaly], events: Sequence[ToldEvent], until: float) -> Verdict:
+def judge(
+    planned: Sequence[PlannedAnomaly], events: Sequence[ReportedEvent], until: float
+) -> DemoReport:
     """Compare the plan with what was told.
 
     Args:
@@ -83,9 +85,9 @@ def judge(planned: Sequence[PlannedAnomaly], events: Sequence[ToldEvent], until:
     ended = {
         event.id: until if event.ended_seconds is None else event.ended_seconds for event in events
     }
-    return Verdict(
+    return DemoReport(
         judged=tuple(
-            Judged(
+            AnomalyOutcome(
                 one,
                 next(
                     (e for e in events if planned_at([one], e.began_seconds, ended[e.id])),
@@ -100,7 +102,7 @@ def judge(planned: Sequence[PlannedAnomaly], events: Sequence[ToldEvent], until:
     )
 
 
-def verdict_table(verdict: Verdict) -> Table:
+def verdict_table(verdict: DemoReport) -> Table:
     """The planned anomalies for people, one a row."""
     table = Table(box=None, pad_edge=False, title="planned, and noticed", title_justify="left")
     table.add_column("anomaly")

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from pipeline.config import Config, ConfigError, Transport, load_config
-from pipeline.config.model import Api, MetricsServer, Scoring, Storage
+from pipeline.config import Config, ConfigError, TransportSection, load_config
+from pipeline.config.model import Api, MetricsSection, Scoring, Storage
 from pipeline.config.retention import Record
 from pipeline.doctor import machine, places, software, speed
 from pipeline.doctor.check import Check, look
@@ -62,9 +62,9 @@ def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
     scoring = config.scoring if config else Scoring()
     folder = (config.storage if config else Storage()).folder
     record = config.record if config else Record()
-    metrics = config.metrics if config else MetricsServer()
+    metrics = config.metrics if config else MetricsSection()
     api = config.api if config else Api()
-    transport = config.transport if config else Transport()
+    transport = config.transport if config else TransportSection()
     cameras = len(config.cameras) if config else 1
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("versions", software.versions),

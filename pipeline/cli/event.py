@@ -20,17 +20,17 @@ def list_all(
     json: Json = False,
 ) -> None:
     """Show the newest events."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.show_events(remote.Remote(url, ca_file), camera, limit, json)
+    cameras.show_events(service_client.ServiceClient(url, ca_file), camera, limit, json)
 
 
 @app.command()
 def show(event: Event, url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
     """Show all that is known of one event."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.show_event(remote.Remote(url, ca_file), event, json)
+    cameras.show_event(service_client.ServiceClient(url, ca_file), event, json)
 
 
 @app.command()
@@ -41,9 +41,9 @@ def ack(
     ca_file: CaFile = None,
 ) -> None:
     """Say that somebody has seen an event."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.annotate(remote.Remote(url, ca_file), event, {"acknowledged": not undo})
+    cameras.annotate(service_client.ServiceClient(url, ca_file), event, {"acknowledged": not undo})
 
 
 @app.command()
@@ -55,9 +55,9 @@ def label(
     ca_file: CaFile = None,
 ) -> None:
     """Say what an event was."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
     changes: dict[str, object] = {"label": None if what == "none" else what}
     if note is not None:
         changes["note"] = note
-    cameras.annotate(remote.Remote(url, ca_file), event, changes)
+    cameras.annotate(service_client.ServiceClient(url, ca_file), event, changes)

@@ -139,9 +139,9 @@ def doctor(
 @app.command()
 def status(url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
     """Show the processes of a running service: role, phase, process id, restarts."""
-    from pipeline.cli import cameras, remote
+    from pipeline.cli import cameras, service_client
 
-    cameras.show_service(remote.Remote(url, ca_file), json)
+    cameras.show_service(service_client.ServiceClient(url, ca_file), json)
 
 
 @app.command()

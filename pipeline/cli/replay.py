@@ -24,7 +24,7 @@ from cameras.packet_decoder import DamageSource
 from cameras.sampling import Sampler
 from models import SceneScorer
 from pipeline.cli.atomic_write import whole_file
-from pipeline.config import Adapt
+from pipeline.config import AdaptSection
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
@@ -119,7 +119,7 @@ def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], N
 
 def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress) -> Adaptation:
     """As of a new camera, or with a scene made of the support that was named."""
-    settings = AdaptationSettings(frames=options.shots, spare=Adapt().spare)
+    settings = AdaptationSettings(frames=options.shots, spare=AdaptSection().spare)
     if options.support is None:
         return Adaptation(settings)
     sampler = Sampler(options.frames_per_second)

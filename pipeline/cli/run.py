@@ -12,10 +12,10 @@ from rich.live import Live as LiveDisplay
 
 from pipeline.cli.live_view import LiveView, event_line
 from pipeline.config import Config, load_config
-from pipeline.gateway.authentication import Guard
+from pipeline.gateway.authentication import Authenticator
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.signals import stop_on_signals
-from pipeline.runtime.supervisor import Outcome, Supervisor
+from pipeline.runtime.supervisor import RunOutcome, Supervisor
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
 from pipeline.transport.live import LiveSubscriber
@@ -52,7 +52,7 @@ def run(
     config = load_config(config_path)
     folder = data_folder or config.storage.folder
     if config.api.enabled:
-        Guard(config.api, folder)  # before anything starts: it may refuse
+        Authenticator(config.api, folder)  # before anything starts: it may refuse
     console = Console()
     drawn = console.is_terminal and not quiet
     level = "WARNING" if drawn or quiet else "INFO"
@@ -80,7 +80,7 @@ def watch(
     console: Console | None,
     seconds: float | None = None,
     remark: Callable[[Live], str] = _no_remark,
-) -> Outcome:
+) -> RunOutcome:
     """Run a supervisor and show what it does.
 
     Args:

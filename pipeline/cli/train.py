@@ -25,8 +25,7 @@ from models.config import SceneModelConfig
 from models.scene_model import SceneModel
 from models.scorer import resolve_device
 from models.training.growing import grow
-from models.training.meta_training import Progress as Step
-from models.training.meta_training import Trainer, TrainingOptions
+from models.training.meta_training import StepResult, Trainer, TrainingOptions
 from pipeline.cli.train_settings import TrainSettings
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.langevin_sheet import LangevinViewer
@@ -200,7 +199,7 @@ def _train(
                 partial.replace(state_path)
 
 
-def _told(step: Step) -> str:
+def _told(step: StepResult) -> str:
     """A step for the progress bar."""
     return " ".join(
         f"{name.replace('_', ' ')} {value:.3f}"

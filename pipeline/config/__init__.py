@@ -1,18 +1,18 @@
 """The configuration: one YAML file, checked as a whole before anything starts."""
 
 from pipeline.config.areas import Mask, Zone
-from pipeline.config.errors import ConfigError, Problem
+from pipeline.config.errors import ConfigError, ConfigProblem
 from pipeline.config.loading import load_config
 from pipeline.config.model import (
-    Adapt,
+    AdaptSection,
     Alert,
     Api,
     Camera,
     Config,
     Detect,
-    MetricsServer,
+    MetricsSection,
     Scoring,
-    Source,
+    SourceSection,
     Storage,
     Tls,
     Token,
@@ -21,33 +21,33 @@ from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, We
 from pipeline.config.retention import Record, Retain, Store
 from pipeline.config.schedule import Schedule
 from pipeline.config.schema import config_schema
-from pipeline.config.transport import Transport
+from pipeline.config.transport import TransportSection
 
 __all__ = [
-    "Adapt",
+    "AdaptSection",
     "Alert",
     "Api",
     "Apprise",
     "Camera",
     "Config",
     "ConfigError",
+    "ConfigProblem",
     "Detect",
     "Discovery",
     "Mask",
-    "MetricsServer",
+    "MetricsSection",
     "Mqtt",
     "OutboxBounds",
-    "Problem",
     "Record",
     "Retain",
     "Schedule",
     "Scoring",
-    "Source",
+    "SourceSection",
     "Storage",
     "Store",
     "Tls",
     "Token",
-    "Transport",
+    "TransportSection",
     "Webhook",
     "Zone",
     "config_schema",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.config.errors import ConfigError, Problem
+from pipeline.config.errors import ConfigError, ConfigProblem
 from pipeline.config.substitution import SubstitutionError, substitute
 
 KeyPath = tuple[str | int, ...]
@@ -23,12 +23,12 @@ class Document:
     """Line of each key (or list item), counted from 1."""
     raw: dict[KeyPath, object] = field(default_factory=dict)
     """Values as they stand in the file: before substitution, so that a message may show them."""
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
     """Duplicate keys, failed substitutions and the like: the rest of the data is still there."""
 
     def note(self, path: KeyPath, line: int | None, message: str) -> None:
         """Remember a problem at a key."""
-        self.problems.append(Problem(self.file, line, dotted(path), message))
+        self.problems.append(ConfigProblem(self.file, line, dotted(path), message))
 
 
 def dotted(path: KeyPath) -> str:
@@ -50,10 +50,10 @@ def read_document(file: Path) -> Document:
         # Not the error's own text: it quotes the line, and that may hold a password.
         message = f"not valid YAML: {error.problem or error.context}"
         line = mark.line + 1 if mark is not None else None
-        raise ConfigError([Problem(file, line, "", message)]) from None
+        raise ConfigError([ConfigProblem(file, line, "", message)]) from None
     except yaml.YAMLError:
         message = "not valid YAML: a character that is not allowed"
-        raise ConfigError([Problem(file, None, "", message)]) from None
+        raise ConfigError([ConfigProblem(file, None, "", message)]) from None
 
 
 def _parse(file: Path, text: str) -> Document:
@@ -61,7 +61,9 @@ def _parse(file: Path, text: str) -> Document:
     try:
         node = loader.get_single_node()
         if node is None:
-            raise ConfigError([Problem(file, None, "", "the file is empty; want a configuration")])
+            raise ConfigError(
+                [ConfigProblem(file, None, "", "the file is empty; want a configuration")]
+            )
         document = Document(file)
         document.data = _Walk(loader, document).value(node, ())
     finally:
@@ -71,7 +73,7 @@ def _parse(file: Path, text: str) -> Document:
 
 def _read_text(file: Path) -> str:
     def refuse(message: str) -> ConfigError:
-        return ConfigError([Problem(file, None, "", message)])
+        return ConfigError([ConfigProblem(file, None, "", message)])
 
     try:
         content = file.read_bytes()

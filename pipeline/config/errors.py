@@ -1,7 +1,7 @@
 """What is wrong with a configuration, told so that a person finds the place.
 
 ConfigError
-  Problem, one a line: vedette.yaml:12: cameras.door.detect.fps: got -5, want > 0
+  ConfigProblem, one a line: vedette.yaml:12: cameras.door.detect.fps: got -5, want > 0
 """
 
 import re
@@ -16,7 +16,7 @@ _LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One thing that is wrong at one place of a file."""
 
     file: Path
@@ -35,7 +35,7 @@ class Problem:
 class ConfigError(Exception):
     """A configuration that cannot be used; its text has one line a problem."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda problem: problem.line or 0))
         super().__init__("\n".join(map(str, self.problems)))
 

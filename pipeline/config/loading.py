@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config.base import SECRET_KEYS
 from pipeline.config.document import Document, KeyPath, dotted, read_document
-from pipeline.config.errors import ConfigError, Problem, shown
+from pipeline.config.errors import ConfigError, ConfigProblem, shown
 from pipeline.config.model import INHERITED, Config
 
 # Pydantic's kinds of error in our words; {…} from the error's context.
@@ -68,10 +68,10 @@ def check_document(document: Document) -> Config:
     return config
 
 
-def _problem(document: Document, error: Any) -> Problem:
+def _problem(document: Document, error: Any) -> ConfigProblem:
     """One of pydantic's errors, told at the place in the file that it comes from."""
     path = _written(document, tuple(part for part in error["loc"] if part != "[key]"))
-    return Problem(
+    return ConfigProblem(
         document.file, _line(document, path), dotted(path), _message(document, path, error)
     )
 

@@ -20,7 +20,7 @@ from pipeline.config.base import Count, ImageRate, Name, Number, Section, Thread
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
 from pipeline.config.retention import Record, Store
 from pipeline.config.schedule import Schedule
-from pipeline.config.transport import Transport
+from pipeline.config.transport import TransportSection
 
 INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
@@ -42,7 +42,7 @@ class Detect(Section):
         return self.height, self.width
 
 
-class Adapt(Section):
+class AdaptSection(Section):
     """How a scene is learnt when its camera is seen for the first time."""
 
     frames: Count = Field(default=10, ge=1, le=256)
@@ -123,7 +123,7 @@ class Scoring(Section):
     """Most cameras whose clips are scored together."""
 
 
-class MetricsServer(Section):
+class MetricsSection(Section):
     """The Prometheus endpoint /metrics."""
 
     enabled: bool = True
@@ -195,7 +195,7 @@ class Api(Section):
         return url.rstrip("/")
 
 
-class Source(Section):
+class SourceSection(Section):
     """Where the frames of a camera come from; a plain string stands for its url."""
 
     url: str = Field(repr=False)
@@ -233,13 +233,13 @@ class Source(Section):
 class Camera(Section):
     """One named view."""
 
-    source: Source
+    source: SourceSection
     """Where its frames come from."""
     enabled: bool = True
     """Whether it is watched."""
     detect: Detect = Detect()
     """Own settings; what is not set here is as for all cameras."""
-    adapt: Adapt = Adapt()
+    adapt: AdaptSection = AdaptSection()
     """Own settings; what is not set here is as for all cameras."""
     alert: Alert = Alert()
     """Own settings; what is not set here is as for all cameras."""
@@ -267,13 +267,13 @@ class Config(Section):
 
     detect: Detect = Detect()
     """Which frames are scored."""
-    adapt: Adapt = Adapt()
+    adapt: AdaptSection = AdaptSection()
     """How a new scene is learnt."""
     alert: Alert = Alert()
     """When a score becomes an event."""
     scoring: Scoring = Scoring()
     """The scoring worker."""
-    metrics: MetricsServer = MetricsServer()
+    metrics: MetricsSection = MetricsSection()
     """The Prometheus endpoint."""
     storage: Storage = Storage()
     """What is kept on disk."""
@@ -281,7 +281,7 @@ class Config(Section):
     """The database of the events."""
     record: Record = Record()
     """What is kept of an event."""
-    transport: Transport = Transport()
+    transport: TransportSection = TransportSection()
     """How the processes of the service speak to each other."""
     api: Api = Api()
     """The REST API."""

@@ -24,7 +24,7 @@ _QUERY = re.compile(r"(://[^?]*\?).*")
 _DEEPEST = 8
 
 
-class GivenCameraError(ValueError):
+class RuntimeCameraError(ValueError):
     """A camera that cannot be used; the text has all problems, and no credentials."""
 
 
@@ -40,7 +40,7 @@ def read_camera(
         roots: Folders in which files may be; None: anywhere.
 
     Raises:
-        GivenCameraError: everything that is wrong with it.
+        RuntimeCameraError: everything that is wrong with it.
     """
     place: KeyPath = ("cameras", name)
     document = Document(Path(name))
@@ -54,7 +54,7 @@ def read_camera(
     except ConfigError as error:
         inside = f"cameras.{name}."
         lines = [f"{p.key.removeprefix(inside)}: {p.message}" for p in error.problems]
-        raise GivenCameraError(f"camera {name}: {'; '.join(lines)}") from None
+        raise RuntimeCameraError(f"camera {name}: {'; '.join(lines)}") from None
     return camera
 
 

@@ -8,9 +8,9 @@ from pipeline.config.model import Config
 def config_schema() -> str:
     """JSON schema of the configuration file, as committed in docs/config.schema.json."""
     schema = Config.model_json_schema()
-    source = schema["$defs"]["Source"]
+    source = schema["$defs"]["SourceSection"]
     # A validator takes a plain string for the url; the schema cannot know that by itself.
-    schema["$defs"]["Source"] = {"anyOf": [{"type": "string"}, source]}
+    schema["$defs"]["SourceSection"] = {"anyOf": [{"type": "string"}, source]}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Vedette configuration"
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

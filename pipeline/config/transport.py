@@ -11,7 +11,7 @@ LAST_FIRST_PORT = 65531
 """Every topic takes a port, one after the other; the last one is 65535."""
 
 
-class Transport(Section):
+class TransportSection(Section):
     """How the processes of the service speak to each other."""
 
     kind: Literal["ipc", "tcp"] = "ipc"

@@ -12,7 +12,7 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.video.stream import VideoStream
 
-from pipeline.config import Config, Transport
+from pipeline.config import Config, TransportSection
 from pipeline.config.frame_rates import expected_fps, slow_cameras
 from pipeline.doctor.check import Check, judge
 
@@ -75,7 +75,7 @@ def _round_trip(
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def encryption(transport: Transport) -> Check:
+def encryption(transport: TransportSection) -> Check:
     """Whether libzmq can encrypt what the processes say to each other, if it has to.
 
     Args:

@@ -13,7 +13,7 @@ from pipeline.evaluation.per_clip import (
     term_means,
 )
 from pipeline.evaluation.results import Evaluation
-from pipeline.evaluation.sheets import Row, Sheet, number, percent, title
+from pipeline.evaluation.sheets import Sheet, SheetRow, number, percent, title
 
 SHORT_ROWS = 5
 _NONE = "–"
@@ -39,7 +39,7 @@ def short_clip_sheet(evaluation: Evaluation) -> Sheet:
         ("clip", "AUROC, %", "anomalous", "highest", "found", "false alarms", "separates"),
         (
             tuple(
-                Row(
+                SheetRow(
                     (
                         *_common(clip),
                         _NONE if clip.events is None else f"{clip.found} of {len(clip.events)}",
@@ -60,7 +60,7 @@ def _clip_sheet(evaluation: Evaluation, clips: Sequence[ClipFigures]) -> Sheet:
         ("clip", "AUROC, %", "anomalous", "highest", "at frame", "events", "false alarms"),
         (
             tuple(
-                Row(
+                SheetRow(
                     (
                         *_common(clip),
                         str(clip.highest_frame),
@@ -84,7 +84,7 @@ def _kind_sheet(evaluation: Evaluation) -> Sheet | None:
         ("kind", "AUROC, %", "frames", "highest", *evaluation.terms, "separates"),
         (
             tuple(
-                Row(
+                SheetRow(
                     (
                         kind.name,
                         _auroc(kind.aurocs),
@@ -106,12 +106,15 @@ def _term_sheet(evaluation: Evaluation, clips: Sequence[ClipFigures]) -> Sheet:
     names = evaluation.terms
     pooled = term_means(evaluation)
     rows = tuple(
-        Row((clip.name, *_means(clip.terms, names), _separating(clip.terms))) for clip in clips
+        SheetRow((clip.name, *_means(clip.terms, names), _separating(clip.terms))) for clip in clips
     )
     return Sheet(
         f"{title(evaluation)}: what each term adds to the energy",
         ("clip", *names, "separates"),
-        ((Row(("all frames", *_means(pooled, names), _separating(pooled)), "headline"),), rows),
+        (
+            (SheetRow(("all frames", *_means(pooled, names), _separating(pooled)), "headline"),),
+            rows,
+        ),
         f"{_TERMS_NOTE} First draw.",
     )
 

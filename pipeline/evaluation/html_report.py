@@ -13,7 +13,7 @@ from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.per_clip import term_means
 from pipeline.evaluation.plots import DOTS_PER_INCH, figures
 from pipeline.evaluation.results import Alarms, Evaluation
-from pipeline.evaluation.sheets import Row, Sheet, number, sheets, title
+from pipeline.evaluation.sheets import Sheet, SheetRow, number, sheets, title
 
 _CAPTIONS = {
     "roc": "ROC curves of all frames pooled: every draw, and the trivial detectors.",
@@ -80,7 +80,7 @@ def _sheet(sheet: Sheet) -> str:
     )
 
 
-def _row(row: Row) -> str:
+def _row(row: SheetRow) -> str:
     cells = "".join(f"<td>{escape(cell)}</td>" for cell in row.cells)
     return f'<tr class="{escape(row.kind)}">{cells}</tr>'
 

@@ -39,7 +39,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moments:
+class FailureMoments:
     """What went wrong at one threshold, at most `MOST_KEPT` of each."""
 
     missed: list[Moment]
@@ -70,7 +70,7 @@ class ClipCourse:
 
 def find_moments(
     clips: Sequence[ClipCourse], threshold: float, merge_gap_seconds: float
-) -> Moments:
+) -> FailureMoments:
     """Missed events and false alarms at a threshold.
 
     Args:
@@ -91,7 +91,7 @@ def find_moments(
             false.append(_moment(number, clip, first, last, ~clip.labels))
     missed.sort(key=lambda moment: moment.energy)
     false.sort(key=lambda moment: -moment.energy)
-    return Moments(missed[:MOST_KEPT], len(missed), false[:MOST_KEPT], len(false))
+    return FailureMoments(missed[:MOST_KEPT], len(missed), false[:MOST_KEPT], len(false))
 
 
 def _moment(number: int, clip: ClipCourse, first: int, last: int, counted: Labels) -> Moment:

@@ -11,13 +11,13 @@ from cameras.picture_statistics import measure
 from cameras.sampling import Sampler, fit
 from models import SceneScorer
 from models.stillness import StillWatch
-from pipeline.scenes.adaptation import Adaptation, Judgement
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.refit import widen
-from pipeline.scenes.scene_watch import SceneWatch, View, WatchSettings
+from pipeline.scenes.scene_watch import SceneWatch, SceneWatchSettings, View
 from pipeline.scenes.support_selection import make_scene
 from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.discontinuities import SeamWatch
-from pipeline.scoring.scoring_batch import Wanted, score_clips
+from pipeline.scoring.discontinuities import DiscontinuityDetector
+from pipeline.scoring.scoring_batch import BatchItem, score_clips
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class ReplayedFrame:
     pts_seconds: float
     pixels: Pixels
     """uint8 (H, W, 3), RGB, as large as it was decoded."""
-    judgement: Judgement
+    judgement: ScoredFrame
     anomaly_map: npt.NDArray[np.float32] | None
     """(h, w) in units of the score; None as long as there is no scene."""
 
@@ -57,8 +57,8 @@ def replay(
     """
     config = scorer.config
     sampler = Sampler(frames_per_second)
-    watch = SceneWatch(WatchSettings())
-    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds, SeamWatch())
+    watch = SceneWatch(SceneWatchSettings())
+    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds, DiscontinuityDetector())
     stillness = StillWatch(config.clip_length)
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
@@ -103,7 +103,7 @@ def _judge(
 ) -> Iterator[ReplayedFrame]:
     scene = adaptation.scene
     assert scene is not None  # `before` gave None, and it does so only with a scene
-    scored = score_clips(scorer, [Wanted(frame.clip, scene, stillness) for frame in pending])
+    scored = score_clips(scorer, [BatchItem(frame.clip, scene, stillness) for frame in pending])
     for number, (frame, scores) in enumerate(zip(pending, scored, strict=True)):
         energy, cells = float(scores.energies[0]), scores.maps[0].numpy()
         calibration = adaptation.calibration

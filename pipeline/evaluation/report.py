@@ -12,7 +12,7 @@ from pipeline.evaluation.per_clip import (
     kind_figures,
     term_means,
 )
-from pipeline.evaluation.results import Detector, Evaluation
+from pipeline.evaluation.results import DetectorResult, Evaluation
 from pipeline.evaluation.roc import has_both_classes
 from pipeline.evaluation.summary import Metrics, means, scene_aurocs, spreads
 
@@ -167,7 +167,7 @@ def _summary(draws: Sequence[Metrics]) -> dict[str, Any]:
     return {"mean": means(draws), "std": spreads(draws)}
 
 
-def _baselines(detectors: Sequence[Detector]) -> dict[str, Any]:
+def _baselines(detectors: Sequence[DetectorResult]) -> dict[str, Any]:
     return {
         detector.name: asdict(detector.metrics)
         for detector in detectors

@@ -10,7 +10,7 @@ from models.scene_model import TERMS
 from pipeline.datasets.layout import Dataset
 from pipeline.evaluation.alarms import AlarmMetrics, AlarmOptions
 from pipeline.evaluation.localisation import LocalisationMetrics
-from pipeline.evaluation.moments import Moments
+from pipeline.evaluation.moments import FailureMoments
 from pipeline.evaluation.roc import FrameMetrics, Labels, Values
 
 
@@ -53,7 +53,7 @@ class Highlight:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detector:
+class DetectorResult:
     """One row of the result: a value for every test frame, and how good they are."""
 
     name: str
@@ -66,9 +66,9 @@ class Detector:
 class FieldRows:
     """Rows with the post-processing of the papers, which no camera can do."""
 
-    draws: list[Detector]
+    draws: list[DetectorResult]
     """In the order of the seeds."""
-    baselines: list[Detector]
+    baselines: list[DetectorResult]
     """Frame index and frame difference."""
 
 
@@ -96,7 +96,7 @@ class Alarms:
     """In the order of the seeds."""
     difference: AlarmMetrics
     """Of the differencing baseline."""
-    moments: Moments
+    moments: FailureMoments
     """What the first draw missed and what it raised falsely, at its threshold."""
 
 
@@ -108,12 +108,12 @@ class Evaluation:
     config: SceneModelConfig
     model_id: str
     options: EvaluationOptions
-    draws: list[Detector]
+    draws: list[DetectorResult]
     """The model, once a draw, in the order of the seeds."""
-    baselines: list[Detector]
-    smoothed_draws: list[Detector]
+    baselines: list[DetectorResult]
+    smoothed_draws: list[DetectorResult]
     """The draws with causal exponential smoothing."""
-    smoothed_difference: Detector
+    smoothed_difference: DetectorResult
     """The differencing baseline with the same."""
     field_rows: FieldRows | None
     """None where all test clips are single images, which scaling by clip makes all alike."""
@@ -145,7 +145,7 @@ class Evaluation:
         return TERMS[: self.parts[0].shape[1]]
 
     @property
-    def frame_difference(self) -> Detector:
+    def frame_difference(self) -> DetectorResult:
         """The strongest of the trivial detectors."""
         (found,) = (row for row in self.baselines if row.name == "frame_difference")
         return found

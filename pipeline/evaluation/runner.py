@@ -12,12 +12,11 @@ from pipeline.datasets.layout import Dataset, DatasetClip, Scene
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
 from pipeline.evaluation.baselines import constant, frame_index
-from pipeline.evaluation.beginnings import BegunScene, adapt_begun
 from pipeline.evaluation.localisation import localise
 from pipeline.evaluation.moments import ClipCourse, find_moments
 from pipeline.evaluation.results import (
     Alarms,
-    Detector,
+    DetectorResult,
     Evaluation,
     EvaluationOptions,
     FieldRows,
@@ -29,6 +28,7 @@ from pipeline.evaluation.roc import Values, frame_metrics
 from pipeline.evaluation.scoring import ClipScores, score_clip
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import Clip, draw_supports
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_begun
 
 
 def evaluate(
@@ -68,17 +68,17 @@ def evaluate(
     seconds = time.monotonic() - started
     labels = labels_of(dataset)
 
-    def row(name: str, values: list[Values]) -> Detector:
-        return Detector(name, values, frame_metrics(values, labels))
+    def row(name: str, values: list[Values]) -> DetectorResult:
+        return DetectorResult(name, values, frame_metrics(values, labels))
 
-    def smooth(raw: Detector) -> Detector:
+    def smooth(raw: DetectorResult) -> DetectorResult:
         pairs = zip(raw.values, scored, strict=True)
         time_constant = options.smoothing_seconds
         return row(
             raw.name, [exponential(some, clip.pts_seconds, time_constant) for some, clip in pairs]
         )
 
-    def as_in_papers(raw: Detector) -> Detector:
+    def as_in_papers(raw: DetectorResult) -> DetectorResult:
         sigma = options.field_sigma_frames
         return row(raw.name, [field_post_processing(some, sigma) for some in raw.values])
 
@@ -146,7 +146,7 @@ def _announced(
 def _scored(
     clips: Sequence[DatasetClip],
     scorer: SceneScorer,
-    adapted: Sequence[BegunScene],
+    adapted: Sequence[TruncatedHistoryScene],
     options: EvaluationOptions,
     progress: Progress,
     task: TaskID,
@@ -184,8 +184,8 @@ def _localisation(
 def _alarms(
     dataset: Dataset,
     scored: Sequence[ClipScores],
-    draws: Sequence[Detector],
-    difference: Detector,
+    draws: Sequence[DetectorResult],
+    difference: DetectorResult,
     options: EvaluationOptions,
 ) -> Alarms | None:
     labels, times = labels_of(dataset), [clip.pts_seconds for clip in scored]

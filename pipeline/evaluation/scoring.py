@@ -19,10 +19,10 @@ from models import SceneScorer
 from pipeline.datasets.layout import DatasetClip, DatasetError
 from pipeline.datasets.reading import read_frames
 from pipeline.evaluation.baselines import FrameDifference
-from pipeline.evaluation.beginnings import BegunScene, score_begun
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_begun
 from pipeline.scoring.clips import ClipBuffer
 
 
@@ -62,7 +62,7 @@ class _Gathered:
 def score_clip(
     clip: DatasetClip,
     scorer: SceneScorer,
-    scenes: Sequence[BegunScene],
+    scenes: Sequence[TruncatedHistoryScene],
     batch_size: int,
     on_scored: Callable[[int], None],
 ) -> ClipScores:

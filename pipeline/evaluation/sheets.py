@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipeline.evaluation.alarms import SECONDS_PER_DAY, AlarmOptions
 from pipeline.evaluation.report import field_protocol, protocol
-from pipeline.evaluation.results import Alarms, Detector, Evaluation, FieldRows, Localisation
+from pipeline.evaluation.results import Alarms, DetectorResult, Evaluation, FieldRows, Localisation
 from pipeline.evaluation.summary import Figures, Metrics, SceneAurocs, means, scene_aurocs, spreads
 
 FRAME_HEADINGS = {
@@ -24,7 +24,7 @@ _STYLES = {"headline": "bold", "draw": "dim", "plain": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SheetRow:
     """One line of a table."""
 
     cells: tuple[str, ...]
@@ -38,7 +38,7 @@ class Sheet:
 
     title: str
     columns: tuple[str, ...]
-    sections: tuple[tuple[Row, ...], ...]
+    sections: tuple[tuple[SheetRow, ...], ...]
     """Groups of rows with a line between them."""
     note: str
     """How the figures came about."""
@@ -179,11 +179,11 @@ def _model(evaluation: Evaluation) -> str:
     return f"{evaluation.config.preset}, {evaluation.options.shots}-shot"
 
 
-def _metrics(detectors: Sequence[Detector]) -> list[Metrics]:
+def _metrics(detectors: Sequence[DetectorResult]) -> list[Metrics]:
     return [detector.metrics for detector in detectors]
 
 
-def _named(detector: Detector, headings: Mapping[str, str]) -> Row:
+def _named(detector: DetectorResult, headings: Mapping[str, str]) -> SheetRow:
     return _single(detector.name.replace("_", " "), detector.metrics, headings)
 
 
@@ -192,9 +192,9 @@ def _averaged(
     draws: Sequence[Metrics],
     headings: Mapping[str, str],
     kind: Literal["headline", "plain"] = "plain",
-) -> Row:
+) -> SheetRow:
     middle, spread = means(draws), spreads(draws)
-    return Row((name, *(percent(middle[key], spread[key]) for key in headings)), kind)
+    return SheetRow((name, *(percent(middle[key], spread[key]) for key in headings)), kind)
 
 
 def _single(
@@ -202,16 +202,16 @@ def _single(
     metrics: Metrics,
     headings: Mapping[str, str],
     kind: Literal["draw", "plain"] = "plain",
-) -> Row:
+) -> SheetRow:
     figures = asdict(metrics)
-    return Row((name, *(percent(figures[key]) for key in headings)), kind)
+    return SheetRow((name, *(percent(figures[key]) for key in headings)), kind)
 
 
 def _alarm_row(
     name: str, middle: Figures, spread: Figures, kind: Literal["headline", "plain"] = "plain"
-) -> Row:
+) -> SheetRow:
     alarms, delay = "false_alarms_per_day", "time_to_detect_seconds"
-    return Row(
+    return SheetRow(
         (
             name,
             percent(middle["event_recall"], spread["event_recall"]),
@@ -222,9 +222,11 @@ def _alarm_row(
     )
 
 
-def _scene_row(name: str, scene: SceneAurocs, kind: Literal["headline", "plain"] = "plain") -> Row:
+def _scene_row(
+    name: str, scene: SceneAurocs, kind: Literal["headline", "plain"] = "plain"
+) -> SheetRow:
     spread = stdev(scene.draws) if len(scene.draws) > 1 else None
-    return Row((name, percent(mean(scene.draws), spread), percent(scene.difference)), kind)
+    return SheetRow((name, percent(mean(scene.draws), spread), percent(scene.difference)), kind)
 
 
 def percent(share: float | None, spread: float | None = None) -> str:

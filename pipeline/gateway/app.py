@@ -11,10 +11,10 @@ from starlette.middleware import Middleware
 
 from pipeline.config.base import NAME_PATTERN
 from pipeline.gateway import cameras, events, system
-from pipeline.gateway.authentication import DeniedError, Guard
+from pipeline.gateway.authentication import Authenticator, DeniedError
 from pipeline.gateway.dependencies import State
-from pipeline.gateway.live import CrowdedError, LiveFeed
-from pipeline.gateway.middleware import Wrap
+from pipeline.gateway.live import LiveFeed, TooManyWatchersError
+from pipeline.gateway.middleware import RequestMiddleware
 from pipeline.gateway.schemas import Problem
 from pipeline.gateway.service import Service, ServiceError
 from pipeline.transport.messages import AnswerStatus
@@ -35,7 +35,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service, guard: Guard, feed: LiveFeed) -> FastAPI:
+def create_app(service: Service, guard: Authenticator, feed: LiveFeed) -> FastAPI:
     """The application; who calls starts and closes the feed."""
     app = FastAPI(
         title="Vedette",
@@ -45,7 +45,7 @@ def create_app(service: Service, guard: Guard, feed: LiveFeed) -> FastAPI:
         docs_url=None,  # it would load code from elsewhere
         redoc_url=None,
         responses=_PROBLEMS,
-        middleware=[Middleware(Wrap, guard=guard)],
+        middleware=[Middleware(RequestMiddleware, guard=guard)],
         strict_content_type=True,
     )
     app.state.vedette = State(service, guard, feed)
@@ -54,7 +54,7 @@ def create_app(service: Service, guard: Guard, feed: LiveFeed) -> FastAPI:
     app.include_router(system.router)
     app.add_exception_handler(DeniedError, _denied)
     app.add_exception_handler(ServiceError, _refused)
-    app.add_exception_handler(CrowdedError, _crowded)
+    app.add_exception_handler(TooManyWatchersError, _crowded)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _fault)
     return app

@@ -60,7 +60,7 @@ class FailureLimit:
             self._failed_at.popitem(last=False)
 
 
-class Guard:
+class Authenticator:
     """Asks everybody who they are."""
 
     def __init__(

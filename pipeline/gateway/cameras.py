@@ -19,14 +19,14 @@ from pipeline.gateway.schemas import (
 from pipeline.gateway.service import Service, ServiceError
 from pipeline.storage.score_history import MOST_POINTS
 from pipeline.transport.commands import (
-    Adapt,
+    AdaptCamera,
     Attach,
     Change,
     Detach,
-    Overview,
+    GetOverview,
+    ListScenes,
     Restore,
-    Scenes,
-    Switch,
+    SetEnabled,
 )
 
 router = APIRouter(tags=["cameras"])
@@ -45,7 +45,7 @@ _CHUNK_SECONDS = 3600.0
 @router.get("/cameras", dependencies=[Viewer])
 def list_cameras(service: TheService) -> CamerasShown:
     """All cameras and how they are."""
-    return CamerasShown.model_validate(service.ask(Overview()).body)
+    return CamerasShown.model_validate(service.ask(GetOverview()).body)
 
 
 @router.post("/cameras", dependencies=[Admin], status_code=201)
@@ -76,26 +76,26 @@ def detach_camera(name: CameraName, service: TheService) -> None:
 @router.post("/cameras/{name}/enable", dependencies=[Admin])
 def enable_camera(name: CameraName, service: TheService) -> CameraShown:
     """Watch it again."""
-    return CameraShown.model_validate(service.ask(Switch(name=name, enabled=True)).body)
+    return CameraShown.model_validate(service.ask(SetEnabled(name=name, enabled=True)).body)
 
 
 @router.post("/cameras/{name}/disable", dependencies=[Admin])
 def disable_camera(name: CameraName, service: TheService) -> CameraShown:
     """Leave it alone until it is enabled again."""
-    return CameraShown.model_validate(service.ask(Switch(name=name, enabled=False)).body)
+    return CameraShown.model_validate(service.ask(SetEnabled(name=name, enabled=False)).body)
 
 
 @router.post("/cameras/{name}/adapt", dependencies=[Admin], status_code=202)
 def adapt_camera(name: CameraName, service: TheService) -> CameraShown:
     """Adapt to its scene anew; the scene should look normal meanwhile."""
-    service.ask(Adapt(name=name))
+    service.ask(AdaptCamera(name=name))
     return _camera(service, name)
 
 
 @router.get("/cameras/{name}/scenes", dependencies=[Viewer])
 def list_scenes(name: CameraName, service: TheService) -> ScenesShown:
     """The scenes that it has had."""
-    return ScenesShown.model_validate(service.ask(Scenes(name=name)).body)
+    return ScenesShown.model_validate(service.ask(ListScenes(name=name)).body)
 
 
 @router.post("/cameras/{name}/scenes/{scene}/restore", dependencies=[Admin], status_code=202)
@@ -144,7 +144,7 @@ def course_of_scores(
 
 
 def _camera(service: Service, name: str) -> CameraShown:
-    for camera in CamerasShown.model_validate(service.ask(Overview()).body).cameras:
+    for camera in CamerasShown.model_validate(service.ask(GetOverview()).body).cameras:
         if camera.name == name:
             return camera
     raise ServiceError("unknown", f"camera {name}: there is none")

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from pipeline.gateway.authentication import DeniedError, Guard
+from pipeline.gateway.authentication import Authenticator, DeniedError
 from pipeline.gateway.live import LiveFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import Caller, Role
@@ -20,7 +20,7 @@ class State:
     """Everything behind the routes."""
 
     service: Service
-    guard: Guard
+    guard: Authenticator
     feed: LiveFeed
 
 

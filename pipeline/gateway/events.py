@@ -7,7 +7,7 @@ from fastapi.responses import FileResponse
 
 from pipeline.config.base import Name
 from pipeline.gateway.dependencies import Admin, Linked, TheService, Viewer
-from pipeline.gateway.schemas import EventChange, EventPath, EventShown, EventsShown
+from pipeline.gateway.schemas import EventPatch, EventPath, EventShown, EventsShown
 from pipeline.gateway.service import FileKind, Service
 from pipeline.storage.event_queries import EventQuery
 from pipeline.transport.commands import Annotate
@@ -58,7 +58,7 @@ def show_event(event: EventPath, service: TheService) -> EventShown:
 
 
 @router.patch("/events/{event}", dependencies=[Admin])
-def annotate_event(event: EventPath, change: EventChange, service: TheService) -> EventShown:
+def annotate_event(event: EventPath, change: EventPatch, service: TheService) -> EventShown:
     """Acknowledge it, label it, write a note. What is labelled normal, its scene remembers."""
     service.ask(Annotate(event=event, **change.model_dump(exclude_unset=True)))
     if "label" in change.model_fields_set:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.live import LiveSubscriber
 from pipeline.transport.messages import Live
 from pipeline.transport.topics import Endpoints
@@ -30,7 +30,7 @@ _COMMENT_SECONDS = 15.0
 _PICTURES = ("snapshot", "heatmap", "clip")
 
 
-class CrowdedError(Exception):
+class TooManyWatchersError(Exception):
     """More watchers than can be served."""
 
 
@@ -76,7 +76,7 @@ class LiveFeed:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="live", daemon=True)
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
 
     def start(self) -> None:
         """Begin to listen."""
@@ -92,17 +92,17 @@ class LiveFeed:
         """Say before an answer begins that it would be one too many.
 
         Raises:
-            CrowdedError: it would.
+            TooManyWatchersError: it would.
         """
         if len(self._watchers) >= MOST_WATCHERS or self._stop.is_set():
-            raise CrowdedError(f"want at most {MOST_WATCHERS} watchers at a time")
+            raise TooManyWatchersError(f"want at most {MOST_WATCHERS} watchers at a time")
 
     @contextmanager
     def watching(self, camera: str | None, kinds: frozenset[str]) -> Iterator[Watcher]:
         """Listen for a while; call it in the loop.
 
         Raises:
-            CrowdedError: there are too many already.
+            TooManyWatchersError: there are too many already.
         """
         watcher = Watcher(camera, kinds, asyncio.get_running_loop())
         with self._lock:

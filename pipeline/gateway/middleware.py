@@ -4,7 +4,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.gateway.authentication import DeniedError, Guard
+from pipeline.gateway.authentication import Authenticator, DeniedError
 
 LARGEST_BODY_BYTES = 65_536
 _HEADERS = {
@@ -20,10 +20,10 @@ class _AnsweredError(Exception):
     """A HEAD request has its answer; what the application would stream is not wanted."""
 
 
-class Wrap:
+class RequestMiddleware:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: Authenticator) -> None:
         self._app = app
         self._guard = guard
 

@@ -154,7 +154,7 @@ class EventsShown(Shown):
     """For the next page; null: this is the last one."""
 
 
-class EventChange(Section):
+class EventPatch(Section):
     """What a person says of an event; what is left out stays as it is."""
 
     acknowledged: bool = False

@@ -10,13 +10,13 @@ import uvicorn
 
 from pipeline.config import Api
 from pipeline.gateway.app import create_app
-from pipeline.gateway.authentication import ExposedError, Guard, is_loopback
+from pipeline.gateway.authentication import Authenticator, ExposedError, is_loopback
 from pipeline.gateway.live import LiveFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import TokenError
-from pipeline.transport.commands import Overview
+from pipeline.transport.commands import GetOverview
 from pipeline.transport.listening import listen, shown
-from pipeline.worker import UnmendableError, WorkerContext
+from pipeline.worker import PermanentError, WorkerContext
 
 LOG = logging.getLogger(__name__)
 
@@ -29,18 +29,18 @@ def run(context: WorkerContext) -> None:
     """Entry of the worker: serve until told to stop.
 
     Raises:
-        UnmendableError: the tokens, the certificate or the address cannot be used.
+        PermanentError: the tokens, the certificate or the address cannot be used.
     """
     config, run_info = context.spec.config, context.spec.run
     api = config.api
     try:
-        guard = Guard(api, run_info.data_folder)
+        guard = Authenticator(api, run_info.data_folder)
     except (ExposedError, TokenError) as error:
-        raise UnmendableError(str(error)) from error
+        raise PermanentError(str(error)) from error
     service = Service(config, run_info)
 
     def states() -> dict[str, tuple[str, str]]:
-        found: Any = service.ask(Overview(), _STATES_SECONDS).body["cameras"]
+        found: Any = service.ask(GetOverview(), _STATES_SECONDS).body["cameras"]
         return {one["name"]: (one["state"], one["reason"]) for one in found}
 
     feed = LiveFeed(run_info.endpoints, states, service.hear)
@@ -93,7 +93,7 @@ def _settings(api: Api, app: Any) -> uvicorn.Config:
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
-        raise UnmendableError(
+        raise PermanentError(
             f"api.tls: want a certificate and its key in PEM, got {type(error).__name__} "
             f"({error.strerror})"
         ) from error
@@ -105,6 +105,6 @@ def _listen(api: Api) -> socket.socket:
         return listen(api.host, api.port)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UnmendableError(
+        raise PermanentError(
             f"api.host, api.port: cannot listen on {shown(api.host, api.port)}: {reason}"
         ) from error

@@ -21,7 +21,7 @@ from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
-from pipeline.transport.commands import Command, Forget, Picture, Remember
+from pipeline.transport.commands import AcceptAsNormal, Command, GetPicture, RevokeNormal
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus, Live
 from pipeline.worker import RunInfo
@@ -95,7 +95,7 @@ class Service:
         Raises:
             ServiceError: there is none, or none so young.
         """
-        answer = self.ask(Picture(name=camera))
+        answer = self.ask(GetPicture(name=camera))
         captured_at, score = answer.body.get("captured_at"), answer.body.get("score")
         age = answer.body.get("age_seconds")
         if not (
@@ -157,9 +157,9 @@ class Service:
         command: Command | None = None
         camera, span = stored.event.camera, (stored.event.started_at, stored.event.ended_at)
         if stored.label == "normal":
-            command = Remember(name=camera, event=event_id, begin=span[0], end=span[1])
+            command = AcceptAsNormal(name=camera, event=event_id, begin=span[0], end=span[1])
         elif self._remembered(stored):
-            command = Forget(name=camera, event=event_id)
+            command = RevokeNormal(name=camera, event=event_id)
         if command is None:
             return
         try:

@@ -14,7 +14,7 @@ from pipeline.gateway.live import Kind, LiveFeed, stream
 from pipeline.gateway.schemas import Health, Reloaded, ServiceShown
 from pipeline.gateway.service import ServiceError
 from pipeline.telemetry.health import TOLERATED
-from pipeline.transport.commands import Overview, Reload
+from pipeline.transport.commands import GetOverview, Reload
 
 router = APIRouter(tags=["service"])
 
@@ -38,7 +38,7 @@ def alive() -> Health:
 def ready(service: TheService, response: Response) -> Health:
     """Does every worker run or has finished, and keeps what it should? 503 if not. No token."""
     try:
-        workers = service.ask(Overview(), _READY_SECONDS).body["workers"]
+        workers = service.ask(GetOverview(), _READY_SECONDS).body["workers"]
         shown = ServiceShown.model_validate({"workers": workers}).workers
         good = all(
             worker.phase in ("running", "finished") and not (worker.degraded.keys() - TOLERATED)
@@ -53,7 +53,7 @@ def ready(service: TheService, response: Response) -> Health:
 @router.get("/api/v1/service", dependencies=[Viewer])
 def show_service(service: TheService) -> ServiceShown:
     """The processes of the service."""
-    return ServiceShown.model_validate(service.ask(Overview()).body)
+    return ServiceShown.model_validate(service.ask(GetOverview()).body)
 
 
 @router.get("/api/v1/config/schema.json", dependencies=[Viewer])

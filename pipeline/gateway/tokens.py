@@ -27,12 +27,12 @@ class TokenError(ValueError):
     """The tokens cannot be used; the text says where and why."""
 
 
-class _Kept(Section):
+class _StoredToken(Section):
     sha256: str
     role: Role
 
 
-_KEPT: TypeAdapter[dict[str, _Kept]] = TypeAdapter(dict[Name, _Kept])
+_KEPT: TypeAdapter[dict[str, _StoredToken]] = TypeAdapter(dict[Name, _StoredToken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def revoke_token(data_folder: Path, name: str) -> None:
     write_private(data_folder / _FILE, json.dumps(kept, indent=2).encode())
 
 
-def _read(data_folder: Path) -> dict[str, _Kept]:
+def _read(data_folder: Path) -> dict[str, _StoredToken]:
     path = data_folder / _FILE
     try:
         return _KEPT.validate_json(path.read_bytes())

@@ -13,8 +13,8 @@ from cameras.source import Picture
 from pipeline.config import Camera
 from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox
-from pipeline.ingest.numbering import Numbered, number
-from pipeline.ingest.pictures import PictureWish
+from pipeline.ingest.numbering import NumberedPicture, number
+from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.playout import Playout
 from pipeline.telemetry.metrics import Metrics
 
@@ -31,7 +31,7 @@ class Decoder:
         pace: Pace,
         done: Progress | None,
         blindness: BlindWatch | None = None,
-        wish: PictureWish | None = None,
+        wish: PictureRequests | None = None,
     ) -> None:
         """Prepare to decode.
 
@@ -56,7 +56,7 @@ class Decoder:
         self._playout = Playout(self._hand_on)
         self._done = done
         self._blindness = blindness
-        self._wish = wish or PictureWish()
+        self._wish = wish or PictureRequests()
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -81,7 +81,7 @@ class Decoder:
                 watch.look(now, picture.pixels, picture.keyframe)
             yield connection, picture
 
-    def _put(self, numbered: Numbered) -> bool:
+    def _put(self, numbered: NumberedPicture) -> bool:
         if not numbered.context:
             self._wait_for_its_time(numbered)
         begin = time.monotonic()
@@ -117,7 +117,7 @@ class Decoder:
         self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
         return True
 
-    def _wait_for_its_time(self, numbered: Numbered) -> None:
+    def _wait_for_its_time(self, numbered: NumberedPicture) -> None:
         # Not the source paces a recording but we: what is skipped after a restart takes no time.
         if numbered.connection != self._paced_connection:
             self._paced_connection = numbered.connection

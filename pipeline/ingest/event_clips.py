@@ -11,7 +11,7 @@ _MOST_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class ClipOrder:
+class ClipRequest:
     """A clip to be cut."""
 
     event_id: str
@@ -35,7 +35,7 @@ class EventClips:
         self._pre_seconds = pre_seconds
         self._post_seconds = post_seconds
         self._longest_seconds = longest_seconds
-        self._open: dict[str, ClipOrder] = {}
+        self._open: dict[str, ClipRequest] = {}
         self._done: dict[str, None] = {}
 
     def tell(self, event: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ class EventClips:
         event_id, start = event["id"], event["started_pts_seconds"]
         if event_id in self._done:
             return
-        order = ClipOrder(
+        order = ClipRequest(
             event_id,
             event["connection"],
             max(0.0, start - self._pre_seconds),
@@ -58,7 +58,7 @@ class EventClips:
             order = replace(order, end_seconds=end + self._post_seconds)
         self._open[event_id] = order
 
-    def due(self, newest: tuple[int, float] | None) -> Sequence[ClipOrder]:
+    def due(self, newest: tuple[int, float] | None) -> Sequence[ClipRequest]:
         """Clips of which no more will come; each is given once.
 
         Args:
@@ -73,5 +73,5 @@ class EventClips:
         return found
 
 
-def _is_whole(order: ClipOrder, newest: tuple[int, float] | None) -> bool:
+def _is_whole(order: ClipRequest, newest: tuple[int, float] | None) -> bool:
     return newest is None or newest > (order.connection, order.end_seconds)

@@ -18,18 +18,17 @@ from cameras.opening import open_source
 from cameras.options import SourceOptions
 from cameras.packet_decoder import DamageSource, DamageTap
 from cameras.packet_ring import PacketRing, PacketSource
-from cameras.source import Source as OpenSource
-from cameras.source import SourceError
+from cameras.source import Source, SourceError
 from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
-from pipeline.config import Source
+from pipeline.config import SourceSection
 from pipeline.ingest.decoder import Decoder
 from pipeline.ingest.mailbox import Mailbox, Policy
-from pipeline.ingest.pictures import PictureWish
+from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.progress import ProgressFile
 from pipeline.ingest.recorder import Recorder, marked, ring_for
 from pipeline.ingest.sender import Sender
 from pipeline.scenes.scene_watch import REASONS
-from pipeline.telemetry.log_rate_limit import FloodGate
+from pipeline.telemetry.log_rate_limit import RateGate
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import WorkerContext
@@ -83,7 +82,7 @@ def run(context: WorkerContext) -> None:
     pace = "fast" if live else settings.source.pace
     masks = [mask.points for mask in settings.masks.values()]
     blindness = BlindWatch(settings.source.blind_after, masks) if live else None
-    wish = PictureWish()
+    wish = PictureRequests()
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, wish)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
     reporter = Reporter(context, supervisor, live, hung_seconds, blindness)
@@ -112,7 +111,7 @@ def run(context: WorkerContext) -> None:
         raise failures[0]
 
 
-def is_live_now(context: WorkerContext, camera: str, source: Source) -> bool:
+def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> bool:
     """Whether a camera is live; a web server whose address might be either is asked.
 
     While nobody answers, an address that looks like a recording's is asked again and again: what
@@ -136,7 +135,7 @@ def is_live_now(context: WorkerContext, camera: str, source: Source) -> bool:
             return is_live(source.url)
 
 
-def mailbox_policy(source: Source, live: bool) -> Policy:
+def mailbox_policy(source: SourceSection, live: bool) -> Policy:
     """What happens to frames for which scoring has no time: by default, recordings wait."""
     if source.policy == "auto":
         return "newest" if live else "wait"
@@ -145,7 +144,7 @@ def mailbox_policy(source: Source, live: bool) -> Policy:
 
 def camera_supervisor(
     camera: str,
-    source: Source,
+    source: SourceSection,
     first_connection: int,
     ring: PacketRing | None = None,
     on_damaged: DamageTap | None = None,
@@ -171,7 +170,7 @@ def camera_supervisor(
     def tell_failure(error: SourceError) -> None:
         LOG.warning("camera %s: %s: %s", camera, error.code, error)
 
-    def open_connection() -> OpenSource:
+    def open_connection() -> Source:
         opened = open_source(source.url, options)
         if ring is not None and isinstance(opened, PacketSource):
             opened.on_packet = ring.begin()
@@ -191,7 +190,7 @@ def camera_supervisor(
 def _damage_teller(camera: str, metrics: Metrics) -> DamageTap:
     """Counts damaged pictures, and logs them at most once a minute."""
     counter = metrics.frames_dropped.labels(camera, "damaged")
-    gate = FloodGate(DAMAGE_LOG_SECONDS)
+    gate = RateGate(DAMAGE_LOG_SECONDS)
 
     def tell(count: int) -> None:
         counter.inc(count)

@@ -11,7 +11,7 @@ Policy = Literal["newest", "wait"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Letter:
+class QueuedFrame:
     """A frame on its way to the sender."""
 
     frame: Frame
@@ -43,7 +43,7 @@ class Mailbox:
             raise ValueError(f"mailbox capacity: want >= 1 frame, got {capacity}")
         self._policy = policy
         self._capacity = capacity if policy == "wait" else 1
-        self._letters: deque[Letter] = deque()
+        self._letters: deque[QueuedFrame] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._connection: int | None = None
@@ -70,7 +70,7 @@ class Mailbox:
 
         Args:
             frame: Later than the one before.
-            context: See `Letter.context`.
+            context: See `QueuedFrame.context`.
 
         Returns:
             The frame that was lost by this: the one that was replaced, or `frame` itself where the
@@ -88,11 +88,11 @@ class Mailbox:
                 replaced = self._letters.popleft().frame
                 if replaced.connection == frame.connection:
                     self._dropped += 1
-            self._letters.append(Letter(frame, self._dropped, context))
+            self._letters.append(QueuedFrame(frame, self._dropped, context))
             self._changed.notify_all()
             return replaced
 
-    def take(self, timeout_seconds: float) -> Letter | None:
+    def take(self, timeout_seconds: float) -> QueuedFrame | None:
         """Take the oldest frame inside; None where none comes in time, or none will come."""
         with self._changed:
             self._changed.wait_for(self._has_letter_or_closed, timeout_seconds)

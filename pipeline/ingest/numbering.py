@@ -9,7 +9,7 @@ from pipeline.ingest.in_flight import Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Numbered:
+class NumberedPicture:
     """A sampled picture and its number, before its pixels are made ready."""
 
     connection: int
@@ -23,7 +23,7 @@ def number(
     pictures: Iterable[tuple[int, Picture]],
     sampler: Callable[[], Sampler],
     done: Progress | None = None,
-) -> Iterator[Numbered]:
+) -> Iterator[NumberedPicture]:
     """Sample the pictures, and count what is left from 0 in each connection.
 
     The numbers depend on the pictures alone: the same file gives the same frame the same number
@@ -47,4 +47,4 @@ def number(
         if done is not None and place < (done.connection, done.context_index):
             continue
         context = done is not None and place <= (done.connection, done.index)
-        yield Numbered(*place, picture, context)
+        yield NumberedPicture(*place, picture, context)

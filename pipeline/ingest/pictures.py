@@ -11,7 +11,7 @@ INTERVAL_SECONDS = 1.0
 """From one picture to the next while nothing happens."""
 
 
-class PictureWish:
+class PictureRequests:
     """Which frames shall have a picture; written by one thread and read by another."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

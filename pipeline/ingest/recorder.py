@@ -16,7 +16,7 @@ from cameras.remux import RemuxError, write_mp4
 from cameras.source import Picture
 from pipeline.config import Camera, Record
 from pipeline.config.retention import BYTES_PER_GB
-from pipeline.ingest.event_clips import ClipOrder, EventClips
+from pipeline.ingest.event_clips import ClipRequest, EventClips
 from pipeline.storage.snapshots import Snapshots
 from pipeline.transport.live import LiveSubscriber
 from pipeline.transport.topics import Endpoints
@@ -107,7 +107,7 @@ class Recorder:
             else:
                 LOG.warning("event %s: no clip: %s", order.event_id, problem)
 
-    def _write(self, order: ClipOrder) -> str | None:
+    def _write(self, order: ClipRequest) -> str | None:
         """Write a clip; what kept it from being written."""
         if not self._ring.has_packets:
             return "the source has no encoded packets, as folders of images have none"

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from pipeline.ingest.in_flight import InFlight
-from pipeline.ingest.mailbox import Letter, Mailbox
-from pipeline.ingest.pictures import PictureWish
+from pipeline.ingest.mailbox import Mailbox, QueuedFrame
+from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.progress import ProgressFile
 from pipeline.transport.frames import FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, Welcome
@@ -32,7 +32,7 @@ class Sender:
         port: FrameSender,
         progress: ProgressFile | None,
         tell: Callable[[], None],
-        wish: PictureWish | None = None,
+        wish: PictureRequests | None = None,
     ) -> None:
         """Prepare to send.
 
@@ -51,7 +51,7 @@ class Sender:
         self._port = port
         self._progress = progress
         self._tell = tell
-        self._wish = wish or PictureWish()
+        self._wish = wish or PictureRequests()
         self._in_flight = InFlight()
         self._heard_at = time.monotonic()
         self._hello_at = 0.0
@@ -100,7 +100,7 @@ class Sender:
                 self._in_flight.done(message)
                 self._wish.every = message.pictures
 
-    def _forward(self, letter: Letter) -> None:
+    def _forward(self, letter: QueuedFrame) -> None:
         frame = letter.frame
         message = FrameMessage(
             camera=frame.camera,

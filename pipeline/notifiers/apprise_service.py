@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.config import Apprise
 from pipeline.notifiers.message import EventMessage, read_message
-from pipeline.notifiers.outbox import Letter
+from pipeline.notifiers.outbox import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Outcome
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 
 class AppriseNotifier:
@@ -22,12 +22,12 @@ class AppriseNotifier:
         """Read the address; nothing is opened yet.
 
         Raises:
-            UnmendableError: the library is missing, or does not know the address.
+            PermanentError: the library is missing, or does not know the address.
         """
         try:
             import apprise
         except ImportError:
-            raise UnmendableError(
+            raise PermanentError(
                 f"apprise.{name}: want the library Apprise, got none; pip install vedette[apprise]"
             ) from None
         # What it tells below that has addresses in it, which are as good as passwords.
@@ -38,9 +38,9 @@ class AppriseNotifier:
         asset = apprise.AppriseAsset(plugin_paths=[], secure_logging=True, app_id="Vedette")
         self._service: Any = apprise.Apprise.instantiate(settings.url, asset=asset)
         if not self._service:
-            raise UnmendableError(f"apprise.{name}.url: want an address that Apprise knows")
+            raise PermanentError(f"apprise.{name}.url: want an address that Apprise knows")
 
-    def deliver(self, letter: Letter) -> Outcome:
+    def deliver(self, letter: OutboxMessage) -> Outcome:
         """Send one message."""
         message = read_message(letter.body)
         title, body = sentences(message)

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from pipeline.notifiers.outbox import Letter, Outbox, OutboxError
+from pipeline.notifiers.outbox import Outbox, OutboxError, OutboxMessage
 from pipeline.notifiers.retry_policy import (
-    Attempts,
-    Away,
     Delivered,
+    Disconnected,
     Failed,
     Outcome,
     Refused,
+    RetryPolicy,
 )
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _OUTBOX_TROUBLE_SECONDS = 5.0
 class Notifier(Protocol):
     """One receiver; all calls but `close` come from its courier's thread."""
 
-    def deliver(self, letter: Letter) -> Outcome:
+    def deliver(self, letter: OutboxMessage) -> Outcome:
         """Send one message; may take as long as the notifier's own deadlines allow."""
 
     def refresh(self, now: float) -> None:
@@ -44,7 +44,7 @@ class Notifier(Protocol):
         """Say goodbye and let go; a delivery under way may be cut short."""
 
 
-class Pace:
+class RateLimit:
     """At most so many messages a second, after a first burst of as many. Pure."""
 
     def __init__(self, per_second: float) -> None:
@@ -67,7 +67,7 @@ class Pace:
         self._allowed -= 1.0
 
 
-class Courier:
+class DeliveryWorker:
     """Takes the messages of one sink from the outbox to its notifier."""
 
     def __init__(
@@ -83,12 +83,12 @@ class Courier:
         self.name = name
         self._notifier = notifier
         self._outbox = outbox
-        self._pace = Pace(per_second)
+        self._pace = RateLimit(per_second)
         self._metrics = metrics
         self._clock = clock
         self._chance = chance
-        self._floods = FloodCounter(LOG)
-        self._attempts = Attempts()
+        self._floods = LimitedWarning(LOG)
+        self._attempts = RetryPolicy()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._idle = threading.Event()
@@ -147,14 +147,14 @@ class Courier:
             return min(wait, _IDLE_SECONDS)
         return self._deliver(letter)
 
-    def _deliver(self, letter: Letter) -> float:
+    def _deliver(self, letter: OutboxMessage) -> float:
         try:
             outcome = self._notifier.deliver(letter)
         except Exception as error:  # whatever a library thinks of: the courier must live on
             outcome = Failed(f"{type(error).__name__}: {error}")
         now = self._clock()
         match outcome:
-            case Away():
+            case Disconnected():
                 self._idle.set()
                 return _IDLE_SECONDS
             case Failed(reason):
@@ -173,7 +173,7 @@ class Courier:
         self._pace.spend()
         return 0.0
 
-    def _put_aside(self, letter: Letter, reason: str) -> None:
+    def _put_aside(self, letter: OutboxMessage, reason: str) -> None:
         self._metrics.sink_failures.labels(self.name).inc()
         LOG.error("%s: message %s is put aside: %s", self.name, letter.key, reason)
         self._outbox.refused(letter, reason)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from pipeline.events.event_tracker import Event, EventChange
-from pipeline.notifiers.outbox import Kind, Letter
+from pipeline.notifiers.outbox import Kind, OutboxMessage
 from pipeline.transport.messages import SceneState
 
 VERSION: Literal[1] = 1
@@ -53,14 +53,14 @@ class EventMessage:
     terms: dict[str, float] = field(default_factory=dict)
     """What each term of the energy adds to the score of the peak, by its name: motion, residual,
     still."""
-    before: "Seen | None" = None
+    before: "FrigateEvent | None" = None
     """The event in the message before this one; as `after` where there was none."""
-    after: "Seen | None" = None
+    after: "FrigateEvent | None" = None
     """The event now, in the form that Frigate's users know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FrigateEvent:
     """An event in the form of Frigate's messages; times in Unix seconds UTC."""
 
     id: str
@@ -92,7 +92,7 @@ def event_message(
     *,
     api: bool,
     link: Callable[[str], str] = str,
-    before: Seen | None = None,
+    before: FrigateEvent | None = None,
 ) -> EventMessage | None:
     """The message about a change; None for suppressed events, of which nobody is told.
 
@@ -138,8 +138,8 @@ def event_message(
     )
 
 
-def _seen(event: Event, *, has_snapshot: bool) -> Seen:
-    return Seen(
+def _seen(event: Event, *, has_snapshot: bool) -> FrigateEvent:
+    return FrigateEvent(
         id=event.id,
         camera=event.camera,
         label="anomaly",
@@ -156,10 +156,10 @@ def _seen(event: Event, *, has_snapshot: bool) -> Seen:
     )
 
 
-def letter_to(sink: str, message: EventMessage, now: float) -> Letter:
+def letter_to(sink: str, message: EventMessage, now: float) -> OutboxMessage:
     """A message as it waits for a sink; `now` in Unix seconds."""
     body = _MESSAGE.dump_json(message).decode()
-    return Letter(sink, message.key, message.id, message.type, message.revision, body, now)
+    return OutboxMessage(sink, message.key, message.id, message.type, message.revision, body, now)
 
 
 def read_message(body: str) -> EventMessage:

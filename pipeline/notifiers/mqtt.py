@@ -13,15 +13,15 @@ from pipeline.notifiers.mqtt_connection import MqttLink, Will
 from pipeline.notifiers.mqtt_topics import (
     OFFLINE,
     ONLINE,
-    Board,
     Payload,
+    RetainedTopics,
     Topics,
     is_worth_telling,
 )
-from pipeline.notifiers.outbox import Letter
-from pipeline.notifiers.retained_state import Announced
-from pipeline.notifiers.retry_policy import Away, Delivered, Outcome, Refused
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.retained_state import RetainedState
+from pipeline.notifiers.retry_policy import Delivered, Disconnected, Outcome, Refused
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.commands import Command, CommandError
 from pipeline.transport.messages import CameraState
 
@@ -44,7 +44,7 @@ class MqttNotifier:
         settings: Mqtt,
         wake: Callable[[], None],
         count_failure: Callable[[], None],
-        announced: Announced | None = None,
+        announced: RetainedState | None = None,
         command: Callable[[Command], None] | None = None,
     ) -> None:
         """Prepare; `start` connects.
@@ -57,20 +57,20 @@ class MqttNotifier:
             command: Called for each command that comes; None: nobody carries them out.
 
         Raises:
-            UnmendableError: the settings cannot be used.
+            PermanentError: the settings cannot be used.
         """
         self._settings = settings
         self._topics = topics = Topics(settings.topic_prefix, settings.discovery.prefix)
         self._wake = wake
         self._count_failure = count_failure
-        self._board = Board()
+        self._board = RetainedTopics()
         self._announced = announced
         self._command = command if settings.commands else None
         self._cameras: set[str] = set()
         self._seen_at = -float("inf")
         self._board.set(topics.available, ONLINE.encode())
         self._scores: dict[str, float] = {}
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
         self._told_left_out: dict[str, str] = {}
         self._link = MqttLink(
             settings,
@@ -178,7 +178,7 @@ class MqttNotifier:
         if self._board.set(topic, file, _SNAPSHOT_INTERVAL_SECONDS, again=True):
             self._wake()
 
-    def deliver(self, letter: Letter) -> Outcome:
+    def deliver(self, letter: OutboxMessage) -> Outcome:
         """Publish one event."""
         body = letter.body.encode()
         match self._link.publish(letter.key, self._topics.events, body, retain=False):
@@ -186,7 +186,7 @@ class MqttNotifier:
                 return Delivered()
             case "refused":
                 return Refused(self._link.refusal)
-        return Away()
+        return Disconnected()
 
     def refresh(self, now: float) -> None:
         """Publish the states that have changed."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.notifiers.mqtt_topics import Topics
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.commands import (
     Command,
     CommandError,
-    Overview,
+    GetOverview,
     read_command,
 )
 from pipeline.transport.messages import Answer
@@ -93,7 +93,7 @@ def views_of(overview: Mapping[str, Any]) -> list[CameraView]:
     return views
 
 
-class Remote:
+class MqttCommands:
     """Has commands carried out, and looks how the cameras are every two seconds."""
 
     def __init__(
@@ -109,7 +109,7 @@ class Remote:
         """
         self._asked = ask
         self._show = show
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
         self._commands: queue.Queue[Command | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
 
@@ -162,7 +162,7 @@ class Remote:
             self._floods.warn(f"{what}: {answer.problem}")
 
     def _look(self) -> float:
-        answer = self._ask(Overview())
+        answer = self._ask(GetOverview())
         if answer.status != "ok":
             return _LOOK_SECONDS
         views = views_of(answer.body)

@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from pipeline.config import Mqtt
 from pipeline.notifiers.mqtt_losses import Losses, Message
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class MqttLink:
         """Prepare; nothing is opened yet. The callbacks come from a thread of the library.
 
         Raises:
-            UnmendableError: the file of the certificate authority cannot be used.
+            PermanentError: the file of the certificate authority cannot be used.
         """
         self._settings = settings
         self._will = will
@@ -291,7 +291,7 @@ def _tls(settings: Mqtt) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=settings.ca)
     except (OSError, ssl.SSLError) as error:
-        raise UnmendableError(f"mqtt.ca: want a file in PEM, got {settings.ca}: {error}") from None
+        raise PermanentError(f"mqtt.ca: want a file in PEM, got {settings.ca}: {error}") from None
 
 
 def _is_news(record: logging.LogRecord) -> bool:

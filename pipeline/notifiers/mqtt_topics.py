@@ -93,7 +93,7 @@ class _State:
     told_at: float = -float("inf")
 
 
-class Board:
+class RetainedTopics:
     """The newest state of each topic, and which of them are to be told; safe between threads."""
 
     def __init__(self) -> None:

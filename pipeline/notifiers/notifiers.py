@@ -12,18 +12,18 @@ from typing import Self
 
 from pipeline.config import Config, Mqtt
 from pipeline.events.event_tracker import Event, EventChange
-from pipeline.notifiers.delivery import Courier, Notifier
+from pipeline.notifiers.delivery import DeliveryWorker, Notifier
 from pipeline.notifiers.links import Links
-from pipeline.notifiers.message import Seen, event_message, letter_to
+from pipeline.notifiers.message import FrigateEvent, event_message, letter_to
 from pipeline.notifiers.mqtt import MqttNotifier
-from pipeline.notifiers.mqtt_commands import CameraView, Remote
+from pipeline.notifiers.mqtt_commands import CameraView, MqttCommands
 from pipeline.notifiers.mqtt_topics import status_of
-from pipeline.notifiers.outbox import Bounds, Kind, Letter, Outbox
-from pipeline.notifiers.retained_state import ANNOUNCED_NAME, Announced
+from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxMessage
+from pipeline.notifiers.retained_state import ANNOUNCED_NAME, RetainedState
 from pipeline.notifiers.webhook import WebhookNotifier
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.ongoing_problems import Troubles
+from pipeline.telemetry.ongoing_problems import OngoingProblems
 from pipeline.telemetry.wall_clock import ClockWatch
 from pipeline.transport.commands import Command
 from pipeline.transport.messages import Answer, ScoreMessage
@@ -46,7 +46,7 @@ class Receiver:
     """One sink of messages."""
 
     notifier: Notifier
-    courier: Courier
+    courier: DeliveryWorker
     kinds: frozenset[Kind]
     """Which messages it wants."""
 
@@ -65,7 +65,7 @@ class Notifiers:
         data_folder: Path,
         metrics: Metrics,
         *,
-        troubles: Troubles | None = None,
+        troubles: OngoingProblems | None = None,
         api: bool = False,
         public_url: str | None = None,
         links: Links | None = None,
@@ -92,14 +92,14 @@ class Notifiers:
         self._mqtt = mqtt
         self._data_folder = data_folder
         self._metrics = metrics
-        self._troubles = troubles or Troubles()
+        self._troubles = troubles or OngoingProblems()
         self._api = api
         self._public_url = public_url
         self._links = links
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, FrigateEvent] = {}
         self._clock = clock
         self._wall_clock = wall_clock
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
         self._heard_at: dict[str, float] = {}
         self._clock_watch = ClockWatch()
         self._measured_at = self._pruned_at = -float("inf")
@@ -201,7 +201,7 @@ class Notifiers:
             receiver.courier.stop(deadline)
             receiver.notifier.close()
 
-    def _put(self, letter: Letter) -> None:
+    def _put(self, letter: OutboxMessage) -> None:
         assert self._outbox is not None
         for bound, lost in self._outbox.put(letter).items():
             self._count_lost(letter.sink, bound, lost)
@@ -240,7 +240,7 @@ def open_notifiers(
     config: Config,
     data_folder: Path,
     metrics: Metrics,
-    troubles: Troubles | None = None,
+    troubles: OngoingProblems | None = None,
     ask: Callable[[Command], Answer] | None = None,
 ) -> Iterator[Notifiers]:
     """The receivers of a configuration, at work until the end of the block.
@@ -253,7 +253,7 @@ def open_notifiers(
         ask: Has a command carried out by the supervisor; None: nobody does.
 
     Raises:
-        UnmendableError: a receiver cannot be used as it is configured.
+        PermanentError: a receiver cannot be used as it is configured.
     """
     if not (config.mqtt.enabled or config.webhooks or config.apprise):
         yield Notifiers.nobody(data_folder, metrics)
@@ -269,7 +269,7 @@ def open_notifiers(
             if mqtt is not None:
                 mqtt.show(views)
 
-        remote = None if ask is None else Remote(ask, show)
+        remote = None if ask is None else MqttCommands(ask, show)
         command = None if remote is None else remote.put
         receivers, mqtt = make_receivers(config, outbox, data_folder, metrics, command)
         for name, receiver in receivers.items():
@@ -321,12 +321,12 @@ def make_receivers(
     """All receivers of a configuration, by name of the sink, and the one for MQTT; none runs yet.
 
     Raises:
-        UnmendableError: one cannot be used as it is configured.
+        PermanentError: one cannot be used as it is configured.
     """
     receivers: dict[str, Receiver] = {}
 
     def add(name: str, notifier: Notifier, rate: float, kinds: frozenset[Kind]) -> None:
-        courier = Courier(name, notifier, outbox, rate, metrics)
+        courier = DeliveryWorker(name, notifier, outbox, rate, metrics)
         receivers[name] = Receiver(notifier, courier, kinds)
 
     mqtt = None
@@ -336,7 +336,7 @@ def make_receivers(
             config.mqtt,
             lambda: receivers["mqtt"].courier.wake(),
             metrics.sink_failures.labels("mqtt").inc,
-            Announced(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
+            RetainedState(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
             command,
         )
         add("mqtt", mqtt, config.mqtt.max_rate, _ALL)

@@ -23,14 +23,14 @@ from pipeline.notifiers.outbox_table import (
     Backlog,
     Bounds,
     Kind,
-    Letter,
     Loss,
+    OutboxMessage,
     OutboxTable,
     VersionError,
 )
 from pipeline.telemetry.damaged_files import put_aside
 
-__all__ = ["Backlog", "Bounds", "Kind", "Letter", "Loss", "Outbox", "OutboxError"]
+__all__ = ["Backlog", "Bounds", "Kind", "Loss", "Outbox", "OutboxError", "OutboxMessage"]
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Outbox:
                     table.close()
             self._disk = self._memory = None
 
-    def put(self, letter: Letter) -> dict[Loss, int]:
+    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
         """Add a message, unless it, or a later one of its event, was added before.
 
         A waiting update of the same event gives way: to a newer update in its place, to the end.
@@ -121,7 +121,7 @@ class Outbox:
 
     def oldest(
         self, sink: str, *, besides: Container[str] = (), subject: str | None = None
-    ) -> Letter | None:
+    ) -> OutboxMessage | None:
         """The message to be delivered next; None: nothing waits.
 
         Args:
@@ -136,11 +136,11 @@ class Outbox:
                 letter = self._memory.oldest(sink, (), besides, subject)
             return letter
 
-    def delivered(self, letter: Letter) -> None:
+    def delivered(self, letter: OutboxMessage) -> None:
         """Forget a message, unless a newer one has taken its place meanwhile."""
         self._settle(letter, None)
 
-    def refused(self, letter: Letter, reason: str) -> None:
+    def refused(self, letter: OutboxMessage, reason: str) -> None:
         """Put a message aside that its receiver does not take; it is kept for people."""
         self._settle(letter, reason)
 
@@ -194,7 +194,7 @@ class Outbox:
             if self._trouble or self._settled or self._memory is not None:
                 self._write(lambda disk: None)
 
-    def _settle(self, letter: Letter, reason: str | None) -> None:
+    def _settle(self, letter: OutboxMessage, reason: str | None) -> None:
         with self._lock:
             self._check_open()
             if self._memory is not None:

@@ -41,7 +41,7 @@ _COLUMNS = "sink, key, subject, kind, body, created_at, number"
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboxMessage:
     """One message to one sink."""
 
     sink: str
@@ -142,7 +142,7 @@ class OutboxTable:
         ).fetchone()
         return -1 if row is None else int(row[0])
 
-    def put(self, letter: Letter) -> dict[Loss, int]:
+    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
         """Add a message; see `Outbox.put`."""
         if letter.position <= self.head(letter.sink, letter.subject):
             return {}
@@ -173,7 +173,7 @@ class OutboxTable:
         settled: Container[tuple[str, str]],
         besides: Container[str],
         subject: str | None = None,
-    ) -> Letter | None:
+    ) -> OutboxMessage | None:
         """The first message that waits.
 
         Args:
@@ -275,6 +275,8 @@ class OutboxTable:
                 lost[bound] = lost.get(bound, 0) + 1
 
 
-def _letter(row: tuple[str, str, str, Kind, str, float, int]) -> Letter:
+def _letter(row: tuple[str, str, str, Kind, str, float, int]) -> OutboxMessage:
     sink, key, subject, kind, body, created_at, number = row
-    return Letter(sink, key, subject, kind, int(key.rsplit(":", 1)[1]), body, created_at, number)
+    return OutboxMessage(
+        sink, key, subject, kind, int(key.rsplit(":", 1)[1]), body, created_at, number
+    )

@@ -20,7 +20,7 @@ ANNOUNCED_NAME = "announced.json"
 _BROKERS: TypeAdapter[dict[str, list[str]]] = TypeAdapter(dict[str, list[str]])
 
 
-class Announced:
+class RetainedState:
     """Of one broker; safe between threads."""
 
     def __init__(self, path: Path, broker: str) -> None:

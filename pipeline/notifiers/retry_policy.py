@@ -9,7 +9,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.notifiers.outbox import Letter
+from pipeline.notifiers.outbox import OutboxMessage
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 60.0
@@ -49,11 +49,11 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class Disconnected:
     """There is no connection, and the notifier wakes the courier when there is one again."""
 
 
-Outcome = Delivered | Failed | Refused | Away
+Outcome = Delivered | Failed | Refused | Disconnected
 
 
 def retry_seconds(failures: int, chance: float, bidden: float | None = None) -> float:
@@ -63,7 +63,7 @@ def retry_seconds(failures: int, chance: float, bidden: float | None = None) -> 
     lost one receiver do not come back together. The receiver's wish counts if it is longer.
 
     Args:
-        failures: Attempts that failed in a row, >= 1.
+        failures: RetryPolicy that failed in a row, >= 1.
         chance: Random number 0 … 1 for the jitter.
         bidden: Seconds that the receiver asked for.
     """
@@ -73,7 +73,7 @@ def retry_seconds(failures: int, chance: float, bidden: float | None = None) -> 
 
 
 @dataclass(slots=True)
-class _Trial:
+class _Attempt:
     """Of the messages of one event; times in seconds of the monotonic clock."""
 
     first_at: float
@@ -92,20 +92,20 @@ class Waiting(Protocol):
 
     def __call__(
         self, *, besides: Container[str] = (), subject: str | None = None
-    ) -> Letter | None:
+    ) -> OutboxMessage | None:
         """Not of some subjects, or only of one; None: there is none."""
 
 
-class Attempts:
+class RetryPolicy:
     """Of one receiver."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, _Trial] = {}
+        self._trials: dict[str, _Attempt] = {}
         self._failures = 0
         self._failed: set[str] = set()  # subjects, since the last success
         self._failed_at = self._not_before = -float("inf")
 
-    def next(self, waiting: Waiting, now: float) -> tuple[Letter | None, float]:
+    def next(self, waiting: Waiting, now: float) -> tuple[OutboxMessage | None, float]:
         """What to try, and in how many seconds; None: nothing waits.
 
         Args:
@@ -133,7 +133,9 @@ class Attempts:
             not_before = min(not_before, self._failed_at + _PROBE_SECONDS)
         return best, max(0.0, not_before - now, best_at - now)
 
-    def failed(self, letter: Letter, failure: Failed, now: float, chance: float) -> str | None:
+    def failed(
+        self, letter: OutboxMessage, failure: Failed, now: float, chance: float
+    ) -> str | None:
         """Note a failure; why the message is to be put aside, or None: it is tried again.
 
         Args:
@@ -148,7 +150,7 @@ class Attempts:
         if failure.away:
             return None
         self._failed.add(letter.subject)
-        trial = self._trials.setdefault(letter.subject, _Trial(now, now))
+        trial = self._trials.setdefault(letter.subject, _Attempt(now, now))
         trial.tries += 1
         trial.tries_among_others += trial.others_pass
         trial.next_at = now + retry_seconds(trial.tries, chance)
@@ -163,7 +165,7 @@ class Attempts:
         del self._trials[letter.subject]
         return f"{failure.reason}; {trial.tries} attempts {why}"
 
-    def delivered(self, letter: Letter, now: float) -> None:
+    def delivered(self, letter: OutboxMessage, now: float) -> None:
         """Note a success, or a message that was put aside."""
         self._failures = 0
         self._failed.clear()

@@ -18,9 +18,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from pipeline.config import Webhook
-from pipeline.notifiers.outbox import Letter
+from pipeline.notifiers.outbox import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Outcome, Refused
-from pipeline.worker import UnmendableError
+from pipeline.worker import PermanentError
 
 SIGNATURE_HEADER = "X-Vedette-Signature"
 TIMESTAMP_HEADER = "X-Vedette-Timestamp"
@@ -46,7 +46,7 @@ class WebhookNotifier:
         """Read what is needed; nothing is opened yet.
 
         Raises:
-            UnmendableError: the file of the certificate authority cannot be used.
+            PermanentError: the file of the certificate authority cannot be used.
         """
         self._settings = settings
         self._clock = clock
@@ -58,11 +58,11 @@ class WebhookNotifier:
             try:
                 self._context = ssl.create_default_context(cafile=settings.ca)
             except (OSError, ssl.SSLError) as error:
-                raise UnmendableError(
+                raise PermanentError(
                     f"webhooks.{name}.ca: want a file in PEM, got {settings.ca}: {error}"
                 ) from None
 
-    def deliver(self, letter: Letter) -> Outcome:
+    def deliver(self, letter: OutboxMessage) -> Outcome:
         """Send one message, and judge the answer."""
         body = letter.body.encode()
         timestamp = str(int(self._clock()))

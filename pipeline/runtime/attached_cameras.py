@@ -12,13 +12,13 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 from pipeline.config import Config
 from pipeline.config.base import Name, Section
 from pipeline.config.private_file import write_private
-from pipeline.runtime.camera_registry import Roster
+from pipeline.runtime.camera_registry import CameraRegistry
 from pipeline.telemetry.damaged_files import put_aside
 
 _NAME = "cameras.json"
 
 
-class _Kept(Section):
+class _StoredCameras(Section):
     version: int = 1
     attached: dict[Name, dict[str, JsonValue]]
     switches: dict[Name, bool]
@@ -29,7 +29,7 @@ class AttachedError(Exception):
     """The file cannot be used; the text says where and why, without credentials."""
 
 
-def load_roster(folder: Path, file: Config) -> Roster:
+def load_roster(folder: Path, file: Config) -> CameraRegistry:
     """The cameras of a configuration, and those that were attached.
 
     A damaged file is moved aside, with an error in the log: the cameras of the configuration are
@@ -40,9 +40,9 @@ def load_roster(folder: Path, file: Config) -> Roster:
     """
     path = folder / _NAME
     try:
-        kept = TypeAdapter(_Kept).validate_json(path.read_bytes())
+        kept = TypeAdapter(_StoredCameras).validate_json(path.read_bytes())
     except FileNotFoundError:
-        return Roster.of(file)
+        return CameraRegistry.of(file)
     except ValidationError as error:
         places = [".".join(map(str, one["loc"])) or "it" for one in error.errors()]
         reason = f"malformed at {', '.join(places[:5])}; its cameras are not watched"
@@ -52,15 +52,15 @@ def load_roster(folder: Path, file: Config) -> Roster:
             raise AttachedError(
                 f"{path}: {reason}; it cannot be moved aside: {problem.strerror}"
             ) from None
-        return Roster.of(file)
+        return CameraRegistry.of(file)
     except OSError as error:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
     if kept.version != 1:
         raise AttachedError(f"{path}: want version 1, got {kept.version}")
-    return Roster.of(file, kept.attached, kept.switches, kept.thresholds)
+    return CameraRegistry.of(file, kept.attached, kept.switches, kept.thresholds)
 
 
-def keep_roster(folder: Path, roster: Roster) -> None:
+def keep_roster(folder: Path, roster: CameraRegistry) -> None:
     """Replace the file in one step, so that it is whole at any time.
 
     Raises:

@@ -10,19 +10,19 @@ from typing import Any, Literal, Self
 
 from pipeline.config import Camera, Config
 from pipeline.config.model import INHERITED
-from pipeline.config.runtime_camera import GivenCameraError, read_camera, shown_address
+from pipeline.config.runtime_camera import RuntimeCameraError, read_camera, shown_address
 from pipeline.transport.commands import (
     Attach,
     CameraDocument,
     Change,
     Detach,
-    Switch,
-    Tune,
+    SetEnabled,
+    SetThreshold,
 )
 from pipeline.transport.messages import AnswerStatus
 
 MOST_CAMERAS = 256
-RosterCommand = Attach | Change | Detach | Switch | Tune
+RosterCommand = Attach | Change | Detach | SetEnabled | SetThreshold
 Origin = Literal["file", "attached"]
 RESTART_SECTIONS = tuple(
     section for section in Config.model_fields if section not in (*INHERITED, "cameras")
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class CameraRegistry:
     """All cameras, and where they come from."""
 
     file: Config
@@ -74,7 +74,7 @@ class Roster:
         for name, document in given.items():
             try:
                 cameras[name] = read_camera(name, document, file, file.api.allow_file_roots)
-            except GivenCameraError as error:
+            except RuntimeCameraError as error:
                 unusable[name] = str(error)
         tuned = {name: enter for name, enter in (thresholds or {}).items() if name in cameras}
         for name, enter in tuned.items():
@@ -99,7 +99,7 @@ class Roster:
         known = ", ".join([*self.file.cameras, *self.attached]) or "none"
         raise RefusedError("unknown", f"camera {name}: want one of {known}")
 
-    def after(self, command: RosterCommand) -> "Roster":
+    def after(self, command: RosterCommand) -> "CameraRegistry":
         """What a command makes of it.
 
         Raises:
@@ -114,18 +114,18 @@ class Roster:
             case Detach(name=name):
                 self._want_attached(name, "removed")
                 rest = {other: one for other, one in self.attached.items() if other != name}
-                return Roster.of(self.file, rest, self.switches, self.thresholds)
-            case Switch(name=name, enabled=enabled):
+                return CameraRegistry.of(self.file, rest, self.switches, self.thresholds)
+            case SetEnabled(name=name, enabled=enabled):
                 if self.origin(name) == "file":
                     switches = {**self.switches, name: enabled}
-                    return Roster.of(self.file, self.attached, switches, self.thresholds)
+                    return CameraRegistry.of(self.file, self.attached, switches, self.thresholds)
                 return self._with(name, {**self.attached[name], "enabled": enabled})
-            case Tune(name=name, threshold=threshold):
+            case SetThreshold(name=name, threshold=threshold):
                 self.origin(name)
                 thresholds = {**self.thresholds, name: threshold}
-                return Roster.of(self.file, self.attached, self.switches, thresholds)
+                return CameraRegistry.of(self.file, self.attached, self.switches, thresholds)
 
-    def reloaded(self, file: Config) -> "Roster":
+    def reloaded(self, file: Config) -> "CameraRegistry":
         """With another file; a switch or a threshold gives way where the file changed its mind."""
         switches = {
             name: on
@@ -141,24 +141,24 @@ class Roster:
             for name, enter in self.thresholds.items()
             if _enter(self.file, name) == _enter(file, name)
         }
-        return Roster.of(file.model_copy(update=kept), self.attached, switches, thresholds)
+        return CameraRegistry.of(file.model_copy(update=kept), self.attached, switches, thresholds)
 
-    def _attach(self, name: str, document: CameraDocument) -> "Roster":
+    def _attach(self, name: str, document: CameraDocument) -> "CameraRegistry":
         if name in self.file.cameras or name in self.attached:
             raise RefusedError("conflict", f"camera {name}: want a new name, got one in use")
         if len(self.file.cameras) + len(self.attached) >= MOST_CAMERAS:
             raise RefusedError("conflict", f"want at most {MOST_CAMERAS} cameras, got one more")
         return self._with(name, document)
 
-    def _with(self, name: str, document: CameraDocument) -> "Roster":
+    def _with(self, name: str, document: CameraDocument) -> "CameraRegistry":
         if isinstance(url := document.get("source"), str):
             document = {**document, "source": {"url": url}}  # so that a patch finds its place
         try:
             read_camera(name, document, self.file, self.file.api.allow_file_roots)
-        except GivenCameraError as error:
+        except RuntimeCameraError as error:
             raise RefusedError("invalid", str(error)) from None
         attached = {**self.attached, name: document}
-        return Roster.of(self.file, attached, self.switches, self.thresholds)
+        return CameraRegistry.of(self.file, attached, self.switches, self.thresholds)
 
     def _want_attached(self, name: str, what: str) -> None:
         if self.origin(name) == "file":
@@ -195,7 +195,7 @@ def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocume
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReloadDifference:
     """What a reload changes."""
 
     added: tuple[str, ...]
@@ -223,7 +223,7 @@ class Difference:
         return "; ".join(parts)
 
 
-def difference(before: Roster, after: Roster, file: Config) -> Difference:
+def difference(before: CameraRegistry, after: CameraRegistry, file: Config) -> ReloadDifference:
     """Compare two rosters.
 
     Args:
@@ -233,7 +233,7 @@ def difference(before: Roster, after: Roster, file: Config) -> Difference:
     """
     old, new = before.cameras, after.cameras
     both = [name for name in new if name in old]
-    return Difference(
+    return ReloadDifference(
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
         changed=tuple(name for name in both if new[name] != old[name]),
@@ -246,7 +246,7 @@ def difference(before: Roster, after: Roster, file: Config) -> Difference:
     )
 
 
-def view(roster: Roster, name: str, status: str) -> dict[str, Any]:
+def view(roster: CameraRegistry, name: str, status: str) -> dict[str, Any]:
     """A camera as people may see it: no credentials.
 
     Args:

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from pipeline.config import Config, ConfigError
 from pipeline.runtime.camera_registry import (
-    Difference,
+    CameraRegistry,
     RefusedError,
-    Roster,
+    ReloadDifference,
     RosterCommand,
     difference,
     view,
@@ -28,48 +28,48 @@ from pipeline.telemetry.health import (
     camera_statuses,
 )
 from pipeline.transport.commands import (
-    Adapt,
+    AcceptAsNormal,
+    AcceptRecurring,
+    AdaptCamera,
     Annotate,
     Attach,
     Change,
     Command,
     CommandError,
     Detach,
-    Forget,
-    Overview,
-    Picture,
-    Recurs,
+    GetOverview,
+    GetPicture,
+    ListScenes,
     Reload,
-    Remember,
     Restore,
-    Scenes,
-    Switch,
-    Tune,
+    RevokeNormal,
+    SetEnabled,
+    SetThreshold,
     read_command,
 )
 from pipeline.transport.messages import Answer, Request
 
 LOG = logging.getLogger(__name__)
-Letter: TypeAlias = tuple[bytes, Request | Answer]
+RoutedMessage: TypeAlias = tuple[bytes, Request | Answer]
 """Identity of the receiver, and what it gets."""
 _MOST_ERRANDS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
+class _PendingRequest:
     """A request that was passed on."""
 
     client: bytes
     request: Request
 
 
-class ControlDesk:
+class CommandRouter:
     """Keeps the roster, and answers for it."""
 
     def __init__(
         self,
-        roster: Roster,
-        keep: Callable[[Roster], None],
+        roster: CameraRegistry,
+        keep: Callable[[CameraRegistry], None],
         read_file: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,11 +85,11 @@ class ControlDesk:
         self._keep = keep
         self._read_file = read_file
         self._clock = clock
-        self._errands: dict[str, _Errand] = {}
+        self._errands: dict[str, _PendingRequest] = {}
         self._retries: set[str] = set()
 
     @property
-    def roster(self) -> Roster:
+    def roster(self) -> CameraRegistry:
         """All cameras as they shall be."""
         return self._roster
 
@@ -99,7 +99,7 @@ class ControlDesk:
         message: Request | Answer,
         workers: tuple[WorkerStatus, ...],
         stopping: bool = False,
-    ) -> list[Letter]:
+    ) -> list[RoutedMessage]:
         """Do what a message wants.
 
         Args:
@@ -115,7 +115,7 @@ class ControlDesk:
             return []
         try:
             command = read_command(message.command, message.arguments)
-            if stopping and not isinstance(command, Overview):
+            if stopping and not isinstance(command, GetOverview):
                 raise RefusedError("unavailable", "the service is stopping")
             worker = _performer(command)
             if worker is not None:
@@ -137,7 +137,7 @@ class ControlDesk:
         retries, self._retries = self._retries, set()
         return retries
 
-    def reload(self) -> Difference:
+    def reload(self) -> ReloadDifference:
         """Read the configuration file again, and go by it.
 
         Raises:
@@ -155,14 +155,14 @@ class ControlDesk:
 
     def _do(self, command: Command, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         match command:
-            case Overview():
+            case GetOverview():
                 return self.overview(workers)
             case Reload():
                 return asdict(self.reload())
-            case Attach() | Change() | Detach() | Switch() | Tune():
+            case Attach() | Change() | Detach() | SetEnabled() | SetThreshold():
                 roster = self._roster.after(command)
                 phase = self._phase_if_enabled(command.name, workers)
-                if isinstance(command, Switch) and command.enabled and phase == "finished":
+                if isinstance(command, SetEnabled) and command.enabled and phase == "finished":
                     raise RefusedError(
                         "conflict",
                         f"camera {command.name}: is enabled, and its recording has ended; want "
@@ -173,7 +173,7 @@ class ControlDesk:
                 LOG.info("camera %s: %s", command.name, _DONE[type(command)])
                 if isinstance(command, Detach):
                     return {}
-                if isinstance(command, Switch) and command.enabled and phase == "failed":
+                if isinstance(command, SetEnabled) and command.enabled and phase == "failed":
                     self._retries.add(ingest_name(command.name))
                     return view(roster, command.name, "starting")
                 return self._view(command.name, workers)
@@ -187,11 +187,13 @@ class ControlDesk:
         command: Command,
         worker: str,
         workers: tuple[WorkerStatus, ...],
-    ) -> Letter:
+    ) -> RoutedMessage:
         # Events outlive their cameras.
-        if not isinstance(command, Annotate | Remember | Forget) and hasattr(command, "name"):
+        if not isinstance(command, Annotate | AcceptAsNormal | RevokeNormal) and hasattr(
+            command, "name"
+        ):
             self._roster.origin(command.name)
-        if isinstance(command, Adapt):
+        if isinstance(command, AdaptCamera):
             self._want_frames(command.name, workers)
         if not any(one.name == worker and one.phase == "running" for one in workers):
             raise RefusedError("unavailable", f"the {worker} is not there; try again")
@@ -200,7 +202,7 @@ class ControlDesk:
         if len(self._errands) >= _MOST_ERRANDS:
             raise RefusedError("unavailable", f"want at most {_MOST_ERRANDS} commands at a time")
         order = replace(request, id=secrets.token_hex(8))
-        self._errands[order.id] = _Errand(client, request)
+        self._errands[order.id] = _PendingRequest(client, request)
         return worker.encode(), order
 
     def _phase_if_enabled(
@@ -268,14 +270,23 @@ _DONE: dict[type[RosterCommand], str] = {
     Attach: "attached",
     Change: "changed",
     Detach: "detached",
-    Switch: "switched",
-    Tune: "has another threshold",
+    SetEnabled: "switched",
+    SetThreshold: "has another threshold",
 }
 
 
 def _performer(command: Command) -> str | None:
     """The worker that carries a command out; None: the supervisor itself."""
-    if isinstance(command, Adapt | Scenes | Restore | Picture | Remember | Recurs | Forget):
+    if isinstance(
+        command,
+        AdaptCamera
+        | ListScenes
+        | Restore
+        | GetPicture
+        | AcceptAsNormal
+        | AcceptRecurring
+        | RevokeNormal,
+    ):
         return "scorer"
     return "sink" if isinstance(command, Annotate) else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config import Config, load_config
 from pipeline.config.retention import BYTES_PER_GB
 from pipeline.runtime.attached_cameras import keep_roster, load_roster
-from pipeline.runtime.command_router import ControlDesk
+from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.data_lock import data_lock
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
@@ -66,7 +66,7 @@ def local_service(
         roster = load_roster(run.data_folder, config)
         for reason in roster.unusable.values():
             LOG.error("%s", reason)
-        desk = ControlDesk(
+        desk = CommandRouter(
             roster,
             lambda roster: keep_roster(run.data_folder, roster),
             None if config_path is None else lambda: load_config(config_path),

@@ -64,7 +64,7 @@ class Changes:
     """Ingest workers that are new in the table of processes."""
 
 
-class Staff:
+class Reconciler:
     """The specifications of all workers, kept up to date: also for those that start again."""
 
     def __init__(self, table: Sequence[WorkerSpec]) -> None:

@@ -25,7 +25,7 @@ from pipeline.telemetry.health import WorkerPhase
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RestartRules:
     """How patient the supervisor is."""
 
     start_seconds: float = 60.0
@@ -70,7 +70,7 @@ Instruction: TypeAlias = Spawn | Terminate | Kill
 
 
 @dataclass(slots=True)
-class Life:
+class WorkerState:
     """What is known of one worker."""
 
     phase: WorkerPhase = "waiting"
@@ -96,14 +96,14 @@ class Life:
         return self.phase in ("starting", "running", "draining")
 
 
-class Overseer:
+class RestartPolicy:
     """Decides for all workers of one run."""
 
     def __init__(
         self,
         groups: Sequence[Sequence[str]],
         serving_all: frozenset[str],
-        rules: Rules,
+        rules: RestartRules,
         helpers: frozenset[str] = frozenset(),
         endless: bool = False,
     ) -> None:
@@ -117,7 +117,7 @@ class Overseer:
             helpers: Those that serve no camera; the run goes on without them.
             endless: Go on when all that serve a camera have ended.
         """
-        self.lives = {name: Life() for group in groups for name in group}
+        self.lives = {name: WorkerState() for group in groups for name in group}
         self._groups = [list(group) for group in groups]
         self._serving_all = serving_all
         self._helpers = helpers
@@ -202,7 +202,7 @@ class Overseer:
 
     def add(self, worker: str) -> None:
         """One more worker that serves one camera."""
-        self.lives[worker] = Life()
+        self.lives[worker] = WorkerState()
         self._groups[0].append(worker)
 
     def retry(self, worker: str, now: float) -> None:

@@ -20,11 +20,18 @@ from prometheus_client import CollectorRegistry
 
 from pipeline.config import ConfigError
 from pipeline.runtime.camera_registry import RefusedError
-from pipeline.runtime.command_router import ControlDesk
+from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.runtime.process import end_all, spawn
-from pipeline.runtime.reconciler import Staff
-from pipeline.runtime.restart_policy import Instruction, Kill, Overseer, Rules, Spawn, Terminate
+from pipeline.runtime.reconciler import Reconciler
+from pipeline.runtime.restart_policy import (
+    Instruction,
+    Kill,
+    RestartPolicy,
+    RestartRules,
+    Spawn,
+    Terminate,
+)
 from pipeline.telemetry.health import (
     WorkerStatus,
     arriving_cameras,
@@ -36,7 +43,7 @@ from pipeline.telemetry.merging import MergedMetrics, snapshot
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.control import ControlServer
 from pipeline.transport.heartbeats import HeartbeatReceiver
-from pipeline.transport.messages import CameraState, Enlist
+from pipeline.transport.messages import CameraState, RevisionAck
 from pipeline.transport.ports import wait
 from pipeline.worker import RunInfo, WorkerSpec
 
@@ -47,7 +54,7 @@ STUCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How a run ended."""
 
     failed: dict[str, str]
@@ -60,10 +67,10 @@ class Supervisor:
     def __init__(
         self,
         table: Sequence[WorkerSpec],
-        rules: Rules | None = None,
+        rules: RestartRules | None = None,
         metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
-        desk: ControlDesk | None = None,
+        desk: CommandRouter | None = None,
         reload: threading.Event | None = None,
     ) -> None:
         """Plan a run.
@@ -79,15 +86,15 @@ class Supervisor:
         """
         self.run_info: RunInfo = table[0].run
         self._desk = desk
-        self._staff = Staff(table)
+        self._staff = Reconciler(table)
         self._reload = reload or threading.Event()
         # Those of cameras come first, and may all be missing.
         cameras = [spec.name for spec in table if spec.camera is not None]
         others = groupby((spec for spec in table if spec.camera is None), lambda s: s.entry)
-        self._overseer = Overseer(
+        self._overseer = RestartPolicy(
             [cameras, *([spec.name for spec in group] for _, group in others)],
             frozenset(spec.name for spec in table if spec.camera is None and not spec.helper),
-            rules or Rules(),
+            rules or RestartRules(),
             helpers=frozenset(spec.name for spec in table if spec.helper),
             endless=table[0].config.api.enabled,
         )
@@ -127,7 +134,7 @@ class Supervisor:
         """Where the HTTP server listens, once `run` is on its way; None without one."""
         return self._server.port if self._server else None
 
-    def run(self, stop: threading.Event) -> Outcome:
+    def run(self, stop: threading.Event) -> RunOutcome:
         """Work until everything has ended, or `stop` is set and everything is drained.
 
         Raises:
@@ -153,7 +160,7 @@ class Supervisor:
                 self._carry_out(self._overseer.decide(self._clock()))
                 self._publish()
         lives = self._overseer.lives
-        return Outcome(
+        return RunOutcome(
             {name: life.reason for name, life in lives.items() if life.phase == "failed"}
         )
 
@@ -188,7 +195,7 @@ class Supervisor:
 
     def _serve(self, control: ControlServer) -> None:
         for sender, message in control.poll(0.0):
-            if isinstance(message, Enlist):
+            if isinstance(message, RevisionAck):
                 if self._staff.enlisted(message.worker, message.revision):
                     control.send(sender, self._staff.table)
             elif self._desk is not None:

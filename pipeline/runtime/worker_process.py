@@ -27,18 +27,18 @@ from pipeline.runtime.signals import stop_on_signals
 from pipeline.telemetry.logs import Redactor, log_uncaught, secrets_of, set_up_logging
 from pipeline.telemetry.merging import snapshot
 from pipeline.telemetry.metrics import Metrics
-from pipeline.telemetry.ongoing_problems import Troubles
+from pipeline.telemetry.ongoing_problems import OngoingProblems
 from pipeline.transport.heartbeats import HeartbeatSender
 from pipeline.transport.messages import Heartbeat
 from pipeline.transport.topics import HEARTBEATS
-from pipeline.worker import UnmendableError, WorkerContext, WorkerSpec
+from pipeline.worker import PermanentError, WorkerContext, WorkerSpec
 
 LOG = logging.getLogger("pipeline.runtime.worker_process")  # `__name__` is "__main__" here
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
 
-class Heart:
+class HeartbeatThread:
     """Sends heartbeats from a thread of its own, and one more at the end.
 
     It falls silent when the worker's loop is stuck, having said where, and so the supervisor kills.
@@ -131,12 +131,12 @@ def work(spec: WorkerSpec, stop: threading.Event) -> int:
         stop,
         metrics,
         incarnation=spec.run.rising_ms(),
-        troubles=Troubles(metrics.degraded),
+        troubles=OngoingProblems(metrics.degraded),
     )
-    with Heart(context):
+    with HeartbeatThread(context):
         try:
             resolve(spec.entry)(context)
-        except UnmendableError as error:
+        except PermanentError as error:
             LOG.error("%s", error)
             return os.EX_CONFIG
         except Exception as error:

@@ -22,9 +22,9 @@ from models.calibration import Calibration, provisional, wanted_seconds
 from models.calibrator import Calibrator
 from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Fitted, Widened, Widening
-from pipeline.scenes.calibration_window import FirstMinute
-from pipeline.scenes.learning import Learning
+from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
+from pipeline.scenes.calibration_window import CalibrationWindow
+from pipeline.scenes.learning import LearningProgress
 from pipeline.scenes.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
 
@@ -36,7 +36,7 @@ _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ScoredFrame:
     """What one frame means; without numbers as long as the scene is being made."""
 
     state: SceneState
@@ -85,8 +85,8 @@ class Adaptation:
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
         self._seen: Observation | None = None
-        self._minute: FirstMinute | None = None
-        self.wider: Widened | None = None
+        self._minute: CalibrationWindow | None = None
+        self.wider: RefitResult | None = None
         """The scene in use, if it is a wider one, and what calibrated it."""
         if scene is not None:
             self._begin(scene, calibration or provisional(scene.support_energies))
@@ -127,7 +127,7 @@ class Adaptation:
         return None if self._calibrator is None else self._calibrator.kept
 
     @property
-    def learning(self) -> Learning:
+    def learning(self) -> LearningProgress:
         """How far it has come; time that is left is that of undisturbed normal life."""
         reading = self._settings.calibrator
         left = 0.0
@@ -140,7 +140,7 @@ class Adaptation:
             if self._minute is not None:
                 gone = self._minute.now_seconds
             left = max(0.0, reading.calibrate_seconds - gone)
-        return Learning(
+        return LearningProgress(
             trusted=self._state == "ready",
             trusted_in_seconds=left,
             normal_seconds=0.0 if self._calibrator is None else self._calibrator.normal_seconds,
@@ -158,7 +158,7 @@ class Adaptation:
 
     def before(
         self, pts_seconds: float, clip: Clip, full: bool, view: View = STEADY
-    ) -> Judgement | None:
+    ) -> ScoredFrame | None:
         """Look at a frame before it is scored.
 
         Args:
@@ -176,27 +176,27 @@ class Adaptation:
         if self._scene is not None:
             # A clip that repeats its first frame shows a jump that never was: after a reconnection
             # or at the start of another pass it would be a false alarm.
-            return None if full else Judgement(*self._state_in(view))
+            return None if full else ScoredFrame(*self._state_in(view))
         if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
             if len(self._candidates) == self._settings.candidates:
                 self._state = "fitting"
-        return Judgement(self._state, self._progress())
+        return ScoredFrame(self._state, self._progress())
 
-    def fitted(self, fitted: Fitted) -> None:
+    def fitted(self, fitted: BuiltScene) -> None:
         """Take the scene that was made of the candidates, which are let go."""
         self._candidates.clear()
         self._seen = fitted.seen
         self._begin(fitted.scene, provisional(fitted.scene.support_energies))
 
-    def widening(self) -> Widening | None:
+    def widening(self) -> RefitRequest | None:
         """What a wider scene is to be made of, once, when the first minute is over; see `widened`.
 
         Until the answer comes the threshold stays conservative. What was seen is let go.
         """
         if self._scene is None or self._minute is None or not self._minute.over:
             return None
-        found = Widening(
+        found = RefitRequest(
             self._minute,
             self._scene.size_hw,
             self._settings.calibrator,
@@ -208,7 +208,7 @@ class Adaptation:
         self._let_go()
         return found
 
-    def widened(self, wider: Widened | None) -> None:
+    def widened(self, wider: RefitResult | None) -> None:
         """Go on with a wider scene; None: there is none, and the first one goes on."""
         if wider is not None:
             self.wider = wider
@@ -223,7 +223,7 @@ class Adaptation:
         view: View = STEADY,
         glimpse: Callable[[], Observation] | None = None,
         enter: float = 1.0,
-    ) -> Judgement:
+    ) -> ScoredFrame:
         """Read an energy; of a view that is not the known one in steady light nothing is learnt.
 
         Args:
@@ -244,7 +244,7 @@ class Adaptation:
                 self._minute.interrupted()
             calibration = self._calibrator.calibration
             score = calibration.score(energy)
-            return Judgement(*self._state_in(view), energy, score, calibration.threshold)
+            return ScoredFrame(*self._state_in(view), energy, score, calibration.threshold)
         state, progress = self._state, self._progress()
         usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
@@ -257,7 +257,7 @@ class Adaptation:
             self._calibrator.waiting = False
         if self._calibrator.done:
             self._state = "ready"
-        return Judgement(state, progress, energy, reading.score, reading.threshold)
+        return ScoredFrame(state, progress, energy, reading.score, reading.threshold)
 
     def _begin(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
@@ -266,7 +266,7 @@ class Adaptation:
         if calibration.final or not self._settings.widens(candidates):
             self._let_go()
         else:
-            self._minute = FirstMinute(reading.calibrate_seconds)
+            self._minute = CalibrationWindow(reading.calibrate_seconds)
         self._calibrator = Calibrator(reading, calibration, waiting=self._minute is not None)
         self._state = "ready" if self._calibrator.done else "calibrating"
 

@@ -6,11 +6,11 @@ from models import AdaptedScene
 from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
-from pipeline.scenes.calibration_window import FirstMinute
+from pipeline.scenes.calibration_window import CalibrationWindow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class BuiltScene:
     """A first scene."""
 
     scene: AdaptedScene
@@ -19,10 +19,10 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Widening:
+class RefitRequest:
     """What a wider scene is made of."""
 
-    minute: FirstMinute
+    minute: CalibrationWindow
     size_hw: tuple[int, int]
     """Of the clips, in pixels."""
     reading: CalibratorSettings
@@ -38,7 +38,7 @@ class Widening:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Widened:
+class RefitResult:
     """A wider scene, with its calibration."""
 
     scene: AdaptedScene

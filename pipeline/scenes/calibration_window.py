@@ -24,7 +24,7 @@ _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole step by less
 
 
 @dataclass(slots=True, eq=False)
-class FirstMinute:
+class CalibrationWindow:
     """Moments of one scene since its adaptation, or of usual life before the next one.
 
     What of them is normal is judged when the minute is over, by all of them (`widening`).

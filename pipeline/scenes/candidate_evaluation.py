@@ -14,7 +14,7 @@ streets in their own light stay within 0.3, and false alarms begin at half the t
 _LOOKS = 9
 
 
-class Trial:
+class CandidateEvaluation:
     """Collects energies, some time apart, so that one moment does not decide; stream time."""
 
     def __init__(self, calibrations: Sequence[Calibration], seconds: float) -> None:

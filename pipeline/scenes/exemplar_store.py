@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from cameras.picture_statistics import EDGES_HW
-from models import CheckpointError, Evidence
+from models import CheckpointError, FeedbackExemplar
 from models.checkpoint import load_evidence, save_evidence
 from models.feedback import merged
 from pipeline.scenes.exemplar_paths import (
@@ -39,15 +39,15 @@ MOMENTS_OF_EVENT = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class StoredExemplar:
     """Evidence, and the view in which it was seen."""
 
-    evidence: Evidence
+    evidence: FeedbackExemplar
     edges: Edges | None
     """As `PictureStatistics.edges`; None: nothing was known of the view."""
 
 
-class EvidenceStore:
+class ExemplarStore:
     """Under the folder of each camera: `evidence`, and `memory`."""
 
     def __init__(
@@ -57,7 +57,7 @@ class EvidenceStore:
         self._most_moments = most_moments
         self._most_bytes = most_bytes
 
-    def keep(self, camera: str, captured_at: float, kept: Kept) -> None:
+    def keep(self, camera: str, captured_at: float, kept: StoredExemplar) -> None:
         """Keep a moment; the oldest ones go.
 
         Args:
@@ -79,7 +79,7 @@ class EvidenceStore:
             if number >= self._most_moments or total > self._most_bytes:
                 path.unlink(missing_ok=True)
 
-    def between(self, camera: str, begin: float, end: float, newest: bool) -> Kept | None:
+    def between(self, camera: str, begin: float, end: float, newest: bool) -> StoredExemplar | None:
         """What stood out in a span of time; None: nothing, or it is too long ago.
 
         Args:
@@ -98,9 +98,9 @@ class EvidenceStore:
             return None
         last = found[-1]
         alike = [one.evidence for one in found if _kind(one) == _kind(last)]
-        return Kept(merged(alike), last.edges)
+        return StoredExemplar(merged(alike), last.edges)
 
-    def remember(self, camera: str, event: str, kept: Kept) -> Sequence[str]:
+    def remember(self, camera: str, event: str, kept: StoredExemplar) -> Sequence[str]:
         """Remember an event for good.
 
         Returns:
@@ -133,7 +133,7 @@ class EvidenceStore:
         path.unlink()
         return True
 
-    def remembered(self, camera: str) -> list[Kept]:
+    def remembered(self, camera: str) -> list[StoredExemplar]:
         """All that is remembered for a camera, oldest first; what is damaged is left out."""
         # Whoever died after writing the newest has not come to delete the oldest.
         paths = self._remembered(camera)[-MOST_EVENTS:]
@@ -149,17 +149,17 @@ class EvidenceStore:
         return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _kind(kept: Kept) -> tuple[object, ...]:
+def _kind(kept: StoredExemplar) -> tuple[object, ...]:
     one = kept.evidence
     return one.model_id, one.grid_hw, one.vectors.shape[1]
 
 
-def _write(path: Path, kept: Kept) -> None:
+def _write(path: Path, kept: StoredExemplar) -> None:
     beside = {} if kept.edges is None else {"edges": torch.from_numpy(kept.edges).half()}
     save_evidence(kept.evidence, path, beside)
 
 
-def _read(path: Path) -> Kept | None:
+def _read(path: Path) -> StoredExemplar | None:
     try:
         evidence, beside = load_evidence(path)
     except CheckpointError as error:
@@ -167,5 +167,5 @@ def _read(path: Path) -> Kept | None:
         return None
     edges = beside.get("edges")
     if edges is None or tuple(edges.shape) != EDGES_HW:
-        return Kept(evidence, None)
-    return Kept(evidence, edges.float().numpy())
+        return StoredExemplar(evidence, None)
+    return StoredExemplar(evidence, edges.float().numpy())

@@ -1,6 +1,6 @@
 """In which light is a scene seen, and has it become another one that stays? Pure.
 
-Light is how bright and how colourful each area of the picture is, as the median over some seconds:
+Illumination is how bright and how colourful each area of the picture is, as a median over seconds:
 what passes leaves no trace. Two lights are compared area by area, and the median of that is taken
 again: what covers less than half of the picture changes nothing. Time is that of the stream.
 """
@@ -32,7 +32,7 @@ _STAY_RATIO = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Light:
+class Illumination:
     """How bright and how colourful a scene is."""
 
     luma: Floats
@@ -50,15 +50,15 @@ class Light:
         return f"luma {luma:.0f}, chroma {chroma:.0f}"
 
 
-def light_of(pictures: Sequence[PictureStatistics]) -> Light:
+def light_of(pictures: Sequence[PictureStatistics]) -> Illumination:
     """The light in which at least one picture was taken."""
-    return Light(
+    return Illumination(
         np.median([one.luma for one in pictures], axis=0).astype(np.float32),
         np.median([one.chroma for one in pictures], axis=0).astype(np.float32),
     )
 
 
-def distance(one: Light, other: Light) -> float:
+def distance(one: Illumination, other: Illumination) -> float:
     """How far apart two lights are, >= 0 and the same both ways; from 1 on they are different."""
 
     def part(a: Floats, b: Floats, levels: float, ratio: float) -> float:
@@ -71,12 +71,12 @@ def distance(one: Light, other: Light) -> float:
     )
 
 
-def is_other(one: Light, other: Light) -> bool:
+def is_other(one: Illumination, other: Illumination) -> bool:
     """Whether two lights are different."""
     return distance(one, other) >= _OTHER
 
 
-def light_to_json(light: Light) -> dict[str, object]:
+def light_to_json(light: Illumination) -> dict[str, object]:
     """Plain data, to a tenth of a grey level."""
     return {
         name: np.round(values.astype(np.float64), 1).tolist()
@@ -84,7 +84,7 @@ def light_to_json(light: Light) -> dict[str, object]:
     }
 
 
-def light_from_json(data: Mapping[str, Any]) -> Light:
+def light_from_json(data: Mapping[str, Any]) -> Illumination:
     """Read what `light_to_json` made.
 
     Raises:
@@ -94,11 +94,11 @@ def light_from_json(data: Mapping[str, Any]) -> Light:
     for values in maps:
         if values.shape != AREAS_HW or not np.isfinite(values).all():
             raise ValueError(f"light: want {AREAS_HW} finite numbers, got {values.shape}")
-    return Light(*maps)
+    return Illumination(*maps)
 
 
 @dataclass(frozen=True, slots=True)
-class LightSettings:
+class IlluminationSettings:
     """How patient the watch is."""
 
     after_seconds: float = 20.0
@@ -112,7 +112,7 @@ class LightSettings:
         return _STAY_RATIO * self.after_seconds
 
 
-class LightWatch:
+class IlluminationMonitor:
     """Watches the light of one camera beside that of its scene.
 
     An answer to `View.relit` is `restart`, with whatever scene in its light, or `refuse`. Before
@@ -120,7 +120,7 @@ class LightWatch:
     at most: a light that never rests cannot silence a camera.
     """
 
-    def __init__(self, settings: LightSettings, own: Light | None = None) -> None:
+    def __init__(self, settings: IlluminationSettings, own: Illumination | None = None) -> None:
         """Begin.
 
         Args:
@@ -130,7 +130,7 @@ class LightWatch:
         self._settings = settings
         self._gauge_seconds = min(_GAUGE_SECONDS, settings.after_seconds)
         self._past: deque[tuple[float, PictureStatistics]] = deque()
-        self._present: Light | None = None
+        self._present: Illumination | None = None
         self._last_seconds: float | None = None
         self._own = own
         self._other = self._refused = self._jumping = False
@@ -139,18 +139,18 @@ class LightWatch:
         self._stayed_seconds = math.inf
 
     @property
-    def own(self) -> Light | None:
+    def own(self) -> Illumination | None:
         """The light of the scene; None: it is not known."""
         return self._own
 
     @property
-    def present(self) -> Light | None:
+    def present(self) -> Illumination | None:
         """The light now; None until it has been looked at for some seconds without a jump."""
         if not self._past or self._past[-1][0] - self._past[0][0] < self._gauge_seconds / 2:
             return None
         return self._present
 
-    def restart(self, own: Light | None) -> None:
+    def restart(self, own: Illumination | None) -> None:
         """Go on with another scene, or with the same one in another light.
 
         Args:
@@ -161,7 +161,7 @@ class LightWatch:
         self._other_seconds = self._stayed_seconds = 0.0
         self._scores.clear()
 
-    def settle(self, own: Light | None) -> None:
+    def settle(self, own: Illumination | None) -> None:
         """Learn in which light the scene was made."""
         self._own = own
 
@@ -244,7 +244,7 @@ class LightWatch:
             return False
         return fits(float(np.median([score for _, score in scores])))
 
-    def _gauge(self, pts_seconds: float, picture: PictureStatistics) -> Light:
+    def _gauge(self, pts_seconds: float, picture: PictureStatistics) -> Illumination:
         past, spacing = self._past, self._gauge_seconds / _GAUGE_PICTURES
         if self._present is None or not past or pts_seconds - past[-1][0] >= spacing:
             past.append((pts_seconds, picture))

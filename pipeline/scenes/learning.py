@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class LearningProgress:
     """When a camera will be trusted, and what its threshold rests on."""
 
     trusted: bool

@@ -11,7 +11,7 @@ _GROWTH = 8.0
 moments, what passes through the picture in five seconds twelve."""
 
 
-class Moments(Generic[Kept]):
+class PeakSamples(Generic[Kept]):
     """One camera's moments; a run goes on while every frame stands out. Time is of the stream."""
 
     def __init__(self) -> None:

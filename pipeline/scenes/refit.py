@@ -15,8 +15,8 @@ from models import SceneScorer
 from models.calibrator import calibrate_afterwards
 from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import CANDIDATES_A_CLIP
-from pipeline.scenes.build_results import Widened, Widening
-from pipeline.scenes.calibration_window import CANDIDATE_STEP_SECONDS, FirstMinute
+from pipeline.scenes.build_results import RefitRequest, RefitResult
+from pipeline.scenes.calibration_window import CANDIDATE_STEP_SECONDS, CalibrationWindow
 from pipeline.scenes.support_selection import choose_support, standing_out
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _LEAST_LEFT = 1 / 3
 """Of the candidates of a minute. What is unusual every few seconds leaves less, and is normal."""
 
 
-def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened | None:
+def widen(scorer: SceneScorer, widening: RefitRequest, camera: str = "") -> RefitResult | None:
     """Make the wider scene of a minute.
 
     Args:
@@ -86,10 +86,10 @@ def widen(scorer: SceneScorer, widening: Widening, camera: str = "") -> Widened 
     if calibration is None:
         return None
     _say(camera, minute, usable, len(odd), len(spans) if recurs else 0)
-    return Widened(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
+    return RefitResult(scene, calibration, tuple(times), tuple(energies), minute.step_seconds)
 
 
-def usual_moments(minute: FirstMinute, least: int = 0) -> set[int]:
+def usual_moments(minute: CalibrationWindow, least: int = 0) -> set[int]:
     """Places of the moments of a minute that count.
 
     Args:
@@ -160,7 +160,7 @@ def _in(second: float, spans: Sequence[tuple[float, float]]) -> bool:
     return any(begin - _BESIDE_SECONDS <= second <= end + _BESIDE_SECONDS for begin, end in spans)
 
 
-def _say(camera: str, minute: FirstMinute, usable: set[int], odd: int, times: int) -> None:
+def _say(camera: str, minute: CalibrationWindow, usable: set[int], odd: int, times: int) -> None:
     strange, seconds = minute.unusual_seconds, minute.now_seconds
     if minute.unusual and len(usable) == len(minute.seconds) and not times:
         LOG.warning(
@@ -180,7 +180,7 @@ def _say(camera: str, minute: FirstMinute, usable: set[int], odd: int, times: in
         )
 
 
-def _candidates(minute: FirstMinute) -> set[int]:
+def _candidates(minute: CalibrationWindow) -> set[int]:
     """Places of the moments that may become part of the support, as far as they count."""
     return set(range(0, len(minute.seconds), minute.every))
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.scenes.illumination import Light, is_other, light_from_json
+from pipeline.scenes.illumination import Illumination, is_other, light_from_json
 from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class SceneRecord:
 
 
 def superfluous(
-    earlier: Sequence[tuple[str, Light | None]], conditions: int, kept: int
+    earlier: Sequence[tuple[str, Illumination | None]], conditions: int, kept: int
 ) -> list[str]:
     """Which earlier scenes are to go.
 
@@ -74,7 +74,7 @@ def superfluous(
 
 
 def of_other_lights(
-    lights: Sequence[Light | None], count: int, known: Sequence[int] = ()
+    lights: Sequence[Illumination | None], count: int, known: Sequence[int] = ()
 ) -> list[int]:
     """Places of the first scene in each light, `count` at most.
 
@@ -109,7 +109,7 @@ class SceneHistory:
         folder = self._folder / camera
         return folder if scene.current else folder / "history" / scene.id
 
-    def light(self, camera: str, scene: SceneRecord) -> Light | None:
+    def light(self, camera: str, scene: SceneRecord) -> Illumination | None:
         """The light that a scene was made in; None: it is not known, or damaged."""
         return read_light(self.place(camera, scene))
 
@@ -279,7 +279,7 @@ def read_record(folder: Path, current: bool) -> SceneRecord | None:
     )
 
 
-def read_light(folder: Path) -> Light | None:
+def read_light(folder: Path) -> Illumination | None:
     """The light of the scene in a folder; None: it is not known, or damaged."""
     path = folder / _LIGHT
     if not path.is_file():

@@ -10,7 +10,7 @@ import numpy as np
 from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
-from pipeline.scenes.illumination import Light, light_to_json
+from pipeline.scenes.illumination import Illumination, light_to_json
 from pipeline.scenes.scene_history import (
     SceneHistory,
     SceneRecord,
@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptScene:
+class StoredScene:
     """What is known of a camera's scene."""
 
     scene: AdaptedScene
@@ -44,7 +44,7 @@ class SceneStore:
         self._scorer = scorer
         self.history = SceneHistory(folder)
 
-    def load(self, camera: str, size_hw: tuple[int, int]) -> KeptScene | None:
+    def load(self, camera: str, size_hw: tuple[int, int]) -> StoredScene | None:
         """A camera's scene, if one is kept that can be used; says in the log why one cannot.
 
         Args:
@@ -64,14 +64,14 @@ class SceneStore:
 
     def load_other(
         self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
-    ) -> KeptScene | None:
+    ) -> StoredScene | None:
         """Any kept scene of a camera, if it can be used; the log says why one cannot."""
         place = self.history.place(camera, record)
         return self._load(camera, record, place, size_hw, f"scene {record.id} is passed over, it")
 
     def _load(
         self, camera: str, record: SceneRecord, folder: Path, size_hw: tuple[int, int], what: str
-    ) -> KeptScene | None:
+    ) -> StoredScene | None:
         try:
             scene = self._scorer.load_scene(folder / "scene")
         except CheckpointError as error:
@@ -83,7 +83,7 @@ class SceneStore:
             )
             return None
         calibration = self._load_calibration(camera, folder)
-        return KeptScene(scene, calibration, record.adapted_at, record.used_at)
+        return StoredScene(scene, calibration, record.adapted_at, record.used_at)
 
     def save_scene(
         self,
@@ -122,7 +122,7 @@ class SceneStore:
         """
         write_json(self._folder / camera / "calibration.json", asdict(calibration))
 
-    def save_light(self, camera: str, light: Light) -> None:
+    def save_light(self, camera: str, light: Illumination) -> None:
         """Keep the light that the kept scene was made in; replaces the file in one step.
 
         Raises:
@@ -130,7 +130,7 @@ class SceneStore:
         """
         write_json(self._folder / camera / "light.json", light_to_json(light))
 
-    def load_light(self, camera: str) -> Light | None:
+    def load_light(self, camera: str) -> Illumination | None:
         """The light that the kept scene was made in; None: it is not known, or damaged."""
         return read_light(self._folder / camera)
 

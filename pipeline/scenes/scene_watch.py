@@ -57,7 +57,7 @@ blur of 6 of 320 pixels at least 0.29, at 9 all but two of 32."""
 
 
 @dataclass(frozen=True, slots=True)
-class WatchSettings:
+class SceneWatchSettings:
     """How patient the watch is, in seconds."""
 
     after_seconds: float = 10.0
@@ -101,10 +101,10 @@ STEADY = View()
 class SceneWatch:
     """Watches the pictures of one camera."""
 
-    def __init__(self, settings: WatchSettings, known: KnownView | None = None) -> None:
+    def __init__(self, settings: SceneWatchSettings, known: KnownView | None = None) -> None:
         """Begin with what is known of the view; None: what is seen first."""
         self._settings = settings
-        self._light = _LightGate(settings.hold_seconds)
+        self._light = _IlluminationGate(settings.hold_seconds)
         self._last_seconds: float | None = None
         self._last: PictureStatistics | None = None
         self._frozen_seconds = 0.0
@@ -219,7 +219,7 @@ class SceneWatch:
         return self._frozen_seconds >= _FROZEN_SECONDS
 
 
-class _LightGate:
+class _IlluminationGate:
     """Is open while the light of the whole picture does not jump.
 
     A light that never rests cannot close it for good: after six times its time it opens, and stays

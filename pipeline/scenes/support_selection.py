@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from models import SceneScorer
-from models.support_outliers import Survey
+from models.support_outliers import SupportCandidates
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.build_results import Fitted
+from pipeline.scenes.build_results import BuiltScene
 
 LOG = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ STANDS_OUT_BESIDE = 2.0
 """So is one from here on beside such a clip: somebody who is just leaving the picture."""
 
 
-def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> Fitted:
+def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> BuiltScene:
     """Choose the support of an adaptation that is fitting, and make its scene.
 
     Args:
@@ -34,7 +34,7 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
         survey = scorer.survey(clips)
     else:
         height, width = clips.shape[2:4]
-        survey = Survey(scorer.look(clips), (height, width), (0.0,) * clips.shape[0])
+        survey = SupportCandidates(scorer.look(clips), (height, width), (0.0,) * clips.shape[0])
     far = survey.outlyingness
     odd = standing_out(far)
     if odd:
@@ -48,7 +48,7 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
     places = choose_support(adaptation.candidate_seconds, far, wanted)
     scene = scorer.adapt_surveyed(survey, places)
     widens = adaptation.settings.widens(len(far))
-    return Fitted(scene, survey.observation.stored() if widens else None)
+    return BuiltScene(scene, survey.observation.stored() if widens else None)
 
 
 def choose_support(

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from cameras.blindness import Blindness
 from cameras.picture_statistics import measure
 from models.stillness import StillWatch
-from pipeline.scenes.adaptation import Adaptation, Judgement
-from pipeline.scenes.illumination import Light, LightWatch
+from pipeline.scenes.adaptation import Adaptation, ScoredFrame
+from pipeline.scenes.illumination import Illumination, IlluminationMonitor
 from pipeline.scenes.scene_watch import STEADY, KnownView, SceneWatch, View
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
@@ -32,13 +32,13 @@ class UnusableFrameError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class ReadyFrame:
     """A frame whose turn has come."""
 
     frame: FrameMessage
     clip: npt.NDArray[np.uint8]
     """uint8 (T, H, W, 3), the clip that ends at the frame."""
-    waiting: Judgement | None
+    waiting: ScoredFrame | None
     """The frame's judgement where there is no energy to be had; None: it wants one."""
     view: View
     """What the frame says about its camera."""
@@ -46,7 +46,7 @@ class Work:
     """Whether the clip is made of as many moments as it has frames."""
 
 
-class Lane:
+class CameraScorer:
     """Takes the frames of one camera in order, each once, and makes their clips."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Lane:
         buffer: ClipBuffer,
         adaptation: Adaptation,
         watch: SceneWatch | None = None,
-        light: LightWatch | None = None,
+        light: IlluminationMonitor | None = None,
     ) -> None:
         self._buffer = buffer
         self.adaptation = adaptation
@@ -88,7 +88,7 @@ class Lane:
         self.go_on(Adaptation(self.adaptation.settings, reason=reason), None)
 
     def go_on(
-        self, adaptation: Adaptation, known: KnownView | None, light: Light | None = None
+        self, adaptation: Adaptation, known: KnownView | None, light: Illumination | None = None
     ) -> None:
         """Go on with another scene, and with what is known of its view and its light."""
         self.adopt(adaptation)
@@ -111,7 +111,7 @@ class Lane:
         if failed is self.adaptation:
             self.adaptation = Adaptation(failed.settings, reason=failed.reason)
 
-    def note(self, pts_seconds: float, judgement: Judgement, exit_score: float) -> None:
+    def note(self, pts_seconds: float, judgement: ScoredFrame, exit_score: float) -> None:
         """Remember whether a frame was usual: what follows one that was not is not learnt from.
 
         Args:
@@ -143,7 +143,7 @@ class Lane:
             self._in_hand.add(key)
         return False
 
-    def advance(self) -> Work | None:
+    def advance(self) -> ReadyFrame | None:
         """Go on to the next frame that is to be scored; None where there is none in hand.
 
         Raises:
@@ -178,7 +178,7 @@ class Lane:
             view = self._see(frame)
             full = self._buffer.full
             waiting = self.adaptation.before(frame.pts_seconds, clip, full, view)
-            return Work(frame, clip, waiting, view, full)
+            return ReadyFrame(frame, clip, waiting, view, full)
         return None
 
     def is_usual(self, pts_seconds: float) -> bool:

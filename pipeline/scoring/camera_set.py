@@ -7,23 +7,23 @@ from models import AdaptedScene, SceneScorer, Scores
 from models.scene_model import Observation
 from pipeline.config import Camera
 from pipeline.config.frame_rates import slow_camera
-from pipeline.scenes.adaptation import Judgement
+from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scoring.camera_scorer import Lane, Work
+from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
 from pipeline.scoring.camera_settings import adaptation_settings, way_of_seeing
 from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.discontinuities import SeamWatch
-from pipeline.scoring.feedback import SceneMemories
-from pipeline.scoring.scene_bank import Conditions
-from pipeline.scoring.scene_builder import SceneKeeper
-from pipeline.scoring.scheduled_refresh import SceneRefresh
+from pipeline.scoring.discontinuities import DiscontinuityDetector
+from pipeline.scoring.feedback import Feedback
+from pipeline.scoring.scene_bank import SceneBank
+from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.scoring.scheduled_refresh import ScheduledRefresh
 from pipeline.scoring.view_changes import ViewChanges
 from pipeline.worker import WorkerContext
 
 LOG = logging.getLogger(__name__)
 
 
-class Lanes(Mapping[str, Lane]):
+class CameraSet(Mapping[str, CameraScorer]):
     """One lane a camera. Cameras come and go; all who mind them are told."""
 
     def __init__(
@@ -41,14 +41,14 @@ class Lanes(Mapping[str, Lane]):
         self._scorer = scorer
         self.cameras = cameras
         """Name and configuration of each camera that has a lane."""
-        self.keeper = SceneKeeper(scorer, store, metrics)
-        self.memories = SceneMemories(scenes, scorer, metrics)
+        self.keeper = SceneBuilder(scorer, store, metrics)
+        self.memories = Feedback(scenes, scorer, metrics)
         self._views = ViewChanges(self.keeper, store, metrics)
-        self._conditions = Conditions(scorer, self.keeper, store, metrics)
-        self._refresh = SceneRefresh(self.keeper)
+        self._conditions = SceneBank(scorer, self.keeper, store, metrics)
+        self._refresh = ScheduledRefresh(self.keeper)
         self._lanes = {name: self._open(name) for name in cameras}
 
-    def __getitem__(self, camera: str) -> Lane:
+    def __getitem__(self, camera: str) -> CameraScorer:
         return self._lanes[camera]
 
     def __iter__(self) -> Iterator[str]:
@@ -98,7 +98,7 @@ class Lanes(Mapping[str, Lane]):
         """The scene to score a camera's next frame in, with what it remembers; there is one."""
         return self.memories.scene(camera, self._lanes[camera])
 
-    def judge(self, work: Work, scores: Scores) -> Judgement:
+    def judge(self, work: ReadyFrame, scores: Scores) -> ScoredFrame:
         """What a frame's energy means; all who learn from it do.
 
         Args:
@@ -124,7 +124,7 @@ class Lanes(Mapping[str, Lane]):
         self._refresh.take(name, lane, work, glimpse, camera.adapt.refresh * 3600.0)
         return judgement
 
-    def look(self, work: Work) -> None:
+    def look(self, work: ReadyFrame) -> None:
         """Do what a frame's view and light ask for, once it is judged or waits."""
         camera = work.frame.camera
         self._views.take(camera, self._lanes[camera], work.view)
@@ -138,7 +138,7 @@ class Lanes(Mapping[str, Lane]):
         self.memories.close()
         self.keeper.close()  # last, as the scene in work may take seconds
 
-    def _open(self, camera: str) -> Lane:
+    def _open(self, camera: str) -> CameraScorer:
         model, settings = self._scorer.config, self.cameras[camera]
         size_hw = settings.detect.size_hw
         adaptation = self.keeper.begin(camera, adaptation_settings(settings), size_hw)
@@ -147,5 +147,5 @@ class Lanes(Mapping[str, Lane]):
         expected = 1.0 / model.clip_interval_seconds if model.clip_length > 1 else None
         if (slow := slow_camera(camera, settings, expected)) is not None:
             LOG.warning("%s", slow)
-        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds, SeamWatch())
-        return Lane(buffer, adaptation, watch, light)
+        buffer = ClipBuffer(model.clip_length, model.clip_interval_seconds, DiscontinuityDetector())
+        return CameraScorer(buffer, adaptation, watch, light)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.scoring.discontinuities import Mark, SeamWatch
+from pipeline.scoring.discontinuities import DiscontinuityDetector, Mark
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -18,7 +18,7 @@ _TOLERANCE = 0.25  # of the interval: time stamps are rounded, and a frame 10 ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Moment:
+class _BufferedFrame:
     pts_seconds: float
     pixels: Pixels
 
@@ -27,7 +27,7 @@ class ClipBuffer:
     """Keeps as much of one connection as the next clip can reach back to, and no more."""
 
     def __init__(
-        self, length: int, interval_seconds: float, seams: SeamWatch | None = None
+        self, length: int, interval_seconds: float, seams: DiscontinuityDetector | None = None
     ) -> None:
         """Start empty.
 
@@ -46,7 +46,7 @@ class ClipBuffer:
             raise ValueError(f"clip interval: want > 0 s, got {interval_seconds}")
         self._length = length
         self._interval_seconds = interval_seconds
-        self._past: deque[_Moment] = deque()
+        self._past: deque[_BufferedFrame] = deque()
         self._seams = seams
         self._mark: Mark = "follows"
 
@@ -116,7 +116,7 @@ class ClipBuffer:
             self._mark = self._seams.see(pts_seconds, pixels)
             for _ in range(len(self._past) - (self._mark == "seam") if self.cut else 0):
                 self._past.popleft()
-        self._past.append(_Moment(pts_seconds, pixels))
+        self._past.append(_BufferedFrame(pts_seconds, pixels))
         oldest_wanted = self._wanted(self._length - 1)
         while len(self._past) > 1 and self._past[1].pts_seconds <= oldest_wanted:
             self._past.popleft()

@@ -8,23 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.scenes.scene_history import NoSceneError
-from pipeline.scoring.camera_set import Lanes
+from pipeline.scoring.camera_set import CameraSet
 from pipeline.transport.commands import (
-    Adapt,
+    AcceptAsNormal,
+    AcceptRecurring,
+    AdaptCamera,
     CommandError,
-    Forget,
-    Picture,
-    Recurs,
-    Remember,
+    GetPicture,
+    ListScenes,
     Restore,
-    Scenes,
+    RevokeNormal,
     read_command,
 )
 from pipeline.transport.messages import Answer, FrameMessage, Request
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class NewestFrame:
     """The newest frame of a camera."""
 
     frame: FrameMessage
@@ -33,10 +33,10 @@ class Seen:
     """float32 (h, w) in units of the score; None while there is no energy."""
 
 
-class Orders:
+class CommandHandler:
     """Carries out what concerns the lanes of the scoring worker."""
 
-    def __init__(self, lanes: Lanes, seen: Mapping[str, Seen]) -> None:
+    def __init__(self, lanes: CameraSet, seen: Mapping[str, NewestFrame]) -> None:
         self._lanes = lanes
         self._seen = seen
 
@@ -47,28 +47,28 @@ class Orders:
         except CommandError as error:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
-            case Adapt(name=name) if name in self._lanes:
+            case AdaptCamera(name=name) if name in self._lanes:
                 self._lanes[name].adapt_anew("asked for")
                 return Answer(request.id, "ok")
-            case Picture(name=name) if name in self._lanes:
+            case GetPicture(name=name) if name in self._lanes:
                 return self._show(request, name)
-            case Scenes(name=name) if name in self._lanes:
+            case ListScenes(name=name) if name in self._lanes:
                 scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
                 return Answer(request.id, "ok", {"scenes": scenes})
             case Restore(name=name, scene=scene) if name in self._lanes:
                 return self._restore(request, name, scene)
-            case Recurs(name=name) if name in self._lanes:
+            case AcceptRecurring(name=name) if name in self._lanes:
                 span, spans = (command.begin, command.end), command.earlier
                 alike = self._lanes.memories.alike(name, self._lanes[name], span, spans)
                 return Answer(request.id, "ok", {"alike": alike})
-            case Remember() | Forget():
+            case AcceptAsNormal() | RevokeNormal():
                 return self._learn(request, command)
             case (
-                Adapt(name=name)
-                | Picture(name=name)
-                | Scenes(name=name)
+                AdaptCamera(name=name)
+                | GetPicture(name=name)
+                | ListScenes(name=name)
                 | Restore(name=name)
-                | Recurs(name=name)
+                | AcceptRecurring(name=name)
             ):
                 problem = f"camera {name}: the scorer does not know it yet"
                 return Answer(request.id, "unavailable", problem=problem)
@@ -87,10 +87,10 @@ class Orders:
         self._lanes.reopen(name)
         return Answer(request.id, "ok")
 
-    def _learn(self, request: Request, command: Remember | Forget) -> Answer:
+    def _learn(self, request: Request, command: AcceptAsNormal | RevokeNormal) -> Answer:
         name, event = command.name, command.event
         try:
-            if isinstance(command, Forget):
+            if isinstance(command, RevokeNormal):
                 self._lanes.memories.forget(name, event)
                 remembered = False
             else:

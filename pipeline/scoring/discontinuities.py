@@ -53,7 +53,7 @@ class _Step:
     """Part of its areas that became brighter or darker."""
 
 
-class SeamWatch:
+class DiscontinuityDetector:
     """Finds the seams in the pictures of one camera."""
 
     def __init__(self) -> None:

@@ -16,13 +16,13 @@ from cameras.picture_statistics import likeness
 from models import AdaptedScene, SceneScorer, Scores
 from models.feedback import misfit
 from models.similarity import explained
-from pipeline.scenes.adaptation import Judgement
-from pipeline.scenes.exemplar_store import Edges, EvidenceStore, Kept
-from pipeline.scenes.peak_samples import Moments
+from pipeline.scenes.adaptation import ScoredFrame
+from pipeline.scenes.exemplar_store import Edges, ExemplarStore, StoredExemplar
+from pipeline.scenes.peak_samples import PeakSamples
 from pipeline.scenes.scene_watch import SAME_BELOW
-from pipeline.scoring.camera_scorer import Lane
+from pipeline.scoring.camera_scorer import CameraScorer
 from pipeline.scoring.view_changes import UNJUDGED
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import FrameMessage
 
@@ -35,9 +35,9 @@ _LEAD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Moment:
+class _ShownMoment:
     captured_at: float
-    kept: Kept
+    kept: StoredExemplar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class _Applied:
     remembering: AdaptedScene
 
 
-class SceneMemories:
+class Feedback:
     """Of all cameras of the scoring worker. A full disk loses memories, and no frame."""
 
     def __init__(self, scenes: Path, scorer: SceneScorer, metrics: Metrics) -> None:
@@ -59,14 +59,14 @@ class SceneMemories:
             scorer: The model.
             metrics: Of the worker.
         """
-        self._store = EvidenceStore(scenes)
+        self._store = ExemplarStore(scenes)
         self._scorer = scorer
         self._metrics = metrics
-        self._floods = FloodCounter(LOG, period_seconds=600.0)
-        self._moments: dict[str, tuple[int, Moments[_Moment]]] = {}
+        self._floods = LimitedWarning(LOG, period_seconds=600.0)
+        self._moments: dict[str, tuple[int, PeakSamples[_ShownMoment]]] = {}
         self._applied: dict[str, _Applied] = {}
 
-    def scene(self, camera: str, lane: Lane) -> AdaptedScene:
+    def scene(self, camera: str, lane: CameraScorer) -> AdaptedScene:
         """The scene to score the next frame in; there is one."""
         adapted = lane.adaptation.scene
         assert adapted is not None  # `before` gave None, and it does so only with a scene
@@ -79,8 +79,8 @@ class SceneMemories:
     def take(
         self,
         frame: FrameMessage,
-        lane: Lane,
-        judgement: Judgement,
+        lane: CameraScorer,
+        judgement: ScoredFrame,
         exit_score: float,
         scores: Scores,
         place: int,
@@ -95,7 +95,7 @@ class SceneMemories:
             scores: Of its batch.
             place: Its place there.
         """
-        connection, moments = self._moments.get(frame.camera, (frame.connection, Moments()))
+        connection, moments = self._moments.get(frame.camera, (frame.connection, PeakSamples()))
         if connection != frame.connection:
             self._keep(frame.camera, moments.close())
         self._moments[frame.camera] = frame.connection, moments
@@ -110,8 +110,9 @@ class SceneMemories:
                 frame.pts_seconds,
                 energy,
                 stands_out,
-                lambda: _Moment(
-                    frame.captured_at, Kept(self._scorer.evidence(scores, place), _edges(lane))
+                lambda: _ShownMoment(
+                    frame.captured_at,
+                    StoredExemplar(self._scorer.evidence(scores, place), _edges(lane)),
                 ),
             ),
         )
@@ -162,7 +163,7 @@ class SceneMemories:
     def alike(
         self,
         camera: str,
-        lane: Lane,
+        lane: CameraScorer,
         span: tuple[float, float],
         earlier: Sequence[tuple[float, float]],
     ) -> list[bool]:
@@ -200,14 +201,14 @@ class SceneMemories:
         for camera in [*self._moments]:
             self.leave(camera)
 
-    def _keep(self, camera: str, moments: Sequence[_Moment]) -> None:
+    def _keep(self, camera: str, moments: Sequence[_ShownMoment]) -> None:
         for moment in moments:
             try:
                 self._store.keep(camera, moment.captured_at, moment.kept)
             except OSError as error:
                 self._floods.warn(f"camera {camera}: what stood out could not be kept: {error}")
 
-    def _remembering(self, camera: str, lane: Lane, adapted: AdaptedScene) -> AdaptedScene:
+    def _remembering(self, camera: str, lane: CameraScorer, adapted: AdaptedScene) -> AdaptedScene:
         remembered = self._store.remembered(camera)
         self._metrics.events_remembered.labels(camera).set(len(remembered))
         known = _edges(lane)
@@ -227,7 +228,7 @@ class SceneMemories:
         return self._scorer.remember(adapted, used)
 
 
-def _edges(lane: Lane) -> Edges | None:
+def _edges(lane: CameraScorer) -> Edges | None:
     known = None if lane.watch is None else lane.watch.known
     return None if known is None else known.edges
 

@@ -15,15 +15,20 @@ from cameras.picture_statistics import likeness
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration, provisional
 from pipeline.config import Camera
-from pipeline.config.model import Adapt
+from pipeline.config.model import AdaptSection
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.candidate_evaluation import Trial, best_of, fits
-from pipeline.scenes.illumination import Light, LightSettings, LightWatch, distance
+from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_of, fits
+from pipeline.scenes.illumination import (
+    Illumination,
+    IlluminationMonitor,
+    IlluminationSettings,
+    distance,
+)
 from pipeline.scenes.scene_history import NoSceneError, SceneRecord, of_other_lights
-from pipeline.scenes.scene_store import KeptScene, SceneStore
+from pipeline.scenes.scene_store import SceneStore, StoredScene
 from pipeline.scenes.scene_watch import SAME_AGAIN, KnownView, View
-from pipeline.scoring.camera_scorer import Lane, Work
-from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
+from pipeline.scoring.scene_builder import SceneBuilder
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.wall_clock import recency
 
@@ -40,12 +45,12 @@ class _Candidate:
     """An earlier scene that may fit."""
 
     record: SceneRecord
-    kept: KeptScene
+    kept: StoredScene
     known: KnownView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
+class _RunningEvaluation:
     """A trial on its way."""
 
     adaptation: Adaptation
@@ -53,39 +58,39 @@ class _Look:
     scene: AdaptedScene | None
     """Its own, where it has one: the first on trial."""
     candidates: Sequence[_Candidate]
-    trial: Trial
+    trial: CandidateEvaluation
 
 
-class Conditions:
+class SceneBank:
     """Minds the light of all cameras."""
 
     def __init__(
-        self, scorer: SceneScorer, keeper: SceneKeeper, store: SceneStore, metrics: Metrics
+        self, scorer: SceneScorer, keeper: SceneBuilder, store: SceneStore, metrics: Metrics
     ) -> None:
         self._scorer = scorer
         self._keeper = keeper
         self._store = store
         self._metrics = metrics
-        self._settings: dict[str, Adapt] = {}
+        self._settings: dict[str, AdaptSection] = {}
         self._scenes: dict[str, AdaptedScene | None] = {}
-        self._looks: dict[str, _Look] = {}
+        self._looks: dict[str, _RunningEvaluation] = {}
 
-    def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> LightWatch:
+    def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> IlluminationMonitor:
         """A watch for a camera; with a kept scene, one that knows its light."""
         adapt = self._settings[camera] = settings.adapt
         self._store.history.know(camera, adapt.conditions)
         self._looks.pop(camera, None)
         own = None if adaptation.scene is None else self._store.load_light(camera)
         self._scenes[camera] = None if own is None else adaptation.scene
-        wanted = LightSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
-        return LightWatch(wanted, own)
+        wanted = IlluminationSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
+        return IlluminationMonitor(wanted, own)
 
     def forget(self, camera: str) -> None:
         """A camera is gone; its scenes stay on the disk."""
         for table in (self._settings, self._scenes, self._looks):
             table.pop(camera, None)
 
-    def take(self, camera: str, lane: Lane, work: Work) -> None:
+    def take(self, camera: str, lane: CameraScorer, work: ReadyFrame) -> None:
         """Do what a frame's light asks for, once it is judged."""
         light = lane.light
         if light is None:
@@ -111,7 +116,9 @@ class Conditions:
             del self._looks[camera]
             self._answer(camera, lane, light, look)
 
-    def _learn(self, camera: str, lane: Lane, light: LightWatch, view: View) -> None:
+    def _learn(
+        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, view: View
+    ) -> None:
         """Keep the light of a scene that was made, or of one that was kept without."""
         scene = lane.adaptation.scene
         if scene is None or scene is self._scenes.get(camera) or not self._keeper.holds(camera):
@@ -127,7 +134,9 @@ class Conditions:
         except OSError as error:
             LOG.warning("camera %s: its light could not be kept: %s", camera, error)
 
-    def _begin(self, camera: str, lane: Lane, light: LightWatch, size_hw: tuple[int, int]) -> _Look:
+    def _begin(
+        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, size_hw: tuple[int, int]
+    ) -> _RunningEvaluation:
         adapt, adaptation = self._settings[camera], lane.adaptation
         candidates: list[_Candidate] = []
         if adapt.on_light_change == "switch":
@@ -138,11 +147,11 @@ class Conditions:
         calibrations = [_calibration(candidate.kept) for candidate in candidates]
         if adaptation.calibration is not None:
             calibrations.insert(0, adaptation.calibration)
-        trial = Trial(calibrations, _TRIAL_RATIO * adapt.light_change_after)
-        return _Look(adaptation, adaptation.scene, candidates, trial)
+        trial = CandidateEvaluation(calibrations, _TRIAL_RATIO * adapt.light_change_after)
+        return _RunningEvaluation(adaptation, adaptation.scene, candidates, trial)
 
     def _near(
-        self, camera: str, adaptation: Adaptation, present: Light | None
+        self, camera: str, adaptation: Adaptation, present: Illumination | None
     ) -> list[SceneRecord]:
         """Of each light near the present one the earlier scene that was used last."""
         assert present is not None  # or no answer would be due
@@ -162,7 +171,7 @@ class Conditions:
         return [records[place] for place in places]
 
     def _load(
-        self, camera: str, lane: Lane, record: SceneRecord, size_hw: tuple[int, int]
+        self, camera: str, lane: CameraScorer, record: SceneRecord, size_hw: tuple[int, int]
     ) -> _Candidate | None:
         known = self._store.load_view(camera, record)
         now = None if lane.watch is None else lane.watch.known
@@ -171,7 +180,9 @@ class Conditions:
         kept = self._store.load_other(camera, record, size_hw)
         return None if kept is None else _Candidate(record, kept, known)
 
-    def _answer(self, camera: str, lane: Lane, light: LightWatch, look: _Look) -> None:
+    def _answer(
+        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, look: _RunningEvaluation
+    ) -> None:
         scores = look.trial.scores
         own = scores.pop(0) if look.scene is not None else None
         change = f"the light has changed ({light.own} → {light.present})"
@@ -198,7 +209,12 @@ class Conditions:
         self._count(camera, "adapting")
 
     def _switch(
-        self, camera: str, lane: Lane, other: _Candidate, present: Light | None, change: str
+        self,
+        camera: str,
+        lane: CameraScorer,
+        other: _Candidate,
+        present: Illumination | None,
+        change: str,
     ) -> bool:
         try:
             self._store.history.restore(camera, other.record.id)
@@ -215,7 +231,7 @@ class Conditions:
         self._metrics.light_changes.labels(camera, result).inc()
 
 
-def _calibration(kept: KeptScene) -> Calibration:
+def _calibration(kept: StoredScene) -> Calibration:
     return kept.calibration or provisional(kept.scene.support_energies)
 
 

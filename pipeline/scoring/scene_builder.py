@@ -12,10 +12,10 @@ from models import SceneScorer
 from models.calibration import Calibration
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import Fitted, Widened, Widening
+from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.refit import widen
 from pipeline.scenes.scene_history import SceneHistory
-from pipeline.scenes.scene_store import KeptScene, SceneStore
+from pipeline.scenes.scene_store import SceneStore, StoredScene
 from pipeline.scenes.support_selection import make_scene
 from pipeline.telemetry.metrics import Metrics
 
@@ -30,17 +30,17 @@ _END, _FIRST_SCENE, _WIDER_SCENE = range(3)  # whose turn comes first: a camera 
 
 
 @dataclass(slots=True, eq=False)
-class _Fit:
+class _Build:
     """A scene on its way."""
 
     camera: str
     adaptation: Adaptation
     another: bool
     """Whether the scene before is kept in the history: not for a wider one of the same support."""
-    widening: Widening | None = None
+    widening: RefitRequest | None = None
     """Given: what it is made of, instead of the adaptation's candidates."""
-    fitted: Fitted | None = None
-    wider: Widened | None = None
+    fitted: BuiltScene | None = None
+    wider: RefitResult | None = None
     failure: Exception | None = None
     seconds: float = 0.0
     tried_at: float = 0.0
@@ -48,16 +48,16 @@ class _Fit:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Turn:
+class _QueuedBuild:
     """One in the queue of scenes to be made."""
 
     rank: int
     number: int
-    fit: _Fit | None = field(compare=False, default=None)
+    fit: _Build | None = field(compare=False, default=None)
     """None: there will be no more."""
 
 
-class SceneKeeper:
+class SceneBuilder:
     """Between the adaptations, the model and the disk. A full disk loses no more than a restart.
 
     Scenes are made in a thread, one after the other, so that no camera waits for another one's;
@@ -71,11 +71,11 @@ class SceneKeeper:
         self._adapted_at: dict[str, float] = {}
         self._used_since: dict[str, float] = {}
         self._calibration_kept_at: dict[str, float] = {}
-        self._unkept: dict[str, _Fit] = {}
+        self._unkept: dict[str, _Build] = {}
         """Scenes in use that the disk does not hold; it may hold another one."""
-        self._asked: PriorityQueue[_Turn] = PriorityQueue()
+        self._asked: PriorityQueue[_QueuedBuild] = PriorityQueue()
         self._numbers = count()
-        self._made: SimpleQueue[_Fit] = SimpleQueue()
+        self._made: SimpleQueue[_Build] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="adaptation", daemon=True)
         self._thread.start()
 
@@ -84,7 +84,7 @@ class SceneKeeper:
 
         Those that wait are not made any more.
         """
-        self._asked.put(_Turn(_END, next(self._numbers)))
+        self._asked.put(_QueuedBuild(_END, next(self._numbers)))
         self._thread.join()
 
     def begin(
@@ -99,7 +99,7 @@ class SceneKeeper:
         self._used_since[camera] = time.monotonic() - max(0.0, time.time() - kept.used_at)
         return adaptation
 
-    def resume(self, camera: str, settings: AdaptationSettings, kept: KeptScene) -> Adaptation:
+    def resume(self, camera: str, settings: AdaptationSettings, kept: StoredScene) -> Adaptation:
         """An adaptation with a scene that was kept, and is in use from now on."""
         self._metrics.adaptations.labels(camera, "resumed").inc()
         self._adapted_at[camera], self._used_since[camera] = kept.adapted_at, time.monotonic()
@@ -133,15 +133,17 @@ class SceneKeeper:
     def fit(self, camera: str, adaptation: Adaptation) -> None:
         """Begin to make the scene of an adaptation that is fitting; see `fitted`."""
         self._asked.put(
-            _Turn(_FIRST_SCENE, next(self._numbers), _Fit(camera, adaptation, another=True))
+            _QueuedBuild(
+                _FIRST_SCENE, next(self._numbers), _Build(camera, adaptation, another=True)
+            )
         )
 
-    def widen(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
+    def widen(self, camera: str, adaptation: Adaptation, widening: RefitRequest) -> None:
         """Begin to make the wider scene of an adaptation; see `fitted`."""
-        fit = _Fit(camera, adaptation, another=False, widening=widening)
-        self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
+        fit = _Build(camera, adaptation, another=False, widening=widening)
+        self._asked.put(_QueuedBuild(_WIDER_SCENE, next(self._numbers), fit))
 
-    def follow(self, camera: str, adaptation: Adaptation, widening: Widening) -> None:
+    def follow(self, camera: str, adaptation: Adaptation, widening: RefitRequest) -> None:
         """Begin to make the next scene of a camera; see `fitted`.
 
         Args:
@@ -149,8 +151,8 @@ class SceneKeeper:
             adaptation: That is to be in use when it is made; is abandoned if it comes to nothing.
             widening: What it is made of.
         """
-        fit = _Fit(camera, adaptation, another=True, widening=widening)
-        self._asked.put(_Turn(_WIDER_SCENE, next(self._numbers), fit))
+        fit = _Build(camera, adaptation, another=True, widening=widening)
+        self._asked.put(_QueuedBuild(_WIDER_SCENE, next(self._numbers), fit))
 
     def used_seconds(self, camera: str) -> float | None:
         """Since when a camera's scene is in use; None where there is none."""
@@ -192,14 +194,14 @@ class SceneKeeper:
                 self._fitted(fit, fit.fitted)
         return failed
 
-    def _fitted(self, fit: _Fit, fitted: Fitted) -> None:
+    def _fitted(self, fit: _Build, fitted: BuiltScene) -> None:
         camera, shots = fit.camera, fitted.scene.shots
         LOG.info("camera %s: adapted to %d clips in %.2f s", camera, shots, fit.seconds)
         self._calibration_kept_at.pop(camera, None)
         self._count(fit, "adapt", "ok")
         self._keep(fit)
 
-    def _widened(self, fit: _Fit) -> None:
+    def _widened(self, fit: _Build) -> None:
         """Go on with a wider scene, if there is one; without, with the one in use."""
         fit.adaptation.widened(fit.wider)
         if fit.wider is None:
@@ -227,12 +229,12 @@ class SceneKeeper:
         self._count(fit, "widen", "ok" if fit.another else "widened")
         self._keep(fit)
 
-    def _count(self, fit: _Fit, stage: Literal["adapt", "widen"], result: str) -> None:
+    def _count(self, fit: _Build, stage: Literal["adapt", "widen"], result: str) -> None:
         self._metrics.stage_latency_seconds.labels(stage).observe(fit.seconds)
         self._metrics.adaptations.labels(fit.camera, result).inc()
         self._adapted_at[fit.camera], self._used_since[fit.camera] = time.time(), time.monotonic()
 
-    def _keep(self, fit: _Fit) -> bool:
+    def _keep(self, fit: _Build) -> bool:
         """Write a scene that is in use; whether the disk holds it."""
         fit.tried_at = time.monotonic()
         camera, scene = fit.camera, fit.adaptation.scene

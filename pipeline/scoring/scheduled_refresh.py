@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from models.scene_model import Observation
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import CANDIDATES_A_CLIP, AdaptationSettings
-from pipeline.scenes.build_results import Widening
-from pipeline.scenes.calibration_window import CANDIDATE_STEP_SECONDS, LEAST_SECONDS, FirstMinute
-from pipeline.scoring.camera_scorer import Lane, Work
-from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scenes.build_results import RefitRequest
+from pipeline.scenes.calibration_window import (
+    CANDIDATE_STEP_SECONDS,
+    LEAST_SECONDS,
+    CalibrationWindow,
+)
+from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
+from pipeline.scoring.scene_builder import SceneBuilder
 
 LOG = logging.getLogger(__name__)
 
@@ -23,12 +27,12 @@ _ONSET_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class _Next:
+class _NextScene:
     """The next scene of a camera, from the first moment that it is made of."""
 
     present: Adaptation
     """In use meanwhile; where that is abandoned, nobody waits for the next."""
-    minute: FirstMinute
+    minute: CalibrationWindow
     connection: int
     usable: bool = True
     """Whether the last frame became part of it."""
@@ -36,18 +40,18 @@ class _Next:
     """Given: it is asked for."""
 
 
-class SceneRefresh:
+class ScheduledRefresh:
     """Gathers usual moments, asks for the next scenes of all cameras, and hands them over."""
 
-    def __init__(self, keeper: SceneKeeper) -> None:
+    def __init__(self, keeper: SceneBuilder) -> None:
         self._keeper = keeper
-        self._next: dict[str, _Next] = {}
+        self._next: dict[str, _NextScene] = {}
 
     def take(
         self,
         camera: str,
-        lane: Lane,
-        work: Work,
+        lane: CameraScorer,
+        work: ReadyFrame,
         glimpse: Callable[[], Observation],
         after_seconds: float,
     ) -> None:
@@ -65,8 +69,8 @@ class SceneRefresh:
             if not self._is_due(camera, lane, after_seconds):
                 return
             LOG.info("camera %s: gathering moments of another scene, as it is time", camera)
-            minute = FirstMinute(gathering_seconds(lane.adaptation.settings))
-            coming = _Next(lane.adaptation, minute, work.frame.connection)
+            minute = CalibrationWindow(gathering_seconds(lane.adaptation.settings))
+            coming = _NextScene(lane.adaptation, minute, work.frame.connection)
             self._next[camera] = coming
         if coming.made is not None:
             return
@@ -91,7 +95,7 @@ class SceneRefresh:
                 if coming.made is not None:
                     coming.made.abandoned = True
 
-    def hand_over(self, lanes: Mapping[str, Lane]) -> None:
+    def hand_over(self, lanes: Mapping[str, CameraScorer]) -> None:
         """Go on with the scenes that are made; where one came to nothing, begin again."""
         for camera, coming in list(self._next.items()):
             if coming.made is None or not (coming.made.scene or coming.made.abandoned):
@@ -100,14 +104,16 @@ class SceneRefresh:
             if not coming.made.abandoned:
                 lanes[camera].adopt(coming.made)
 
-    def _ask(self, camera: str, coming: _Next, size_hw: tuple[int, int]) -> None:
+    def _ask(self, camera: str, coming: _NextScene, size_hw: tuple[int, int]) -> None:
         settings = coming.present.settings
         coming.made = Adaptation(settings, reason="on schedule")
         self._keeper.leave(camera, coming.present)
         wanted, reading = settings.wider_clips, settings.calibrator
-        self._keeper.follow(camera, coming.made, Widening(coming.minute, size_hw, reading, wanted))
+        self._keeper.follow(
+            camera, coming.made, RefitRequest(coming.minute, size_hw, reading, wanted)
+        )
 
-    def _is_due(self, camera: str, lane: Lane, after_seconds: float) -> bool:
+    def _is_due(self, camera: str, lane: CameraScorer, after_seconds: float) -> bool:
         if after_seconds == 0 or lane.adaptation.state != "ready":
             return False
         used = self._keeper.used_seconds(camera)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.calibration import Calibration
-from pipeline.scenes.adaptation import Judgement
-from pipeline.scenes.learning import Learning
+from pipeline.scenes.adaptation import ScoredFrame
+from pipeline.scenes.learning import LearningProgress
 from pipeline.scoring.view_changes import UNJUDGED
 from pipeline.transport.messages import FrameMessage, ScoreMessage
 
@@ -20,11 +20,11 @@ that are on the way by then have none."""
 
 def score_message(
     frame: FrameMessage,
-    judgement: Judgement,
+    judgement: ScoredFrame,
     anomaly_map: npt.NDArray[np.float32] | None,
     enter: float,
     scored_at: float,
-    learning: Learning | None = None,
+    learning: LearningProgress | None = None,
     terms: Mapping[str, float] | None = None,
 ) -> ScoreMessage:
     """What the sink is told of a frame.

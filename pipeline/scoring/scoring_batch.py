@@ -15,7 +15,7 @@ from models.stillness import StillWatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class BatchItem:
     """A clip whose score is wanted."""
 
     clip: npt.NDArray[np.uint8]
@@ -25,7 +25,7 @@ class Wanted:
     """Of its camera."""
 
 
-def score_clips(scorer: SceneScorer, wanted: Sequence[Wanted]) -> list[Scores]:
+def score_clips(scorer: SceneScorer, wanted: Sequence[BatchItem]) -> list[Scores]:
     """Score clips of one size.
 
     Args:

@@ -18,25 +18,25 @@ import torch
 from models import SceneScorer
 from models.calibration import Calibration
 from pipeline.config import Camera
-from pipeline.scenes.adaptation import Judgement
-from pipeline.scoring.camera_scorer import UnusableFrameError, Work
-from pipeline.scoring.camera_set import Lanes
-from pipeline.scoring.command_handler import Orders, Seen
+from pipeline.scenes.adaptation import ScoredFrame
+from pipeline.scoring.camera_scorer import ReadyFrame, UnusableFrameError
+from pipeline.scoring.camera_set import CameraSet
+from pipeline.scoring.command_handler import CommandHandler, NewestFrame
 from pipeline.scoring.score_message import (
     PICTURE_RATIO,
     in_units_of_score,
     score_message,
     terms_of_score,
 )
-from pipeline.scoring.scoring_batch import Wanted, score_clips
+from pipeline.scoring.scoring_batch import BatchItem, score_clips
 from pipeline.scoring.view_changes import camera_state
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
 from pipeline.transport.messages import CameraTable, Done, FrameMessage, Hello, Welcome
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreSender
-from pipeline.worker import UnmendableError, WorkerContext
+from pipeline.worker import PermanentError, WorkerContext
 
 LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(context: WorkerContext) -> None:
     """Entry of the worker: score until told to stop, then finish what is in hand.
 
     Raises:
-        UnmendableError: the weights cannot be used, or the model cannot score a clip, or there is
+        PermanentError: the weights cannot be used, or the model cannot score a clip, or there is
             no such device.
     """
     scoring = context.spec.config.scoring
@@ -63,7 +63,7 @@ def run(context: WorkerContext) -> None:
     try:
         scorer = SceneScorer.load(scoring.weights, scoring.device)
     except ValueError as error:
-        raise UnmendableError(str(error)) from error
+        raise PermanentError(str(error)) from error
     cameras = context.spec.config.cameras.values()
     for size_hw in sorted({camera.detect.size_hw for camera in cameras} or {scorer.config.size_hw}):
         try_model(scorer, size_hw)
@@ -86,7 +86,7 @@ def try_model(scorer: SceneScorer, size_hw: tuple[int, int]) -> None:
         size_hw: Of the pictures, in pixels.
 
     Raises:
-        UnmendableError: it cannot; the text says at what size, and why.
+        PermanentError: it cannot; the text says at what size, and why.
         torch.OutOfMemoryError: the device is full, which may pass.
     """
     config = scorer.config
@@ -99,7 +99,7 @@ def try_model(scorer: SceneScorer, size_hw: tuple[int, int]) -> None:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError) as error:
-        raise UnmendableError(
+        raise PermanentError(
             f"scoring.weights: a model of preset {config.preset} that cannot score "
             f"{config.clip_length} frames of {size_hw[1]}x{size_hw[0]}: {error}; "
             "choose other weights, or another detect.width and detect.height"
@@ -132,12 +132,12 @@ class ScoringWorker:
         self._frames = frames
         self._scores = scores
         self._control = control
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, NewestFrame] = {}
         self._pictures_until: dict[str, float] = {}
-        self._lanes = Lanes(context, scorer, context.spec.config.cameras)
+        self._lanes = CameraSet(context, scorer, context.spec.config.cameras)
         self._served: dict[str, int] = {}
         self._batches = 0
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
 
     def run(self) -> None:
         """Work until stopped; then finish what is in hand, and leave the rest to a successor."""
@@ -164,7 +164,7 @@ class ScoringWorker:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = Orders(self._lanes, self._seen)
+        orders = CommandHandler(self._lanes, self._seen)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -232,8 +232,8 @@ class ScoringWorker:
         waiting = [name for name, lane in self._lanes.items() if lane.ready]
         waiting.sort(key=lambda camera: self._served.get(camera, 0))
         self._batches += 1
-        groups: dict[tuple[int, ...], list[Work]] = defaultdict(list)
-        looked: list[Work] = []
+        groups: dict[tuple[int, ...], list[ReadyFrame]] = defaultdict(list)
+        looked: list[ReadyFrame] = []
         for camera in waiting[: self._context.spec.config.scoring.max_batch]:
             self._served[camera] = self._batches
             work = self._advance(camera)
@@ -252,7 +252,7 @@ class ScoringWorker:
         for work in looked:
             self._lanes.look(work)
 
-    def _advance(self, camera: str) -> Work | None:
+    def _advance(self, camera: str) -> ReadyFrame | None:
         lane = self._lanes[camera]
         cuts = lane.cuts
         try:
@@ -268,12 +268,12 @@ class ScoringWorker:
         self._metrics.frames_dropped.labels(frame.camera, "unusable").inc()
         self._finish(frame.camera, frame.connection, frame.index)
 
-    def _score(self, group: list[Work]) -> None:
+    def _score(self, group: list[ReadyFrame]) -> None:
         begin = time.monotonic()
         scored = score_clips(
             self._scorer,
             [
-                Wanted(work.clip, self._lanes.scene(name), self._lanes[name].stillness)
+                BatchItem(work.clip, self._lanes.scene(name), self._lanes[name].stillness)
                 for work, name in ((work, work.frame.camera) for work in group)
             ],
         )
@@ -294,7 +294,7 @@ class ScoringWorker:
     def _send(
         self,
         frame: FrameMessage,
-        judgement: Judgement,
+        judgement: ScoredFrame,
         calibration: Calibration | None = None,
         cells: npt.NDArray[np.float32] | None = None,
         parts: Mapping[str, float] | None = None,
@@ -311,7 +311,7 @@ class ScoringWorker:
         if cells is not None and parts is not None and calibration is not None:
             anomaly_map = in_units_of_score(cells, calibration)
             terms = terms_of_score(parts, calibration)
-        self._remember_seen(Seen(frame, score, anomaly_map))
+        self._remember_seen(NewestFrame(frame, score, anomaly_map))
         enter = self._lanes.cameras[frame.camera].lowest_enter
         if score is not None and score >= PICTURE_RATIO * enter:
             self._pictures_until[frame.camera] = time.monotonic() + _PICTURES_SECONDS
@@ -321,7 +321,7 @@ class ScoringWorker:
             score_message(frame, judgement, anomaly_map, enter, time.time(), learning, terms)
         )
 
-    def _remember_seen(self, seen: Seen) -> None:
+    def _remember_seen(self, seen: NewestFrame) -> None:
         """Keep the newest frame for people: with a picture, unless those have become rare."""
         before = self._seen.get(seen.frame.camera)
         if (

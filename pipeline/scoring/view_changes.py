@@ -8,9 +8,9 @@ from models import AdaptedScene
 from pipeline.config import Camera
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scenes.scene_watch import REASONS, Fault, SceneWatch, View, WatchSettings
-from pipeline.scoring.camera_scorer import BLIND, Lane
-from pipeline.scoring.scene_builder import SceneKeeper
+from pipeline.scenes.scene_watch import REASONS, Fault, SceneWatch, SceneWatchSettings, View
+from pipeline.scoring.camera_scorer import BLIND, CameraScorer
+from pipeline.scoring.scene_builder import SceneBuilder
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import CameraState, SceneState
 
@@ -31,7 +31,7 @@ def camera_state(state: SceneState) -> CameraState:
 class ViewChanges:
     """Minds the views of all cameras."""
 
-    def __init__(self, keeper: SceneKeeper, store: SceneStore, metrics: Metrics) -> None:
+    def __init__(self, keeper: SceneBuilder, store: SceneStore, metrics: Metrics) -> None:
         self._keeper = keeper
         self._store = store
         self._metrics = metrics
@@ -45,14 +45,14 @@ class ViewChanges:
         adapt = settings.adapt
         self._readapt[camera] = adapt.on_view_change == "readapt"
         minds = adapt.on_view_change != "ignore"
-        wanted = WatchSettings(adapt.view_change_after, settings.alert.light_hold, minds)
+        wanted = SceneWatchSettings(adapt.view_change_after, settings.alert.light_hold, minds)
         known = None if adaptation.scene is None else self._store.load_view(camera)
         self._faults[camera] = None if known is None else known.fault
         if known is not None and known.fault is not None:
             LOG.warning("camera %s: the scene was stale, %s", camera, REASONS[known.fault])
         return SceneWatch(wanted, known)
 
-    def take(self, camera: str, lane: Lane, view: View) -> None:
+    def take(self, camera: str, lane: CameraScorer, view: View) -> None:
         """Do what a picture's view asks for, once it is judged."""
         fault = view.fault
         if fault != self._faults[camera]:
@@ -72,12 +72,12 @@ class ViewChanges:
         elif self._is_due(camera, lane):
             self._keep(camera, lane)
 
-    def keep(self, lanes: Mapping[str, Lane]) -> None:
+    def keep(self, lanes: Mapping[str, CameraScorer]) -> None:
         """Keep what is known of all views."""
         for camera, lane in lanes.items():
             self._keep(camera, lane)
 
-    def _is_due(self, camera: str, lane: Lane) -> bool:
+    def _is_due(self, camera: str, lane: CameraScorer) -> bool:
         scene = lane.adaptation.scene if self._keeper.holds(camera) else None
         if scene is not self._scenes.get(camera):
             self._scenes[camera] = scene
@@ -93,7 +93,7 @@ class ViewChanges:
         if fault != "light":
             self._metrics.view_changes.labels(camera, fault).inc()
 
-    def _keep(self, camera: str, lane: Lane) -> None:
+    def _keep(self, camera: str, lane: CameraScorer) -> None:
         known = None if lane.watch is None else lane.watch.known
         if known is None or lane.adaptation.scene is None or not self._keeper.holds(camera):
             return

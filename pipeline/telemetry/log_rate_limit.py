@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-class FloodGate:
+class RateGate:
     """Lets one event through per period, and says how many it held back. Pure."""
 
     def __init__(self, period_seconds: float = 1.0) -> None:
@@ -23,7 +23,7 @@ class FloodGate:
         return held_back
 
 
-class FloodCounter:
+class LimitedWarning:
     """Warnings of one kind, at most one line in a period."""
 
     def __init__(
@@ -34,7 +34,7 @@ class FloodCounter:
     ) -> None:
         self._log = log
         self._clock = clock
-        self._gate = FloodGate(period_seconds)
+        self._gate = RateGate(period_seconds)
 
     def warn(self, text: str) -> None:
         """Log a warning, or count it; the next line that is logged tells the count."""

@@ -12,7 +12,7 @@ LOG = logging.getLogger(__name__)
 _REMIND_SECONDS = 600.0
 
 
-class Troubles:
+class OngoingProblems:
     """Parts of a worker that do not do all they should, and why; safe between threads.
 
     A worker with any is `degraded`: it goes on, and what it cannot do is made up for later or lost.

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from models.training.overlay import Thing, lay
+from models.training.overlay import MovingCutOut, lay
 from pipeline.training.views import in_other_light
 
 _POOL = 10
@@ -33,8 +33,8 @@ _BAND = (0.25, 0.7)
 class Crowd:
     """Who walks through one episode; others in its support than in its queries."""
 
-    support: tuple[Thing, ...]
-    queries: tuple[Thing, ...]
+    support: tuple[MovingCutOut, ...]
+    queries: tuple[MovingCutOut, ...]
     most: int
     """At once; there may be none."""
     rows: tuple[int, int]
@@ -74,7 +74,7 @@ class Crowd:
 
 
 def draw_crowd(
-    cut: Callable[[], Thing | None],
+    cut: Callable[[], MovingCutOut | None],
     size_hw: tuple[int, int],
     random: np.random.Generator,
     tall: tuple[float, float] | None = None,
@@ -110,9 +110,9 @@ def draw_crowd(
     )
 
 
-def _cut_out(cut: Callable[[], Thing | None]) -> list[Thing]:
+def _cut_out(cut: Callable[[], MovingCutOut | None]) -> list[MovingCutOut]:
     """As many as are wanted, or fewer where little moves."""
-    things: list[Thing] = []
+    things: list[MovingCutOut] = []
     for tries in range(_TRIES):
         if len(things) == _POOL or (tries >= _TRIES // 2 and not things):
             break
@@ -121,18 +121,18 @@ def _cut_out(cut: Callable[[], Thing | None]) -> list[Thing]:
     return things
 
 
-def _tall(thing: Thing) -> int:
+def _tall(thing: MovingCutOut) -> int:
     """Rows that it covers in the newest frame; what was cut out with it is larger."""
     return max(1, int((thing.alpha[-1] > 0.5).any(1).sum()))
 
 
-def _fits(thing: Thing, size_hw: tuple[int, int]) -> bool:
+def _fits(thing: MovingCutOut, size_hw: tuple[int, int]) -> bool:
     cut_h, cut_w = thing.alpha.shape[1:]
     small = _tall(thing) <= _TALLEST * size_hw[0]
     return small and cut_h < size_hw[0] and cut_w < size_hw[1]
 
 
-def _scaled(thing: Thing, factor: float) -> Thing:
+def _scaled(thing: MovingCutOut, factor: float) -> MovingCutOut:
     height, width = (max(2, round(side * factor)) for side in thing.alpha.shape[1:])
 
     def resized(planes: Tensor) -> Tensor:
@@ -140,13 +140,13 @@ def _scaled(thing: Thing, factor: float) -> Thing:
         out = functional.interpolate(flat, (height, width), mode="bilinear", antialias=True)
         return out.clamp(0, 1).view(*planes.shape[:-2], height, width)
 
-    return Thing(resized(thing.pixels), resized(thing.alpha), thing.top)
+    return MovingCutOut(resized(thing.pixels), resized(thing.alpha), thing.top)
 
 
-def _varied(thing: Thing, random: np.random.Generator) -> Thing:
+def _varied(thing: MovingCutOut, random: np.random.Generator) -> MovingCutOut:
     """Somebody else of the same kind: in other light, walking the other way."""
     pixels, alpha = thing.pixels, thing.alpha
     if random.random() < 0.5:
         pixels, alpha = pixels.flip(-1), alpha.flip(-1)
     gain = float(random.uniform(*_GAIN))
-    return Thing(in_other_light(pixels, gain), alpha, thing.top)
+    return MovingCutOut(in_other_light(pixels, gain), alpha, thing.top)

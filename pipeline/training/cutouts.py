@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.training.overlay import Thing
+from models.training.overlay import MovingCutOut
 
 _CHANGE = 0.07  # grey levels of [0, 1] from the background that make a pixel part of a thing
 _SMALLEST_PIXELS = 40
@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.uint8]
 
 def cut_out(
     clip: Tensor, background: Tensor, random: np.random.Generator, as_it_is: bool = False
-) -> Thing | None:
+) -> MovingCutOut | None:
     """Cut out something that moves, and bring it to a random size.
 
     Args:
@@ -68,7 +68,7 @@ def cut_out(
     if not as_it_is:
         gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
         pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)
-    return Thing(torch.from_numpy(pixels), torch.from_numpy(alpha.clip(0, 1)), rows.start)
+    return MovingCutOut(torch.from_numpy(pixels), torch.from_numpy(alpha.clip(0, 1)), rows.start)
 
 
 def _solid(mask: npt.NDArray[np.bool_]) -> Mask:

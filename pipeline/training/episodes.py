@@ -15,11 +15,11 @@ from models.inputs import begun_later
 from models.training.inpainting import corrupt, draw_patches
 from models.training.negatives import ONLY_IN_MOTION, Material, Planted, plant
 from models.training.objectives import Episode
-from models.training.overlay import Thing
+from models.training.overlay import MovingCutOut
 from pipeline.training.crowds import Crowd, draw_crowd
 from pipeline.training.cutouts import cut_out
 from pipeline.training.scenes import SceneClip
-from pipeline.training.views import View, random_view
+from pipeline.training.views import EpisodeView, random_view
 
 _FAST = 3
 """How many times too fast hurried places are played."""
@@ -62,7 +62,7 @@ class EpisodeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _ClipTime:
     """A time in a clip of a scene."""
 
     clip: SceneClip
@@ -196,8 +196,8 @@ class EpisodeSampler:
         clips = self._scenes[scene]
         view = self._view(clips[0].size_hw)
         support = [self._moment(clips, view) for _ in range(shots)]
-        normal: list[_Moment] = []
-        planted: list[_Moment] = []
+        normal: list[_ClipTime] = []
+        planted: list[_ClipTime] = []
         for _ in range(queries):  # in turns, so that neither kind gets the better places
             planted.append(self._moment(clips, view, [*support, *normal]))
             normal.append(self._moment(clips, view, [*support, *planted]))
@@ -226,11 +226,11 @@ class EpisodeSampler:
 
         def played(clip: SceneClip) -> Iterator[Tensor]:
             for newest in range(first, len(clip.frames)):
-                yield self._plain(_Moment(clip, newest), view)
+                yield self._plain(_ClipTime(clip, newest), view)
 
         return [played(clip) for clip in clips]
 
-    def _visible(self, scene: str, view: View, moment: _Moment) -> Planted:
+    def _visible(self, scene: str, view: EpisodeView, moment: _ClipTime) -> Planted:
         """Something planted that can be seen, as far as trying helps."""
         for _ in range(_TRIES):
             _, planted = self._planted(scene, view, moment)
@@ -239,13 +239,13 @@ class EpisodeSampler:
         return planted
 
     def _query(
-        self, scene: str, view: View, support: list[_Moment], crowd: Crowd | None = None
+        self, scene: str, view: EpisodeView, support: list[_ClipTime], crowd: Crowd | None = None
     ) -> tuple[Tensor, Planted]:
         """A normal clip, and the same with something planted into it."""
         return self._planted(scene, view, self._moment(self._scenes[scene], view, support), crowd)
 
     def _planted(
-        self, scene: str, view: View, moment: _Moment, crowd: Crowd | None = None
+        self, scene: str, view: EpisodeView, moment: _ClipTime, crowd: Crowd | None = None
     ) -> tuple[Tensor, Planted]:
         peopled = self._peopled(crowd, False, view)
         clip = peopled(self._plain(moment, view))
@@ -264,7 +264,7 @@ class EpisodeSampler:
             return None
         return int(self._random.choice([0, *range(whole)]))  # a single picture twice as often
 
-    def _crowd(self, scene: str, view: View) -> Crowd | None:
+    def _crowd(self, scene: str, view: EpisodeView) -> Crowd | None:
         """Who walks through an episode beside those who do: of the same scene or of another."""
         if not self._options.augment or self._random.random() >= self._options.crowded:
             return None
@@ -283,14 +283,14 @@ class EpisodeSampler:
         return None
 
     def _peopled(
-        self, crowd: Crowd | None, of_support: bool, view: View
+        self, crowd: Crowd | None, of_support: bool, view: EpisodeView
     ) -> Callable[[Tensor], Tensor]:
         """What lets some of the crowd, if there is one, walk through a clip."""
         if crowd is None:
             return lambda clip: clip
         return crowd.gather(of_support, view.out_hw, self._random)
 
-    def _glider(self, scene: str, view: View, crowd: Crowd | None) -> Thing | None:
+    def _glider(self, scene: str, view: EpisodeView, crowd: Crowd | None) -> MovingCutOut | None:
         """Somebody who is to be too fast: in training one of a crowd, somewhere among it.
 
         Nobody can tell what is too fast where a support hardly shows anyone walk; asked for all the
@@ -301,15 +301,15 @@ class EpisodeSampler:
         thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
         return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
 
-    def _view(self, size_hw: tuple[int, int]) -> View:
+    def _view(self, size_hw: tuple[int, int]) -> EpisodeView:
         options = self._options
         if not options.augment:
-            return View(0, 0, *size_hw, options.crop_hw)
+            return EpisodeView(0, 0, *size_hw, options.crop_hw)
         return random_view(size_hw, options.crop_hw, options.scale, options.stride, self._random)
 
     def _moment(
-        self, clips: list[SceneClip], view: View, apart_from: Sequence[_Moment] = ()
-    ) -> _Moment:
+        self, clips: list[SceneClip], view: EpisodeView, apart_from: Sequence[_ClipTime] = ()
+    ) -> _ClipTime:
         """A random time, as far from the given ones as asked for or, in short clips, as can be."""
         lengths = np.array([len(clip.frames) for clip in clips], dtype=float)
         best, farthest = None, -1
@@ -322,21 +322,21 @@ class EpisodeSampler:
                 default=self._options.gap,
             )
             if gap > farthest:
-                best, farthest = _Moment(clip, newest), gap
+                best, farthest = _ClipTime(clip, newest), gap
             if gap >= self._options.gap:
                 break
         assert best is not None
         return best
 
-    def _reach(self, clip: SceneClip, view: View) -> int:
+    def _reach(self, clip: SceneClip, view: EpisodeView) -> int:
         """How many frames are before the newest of a hurried clip, or of a plain one if short."""
         reach = (self._options.clip_length - 1) * view.step
         return reach * _FAST if reach * _FAST < len(clip.frames) else reach
 
-    def _plain(self, moment: _Moment, view: View) -> Tensor:
+    def _plain(self, moment: _ClipTime, view: EpisodeView) -> Tensor:
         return self._played(moment, view, 1)
 
-    def _played(self, moment: _Moment, view: View, speed: int) -> Tensor:
+    def _played(self, moment: _ClipTime, view: EpisodeView, speed: int) -> Tensor:
         ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
         return view.look(moment.clip.frames[np.maximum(moment.newest - ages, 0)])
 
@@ -350,7 +350,7 @@ class EpisodeSampler:
         view = replace(self._view(clips[0].size_hw), out_hw=out_hw)
         return self._plain(self._moment(clips, view), view)
 
-    def _thing(self, scene: str, view: View) -> Thing | None:
+    def _thing(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
         """Something that moves in another scene, cut out."""
         clips = self._scenes[self._another(scene)]
         whole = clips[0].size_hw
@@ -360,7 +360,7 @@ class EpisodeSampler:
         background = own.look(self._background(moment.clip)[None])[0]
         return cut_out(self._played(moment, own, speed), background, self._random)
 
-    def _own_thing(self, scene: str, view: View) -> Thing | None:
+    def _own_thing(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
         """Something that moves in the part of the scene that is looked at, at another time."""
         moment = self._moment(self._scenes[scene], view)
         background = view.look(self._background(moment.clip)[None])[0]

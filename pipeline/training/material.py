@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.training.overlay import Thing
+from models.training.overlay import MovingCutOut
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.cutouts import cut_out
-from pipeline.training.placing import CutOut, shifted_by
+from pipeline.training.placing import StationaryCutOut, shifted_by
 from pipeline.training.scenes import SceneClip
 
 _PEOPLE_A_SCENE = 14
@@ -68,9 +68,9 @@ class Sources:
 class SceneMaterial:
     """What scenes are composed of."""
 
-    people: tuple[CutOut, ...]
+    people: tuple[StationaryCutOut, ...]
     """At least 2."""
-    vehicles: tuple[CutOut, ...]
+    vehicles: tuple[StationaryCutOut, ...]
     """At least 2."""
     backgrounds: Mapping[str, npt.NDArray[np.uint8]]
     """Scene → grey picture (H, W) without people, at least one."""
@@ -109,7 +109,7 @@ def gather_material(
         raise DatasetError(f"perspective scenes: want the scenes {', '.join(missing)}, got none")
     random = np.random.default_rng([seed, 31])
 
-    def cut(names: Iterable[str], count: int) -> list[CutOut]:
+    def cut(names: Iterable[str], count: int) -> list[StationaryCutOut]:
         return [
             one for name in names for one in stable_cut_outs(scenes[name], length, count, random)
         ]
@@ -130,7 +130,7 @@ def empty_background(clip: SceneClip) -> npt.NDArray[np.uint8]:
 
 def stable_cut_outs(
     clips: Sequence[SceneClip], length: int, count: int, random: np.random.Generator
-) -> list[CutOut]:
+) -> list[StationaryCutOut]:
     """Cut out what moves at random moments, as far as it can be followed.
 
     Args:
@@ -144,7 +144,7 @@ def stable_cut_outs(
     """
     long = [clip for clip in clips if len(clip.frames) >= length]
     backgrounds = [torch.from_numpy(empty_background(clip) / np.float32(255)) for clip in long]
-    found: list[CutOut] = []
+    found: list[StationaryCutOut] = []
     for _ in range(count * _TRIES if long else 0):
         which = int(random.integers(len(long)))
         newest = int(random.integers(length - 1, len(long[which].frames)))
@@ -159,7 +159,7 @@ def stable_cut_outs(
     return found
 
 
-def held_in_place(thing: Thing) -> CutOut | None:
+def held_in_place(thing: MovingCutOut) -> StationaryCutOut | None:
     """Take its own motion from a grey thing, by a constant velocity fitted to its centres.
 
     Returns:
@@ -188,7 +188,7 @@ def held_in_place(thing: Thing) -> CutOut | None:
     ]
     covers = [cv2.warpAffine(one, shift, size) for one, shift in zip(alpha, shifts, strict=True)]
     centre = (float(last[0]), float(last[1]))
-    return CutOut(
+    return StationaryCutOut(
         np.stack(held).astype(np.float32),
         np.stack(covers).astype(np.float32),
         centre,

@@ -10,7 +10,7 @@ Pictures = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CutOut:
+class StationaryCutOut:
     """Something that moves, cut out of its scene and shifted so that it stays in place."""
 
     pixels: Pictures
@@ -26,17 +26,17 @@ class CutOut:
     rightward: bool
     """Whether it moved to the right in its own scene."""
 
-    def frozen(self) -> "CutOut":
+    def frozen(self) -> "StationaryCutOut":
         """The same without motion of its parts: the newest frame throughout."""
         pixels, alpha = (np.repeat(one[-1:], len(one), 0) for one in (self.pixels, self.alpha))
         return replace(self, pixels=pixels, alpha=alpha)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placement:
+class CutOutPlacement:
     """A cut-out as it is to appear in a picture."""
 
-    cut_out: CutOut
+    cut_out: StationaryCutOut
     foot: tuple[float, float]
     """Row and column of the middle of its lower edge, in the newest frame; fractions count."""
     height: float
@@ -47,7 +47,7 @@ class Placement:
     """Contrast around middle grey."""
 
 
-def lay_over(frames: Pictures, placement: Placement) -> None:
+def lay_over(frames: Pictures, placement: CutOutPlacement) -> None:
     """Lay a cut-out over frames, to a fraction of a pixel.
 
     Args:

@@ -15,7 +15,7 @@ _HALF_SPEED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class EpisodeView:
     """One way of looking at a scene; the same for an episode's support and its queries."""
 
     top: int
@@ -66,7 +66,7 @@ def random_view(
     scale: tuple[float, float],
     stride: int,
     random: np.random.Generator,
-) -> View:
+) -> EpisodeView:
     """A random part of a picture in a random way.
 
     Args:
@@ -80,7 +80,7 @@ def random_view(
     zoom = float(np.exp(random.uniform(*np.log(scale))))
     crop_h = min(height, round(crop_hw[0] / zoom))
     crop_w = min(width, round(crop_hw[1] / zoom))
-    return View(
+    return EpisodeView(
         top=int(random.integers(0, height - crop_h + 1)),
         left=int(random.integers(0, width - crop_w + 1)),
         height=crop_h,

@@ -22,7 +22,7 @@ class CommandError(ValueError):
     """A request that is no command; the text says what was got and what is wanted."""
 
 
-class Overview(Section):
+class GetOverview(Section):
     """Tell all cameras and all workers."""
 
     command: Literal["overview"] = "overview"
@@ -51,7 +51,7 @@ class Detach(Section):
     name: Name
 
 
-class Switch(Section):
+class SetEnabled(Section):
     """Watch a camera, or leave it alone for a while."""
 
     command: Literal["switch"] = "switch"
@@ -59,7 +59,7 @@ class Switch(Section):
     enabled: bool
 
 
-class Tune(Section):
+class SetThreshold(Section):
     """Let events of a camera begin at another score than its settings say (`alert.enter`)."""
 
     command: Literal["tune"] = "tune"
@@ -73,14 +73,14 @@ class Reload(Section):
     command: Literal["reload"] = "reload"
 
 
-class Adapt(Section):
+class AdaptCamera(Section):
     """Adapt a camera to its scene anew."""
 
     command: Literal["adapt"] = "adapt"
     name: Name
 
 
-class Scenes(Section):
+class ListScenes(Section):
     """Tell the scenes that a camera has had."""
 
     command: Literal["scenes"] = "scenes"
@@ -95,14 +95,14 @@ class Restore(Section):
     scene: SceneId
 
 
-class Picture(Section):
+class GetPicture(Section):
     """Show what a camera saw last."""
 
     command: Literal["picture"] = "picture"
     name: Name
 
 
-class Remember(Section):
+class AcceptAsNormal(Section):
     """Let what an event of a camera showed be normal in its scene; again: with what is kept now."""
 
     command: Literal["remember"] = "remember"
@@ -116,7 +116,7 @@ class Remember(Section):
     """Whether what it showed last counts most, as of what stays."""
 
 
-class Recurs(Section):
+class AcceptRecurring(Section):
     """Say which earlier spans of time showed the same as an event of a camera."""
 
     command: Literal["recurs"] = "recurs"
@@ -129,7 +129,7 @@ class Recurs(Section):
     """Begin and end of each span, Unix seconds."""
 
 
-class Forget(Section):
+class RevokeNormal(Section):
     """Let what an event of a camera showed be what it was."""
 
     command: Literal["forget"] = "forget"
@@ -148,20 +148,20 @@ class Annotate(Section):
 
 
 Command: TypeAlias = (
-    Overview
+    GetOverview
     | Attach
     | Change
     | Detach
-    | Switch
-    | Tune
+    | SetEnabled
+    | SetThreshold
     | Reload
-    | Adapt
-    | Scenes
+    | AdaptCamera
+    | ListScenes
     | Restore
-    | Picture
-    | Remember
-    | Recurs
-    | Forget
+    | GetPicture
+    | AcceptAsNormal
+    | AcceptRecurring
+    | RevokeNormal
     | Annotate
 )
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])

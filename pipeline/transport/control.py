@@ -11,11 +11,11 @@ from typing import TypeAlias
 
 from pipeline.config import Camera
 from pipeline.transport.commands import Command, arguments_of
-from pipeline.transport.messages import Answer, CameraTable, Enlist, Request
+from pipeline.transport.messages import Answer, CameraTable, Request, RevisionAck
 from pipeline.transport.ports import Port
 from pipeline.transport.topics import CONTROL, Endpoints
 
-Incoming: TypeAlias = Request | Answer | Enlist
+Incoming: TypeAlias = Request | Answer | RevisionAck
 Outgoing: TypeAlias = Request | Answer | CameraTable
 
 _ASK_AGAIN_SECONDS = 0.05
@@ -40,7 +40,7 @@ class ControlServer(Port):
         """What came, each with the identity of its sender; empty after the time-out."""
         found: list[tuple[bytes, Incoming]] = []
         for sender, message in self._receive(timeout_seconds):
-            if isinstance(message, Request | Answer | Enlist):
+            if isinstance(message, Request | Answer | RevisionAck):
                 found.append((sender, message))
             else:
                 self._reject(f"want a request or an answer, got {type(message).__name__}")
@@ -94,7 +94,7 @@ class ControlMember(Port):
 
     def _enlist(self) -> None:
         self._enlisted_at = time.monotonic()
-        self._send(Enlist(self._worker, self._revision))
+        self._send(RevisionAck(self._worker, self._revision))
 
 
 class ControlClient(Port):

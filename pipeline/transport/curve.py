@@ -13,7 +13,7 @@ from typing import Self
 import zmq
 from zmq.utils import z85
 
-from pipeline.telemetry.log_rate_limit import FloodCounter
+from pipeline.telemetry.log_rate_limit import LimitedWarning
 
 LOG = logging.getLogger(__name__)
 _QUESTIONS = "inproc://zeromq.zap.01"
@@ -68,7 +68,7 @@ class CurveKeys:
             socket.setsockopt(zmq.CURVE_SERVERKEY, self.server.public.encode())
 
 
-class Doorkeeper:
+class ZapAuthenticator:
     """Tells the servers of one context whom to let in (ZAP, RFC 27), in a thread of its own.
 
     Ends when its context is terminated, which waits for that.
@@ -84,7 +84,7 @@ class Doorkeeper:
         """
         self._welcome = z85.decode(keys.worker.public)
         self._door = door
-        self._floods = FloodCounter(LOG)
+        self._floods = LimitedWarning(LOG)
         # Made here, so that servers find it, and from now on used by the thread alone.
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0

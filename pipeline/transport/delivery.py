@@ -14,11 +14,11 @@ from dataclasses import replace
 from pipeline.transport.messages import ScoreAck, ScoreMessage
 
 
-class OutboxFullError(Exception):
+class UnacknowledgedFullError(Exception):
     """More scores wait for an acknowledgement than the credits of the cameras can explain."""
 
 
-class Outbox:
+class UnacknowledgedScores:
     """Scores that are sent and not acknowledged, oldest first."""
 
     def __init__(self, capacity: int, resend_seconds: float) -> None:
@@ -35,13 +35,13 @@ class Outbox:
         """Keep a score; what to send, or None where the same one is on its way already.
 
         Raises:
-            OutboxFullError: the outbox is at its capacity.
+            UnacknowledgedFullError: the outbox is at its capacity.
         """
         key = ScoreAck(score.camera, score.connection, score.index)
         if key in self._waiting:
             return None
         if len(self._waiting) >= self._capacity:
-            raise OutboxFullError(
+            raise UnacknowledgedFullError(
                 f"want at most {self._capacity} unacknowledged scores, got one more "
                 f"(camera {score.camera})"
             )
@@ -76,7 +76,7 @@ class Outbox:
             after = score.number
 
 
-class Inbox:
+class ScoreDeduplicator:
     """Which scores the receiver may take, for each sender."""
 
     def __init__(self) -> None:

@@ -199,7 +199,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Enlist:
+class RevisionAck:
     """Worker → supervisor: this is the table of cameras that I work by; repeated every second."""
 
     worker: str

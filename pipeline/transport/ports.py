@@ -6,8 +6,8 @@ from typing import Protocol, Self
 
 import zmq
 
-from pipeline.telemetry.log_rate_limit import FloodCounter
-from pipeline.transport.curve import Doorkeeper
+from pipeline.telemetry.log_rate_limit import LimitedWarning
+from pipeline.transport.curve import ZapAuthenticator
 from pipeline.transport.topics import TCP_DEAD_SECONDS, TCP_PING_SECONDS, Endpoints, Topic
 from pipeline.transport.wire import Message, Part, WireError, decode, encode
 
@@ -36,8 +36,8 @@ class Port:
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
-        self._doorkeeper: Doorkeeper | None = None
-        self._floods = FloodCounter(LOG)
+        self._doorkeeper: ZapAuthenticator | None = None
+        self._floods = LimitedWarning(LOG)
         self.rejected = 0
         """Malformed messages so far."""
 
@@ -53,7 +53,7 @@ class Port:
             self._socket = self._context.socket(self._kind)
             if self._keys is not None:
                 if self._binds:
-                    self._doorkeeper = Doorkeeper(self._context, self._keys, self._topic.name)
+                    self._doorkeeper = ZapAuthenticator(self._context, self._keys, self._topic.name)
                 self._keys.fit(self._socket, server=self._binds)
             self._open(self._socket)
         except BaseException:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from pipeline.transport.delivery import Inbox, Outbox
+from pipeline.transport.delivery import ScoreDeduplicator, UnacknowledgedScores
 from pipeline.transport.messages import ScoreAck, ScoreMessage
 from pipeline.transport.ports import Port
 from pipeline.transport.topics import (
@@ -31,7 +31,7 @@ class ScoreSender(Port):
     ) -> None:
         # A new name for each sender: the receiver must not take its numbers for a predecessor's.
         super().__init__(SCORES, endpoints, sends=True, identity=secrets.token_hex(8).encode())
-        self._outbox = Outbox(capacity, resend_seconds)
+        self._outbox = UnacknowledgedScores(capacity, resend_seconds)
         self._clock = clock
 
     @property
@@ -70,7 +70,7 @@ class ScoreReceiver(Port):
 
     def __init__(self, endpoints: Endpoints) -> None:
         super().__init__(SCORES, endpoints, sends=False)
-        self._inbox = Inbox()
+        self._inbox = ScoreDeduplicator()
         self._senders: dict[str, bytes] = {}
 
     def poll(self, timeout_seconds: float) -> list[ScoreMessage]:

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import zmq
 
-from pipeline.config import Transport
+from pipeline.config import TransportSection
 from pipeline.transport.curve import CurveKeys
 
 LOG = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class Endpoints:
 
 
 @contextmanager
-def run_endpoints(transport: Transport) -> Iterator[Endpoints]:
+def run_endpoints(transport: TransportSection) -> Iterator[Endpoints]:
     """Addresses for one run, and where it takes them keys: nobody else gets them meanwhile.
 
     Raises:

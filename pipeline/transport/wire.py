@@ -21,12 +21,12 @@ from pipeline.transport.messages import (
     Answer,
     CameraTable,
     Done,
-    Enlist,
     FrameMessage,
     Heartbeat,
     Hello,
     Live,
     Request,
+    RevisionAck,
     ScoreAck,
     ScoreMessage,
     Welcome,
@@ -44,7 +44,7 @@ Message: TypeAlias = (
     | Live
     | Request
     | Answer
-    | Enlist
+    | RevisionAck
     | CameraTable
 )
 Part: TypeAlias = bytes | memoryview | zmq.Frame
@@ -60,7 +60,7 @@ KINDS: dict[bytes, type[Message]] = {
     b"live": Live,
     b"request": Request,
     b"answer": Answer,
-    b"enlist": Enlist,
+    b"enlist": RevisionAck,
     b"cameras": CameraTable,
 }
 """First part of a message → what it is."""

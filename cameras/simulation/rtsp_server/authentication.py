@@ -8,14 +8,14 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cameras.simulation.rtsp_server.requests import Request
+from cameras.simulation.rtsp_server.requests import RtspRequest
 
 _REALM = "vedette"
 _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class RtspAuthentication:
     """Lets in who knows user name and password."""
 
     user: str
@@ -31,7 +31,7 @@ class Guard:
             return f'Basic realm="{_REALM}"'
         return f'Digest realm="{_REALM}", nonce="{self.nonce}"'
 
-    def admits(self, request: Request) -> bool:
+    def admits(self, request: RtspRequest) -> bool:
         """Whether the request proves that its sender knows the password."""
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != self.scheme:
@@ -46,7 +46,7 @@ class Guard:
             return False
         return hmac.compare_digest(fields.get("response", "").encode(), self._digest(request))
 
-    def _digest(self, request: Request) -> bytes:
+    def _digest(self, request: RtspRequest) -> bytes:
         who = _md5(f"{self.user}:{_REALM}:{self.password}")
         what = _md5(f"{request.method}:{request.uri}")
         return _md5(f"{who}:{self.nonce}:{what}").encode()

@@ -25,7 +25,7 @@ Codec = Literal["h264", "h265", "mjpeg"]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RtspRequest:
     """What a client asks for."""
 
     method: str
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Transport:
+class RtpTransport:
     """How a client wants its packets."""
 
     interleaved: tuple[int, int] | None
@@ -71,7 +71,7 @@ class Transport:
         return None
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> RtspRequest | None:
     """Read the next request, passing over packets that the client sends in between.
 
     Returns:
@@ -91,14 +91,16 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
         if not 0 <= length <= _LONGEST_BODY_BYTES:
             return None
         await reader.readexactly(length)
-        request = Request(method, uri, headers)
+        request = RtspRequest(method, uri, headers)
         urlsplit(uri)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
         return None
     return request
 
 
-def response(request: Request, status: int, headers: Mapping[str, str], body: str = "") -> bytes:
+def response(
+    request: RtspRequest, status: int, headers: Mapping[str, str], body: str = ""
+) -> bytes:
     """Answer a request, with its sequence number."""
     lines = [f"RTSP/1.0 {status} {_REASONS[status]}", f"CSeq: {request.headers.get('cseq', '0')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]

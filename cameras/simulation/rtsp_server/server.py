@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from cameras.simulation.rtsp_server.authentication import Guard
+from cameras.simulation.rtsp_server.authentication import RtspAuthentication
 from cameras.simulation.rtsp_server.broadcast import Burst, Mount, broadcast
 from cameras.simulation.rtsp_server.session import Session
 
@@ -26,7 +26,7 @@ class RtspServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        guard: Guard | None = None,
+        guard: RtspAuthentication | None = None,
     ) -> None:
         """Remember what to serve.
 
@@ -122,7 +122,7 @@ class RtspServer:
 class _Running:
     """Everything that lives from a start to its stop."""
 
-    def __init__(self, mounts: Mapping[str, Mount], guard: Guard | None) -> None:
+    def __init__(self, mounts: Mapping[str, Mount], guard: RtspAuthentication | None) -> None:
         self._mounts = mounts
         self._guard = guard
         self._codecs = {path: mount.codec for path, mount in mounts.items()}

@@ -7,12 +7,12 @@ import socket
 import struct
 from collections.abc import Mapping
 
-from cameras.simulation.rtsp_server.authentication import Guard
+from cameras.simulation.rtsp_server.authentication import RtspAuthentication
 from cameras.simulation.rtsp_server.broadcast import Burst
 from cameras.simulation.rtsp_server.requests import (
     Codec,
-    Request,
-    Transport,
+    RtpTransport,
+    RtspRequest,
     read_request,
     response,
     session_description,
@@ -30,7 +30,7 @@ class Session:
         self,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         codecs: Mapping[str, Codec],
-        guard: Guard | None,
+        guard: RtspAuthentication | None,
         answering: asyncio.Event,
     ) -> None:
         """Take over a connection.
@@ -46,7 +46,7 @@ class Session:
         self._guard = guard
         self._answering = answering
         self._id = secrets.token_hex(8)
-        self._transport: Transport | None = None
+        self._transport: RtpTransport | None = None
         self._sockets: tuple[socket.socket, ...] = ()
         self._ready_path: str | None = None
         self._playing_path: str | None = None
@@ -101,7 +101,7 @@ class Session:
         """Hang up without waiting for the client to take what is on its way."""
         self._writer.transport.abort()
 
-    def _answer(self, request: Request) -> bytes:
+    def _answer(self, request: RtspRequest) -> bytes:
         if request.method == "OPTIONS":
             return response(request, 200, {"Public": _METHODS})
         if self._guard is not None and not self._guard.admits(request):
@@ -115,19 +115,19 @@ class Session:
                 return self._control(request)
         return response(request, 405, {"Allow": _METHODS})
 
-    def _describe(self, request: Request) -> bytes:
+    def _describe(self, request: RtspRequest) -> bytes:
         codec = self._codecs.get(request.path)
         if codec is None:
             return response(request, 404, {})
         base = request.uri.rstrip("/") + "/"
         return response(request, 200, {"Content-Base": base}, session_description(codec))
 
-    def _set_up(self, request: Request) -> bytes:
+    def _set_up(self, request: RtspRequest) -> bytes:
         path = request.path.removesuffix("/track0")
         if path not in self._codecs:
             return response(request, 404, {})
         offered = request.headers.get("transport", "")
-        transport = Transport.parse(offered)
+        transport = RtpTransport.parse(offered)
         if transport is None or self._transport is not None:
             return response(request, 461, {})
         if transport.interleaved:
@@ -143,7 +143,7 @@ class Session:
         self._transport, self._ready_path = transport, path
         return response(request, 200, {"Transport": chosen, "Session": f"{self._id};timeout=60"})
 
-    def _control(self, request: Request) -> bytes:
+    def _control(self, request: RtspRequest) -> bytes:
         named = request.headers.get("session", "").partition(";")[0]
         if request.method == "GET_PARAMETER" and not named:
             return response(request, 200, {})

@@ -20,7 +20,7 @@ from models.inputs import begun_later
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BegunScene:
+class TruncatedHistoryScene:
     """One scene, once for every length of past."""
 
     by_past: tuple[AdaptedScene, ...]
@@ -29,7 +29,7 @@ class BegunScene:
     """What is added to the energies of each, so that typical is the same for all."""
 
 
-def adapt_begun(scorer: SceneScorer, support: Tensor) -> BegunScene:
+def adapt_begun(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
     """Learn a scene for every length of past.
 
     Args:
@@ -42,11 +42,14 @@ def adapt_begun(scorer: SceneScorer, support: Tensor) -> BegunScene:
     length = support.shape[1]
     scenes = [scorer.adapt(begun_later(support, [past] * len(support))) for past in range(length)]
     typical = [median(scene.support_energies or [0.0]) for scene in scenes]
-    return BegunScene(tuple(scenes), tuple(typical[-1] - one for one in typical))
+    return TruncatedHistoryScene(tuple(scenes), tuple(typical[-1] - one for one in typical))
 
 
 def score_begun(
-    scorer: SceneScorer, clips: Tensor, pasts: Sequence[int], scenes: Sequence[BegunScene]
+    scorer: SceneScorer,
+    clips: Tensor,
+    pasts: Sequence[int],
+    scenes: Sequence[TruncatedHistoryScene],
 ) -> list[Scores]:
     """Score clips, each by the past that it has, in every scene.
 

@@ -1,7 +1,7 @@
 """What is told of made streets: things out of place, and what of normal life is told in vain.
 
-    python -m benchmarks.told --streets 8
-    python -m benchmarks.told --streets 8 --swell 90 --early --widen 0 20
+    python -m benchmarks.detection_rate --streets 8
+    python -m benchmarks.detection_rate --streets 8 --swell 90 --early --widen 0 20
 
 Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
 comes once. It is told of if an event begins with it; one that was up already tells nothing. With
@@ -44,7 +44,7 @@ _TELLING = EventSettings(merge_gap_seconds=1.5, cooldown_seconds=0.0)
 
 
 @dataclass(slots=True)
-class Outcome:
+class DetectionRate:
     """Of all streets, watched in one way."""
 
     told: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ def main() -> None:
     try:
         scorer = SceneScorer.load(options.weights)
         ways = list(product(options.widen, options.asked))
-        outcomes = {way: Outcome() for way in ways}
+        outcomes = {way: DetectionRate() for way in ways}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("streets", total=options.streets * (1 + len(ways)))
             for seed in range(options.first, options.first + options.streets):
@@ -116,7 +116,7 @@ def watch(
     settings: AdaptationSettings,
     plan: Sequence[PlannedAnomaly],
     early: Sequence[PlannedAnomaly],
-    outcome: Outcome,
+    outcome: DetectionRate,
 ) -> None:
     """Watch a street, and add what came of it."""
 
@@ -154,7 +154,7 @@ def begins_with(seconds: float, anomaly: PlannedAnomaly) -> bool:
 
 
 def print_outcomes(
-    outcomes: dict[tuple[int, float], Outcome], options: argparse.Namespace, console: Console
+    outcomes: dict[tuple[int, float], DetectionRate], options: argparse.Namespace, console: Console
 ) -> None:
     """One row a way of watching."""
     kinds = [kind.replace("_", " ") for kind in ANOMALY_KINDS]

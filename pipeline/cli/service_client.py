@@ -12,18 +12,18 @@ TOKEN_VARIABLE = "VEDETTE_TOKEN"
 _TIMEOUT_SECONDS = 20.0
 
 
-class RemoteError(ValueError):
+class ServiceClientError(ValueError):
     """The service is not there, or refuses; the text says what to do."""
 
 
-class Remote:
+class ServiceClient:
     """A service; the token comes from the environment, where no other user can see it."""
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
         """Prepare to ask.
 
         Raises:
-            RemoteError: the address is malformed, or the certificate cannot be read.
+            ServiceClientError: the address is malformed, or the certificate cannot be read.
         """
         token = os.environ.get(TOKEN_VARIABLE)
         self.url = url.rstrip("/")
@@ -36,7 +36,7 @@ class Remote:
                 verify=str(ca_file) if ca_file else True,
             )
         except (httpx.InvalidURL, UnicodeError, OSError) as error:
-            raise RemoteError(f"{url}: cannot be used: {error}") from None
+            raise ServiceClientError(f"{url}: cannot be used: {error}") from None
 
     def ask(self, method: str, path: str, body: object = None, **parameters: object) -> Any:
         """One request; what the answer holds.
@@ -48,14 +48,14 @@ class Remote:
             parameters: Of the query; those that are None are left out.
 
         Raises:
-            RemoteError: no answer, or a refusal.
+            ServiceClientError: no answer, or a refusal.
         """
         given = {name: str(value) for name, value in parameters.items() if value is not None}
         try:
             answer = self._client.request(method, f"/api/v1{path}", params=given, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise RemoteError(
+            raise ServiceClientError(
                 f"no service at {self.url} ({reason}); want `vedette run` with api.enabled, "
                 f"or its address in --url or {URL_VARIABLE}"
             ) from None
@@ -64,7 +64,7 @@ class Remote:
         detail = _detail(answer)
         if answer.status_code == 401:
             detail += f"; set {TOKEN_VARIABLE}"
-        raise RemoteError(f"{detail} ({answer.status_code})")
+        raise ServiceClientError(f"{detail} ({answer.status_code})")
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -24,7 +24,7 @@ beside somebody else, or half behind them, never looks quite as it did."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SceneMemory:
+class SceneExemplars:
     """What was labelled normal in one scene; made by `models.feedback.remember`."""
 
     cells: Tensor
@@ -41,7 +41,7 @@ class SceneMemory:
 
 
 def recalled_residual(
-    residual: Tensor, features: Tensor, memory: SceneMemory, config: SceneModelConfig
+    residual: Tensor, features: Tensor, memory: SceneExemplars, config: SceneModelConfig
 ) -> Tensor:
     """Residual of every cell, lower where the memory explains what the scene does not.
 
@@ -68,7 +68,7 @@ def recalled_residual(
     return flat.index_put((clips, cells), lowered).view_as(residual)
 
 
-def excused_motion(motion: Tensor, memory: SceneMemory) -> Tensor:
+def excused_motion(motion: Tensor, memory: SceneExemplars) -> Tensor:
     """Log motion of every cell, typical where no more moves than was labelled normal there.
 
     Args:

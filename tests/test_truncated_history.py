@@ -6,7 +6,7 @@ from makers import make_clips
 
 from models import SceneScorer
 from models.inputs import begun_later
-from pipeline.evaluation.beginnings import adapt_begun, score_begun
+from pipeline.evaluation.truncated_history import adapt_begun, score_begun
 
 
 @pytest.fixture(scope="module")
