@@ -17,16 +17,16 @@ DOCS = Path(__file__).parents[1] / "docs"
 SCHEMA = json.loads((DOCS / "config.schema.json").read_text(encoding="utf-8"))
 SECTIONS = {
     "detect": "Detect",
-    "adapt": "Adapt",
+    "adapt": "AdaptSection",
     "alert": "Alert",
     "alert.schedule": "Schedule",
     "scoring": "Scoring",
-    "metrics": "MetricsServer",
+    "metrics": "MetricsSection",
     "storage": "Storage",
     "store": "Store",
     "record": "Record",
     "record.retain": "Retain",
-    "transport": "Transport",
+    "transport": "TransportSection",
     "api": "Api",
     "api.tokens.NAME": "Token",
     "api.tls": "Tls",
@@ -36,7 +36,7 @@ SECTIONS = {
     "apprise.NAME": "Apprise",
     "outbox": "OutboxBounds",
     "cameras.NAME": "Camera",
-    "cameras.NAME.source": "Source",
+    "cameras.NAME.source": "SourceSection",
     "cameras.NAME.masks.NAME": "Mask",
     "cameras.NAME.zones.NAME": "Zone",
 }
