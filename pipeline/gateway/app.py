@@ -10,11 +10,22 @@ from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 
 from pipeline.config.base import NAME_PATTERN
-from pipeline.gateway import cameras, events, system
+from pipeline.gateway import (
+    cameras,
+    events,
+    insight,
+    live_socket,
+    login,
+    machine,
+    pages,
+    probing,
+    system,
+)
 from pipeline.gateway.authentication import Authenticator, DeniedError
 from pipeline.gateway.dependencies import State
 from pipeline.gateway.live import LiveFeed, TooManyWatchersError
 from pipeline.gateway.middleware import RequestMiddleware
+from pipeline.gateway.picture_feed import PictureFeed
 from pipeline.gateway.schemas import Problem
 from pipeline.gateway.service import Service, ServiceError
 from pipeline.transport.messages import AnswerStatus
@@ -35,8 +46,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(service: Service, guard: Authenticator, feed: LiveFeed) -> FastAPI:
-    """The application; who calls starts and closes the feed."""
+def create_app(
+    service: Service, guard: Authenticator, feed: LiveFeed, pictures: PictureFeed
+) -> FastAPI:
+    """The application; who calls starts and closes the feeds."""
     app = FastAPI(
         title="Vedette",
         summary="Watches fixed cameras and tells when something has no place in the scene.",
@@ -48,10 +61,14 @@ def create_app(service: Service, guard: Authenticator, feed: LiveFeed) -> FastAP
         middleware=[Middleware(RequestMiddleware, guard=guard)],
         strict_content_type=True,
     )
-    app.state.vedette = State(service, guard, feed)
+    app.state.vedette = State(service, guard, feed, pictures)
     app.include_router(cameras.router, prefix="/api/v1")
     app.include_router(events.router, prefix="/api/v1")
     app.include_router(system.router)
+    for router in (login.router, insight.router, probing.router, machine.router):
+        app.include_router(router, prefix="/api/v1")
+    app.include_router(live_socket.router)
+    app.include_router(pages.router)
     app.add_exception_handler(DeniedError, _denied)
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(TooManyWatchersError, _crowded)
@@ -63,7 +80,7 @@ def create_app(service: Service, guard: Authenticator, feed: LiveFeed) -> FastAP
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document, as committed in docs/openapi.json; of no version of ours."""
     # The routes are all that is looked at.
-    app = create_app(None, None, None)  # type: ignore[arg-type]
+    app = create_app(None, None, None, None)  # type: ignore[arg-type]
     document = app.openapi()
     document["info"]["version"] = "1"
     return document

@@ -2,7 +2,7 @@
 
 Without tokens the API listens on loopback only. A web page in a browser on this machine could then
 speak to it: it is told apart by the `Origin` it cannot hide, and by a `Host` that is not ours (DNS
-rebinding). There are no cookies, so that no page can use what a person has logged in to.
+rebinding). A person in a browser logs in with a token and gets a cookie (see `sessions`).
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.config import Api
+from pipeline.gateway.sessions import CSRF_HEADER, Session, Sessions, csrf_matches
 from pipeline.gateway.tokens import Caller, Role, TokenBook, load_tokens, tokens_changed
 
 FAILURES = 10
@@ -76,6 +77,7 @@ class Authenticator:
         self._data_folder = data_folder
         self._clock = clock
         self._limit = FailureLimit()
+        self._sessions = Sessions(data_folder)
         self._changed = tokens_changed(data_folder)
         self._book = load_tokens(api, data_folder)
         check_exposure(api, self._book)
@@ -105,9 +107,53 @@ class Authenticator:
                 self._limit.failed(address, now)
             what = "got a wrong one" if token else "got none"
             raise DeniedError(401, f"want a token (Authorization: Bearer …), {what}")
-        if not caller.may(role):
-            raise DeniedError(403, f"want a token of the role {role}, got {caller.role}")
-        return caller
+        return _with_role(caller, role)
+
+    def admit_session(self, role: Role, cookie: str | None, csrf: str | None, safe: bool) -> Caller:
+        """Let somebody in who has logged in.
+
+        Args:
+            role: What they want to be.
+            cookie: Value of the session cookie; None: there is none.
+            csrf: What the header `X-Vedette-CSRF` holds; None: it is missing.
+            safe: Whether the request changes nothing, and needs no CSRF token.
+
+        Raises:
+            DeniedError: they may not.
+        """
+        self._read_again()
+        if self.open:
+            return _ANYBODY
+        session = None if cookie is None else self._sessions.find(cookie, self._book)
+        if session is None:
+            what = "got none" if cookie is None else "got a session that has ended"
+            raise DeniedError(401, f"want a token (Authorization: Bearer …) or a login, {what}")
+        if not safe and not csrf_matches(session, csrf):
+            raise DeniedError(403, f"want the CSRF token of the session in {CSRF_HEADER}")
+        return _with_role(session.caller, role)
+
+    def log_in(self, address: str, token: str) -> tuple[str, Session]:
+        """Make a session of a token: the value of its cookie, and the session.
+
+        Raises:
+            DeniedError: the token is wrong.
+            OSError: the session cannot be kept.
+        """
+        caller = self.admit("viewer", address, token)
+        return self._sessions.open(token, caller)
+
+    def log_out(self, cookie: str) -> None:
+        """End a session.
+
+        Raises:
+            OSError: that cannot be kept.
+        """
+        self._sessions.close(cookie)
+
+    def session(self, cookie: str | None) -> Session | None:
+        """The session of a cookie; None: there is none, or everybody is let in without one."""
+        self._read_again()
+        return None if cookie is None or self.open else self._sessions.find(cookie, self._book)
 
     def check_page(self, host: str, origin: str | None) -> None:
         """Tell a web page that somebody else made from a program on this machine.
@@ -130,6 +176,12 @@ class Authenticator:
             self._changed = changed
             self._book = load_tokens(self._api, self._data_folder)
             self.open = self.open and len(self._book) == 0
+
+
+def _with_role(caller: Caller, role: Role) -> Caller:
+    if not caller.may(role):
+        raise DeniedError(403, f"want a token of the role {role}, got {caller.role}")
+    return caller
 
 
 def check_exposure(api: Api, book: TokenBook) -> None:

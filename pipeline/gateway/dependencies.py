@@ -5,10 +5,13 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from pipeline.gateway.authentication import Authenticator, DeniedError
 from pipeline.gateway.live import LiveFeed
+from pipeline.gateway.picture_feed import PictureFeed
 from pipeline.gateway.service import Service
+from pipeline.gateway.sessions import COOKIE, CSRF_HEADER
 from pipeline.gateway.tokens import Caller, Role
 
 _BEARER = HTTPBearer(auto_error=False, description="A token; not asked for where none is made.")
@@ -22,9 +25,10 @@ class State:
     service: Service
     guard: Authenticator
     feed: LiveFeed
+    pictures: PictureFeed
 
 
-def _state(request: Request) -> State:
+def _state(request: HTTPConnection) -> State:
     state: State = request.app.state.vedette
     return state
 
@@ -40,12 +44,22 @@ def _feed(state: Annotated[State, Depends(_state)]) -> LiveFeed:
 def _admit(
     request: Request, credentials: HTTPAuthorizationCredentials | None, role: Role
 ) -> Caller:
-    address = request.client.host if request.client else "unknown"
-    token = credentials.credentials if credentials else None
-    return _state(request).guard.admit(role, address, token)
+    guard = _state(request).guard
+    if credentials is not None:
+        return guard.admit(role, address_of(request), credentials.credentials)
+    safe = request.method in ("GET", "HEAD")
+    return guard.admit_session(
+        role, request.cookies.get(COOKIE), request.headers.get(CSRF_HEADER), safe
+    )
 
 
-def _viewer(request: Request, credentials: _Credentials) -> Caller:
+def address_of(request: HTTPConnection) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"
+
+
+def viewer(request: Request, credentials: _Credentials) -> Caller:
+    """Whoever may look."""
     return _admit(request, credentials, "viewer")
 
 
@@ -66,9 +80,10 @@ def _viewer_or_link(
         raise DeniedError(403, "want a link that is whole and has not expired, got another one")
 
 
+TheState = Annotated[State, Depends(_state)]
 TheService = Annotated[Service, Depends(_service)]
 TheFeed = Annotated[LiveFeed, Depends(_feed)]
-Viewer = Depends(_viewer)
+Viewer = Depends(viewer)
 """For routes that show."""
 Linked = Depends(_viewer_or_link)
 """For what messages link to: who shows a token, or comes by such a link."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.telemetry.log_rate_limit import LimitedWarning
@@ -41,9 +41,7 @@ class Watcher:
     camera: str | None
     kinds: frozenset[str]
     loop: asyncio.AbstractEventLoop
-    queue: asyncio.Queue[tuple[Kind, dict[str, Any]] | None] = field(
-        default_factory=lambda: asyncio.Queue(_QUEUE)
-    )
+    queue: asyncio.Queue[tuple[Kind, dict[str, Any]] | None]
 
     def offer(self, news: tuple[Kind, dict[str, Any]] | None) -> None:
         """Hand over news; in the loop's thread."""
@@ -98,13 +96,20 @@ class LiveFeed:
             raise TooManyWatchersError(f"want at most {MOST_WATCHERS} watchers at a time")
 
     @contextmanager
-    def watching(self, camera: str | None, kinds: frozenset[str]) -> Iterator[Watcher]:
+    def watching(
+        self, camera: str | None, kinds: frozenset[str], room: int = _QUEUE
+    ) -> Iterator[Watcher]:
         """Listen for a while; call it in the loop.
+
+        Args:
+            camera: Only of this one; None: of all.
+            kinds: Only these.
+            room: How many news may wait.
 
         Raises:
             TooManyWatchersError: there are too many already.
         """
-        watcher = Watcher(camera, kinds, asyncio.get_running_loop())
+        watcher = Watcher(camera, kinds, asyncio.get_running_loop(), asyncio.Queue(room))
         with self._lock:
             self.check_room()
             self._watchers.add(watcher)

@@ -29,6 +29,9 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,6 +69,16 @@ class RequestMiddleware:
             await self._app(scope, replay, answer)
         except* _AnsweredError:
             pass
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        try:
+            self._guard.check_page(headers.get("host", ""), headers.get("origin"))
+        except DeniedError:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self._app(scope, receive, send)
 
 
 def _head_only(send: Send) -> Send:

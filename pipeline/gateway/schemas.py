@@ -198,3 +198,124 @@ class Health(Shown):
     """Whether all is well."""
 
     ok: bool
+
+
+class FrameShown(Shown):
+    """The score of one frame."""
+
+    captured_at: float
+    score: float | None
+    energy: float | None
+    threshold: float | None
+    state: SceneState
+    terms: dict[str, float] = {}
+    """What each term of the energy adds to the score."""
+
+
+class FramesShown(Shown):
+    """Single scores, oldest first."""
+
+    frames: list[FrameShown]
+
+
+class AlarmShown(Shown):
+    """An event that a threshold would have raised."""
+
+    begins_at: float
+    ends_at: float
+    peak: float
+
+
+class LevelShown(Shown):
+    """What one threshold would have raised."""
+
+    threshold: float
+    count: int
+    per_day: float | None
+    """Null: too little was watched to say."""
+    alarms: list[AlarmShown]
+    """The newest 500."""
+
+
+class AlarmsShown(Shown):
+    """What thresholds would have raised."""
+
+    threshold: float
+    """In force now."""
+    watched_seconds: float
+    zones: bool
+    """Whether the camera has zones: they are not counted by, so that there would be fewer."""
+    levels: list[LevelShown]
+
+
+class ProbeProblem(Shown):
+    """Why a source cannot be watched."""
+
+    code: str
+    """refused, unauthorised, not_found, timeout, codec, corrupt, ended or malformed."""
+    message: str
+
+
+class ProbeShown(Shown):
+    """What a source sends."""
+
+    report: dict[str, Any] | None = None
+    """Null: it cannot be watched."""
+    picture: str | None = None
+    """One picture, JPEG in base64."""
+    problem: ProbeProblem | None = None
+
+
+class DevicesShown(Shown):
+    """The cameras of the local network."""
+
+    devices: list[dict[str, Any]]
+
+
+class ProcessShown(WorkerShown):
+    """One process, and what it takes."""
+
+    cpu_percent: float | None = None
+    """Of one core, since somebody looked before; null: not known yet."""
+    memory_bytes: int | None = None
+
+
+class SystemShown(Shown):
+    """What the service runs on, and what it takes."""
+
+    versions: dict[str, str]
+    started_at: float
+    processes: list[ProcessShown]
+    cameras: list[dict[str, Any]]
+    """Frames a second, dropped frames and latency of each camera that sends."""
+    storage: dict[str, Any]
+    """Sizes of the data folder, free space, and for how long events are kept."""
+
+
+class LogShown(Shown):
+    """Newest lines of the logs."""
+
+    lines: list[str]
+
+
+class TokenShown(Shown):
+    """One token, without itself."""
+
+    name: str
+    role: Literal["viewer", "admin"]
+    origin: Literal["file", "made"]
+
+
+class TokensShown(Shown):
+    """All tokens."""
+
+    tokens: list[TokenShown]
+
+
+class NewTokenShown(Shown):
+    """A token that was made."""
+
+    name: str
+    role: Literal["viewer", "admin"]
+    token: str
+    """Told only once."""

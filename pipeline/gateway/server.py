@@ -12,10 +12,12 @@ from pipeline.config import Api
 from pipeline.gateway.app import create_app
 from pipeline.gateway.authentication import Authenticator, ExposedError, is_loopback
 from pipeline.gateway.live import LiveFeed
+from pipeline.gateway.picture_feed import PictureFeed
 from pipeline.gateway.service import Service
 from pipeline.gateway.tokens import TokenError
 from pipeline.transport.commands import GetOverview
 from pipeline.transport.listening import listen, shown
+from pipeline.transport.messages import Live
 from pipeline.worker import PermanentError, WorkerContext
 
 LOG = logging.getLogger(__name__)
@@ -43,8 +45,14 @@ def run(context: WorkerContext) -> None:
         found: Any = service.ask(GetOverview(), _STATES_SECONDS).body["cameras"]
         return {one["name"]: (one["state"], one["reason"]) for one in found}
 
-    feed = LiveFeed(run_info.endpoints, states, service.hear)
-    server = uvicorn.Server(_settings(api, create_app(service, guard, feed)))
+    pictures = PictureFeed(run_info.endpoints)
+
+    def hear(live: Live) -> None:
+        service.hear(live)
+        pictures.hear(live)
+
+    feed = LiveFeed(run_info.endpoints, states, hear)
+    server = uvicorn.Server(_settings(api, create_app(service, guard, feed, pictures)))
     listener = _listen(api)
     scheme = "https" if api.tls else "http"
     LOG.info("API on %s://%s", scheme, shown(api.host, listener.getsockname()[1]))
@@ -53,9 +61,11 @@ def run(context: WorkerContext) -> None:
     elif api.tls is None and not is_loopback(api.host):
         LOG.warning("API without TLS: whoever can listen in on the network learns the tokens")
     feed.start()
+    pictures.start()
     try:
         asyncio.run(_serve(server, listener, feed, context))
     finally:
+        pictures.close()
         service.close()
         listener.close()
 
@@ -81,7 +91,9 @@ def _settings(api: Api, app: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=65_536,
+        ws_per_message_deflate=False,  # pictures are compressed
         lifespan="off",
         limit_concurrency=200,
         timeout_keep_alive=10,

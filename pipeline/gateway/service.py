@@ -14,11 +14,13 @@ from cameras.shown_picture import for_people
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event_tracker import Event
+from pipeline.gateway.score_reader import scores_between
+from pipeline.gateway.usage import ScoreMeter
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import remembered_file
 from pipeline.storage.database import StoreError, store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
-from pipeline.storage.score_history import Resolution
+from pipeline.storage.score_history import Resolution, ScorePoint
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
 from pipeline.transport.commands import AcceptAsNormal, Command, GetPicture, RevokeNormal
@@ -45,7 +47,9 @@ class Service:
     """Everything behind the API; its methods may be called from any thread, and may wait."""
 
     def __init__(self, config: Config, run: RunInfo) -> None:
-        self._run = run
+        self._run = self.run = run
+        self.config = config
+        self.meter = ScoreMeter()
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None
@@ -56,6 +60,7 @@ class Service:
 
     def hear(self, live: Live) -> None:
         """Remember how an event ended, which the store may not know yet, as on a full disk."""
+        self.meter.hear(live)
         if live.kind == "event" and live.body.get("change") == "end":
             event_id = str(live.body.get("id"))
             with self._lock:
@@ -227,6 +232,34 @@ class Service:
         except ValueError as error:
             raise ServiceError("invalid", str(error)) from error
         return [asdict(point) for point in points]
+
+    def points(self, camera: str, begin: float, end: float, page: int) -> list[ScorePoint]:
+        """The course of a camera's score by seconds, however long, oldest first.
+
+        Raises:
+            ServiceError: the store cannot be read.
+        """
+        found: list[ScorePoint] = []
+        try:
+            while part := self._open_store().scores(camera, begin, end, 1, page):
+                found += part
+                begin = part[-1].begins_at + 1
+                if len(part) < page:
+                    break
+        except StoreError as error:
+            raise self._unreadable(error) from error
+        return found
+
+    def frames(self, camera: str, begin: float, end: float, most: int) -> list[dict[str, Any]]:
+        """Single scores of a camera from its log, oldest first.
+
+        Raises:
+            ServiceError: the log cannot be read.
+        """
+        try:
+            return scores_between(self._run.data_folder / "scores", camera, begin, end, most)
+        except OSError as error:
+            raise ServiceError("unavailable", "the score log cannot be read") from error
 
     def _remembered(self, stored: StoredEvent) -> bool:
         scenes = self._run.data_folder / "scenes"

@@ -64,6 +64,11 @@ class TokenBook:
                 found = Caller(name, role)
         return found
 
+    def holder(self, name: str, sha256: str) -> Caller | None:
+        """Who has a token of this name and hash; None: it was revoked or replaced."""
+        known, role = self._hashes.get(name, ("", "viewer"))
+        return Caller(name, role) if hmac.compare_digest(known, sha256) else None
+
 
 def hash_of(token: str) -> str:
     """SHA-256 of a token, as hexadecimal digits."""

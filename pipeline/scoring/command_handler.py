@@ -1,7 +1,7 @@
 """What the scoring worker is asked to do with one camera: adapt, restore, remember, show."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,9 +36,25 @@ class NewestFrame:
 class CommandHandler:
     """Carries out what concerns the lanes of the scoring worker."""
 
-    def __init__(self, lanes: CameraSet, seen: Mapping[str, NewestFrame]) -> None:
+    def __init__(
+        self,
+        lanes: CameraSet,
+        seen: Mapping[str, NewestFrame],
+        newest: Mapping[str, NewestFrame] | None = None,
+        want_pictures: Callable[[str], None] = lambda camera: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            lanes: The cameras.
+            seen: Newest frame with a picture of each camera.
+            newest: Newest frame of each camera; None: the same.
+            want_pictures: Called with a camera whose frames shall all have pictures for a while.
+        """
         self._lanes = lanes
         self._seen = seen
+        self._newest = seen if newest is None else newest
+        self._want_pictures = want_pictures
 
     def carry_out(self, request: Request) -> Answer:
         """Do what is asked for, and say what became of it."""
@@ -51,7 +67,7 @@ class CommandHandler:
                 self._lanes[name].adapt_anew("asked for")
                 return Answer(request.id, "ok")
             case GetPicture(name=name) if name in self._lanes:
-                return self._show(request, name)
+                return self._show(request, command)
             case ListScenes(name=name) if name in self._lanes:
                 scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
                 return Answer(request.id, "ok", {"scenes": scenes})
@@ -102,8 +118,11 @@ class CommandHandler:
             return Answer(request.id, "failed", problem=problem)
         return Answer(request.id, "ok", {"remembered": remembered})
 
-    def _show(self, request: Request, name: str) -> Answer:
-        seen = self._seen.get(name)
+    def _show(self, request: Request, command: GetPicture) -> Answer:
+        name = command.name
+        if command.detail == "full":
+            self._want_pictures(name)
+        seen = (self._newest if command.detail == "small" else self._seen).get(name)
         if seen is None:
             return Answer(request.id, "unavailable", problem=f"camera {name}: no frame so far")
         body: dict[str, object] = {

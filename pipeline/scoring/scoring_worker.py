@@ -133,6 +133,7 @@ class ScoringWorker:
         self._scores = scores
         self._control = control
         self._seen: dict[str, NewestFrame] = {}
+        self._newest: dict[str, NewestFrame] = {}
         self._pictures_until: dict[str, float] = {}
         self._lanes = CameraSet(context, scorer, context.spec.config.cameras)
         self._served: dict[str, int] = {}
@@ -164,7 +165,7 @@ class ScoringWorker:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = CommandHandler(self._lanes, self._seen)
+        orders = CommandHandler(self._lanes, self._seen, self._newest, self._want_pictures)
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
@@ -176,6 +177,7 @@ class ScoringWorker:
         for name in self._lanes.work_by(cameras):
             self._served.pop(name, None)
             self._seen.pop(name, None)
+            self._newest.pop(name, None)
             self._pictures_until.pop(name, None)
             self._context.cameras.forget(name)
             self._metrics.forget_camera(name)
@@ -314,15 +316,19 @@ class ScoringWorker:
         self._remember_seen(NewestFrame(frame, score, anomaly_map))
         enter = self._lanes.cameras[frame.camera].lowest_enter
         if score is not None and score >= PICTURE_RATIO * enter:
-            self._pictures_until[frame.camera] = time.monotonic() + _PICTURES_SECONDS
+            self._want_pictures(frame.camera)
         self._metrics.normal_seconds.labels(frame.camera).set(learning.normal_seconds)
         self._metrics.trusted.labels(frame.camera).set(learning.trusted)
         self._scores.send(
             score_message(frame, judgement, anomaly_map, enter, time.time(), learning, terms)
         )
 
+    def _want_pictures(self, camera: str) -> None:
+        self._pictures_until[camera] = time.monotonic() + _PICTURES_SECONDS
+
     def _remember_seen(self, seen: NewestFrame) -> None:
         """Keep the newest frame for people: with a picture, unless those have become rare."""
+        self._newest[seen.frame.camera] = seen
         before = self._seen.get(seen.frame.camera)
         if (
             before is None

@@ -100,6 +100,9 @@ class GetPicture(Section):
 
     command: Literal["picture"] = "picture"
     name: Name
+    detail: Literal["kept", "small", "full"] = "kept"
+    """kept: the newest frame that has a picture of the source's size; small: the newest frame, in
+    the size that is scored; full: as kept, and for some seconds every frame gets such a picture."""
 
 
 class AcceptAsNormal(Section):

@@ -1,0 +1,107 @@
+"""What another threshold would have raised: the event rules over the course of the scores. Pure.
+
+The course has the highest score of each second, so that this is an estimate: how long a score was
+up within a second is not known, and half a second is assumed. Zones are not in it: the score of the
+whole picture counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from pipeline.events.event_settings import EventSettings
+from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.storage.score_history import ScorePoint
+
+LEVELS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+"""Thresholds that are tried, in units of the score."""
+_MOST_ALARMS = 500
+_UP_SECONDS = 0.5
+_LEAST_WATCHED_SECONDS = 60.0
+_UNJUDGED = ("collecting", "fitting", "held", "stale")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An event that would have been told."""
+
+    begins_at: float
+    ends_at: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One threshold, and what it would have raised."""
+
+    threshold: float
+    alarms: tuple[Alarm, ...]
+    """The newest 500."""
+    count: int
+    per_day: float | None
+    """None: too little was watched to say."""
+
+
+def levels(
+    points: Sequence[ScorePoint], settings: EventSettings, enters: Iterable[float]
+) -> list[Level]:
+    """Try thresholds.
+
+    Args:
+        points: The course by seconds, oldest first.
+        settings: Of the camera; `exit` follows the threshold as it does now.
+        enters: Thresholds.
+    """
+    watched = watched_seconds(points)
+    found = []
+    for enter in sorted(set(enters)):
+        alarms = _alarms(points, enter, settings)
+        per_day = len(alarms) * 86_400 / watched if watched >= _LEAST_WATCHED_SECONDS else None
+        found.append(Level(enter, tuple(alarms[-_MOST_ALARMS:]), len(alarms), per_day))
+    return found
+
+
+def watched_seconds(points: Iterable[ScorePoint]) -> float:
+    """For how long there was a score that could raise an alarm."""
+    return float(sum(one.highest is not None and one.state not in _UNJUDGED for one in points))
+
+
+def _alarms(points: Sequence[ScorePoint], enter: float, settings: EventSettings) -> list[Alarm]:
+    leave = enter * settings.exit / settings.enter
+    rule = replace(
+        settings,
+        enter=enter,
+        exit=leave,
+        min_duration_seconds=settings.min_duration_seconds,
+        zones={},
+    )
+    tracker, alarms = EventTracker(rule), []
+    for sample in _samples(points, leave):
+        alarms += [one.event for one in tracker.update(sample) if one.kind == "end"]
+    alarms += [one.event for one in tracker.finish()]
+    return [
+        Alarm(one.started_at, one.ended_at or one.started_at, one.peak_score)
+        for one in alarms
+        if not one.suppressed
+    ]
+
+
+def _samples(points: Sequence[ScorePoint], leave: float) -> Iterable[Sample]:
+    """High seconds and those after them; of the others nothing depends on."""
+    before_was_high = False
+    follower: dict[int, int] = {a.begins_at: b.begins_at for a, b in pairwise(points)}
+    for point in points:
+        high = point.highest is not None and point.highest >= leave
+        if high or before_was_high:
+            yield _sample(point, 0.0)
+            if high:
+                yield _sample(point, _UP_SECONDS)
+                if follower.get(point.begins_at, point.begins_at + 2) > point.begins_at + 1:
+                    # Nothing came in the next second.
+                    yield replace(_sample(point, 1.0), score=None)
+        before_was_high = high
+
+
+def _sample(point: ScorePoint, later: float) -> Sample:
+    at = point.begins_at + later
+    return Sample("", 0, 0, at, at, point.highest, point.state)
