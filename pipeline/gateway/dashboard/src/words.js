@@ -1,0 +1,120 @@
+// What things are called: states, reasons and times, for people.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
+
+export const timeOf = (seconds) => clock.format(seconds * 1000);
+export const exactTime = (seconds) => clockSeconds.format(seconds * 1000);
+export const fullTime = (seconds) => full.format(seconds * 1000);
+export const dateKey = (seconds) => new Date(seconds * 1000).toDateString();
+
+export function dayOf(seconds) {
+  const that = dateKey(seconds);
+  if (that === new Date().toDateString()) return "Today";
+  if (that === new Date(Date.now() - 86400000).toDateString()) return "Yesterday";
+  return day.format(seconds * 1000);
+}
+
+export function whenever(seconds) {
+  return dateKey(seconds) === new Date().toDateString() ? timeOf(seconds) : `${dayOf(seconds)} ${timeOf(seconds)}`;
+}
+
+// 0:42, 12:05, 3:10:00
+export function clockLength(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (n) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+// 8 s, 12 min, 3 h, 5 days
+export function span(seconds) {
+  if (seconds < 1) return "under 1 s";
+  if (seconds < 100) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+export function size(bytes) {
+  if (bytes < 1e6) return `${Math.max(0, Math.round(bytes / 1e3))} KB`;
+  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+
+// How a camera is: words, a tone (colour) and how much it needs eyes (0: most).
+export function describe(camera, state, score, event, lostAt) {
+  const name = state?.state ?? camera.state;
+  const reason = state?.reason ?? camera.reason ?? "";
+  if (event && !event.suppressed && event.ended_at == null) {
+    const where = event.zones?.length ? ` in ${event.zones.join(", ")}` : "";
+    return { words: `Anomaly now${where}`, tone: "alarm", rank: 0 };
+  }
+  switch (name) {
+    case "error":
+      return { words: "Error", detail: reason, tone: "bad", rank: 1 };
+    case "offline":
+      return { words: lostAt ? `Offline since ${whenever(lostAt)}` : "Offline", detail: reason, tone: "bad", rank: 1 };
+    case "stale":
+      return { words: "Alerts paused", detail: reason || "the view has changed", tone: "warn", rank: 2 };
+    case "disabled":
+      return { words: "Switched off", tone: "off", rank: 8 };
+    case "ended":
+      return { words: "Recording has ended", detail: reason, tone: "off", rank: 7 };
+    case "adapting":
+      return { words: `Adapting ${/^\d+\/\d+$/.test(reason) ? reason : ""}`.trim(), detail: "learning what is normal here", tone: "busy", rank: 4 };
+    case "starting":
+      return { words: "Starting", detail: reason, tone: "busy", rank: 4 };
+  }
+  if (score?.state === "held") {
+    return { words: "Suppressed: light changed", detail: score.progress, tone: "warn", rank: 3 };
+  }
+  const learning = score?.learning ?? camera.learning;
+  if (score?.state === "calibrating" || (learning && !learning.trusted)) {
+    const left = learning?.trusted_in_seconds;
+    return { words: left ? `Learning, ${clockLength(left)} left` : "Learning", detail: "events are kept, nobody is notified", tone: "busy", rank: 4 };
+  }
+  return { words: "Watching", tone: "ok", rank: 5 };
+}
+
+const REASONS = {
+  cooldown: "not sent: so soon after another one",
+  schedule: "not sent: outside of the schedule",
+  calibrating: "not sent: the camera was still learning",
+};
+
+export function told(event) {
+  if (!event.suppressed) return "told";
+  return REASONS[event.suppressed_by] ?? "not sent";
+}
+
+export const LABELS = { normal: "Normal", anomaly: "Real anomaly" };
+
+// Why a score is high: the terms of the energy in plain words.
+export const TERMS = {
+  motion: ["Motion", "more moves here, or faster, than is normal"],
+  residual: ["Appearance", "it looks unlike what this scene usually shows"],
+  still: ["Left behind", "something stands still that does not belong here"],
+};
+
+export function because(terms) {
+  const strongest = Object.entries(terms ?? {}).sort((a, b) => b[1] - a[1])[0];
+  if (!strongest || strongest[1] <= 0) return "";
+  return (TERMS[strongest[0]] ?? [strongest[0]])[0];
+}
+
+// A failure to open a source: one sentence, and what to do.
+export const SOURCE_PROBLEMS = {
+  refused: ["Nobody listens at that address.", "Check the port, and that RTSP is switched on in the camera."],
+  unauthorised: ["The camera refuses this user or password.", "Check both. Write @ as %40, / as %2F and : as %3A in the address."],
+  not_found: ["The camera is there, but not this path; or the host name is unknown.", "Look up the path of the stream in the camera's manual."],
+  timeout: ["No picture arrived in time.", "Check that the camera is on and in reach, or try the other transport (UDP in place of TCP)."],
+  codec: ["It sends something that cannot be decoded.", "Set the camera to H.264, H.265 or Motion JPEG, and check that this is the address of a stream, not of a page."],
+  corrupt: ["Too many of its pictures are damaged.", "Use TCP, and check the network between here and the camera."],
+  ended: ["The camera closed the connection.", "Check how many viewers it allows."],
+  malformed: ["This address cannot be used.", ""],
+};
