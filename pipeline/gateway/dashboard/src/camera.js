@@ -7,7 +7,7 @@ import { cameraNamed, cameras, camerasProblem, live, loadCameras, now } from "./
 import { HeatSlider, LivePicture } from "./picture.js";
 import { go, replace } from "./route.js";
 import { Chip, Dialog, Problem, say, Terms, useAction } from "./ui.js";
-import { because, clockLength, span, TERMS } from "./words.js";
+import { because, clockLength, scoreText, span, TERMS } from "./words.js";
 import { AreaList, AreaOverlay, useAreas } from "./areas.js";
 import { CameraChart } from "./camera_chart.js";
 import { Dial } from "./dial.js";
@@ -15,7 +15,7 @@ import { Scenes } from "./scenes.js";
 import { Settings } from "./settings.js";
 import { describeLive } from "./wall.js";
 
-const TABS = { dial: "Sensitivity", areas: "Zones and masks", scenes: "Scenes", settings: "Settings" };
+const TABS = { dial: "Sensitivity", areas: "Areas", scenes: "Scenes", settings: "Settings" };
 
 export function CameraPage({ name, query }) {
   useEffect(() => {
@@ -83,7 +83,7 @@ function Now({ one, camera, threshold, cursor }) {
   const word = score == null ? "no score" : score >= threshold ? "over the threshold" : score >= 0.7 * threshold ? "near the threshold" : "normal";
   return html`<section class="card now" aria-live="off">
     <h2>Score ${when}</h2>
-    <p class="big"><span class=${score >= threshold ? "over" : ""}>${score == null ? "–" : score.toFixed(2)}</span> <small>${word}; events begin at ${threshold.toFixed(2)}</small></p>
+    <p class="big"><span class=${score >= threshold ? "over" : ""}>${scoreText(score)}</span> <small>${word}; events begin at ${threshold.toFixed(2)}</small></p>
     <h3>Why${because(terms) && score >= 0.5 ? `: ${because(terms).toLowerCase()}` : ""}</h3>
     <${Terms} terms=${terms} names=${TERMS} empty=${at?.loading ? "Looking it up …" : at ? "Not kept for that moment." : "Comes with the first score."} />
     ${learning && html`<${Learning} learning=${learning} />`}

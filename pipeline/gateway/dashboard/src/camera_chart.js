@@ -8,7 +8,7 @@ import { go } from "./route.js";
 import { useLoaded } from "./ui.js";
 import { exactTime, plural, whenever } from "./words.js";
 
-const RANGES = { "10 min": 600, "1 h": 3600, "6 h": 21600, "1 day": 86400, "7 days": 604800, "30 days": 2592000 };
+const RANGES = { "10 min": 600, "1 h": 3600, "6 h": 21600, "24 h": 86400, "7 d": 604800, "30 d": 2592000 };
 const SECONDS_UNTIL = 7200; // longer ranges are asked for by minutes
 const SETTLE_MS = 150;
 

@@ -40,7 +40,7 @@ export function ScoreChart({ points, bands = [], threshold = 1, begin, end, heig
         y: { range: (_, _low, high) => [0, Math.max(1.6 * current.current.threshold, Math.min(1.1 * (high ?? 0), 12))] },
       },
       axes: [
-        { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, values: ticks, font: "12px system-ui, sans-serif" },
+        { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, size: 28, values: ticks, font: "12px system-ui, sans-serif" },
         { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, size: 40, font: "12px system-ui, sans-serif" },
       ],
       series: [{}, { stroke: colour("--score"), width: 1.5, points: { show: false }, fill: colour("--score-fill") }],

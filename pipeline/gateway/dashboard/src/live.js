@@ -119,7 +119,8 @@ function takeState(news) {
   const camera = live(news.camera);
   const before = camera.state.value;
   if (before?.state === news.state && before?.reason === news.reason) return;
-  if (news.state === "offline" && before?.state !== "offline") camera.lostAt.value = Date.now() / 1000;
+  if (news.state !== "offline") camera.lostAt.value = null;
+  else if (before && before.state !== "offline") camera.lostAt.value = Date.now() / 1000;
   camera.state.value = { state: news.state, reason: news.reason };
   const isKnown = cameras.value?.some((one) => one.name === news.camera);
   if (cameras.value && (news.state === "removed") === Boolean(isKnown)) loadCameras();
@@ -147,6 +148,21 @@ async function takePicture(data) {
   camera.picture.value = { ...header, bitmap, cells, received };
   // Those that draw it do so at once; later nobody needs the old one.
   if (before) setTimeout(() => before.bitmap.close(), 1000);
+}
+
+// The course of the last minutes, once, for whoever looks at it before enough news came.
+export async function preload(name) {
+  const camera = live(name);
+  if (camera.preloaded) return;
+  camera.preloaded = true;
+  try {
+    const begin = Math.floor(Date.now() / 1000) - HISTORY_SECONDS;
+    const { scores } = await get(`/cameras/${name}/scores?begin=${begin}`);
+    const first = camera.history[0]?.[0] ?? Infinity;
+    camera.history.unshift(...scores.filter((one) => one.begins_at < first).map((one) => [one.begins_at, one.highest]));
+  } catch {
+    // It fills by itself.
+  }
 }
 
 export const pictureAge = (picture) => (performance.now() - picture.received) / 1000;

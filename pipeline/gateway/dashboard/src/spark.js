@@ -1,8 +1,8 @@
 // The score of the last two minutes against the threshold.
 import { html } from "htm/preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { useSignalEffect } from "@preact/signals";
-import { live } from "./live.js";
+import { live, now, preload } from "./live.js";
 import { theme } from "./theme.js";
 
 const SECONDS = 120;
@@ -11,10 +11,13 @@ const TOP = 2.2;
 export function Spark({ camera, threshold }) {
   const canvas = useRef(null);
   const one = live(camera);
+  useEffect(() => {
+    preload(camera);
+  }, [camera]);
   useSignalEffect(() => {
     theme.value;
     const score = one.score.value;
-    if (canvas.current) draw(canvas.current, one.history, score?.captured_at ?? 0, threshold);
+    if (canvas.current) draw(canvas.current, one.history, score?.captured_at ?? now.value / 1000, threshold);
   });
   return html`<canvas class="spark" ref=${canvas} aria-hidden="true"></canvas>`;
 }

@@ -16,13 +16,17 @@ export function System() {
   return html`<main class="page wide">
     <header class="bar"><h1>System</h1><p class="summary">Running since ${whenever(value.started_at)}</p><span class="grow"></span>${isAdmin() && html`<${Reload} />`}</header>
     <${Problem} text=${problem} />
-    <div class="cards">
-      <${Processes} processes=${value.processes} />
-      <${CameraTable} cameras=${value.cameras} />
-      <${Storage} storage=${value.storage} />
-      ${isAdmin() && html`<${Tokens} />`}
-      <section class="card"><h2>Versions</h2><dl class="facts-list">${Object.entries(value.versions).map(([name, version]) => html`<div key=${name}><dt>${name}</dt><dd>${version}</dd></div>`)}</dl></section>
-      ${isAdmin() && html`<${Log} />`}
+    <div class="columns">
+      <div class="main-column">
+        <${Processes} processes=${value.processes} />
+        <${CameraTable} cameras=${value.cameras} />
+        ${isAdmin() && html`<${Log} />`}
+      </div>
+      <aside class="side">
+        <${Storage} storage=${value.storage} />
+        ${isAdmin() && html`<${Tokens} />`}
+        <section class="card"><h2>Versions</h2><dl class="facts-list">${Object.entries(value.versions).map(([name, version]) => html`<div key=${name}><dt>${name}</dt><dd>${version}</dd></div>`)}</dl></section>
+      </aside>
     </div>
   </main>`;
 }
@@ -38,7 +42,7 @@ function Reload() {
 }
 
 function Processes({ processes }) {
-  return html`<section class="card span-2"><h2>Processes</h2><div class="table-box"><table>
+  return html`<section class="card"><h2>Processes</h2><div class="table-box"><table>
     <thead><tr><th scope="col">Process</th><th scope="col">State</th><th scope="col" class="number">Restarts</th><th scope="col" class="number">CPU</th><th scope="col" class="number">Memory</th></tr></thead>
     <tbody>${processes.map((one) => html`<tr key=${one.name}>
       <th scope="row">${one.name}</th>
@@ -51,7 +55,7 @@ function Processes({ processes }) {
 
 function CameraTable({ cameras }) {
   const ms = (seconds) => `${Math.round(1000 * seconds)} ms`;
-  return html`<section class="card span-2"><h2>Cameras</h2>${!cameras.length && html`<p class="muted">None sends pictures now.</p>`}${cameras.length > 0 && html`<div class="table-box"><table>
+  return html`<section class="card"><h2>Cameras</h2>${!cameras.length && html`<p class="muted">None sends pictures now.</p>`}${cameras.length > 0 && html`<div class="table-box"><table>
     <thead><tr><th scope="col">Camera</th><th scope="col" class="number">Scores a second</th><th scope="col" class="number">Dropped</th><th scope="col" class="number">Picture to score</th><th scope="col" class="number">95 %</th></tr></thead>
     <tbody>${cameras.map((one) => html`<tr key=${one.camera}><th scope="row"><a href=${`#/cameras/${one.camera}`}>${one.camera}</a></th><td class="number">${one.frames_per_second.toFixed(1)}</td><td class="number">${one.dropped}</td><td class="number">${ms(one.latency_seconds)}</td><td class="number">${ms(one.latency_95_seconds)}</td></tr>`)}</tbody></table></div>`}</section>`;
 }
@@ -59,14 +63,27 @@ function CameraTable({ cameras }) {
 function Storage({ storage }) {
   const used = storage.folders.reduce((sum, one) => sum + one.bytes, 0);
   const perDay = storage.folders.reduce((sum, one) => sum + one.last_day_bytes, 0);
-  const most = Math.max(1, ...storage.folders.map((one) => one.bytes));
+  const kinds = grouped(storage.folders);
+  const most = Math.max(1, ...kinds.map(([, bytes]) => bytes));
   const days = perDay ? storage.free_bytes / perDay : Infinity;
   const retain = storage.record?.retain ?? {};
   return html`<section class="card"><h2>Storage</h2>
     <p><b>${size(used)}</b> used, <b>${size(storage.free_bytes)}</b> free on that disk.</p>
-    <dl class="bars">${storage.folders.filter((one) => one.bytes).sort((a, b) => b.bytes - a.bytes).slice(0, 8).map((one) => html`<div key=${one.name}><dt>${one.name}</dt><dd><meter min="0" max=${most} value=${one.bytes} aria-label=${one.name}></meter>${size(one.bytes)}</dd></div>`)}</dl>
+    <dl class="bars">${kinds.map(([name, bytes]) => html`<div key=${name}><dt>${name}</dt><dd><meter min="0" max=${most} value=${bytes} aria-label=${name}></meter>${size(bytes)}</dd></div>`)}</dl>
     <p class="small muted">${perDay ? `${size(perDay)} were written in the last day${days < 3650 ? `: at that rate the disk lasts ${span(days * 86400)} without deleting` : ""}.` : "Nothing was written in the last day."} ${retain.days ? `Events are kept ${plural(retain.days, "day")}${retain.max_size_gb ? `, ${retain.max_size_gb} GB at most` : ""}.` : ""}</p>
     <p class="small muted"><code class="address">${storage.folder}</code></p></section>`;
+}
+
+// By what people know: clips and pictures, the database …
+const KINDS = [["Clips, pictures", /^events$/], ["Database", /\.sqlite/], ["Scores", /^scores$/], ["Scenes", /^scenes$/], ["Logs", /^logs$/]];
+
+function grouped(folders) {
+  const sums = new Map();
+  for (const one of folders) {
+    const kind = KINDS.find(([, pattern]) => pattern.test(one.name))?.[0] ?? "Other";
+    sums.set(kind, (sums.get(kind) ?? 0) + one.bytes);
+  }
+  return [...sums].sort((a, b) => b[1] - a[1]);
 }
 
 function Tokens() {
@@ -108,7 +125,7 @@ function Tokens() {
 
 function Log() {
   const [open, setOpen] = useState(false);
-  return html`<section class="card span-2"><details onToggle=${(event) => setOpen(event.target.open)}><summary><h2>Log</h2></summary>${open && html`<${LogLines} />`}</details></section>`;
+  return html`<section class="card"><details onToggle=${(event) => setOpen(event.target.open)}><summary><h2>Log</h2></summary>${open && html`<${LogLines} />`}</details></section>`;
 }
 
 function LogLines() {

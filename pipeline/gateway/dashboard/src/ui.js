@@ -92,7 +92,7 @@ export function Terms({ terms, names, empty }) {
       const [name, meaning] = names[term] ?? [term, ""];
       return html`<div key=${term}>
         <dt>${name} <small>${meaning}</small></dt>
-        <dd><meter min="0" max=${most} value=${Math.max(0, value)} aria-label=${name}></meter><b>${value.toFixed(2)}</b></dd>
+        <dd><meter min="0" max=${most} value=${Math.max(0, value)} aria-label=${name}></meter><b>${value.toFixed(2).replace("-", "−")}</b></dd>
       </div>`;
     })}
   </dl>`;

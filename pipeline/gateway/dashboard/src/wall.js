@@ -6,14 +6,15 @@ import { cameras, camerasProblem, live, loadCameras, now } from "./live.js";
 import { HeatSlider, LivePicture } from "./picture.js";
 import { Spark } from "./spark.js";
 import { Chip, Problem } from "./ui.js";
-import { clockLength, describe, plural } from "./words.js";
+import { clockLength, describe, plural, scoreText } from "./words.js";
 import { FirstRun } from "./first_run.js";
 
 const onlyEyes = signal(false);
 
 export function describeLive(camera) {
   const one = live(camera.name);
-  return describe(camera, one.state.value, one.score.value, one.event.value, one.lostAt.value);
+  const lostAt = one.lostAt.value ?? one.picture.peek()?.captured_at;
+  return describe(camera, one.state.value, one.score.value, one.event.value, lostAt);
 }
 
 export function Wall() {
@@ -69,7 +70,7 @@ function Score({ one, camera, threshold, detail }) {
   const score = one.score.value?.score;
   return html`<div class="score-row">
     <${Spark} camera=${camera} threshold=${threshold} />
-    <span class="score ${score >= threshold ? "over" : ""}" title="Score; 1 is the threshold">${score == null ? "–" : score.toFixed(2)}</span>
+    <span class="score ${score >= threshold ? "over" : ""}" title="Score; 1 is the threshold">${scoreText(score)}</span>
     ${detail && html`<small class="detail" dir="auto">${detail}</small>`}
   </div>`;
 }

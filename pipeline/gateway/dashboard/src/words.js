@@ -44,6 +44,9 @@ export function size(bytes) {
   return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
+// A score for people; below 0 it is as normal as at 0.
+export const scoreText = (score) => (score == null ? "–" : Math.max(0, score).toFixed(2));
+
 export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 // How a camera is: words, a tone (colour) and how much it needs eyes (0: most).
@@ -58,7 +61,7 @@ export function describe(camera, state, score, event, lostAt) {
     case "error":
       return { words: "Error", detail: reason, tone: "bad", rank: 1 };
     case "offline":
-      return { words: lostAt ? `Offline since ${whenever(lostAt)}` : "Offline", detail: reason, tone: "bad", rank: 1 };
+      return { words: lostAt ? `Offline since ${whenever(lostAt)}` : "Offline", detail: SOURCE_PROBLEMS[reason]?.[0] ?? reason, tone: "bad", rank: 1 };
     case "stale":
       return { words: "Alerts paused", detail: reason || "the view has changed", tone: "warn", rank: 2 };
     case "disabled":

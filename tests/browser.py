@@ -1,0 +1,121 @@
+"""A real browser for tests: Debian's Chromium, driven by Playwright, and what it complains of.
+
+On Debian: apt-get install chromium. FAIL_WITHOUT_CHROMIUM=1 turns skips into failures.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DASHBOARD = Path(__file__).parents[1] / "pipeline" / "gateway" / "dashboard"
+AXE = DASHBOARD / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = ("serious", "critical")
+
+
+def chromium() -> str:
+    """Path of the browser; without it the test is skipped, or fails where it must be there."""
+    path = shutil.which("chromium")
+    if path is None:
+        _absent("chromium", "FAIL_WITHOUT_CHROMIUM", "on Debian: apt-get install chromium")
+    assert path is not None
+    return path
+
+
+def node() -> str:
+    """Path of Node with the packages of the dashboard installed."""
+    path = shutil.which("node")
+    if path is None or not AXE.is_file():
+        how = "npm ci --ignore-scripts in pipeline/gateway/dashboard"
+        _absent("node, or its packages", "FAIL_WITHOUT_NODE", how)
+    assert path is not None
+    return path
+
+
+def _absent(what: str, variable: str, how: str) -> None:
+    if os.environ.get(variable) == "1":
+        pytest.fail(f"{variable}=1 and there is no {what}")
+    pytest.skip(f"no {what} on this machine ({how})")
+
+
+class Browser:
+    """Opens pages, and remembers what they complained of."""
+
+    def __init__(self, playwright_browser: Any, url: str) -> None:
+        self._browser = playwright_browser
+        self.url = url
+        self.complaints: list[str] = []
+        self.tolerated: Callable[[str], bool] = lambda text: False
+
+    def page(self, width: int = 1280, height: int = 900, **context: Any) -> Any:
+        """A page of a person who was never here before."""
+        person = self._browser.new_context(viewport={"width": width, "height": height}, **context)
+        person.set_default_timeout(20_000)
+        page = person.new_page()
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self._hear("error", f"exception: {error}"))
+        page.on("request", lambda request: self._leave(request.url))
+        return page
+
+    def _listen(self, said: Any) -> None:
+        where = said.location.get("url", "")
+        # Chromium writes down every refusal; this one is how the page learns that it has to ask.
+        if not (where.endswith("/api/v1/session") and "401" in said.text):
+            self._hear(said.type, f"{said.type}: {said.text} ({where})")
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not self.tolerated(text):
+            self.complaints.append(text)
+
+    def _leave(self, url: str) -> None:
+        if not url.startswith((self.url, "blob:", "data:", self.url.replace("http", "ws", 1))):
+            self.complaints.append(f"a request leaves the service: {url}")
+
+    def log_in(self, page: Any, token: str, path: str = "") -> None:
+        """Show a token."""
+        page.goto(f"{self.url}/{path}")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("navigation", name="Main").wait_for()
+
+
+@contextmanager
+def browser(url: str) -> Iterator[Browser]:
+    """A browser for a service; fails at the end if a page complained."""
+    from playwright.sync_api import sync_playwright
+
+    path = chromium()
+    with sync_playwright() as playwright:
+        # As root, as in containers, Chromium does not run in its sandbox.
+        sandbox = [] if os.getuid() else ["--no-sandbox"]
+        started = playwright.chromium.launch(executable_path=path, args=sandbox)
+        try:
+            opened = Browser(started, url)
+            yield opened
+            assert not opened.complaints, opened.complaints
+        finally:
+            started.close()
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core finds that is serious, one line each."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    lines = []
+    for one in found["violations"]:
+        if one["impact"] in SERIOUS:
+            where = [node["html"][:160] for node in one["nodes"][:3]]
+            lines.append(f"{one['id']}: {one['help']}: {json.dumps(where)}")
+    return lines
+
+
+def overflow(page: Any) -> int:
+    """By how many pixels a page is wider than the screen."""
+    script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    pixels: int = page.evaluate(script)
+    return pixels
