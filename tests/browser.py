@@ -6,8 +6,9 @@ On Debian: apt-get install chromium. FAIL_WITHOUT_CHROMIUM=1 turns skips into fa
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,19 @@ def _absent(what: str, variable: str, how: str) -> None:
 
 
 class Browser:
-    """Opens pages, and remembers what they complained of."""
+    """Opens pages, and remembers what they complained of; starts with the first page."""
 
-    def __init__(self, playwright_browser: Any, url: str) -> None:
-        self._browser = playwright_browser
+    def __init__(self, url: str) -> None:
+        self._stack = ExitStack()
+        self._browser: Any = None
         self.url = url
         self.complaints: list[str] = []
         self.tolerated: Callable[[str], bool] = lambda text: False
 
     def page(self, width: int = 1280, height: int = 900, **context: Any) -> Any:
         """A page of a person who was never here before."""
+        if self._browser is None:
+            self._start()
         person = self._browser.new_context(viewport={"width": width, "height": height}, **context)
         person.set_default_timeout(20_000)
         page = person.new_page()
@@ -61,6 +65,19 @@ class Browser:
         page.on("pageerror", lambda error: self._hear("error", f"exception: {error}"))
         page.on("request", lambda request: self._leave(request.url))
         return page
+
+    def _start(self) -> None:
+        from playwright.sync_api import sync_playwright
+
+        playwright = self._stack.enter_context(sync_playwright())
+        # As root, as in containers, Chromium does not run in its sandbox.
+        sandbox = [] if os.getuid() else ["--no-sandbox"]
+        self._browser = playwright.chromium.launch(executable_path=chromium(), args=sandbox)
+        self._stack.callback(self._browser.close)
+
+    def close(self) -> None:
+        """End it; in the thread that opened the first page."""
+        self._stack.close()
 
     def _listen(self, said: Any) -> None:
         where = said.location.get("url", "")
@@ -84,22 +101,30 @@ class Browser:
         page.get_by_role("navigation", name="Main").wait_for()
 
 
-@contextmanager
-def browser(url: str) -> Iterator[Browser]:
-    """A browser for a service; fails at the end if a page complained."""
-    from playwright.sync_api import sync_playwright
+def run_in_thread(test: pytest.Function) -> None:
+    """Run a test that drives a browser in a thread of its own, and close the browser there.
 
-    path = chromium()
-    with sync_playwright() as playwright:
-        # As root, as in containers, Chromium does not run in its sandbox.
-        sandbox = [] if os.getuid() else ["--no-sandbox"]
-        started = playwright.chromium.launch(executable_path=path, args=sandbox)
+    Playwright switches greenlets, after which Python 3.11 cannot parse code in the same thread any
+    more ("AST constructor recursion depth mismatch").
+    """
+    errors: list[BaseException] = []
+    given = {name: test.funcargs[name] for name in test._fixtureinfo.argnames}
+
+    def body() -> None:
         try:
-            opened = Browser(started, url)
-            yield opened
-            assert not opened.complaints, opened.complaints
+            test.obj(**given)
+        except BaseException as error:
+            errors.append(error)
         finally:
-            started.close()
+            for one in given.values():
+                if isinstance(one, Browser):
+                    one.close()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
 
 
 def faults(page: Any) -> list[str]:

@@ -28,6 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that drive a browser in threads of their own."""
+    if pyfuncitem.get_closest_marker("browser") is None:
+        return None
+    from browser import run_in_thread
+
+    run_in_thread(pyfuncitem)
+    return True
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder of the research data sets; the test is skipped where there is none."""

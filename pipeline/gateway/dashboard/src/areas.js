@@ -16,6 +16,7 @@ const read = (text) => {
   return Array.from({ length: numbers.length / 2 }, (_, n) => [numbers[2 * n], numbers[2 * n + 1]]);
 };
 const write = (points) => points.flat().map((n) => Number(n.toFixed(4))).join(",");
+const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
 const clamp = (n) => Math.min(1, Math.max(0, n));
 
 function fromCamera(camera) {
@@ -86,9 +87,23 @@ export function AreaOverlay({ areas, editing }) {
   const shapes = areas.shapes.value;
   const drawing = areas.drawing.value;
 
+  // What the pointer is on: a corner or the middle of an edge of the chosen shape, or a shape.
+  const under = (event) => {
+    const box = svg.current.getBoundingClientRect();
+    const reach = event.pointerType === "touch" ? 22 : 11;
+    const near = ([x, y]) => Math.hypot(box.left + x * box.width - event.clientX, box.top + y * box.height - event.clientY) < reach;
+    const n = areas.chosen.value;
+    const points = shapes[n]?.points ?? [];
+    const corner = points.findIndex(near);
+    if (corner >= 0) return { shape: n, corner };
+    const between = points.findIndex((point, at) => near(middle(point, points[(at + 1) % points.length])));
+    if (between >= 0) return { shape: n, between };
+    return { shape: event.target.dataset.shape };
+  };
+
   const down = (event) => {
     if (!editing) return;
-    const spot = event.target.dataset;
+    const spot = under(event);
     if (drawing) {
       const at = snap(place(event), shapes);
       const first = drawing.points[0];
@@ -172,16 +187,13 @@ export function AreaOverlay({ areas, editing }) {
   };
 
   const path = (points) => points.map(([x, y]) => `${x * W},${y * W}`).join(" ");
-  const dot = (point, given) => html`<line class="dot ${given.class}" x1=${point[0] * W} y1=${point[1] * W} x2=${point[0] * W} y2=${point[1] * W} ...${given} />`;
+  const dot = (point, kind) => html`<line class="dot ${kind}" x1=${point[0] * W} y1=${point[1] * W} x2=${point[0] * W} y2=${point[1] * W} />`;
   return html`<svg ref=${svg} class="areas ${editing ? "editing" : ""} ${drawing ? "drawing" : ""}" viewBox="0 0 ${W} ${W}" preserveAspectRatio="none" tabindex=${editing ? 0 : -1}
       role=${editing ? "application" : "img"} aria-label=${editing ? "Editor of zones and masks. Tab goes from corner to corner, arrows move, Delete removes, Control Z takes back." : `${shapes.length} zones and masks`}
       onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up} onKeyDown=${key}>
     ${shapes.map((shape, n) => html`<polygon key=${n} class="${shape.kind} ${areas.chosen.value === n ? "chosen" : ""}" points=${path(shape.points)} data-shape=${n}><title>${shape.name}</title></polygon>`)}
-    ${editing && areas.chosen.value !== null && shapes[areas.chosen.value] && !drawing && html`${shapes[areas.chosen.value].points.map((point, n, all) => {
-      const next = all[(n + 1) % all.length];
-      return dot([(point[0] + next[0]) / 2, (point[1] + next[1]) / 2], { class: "between", "data-shape": areas.chosen.value, "data-between": n });
-    })}${shapes[areas.chosen.value].points.map((point, n) => dot(point, { class: areas.corner.value === n ? "corner held" : "corner", "data-shape": areas.chosen.value, "data-corner": n }))}`}
-    ${drawing && html`<polyline class="${drawing.kind} fresh" points=${path(drawing.points)} />${drawing.points.map((point, n) => dot(point, { class: n === 0 ? "corner first" : "corner" }))}`}
+    ${editing && !drawing && shapes[areas.chosen.value] && html`${shapes[areas.chosen.value].points.map((point, n, all) => dot(middle(point, all[(n + 1) % all.length]), "between"))}${shapes[areas.chosen.value].points.map((point, n) => dot(point, areas.corner.value === n ? "corner held" : "corner"))}`}
+    ${drawing && html`<polyline class="${drawing.kind} fresh" points=${path(drawing.points)} />${drawing.points.map((point, n) => dot(point, n === 0 ? "corner first" : "corner"))}`}
   </svg>`;
 }
 

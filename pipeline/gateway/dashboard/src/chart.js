@@ -27,10 +27,11 @@ export function ScoreChart({ points, bands = [], threshold = 1, begin, end, heig
   current.current = { bands, threshold, begin, end, onCursor, onPick, marker };
 
   useEffect(() => {
-    const style = getComputedStyle(box.current);
+    const place = box.current;
+    const style = getComputedStyle(place);
     const colour = (name) => style.getPropertyValue(name).trim();
     const options = {
-      width: box.current.clientWidth,
+      width: place.clientWidth,
       height,
       padding: [8, 8, 0, 0],
       legend: { show: false },
@@ -50,7 +51,7 @@ export function ScoreChart({ points, bands = [], threshold = 1, begin, end, heig
         setCursor: [(plot) => current.current.onCursor?.(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : null)],
       },
     };
-    chart.current = new uPlot(options, [[], []], box.current);
+    chart.current = new uPlot(options, [[], []], place);
     const click = () => {
       const plot = chart.current;
       if (plot.cursor.left < 0) return;
@@ -60,8 +61,8 @@ export function ScoreChart({ points, bands = [], threshold = 1, begin, end, heig
       current.current.onPick?.(at, hit);
     };
     chart.current.over.addEventListener("click", click);
-    const resized = new ResizeObserver(() => chart.current.setSize({ width: box.current.clientWidth, height }));
-    resized.observe(box.current);
+    const resized = new ResizeObserver(() => place.clientWidth && chart.current.setSize({ width: place.clientWidth, height }));
+    resized.observe(place);
     return () => {
       resized.disconnect();
       chart.current.destroy();

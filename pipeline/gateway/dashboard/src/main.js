@@ -68,7 +68,7 @@ function Frame() {
       </nav>
       <span class="grow"></span>
       <span class="link ${tone}" role="status"><i aria-hidden="true"></i><span>${words}</span></span>
-      <button class="quiet" onClick=${nextTheme} title="Light, dark, or as the system has it" aria-label=${`Colours: ${theme.value}`}>${{ system: "Auto", light: "Light", dark: "Dark" }[theme.value]}</button>
+      <button class="quiet" onClick=${nextTheme} title="Light, dark, or as the system has it" ><span class="unseen">Colours: </span>${{ system: "Auto", light: "Light", dark: "Dark" }[theme.value]}</button>
       ${!session.value.open && html`<button class="quiet" onClick=${out} title=${`${session.value.name}, ${session.value.role}`}>Log out</button>`}
     </header>
     ${connection.value === "waiting" && html`<p class="broken" role="alert">The connection to the service is lost. What you see is not live. Trying again …</p>`}

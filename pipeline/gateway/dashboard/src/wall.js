@@ -55,7 +55,7 @@ function Tile({ camera }) {
   const goesOn = about.rank === 0 && event;
   if (goesOn) now.value;
   return html`<li class="tile ${about.tone}">
-    <a href=${`#/cameras/${camera.name}`} aria-label=${`${camera.name}: ${about.words}`}>
+    <a href=${`#/cameras/${camera.name}`}>
       <${LivePicture} camera=${camera.name} />
       <div class="caption">
         <b class="name">${camera.name}</b>
