@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -139,15 +140,21 @@ def test_a_demo_until_it_is_interrupted(tmp_path: Path) -> None:
         env={**os.environ, "COLUMNS": "100"},
     ) as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
+        page = ""
         for line in process.stdout:
             lines.append(line)
             if "street: adapting" in line:  # frames have come over RTSP, past its guard
+                address = re.search(r"http://127\.0\.0\.1:\d+/", "".join(lines))
+                assert address is not None
+                page = httpx.get(address[0], timeout=20).text
                 process.send_signal(signal.SIGINT)
                 break
         rest, errors = process.communicate(timeout=60)
     output = "".join(lines) + rest
     assert process.returncode == 0, output + errors
+
+    assert "<title>Vedette</title>" in page
 
     (folder,) = tmp_path.iterdir()
     configuration = (folder / "vedette.yaml").read_text()

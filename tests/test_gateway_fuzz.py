@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 ENDLESS = "/api/v1/live"
+UNFIT = (ENDLESS, "/api/v1/probe", "/api/v1/discover", "/api/v1/tokens")
+"""Without an end, speak to hosts that were drawn, or close the door to what follows."""
 NOT_A_FAULT = (503, 507)
 
 
@@ -18,7 +20,7 @@ def test_no_request_is_a_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         schema = schemathesis.openapi.from_url(f"{gateway.url}/api/v1/openapi.json")
         operations = [one.ok() for one in schema.get_all_operations()]
         cases = st.one_of(
-            *(one.as_strategy() for one in operations if one is not None and one.path != ENDLESS)
+            *(one.as_strategy() for one in operations if one is not None and one.path not in UNFIT)
         )
 
         @settings(max_examples=120, database=None, suppress_health_check=list(HealthCheck))

@@ -14,10 +14,11 @@ from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from pipeline.cli.demo_recorder import DemoRecorder
 from pipeline.cli.demo_report import DemoReport, verdict_table
 from pipeline.cli.run import watch
-from pipeline.config import load_config
+from pipeline.config import Api, load_config
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.signals import stop_on_signals
 from pipeline.telemetry.logs import Redactor, secrets_of, set_up_logging
+from pipeline.transport.listening import listen
 
 CAMERA = "street"
 FRAMES_PER_SECOND = 15
@@ -36,15 +37,20 @@ adapt: {{frames: 10, interval: 0.8, calibrate: 45}}
 alert: {{target_false_alarms_per_day: 144, min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
 """
+_DASHBOARD = """\
+# The dashboard, for this machine only.
+api: {{enabled: true, port: {port}}}
+"""
 
 
-def demo(seconds: float, seed: int, data_folder: Path) -> None:
+def demo(seconds: float, seed: int, data_folder: Path, dashboard: bool = True) -> None:
     """Watch a made street for a while, and tell how well it went.
 
     Args:
         seconds: Ends by itself after so long.
         seed: Which street, 0 or more.
         data_folder: Gets a folder of its own for every demo.
+        dashboard: Serve the dashboard on loopback meanwhile.
 
     Raises:
         ValueError: the seed is negative.
@@ -66,7 +72,9 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
             pass
         address = server.address(CAMERA)
         config_path = folder / "vedette.yaml"
-        config_path.write_text(_CONFIGURATION.format(camera=CAMERA, address=address))
+        text = _CONFIGURATION.format(camera=CAMERA, address=address)
+        port = _dashboard_port() if dashboard else None
+        config_path.write_text(text if port is None else text + _DASHBOARD.format(port=port))
         config = load_config(config_path)
         level = "WARNING"
         redactor = Redactor(secrets_of(config.model_dump(mode="json")))
@@ -74,6 +82,8 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
         planned = planned_demo(seconds)
         _say(console, f"A made street is on the air: {redact(address)}")
         _say(console, f"Configuration, events and pictures: {folder}")
+        if port is not None:
+            _say(console, f"Look at it in a browser: http://127.0.0.1:{port}/")
         if planned:
             _say(
                 console,
@@ -88,6 +98,17 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
         print(f"vedette: {name}: {why}", file=sys.stderr)
     if outcome.failed:
         raise SystemExit(1)
+
+
+def _dashboard_port() -> int:
+    """The usual port where it is free, else any that is."""
+    for port in (Api().port, 0):
+        try:
+            with listen("127.0.0.1", port) as listener:
+                return int(listener.getsockname()[1])
+        except OSError:
+            continue
+    raise OSError("127.0.0.1: want a free port for the dashboard, got none; use --no-dashboard")
 
 
 def _sum_up(console: Console, witness: DemoRecorder, verdict: DemoReport) -> None:

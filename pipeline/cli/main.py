@@ -80,11 +80,14 @@ def demo(
     data_folder: Annotated[
         Path, typer.Option(help="Gets a folder of its own for every demo.")
     ] = Path("vedette-data/demo"),
+    dashboard: Annotated[
+        bool, typer.Option(help="Serve the dashboard for this machine meanwhile.")
+    ] = True,
 ) -> None:
     """Watch a made street over real RTSP: adapt, score, alert; then end."""
     from pipeline.cli.demo import demo as implementation
 
-    implementation(seconds, seed, data_folder)
+    implementation(seconds, seed, data_folder, dashboard)
 
 
 @app.command()

@@ -221,7 +221,8 @@ def quantised(cells: npt.NDArray[np.float32]) -> bytes:
 
 def _jpeg(detail: Detail, answer: Answer) -> bytes:
     if detail == "full" and answer.picture is not None:
-        return bytes(answer.picture)
+        jpeg: bytes = answer.picture.tobytes()
+        return jpeg
     assert answer.pixels is not None
     pixels = answer.pixels
     if detail == "full":

@@ -74,7 +74,7 @@ var ce,Na,js,wn,Ws,Pl,Oa,Ml,Ra,Bs,Us,_f,Bo=Symbol.for("pv"),Dl={},Ll=[],gf=/^m(i
     <p class="small muted">With zones, only what happens in one of them makes an event. What lies under a mask is painted over before anything looks at it.</p>
     ${!o.length&&g`<p>None yet: the whole picture counts.</p>`}
     <ul>${o.map((d,_)=>g`<li key=${`${d.kind} ${d.name}`} class=${e.chosen.value===_?"chosen":""}>
-      <button class="quiet grow" onClick=${()=>e.chosen.value=_} aria-pressed=${e.chosen.value===_}><i class="swatch ${d.kind}" aria-hidden="true"></i>${d.name} <small>${d.kind==="zones"?"zone":"mask"}</small></button>
+      <button class="quiet grow" onClick=${()=>{e.chosen.value=_,e.corner.value=null}} aria-pressed=${e.chosen.value===_}><i class="swatch ${d.kind}" aria-hidden="true"></i>${d.name} <small>${d.kind==="zones"?"zone":"mask"}</small></button>
       ${r&&g`<button class="quiet" aria-label=${`Delete ${d.name}`} onClick=${()=>{il(e,v=>v.filter((m,b)=>b!==_)),e.chosen.value=null}}>Delete</button>`}
     </li>`)}</ul>
     ${!r&&g`<p class="muted">${gt}</p>`}

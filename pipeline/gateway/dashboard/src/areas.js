@@ -224,7 +224,7 @@ export function AreaList({ areas, camera }) {
     <p class="small muted">With zones, only what happens in one of them makes an event. What lies under a mask is painted over before anything looks at it.</p>
     ${!shapes.length && html`<p>None yet: the whole picture counts.</p>`}
     <ul>${shapes.map((shape, n) => html`<li key=${`${shape.kind} ${shape.name}`} class=${areas.chosen.value === n ? "chosen" : ""}>
-      <button class="quiet grow" onClick=${() => (areas.chosen.value = n)} aria-pressed=${areas.chosen.value === n}><i class="swatch ${shape.kind}" aria-hidden="true"></i>${shape.name} <small>${shape.kind === "zones" ? "zone" : "mask"}</small></button>
+      <button class="quiet grow" onClick=${() => { areas.chosen.value = n; areas.corner.value = null; }} aria-pressed=${areas.chosen.value === n}><i class="swatch ${shape.kind}" aria-hidden="true"></i>${shape.name} <small>${shape.kind === "zones" ? "zone" : "mask"}</small></button>
       ${admin && html`<button class="quiet" aria-label=${`Delete ${shape.name}`} onClick=${() => { alter(areas, (all) => all.filter((_, other) => other !== n)); areas.chosen.value = null; }}>Delete</button>`}
     </li>`)}</ul>
     ${!admin && html`<p class="muted">${ADMIN_ONLY}</p>`}
