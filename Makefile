@@ -32,8 +32,12 @@ format: $(VENV)/.dev  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dashboard:  ## bundle the dashboard's page anew (wants Node; the result is committed)
+	npm ci --prefix pipeline/gateway/dashboard --ignore-scripts
+	npm run build --prefix pipeline/gateway/dashboard
+
 bench: $(VENV)/.run  ## measure stage latencies on this machine
 	$(BIN)/python -m benchmarks.bench_scoring
 	$(BIN)/python -m benchmarks.bench_stages
 
-.PHONY: help demo test check format bench
+.PHONY: help demo test check format dashboard bench

@@ -216,13 +216,13 @@ def picture_message(key: Key, answer: Answer) -> bytes:
 def quantised(cells: npt.NDArray[np.float32]) -> bytes:
     """An anomaly map, (h, w) in units of the score, as one byte a cell."""
     finite = np.nan_to_num(cells, nan=0.0, posinf=4.0, neginf=0.0)
-    return np.clip(np.rint(finite * MAP_SCALE), 0, 255).astype(np.uint8).tobytes()
+    levels = np.clip(np.rint(finite * MAP_SCALE), 0, 255).astype(np.uint8)
+    return bytes(levels.tobytes())
 
 
 def _jpeg(detail: Detail, answer: Answer) -> bytes:
     if detail == "full" and answer.picture is not None:
-        jpeg: bytes = answer.picture.tobytes()
-        return jpeg
+        return bytes(answer.picture.tobytes())
     assert answer.pixels is not None
     pixels = answer.pixels
     if detail == "full":

@@ -1,0 +1,164 @@
+"""Takes the pictures of docs/dashboard.md: `python -m benchmarks.dashboard_pictures`.
+
+Starts a service with made streets and one camera that is not there, waits until something happens,
+and photographs its pages in Debian's Chromium (apt-get install chromium).
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cameras.options import SourceOptions
+from cameras.simulation import open_synthetic
+from cameras.simulation.rtsp_server import Mount, RtspServer
+from pipeline.config import Config
+from pipeline.runtime.local_engine import local_service
+from pipeline.transport.listening import listen
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+RATE = 8
+SIZES = {390: 844, 1280: 800, 2560: 1440}
+
+
+def configuration(street: str, port: int) -> Config:
+    """Three streets and a camera that is offline."""
+    zone = {"coordinates": "0.02,0.62,0.98,0.52,0.98,0.72,0.02,0.8"}
+    return Config.model_validate(
+        {
+            "detect": {"fps": RATE, "height": 180, "width": 240},
+            "adapt": {"frames": 10, "interval": 0.8, "calibrate": 40},
+            "alert": {"target_false_alarms_per_day": 144, "merge_gap": 1.5, "cooldown": 0},
+            "metrics": {"port": 0},
+            "api": {"enabled": True, "port": port},
+            "cameras": {
+                "high_street": {"source": {"url": street}, "zones": {"pavement": zone}},
+                "market": {"source": {"url": f"synthetic:street?seed=11&fps={RATE}"}},
+                "old_town": {"source": {"url": f"synthetic:street?seed=23&fps={RATE}"}},
+                "north_gate": {"source": {"url": "rtsp://127.0.0.1:9/none"}},
+            },
+        }
+    )
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+    """What a condition gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not happen in time")
+        time.sleep(0.3)
+    return found
+
+
+class Camera:
+    """Photographs pages."""
+
+    def __init__(self, browser: Any, url: str, folder: Path) -> None:
+        self._browser = browser
+        self._url = url
+        self._folder = folder
+
+    def open(self, path: str, width: int, scheme: str) -> Any:
+        """A page that has been looked at for a while."""
+        size = {"width": width, "height": SIZES[width]}
+        context = self._browser.new_context(viewport=size, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(f"{self._url}/{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_timeout(3500)
+        return page
+
+    def shoot(self, page: Any, name: str) -> None:
+        """Keep what it shows."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"dashboard-{name}.jpg"
+        page.screenshot(path=path, type="jpeg", quality=78)
+        print(f"{path}: {path.stat().st_size // 1000} KB")
+
+
+def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
+    """All pages, the wall while something happens."""
+    active = "/events?active=true&suppressed=false&camera=high_street"
+    walls = [("wall-1280", 1280, "light"), ("wall-2560", 2560, "dark"), ("wall-390", 390, "light")]
+    for name, width, scheme in walls:
+        page = camera.open("", width, scheme)
+        try:
+            wait_for(lambda: get(active)["events"], 90)
+        except TimeoutError:
+            print("nothing happens any more; the wall is quiet")
+        page.wait_for_timeout(700)
+        camera.shoot(page, name)
+        page.context.close()
+    events = [
+        one for one in get("/events?camera=high_street&limit=200")["events"] if one["heatmap"]
+    ]
+    best = max(events, key=lambda one: (one["clip"] is not None, one["peak_score"]))
+    others = [
+        ("camera-1280", "#/cameras/high_street", 1280, "light"),
+        ("camera-390", "#/cameras/high_street", 390, "dark"),
+        ("areas-1280", "#/cameras/high_street?tab=areas", 1280, "dark"),
+        ("events-1280", "#/events", 1280, "light"),
+        ("events-390", "#/events", 390, "light"),
+        ("event-1280", f"#/events/{best['id']}", 1280, "dark"),
+        ("attach-1280", "#/attach", 1280, "light"),
+        ("system-1280", "#/system", 1280, "light"),
+    ]
+    for name, path, width, scheme in others:
+        page = camera.open(path, width, scheme)
+        page.wait_for_timeout(2500)
+        camera.shoot(page, name)
+        page.context.close()
+
+
+def main() -> None:
+    """Start everything, photograph, stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="path of the browser")
+    given = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    with listen("127.0.0.1", 0) as listener:
+        port = int(listener.getsockname()[1])
+    source = open_synthetic(f"synthetic:street?seed=3&plan=demo&fps={RATE}", SourceOptions())
+    mounts = {"street": Mount(lambda: source, frames_per_second=RATE)}
+    stop = threading.Event()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RtspServer(mounts) as server,
+        local_service(
+            configuration(server.address("street"), port), Path(folder), "ERROR"
+        ) as supervisor,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as api,
+    ):
+        thread = threading.Thread(target=supervisor.run, args=(stop,))
+        thread.start()
+
+        def get(path: str) -> Any:
+            try:
+                return api.get(path).json()
+            except httpx.HTTPError:
+                return {"events": [], "cameras": []}
+
+        try:
+            active = "/events?active=true&suppressed=false&camera=high_street"
+            wait_for(lambda: get(active)["events"], 240)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=given.chromium, args=["--no-sandbox"]
+                )
+                photograph(Camera(browser, f"http://127.0.0.1:{port}", given.out), get)
+                browser.close()
+        finally:
+            stop.set()
+            thread.join(60)
+
+
+if __name__ == "__main__":
+    main()
