@@ -16,6 +16,7 @@ export function EventPage({ id }) {
   const [event, setEvent] = useState(null);
   const [beside, setBeside] = useState({});
   const [marker, setMarker] = useState(null);
+  const record = useLoaded((abort) => get("/system", abort), "record").value?.storage.record;
   const video = useRef(null);
   useEffect(() => {
     document.title = "Event · Vedette";
@@ -45,7 +46,6 @@ export function EventPage({ id }) {
 
   if (!event) return html`<main class="page"><${Problem} text=${problem} again=${reload} />${!problem && html`<p class="muted loading">Loading …</p>`}</main>`;
   const goesOn = event.ended_at === null;
-  const pre = AROUND_SECONDS;
   return html`<main class="page wide event-page">
     <header class="bar">
       <a class="back" href="#/events">‹ Events</a>
@@ -59,8 +59,8 @@ export function EventPage({ id }) {
     </header>
     <div class="columns">
       <div class="main-column">
-        <${Media} event=${event} video=${video} onTime=${setMarker} />
-        <${Curve} event=${event} around=${pre} marker=${marker} onPick=${(at) => seek(video.current, event, at)} />
+        <${Media} event=${event} video=${video} onTime=${(shown) => setMarker(clipBegin(shown, event, record) + shown.currentTime)} />
+        <${Curve} event=${event} around=${AROUND_SECONDS} marker=${marker} onPick=${(at) => video.current && (video.current.currentTime = Math.max(0, at - clipBegin(video.current, event, record)))} />
       </div>
       <aside class="side">
         <section class="card">
@@ -87,13 +87,11 @@ export function EventPage({ id }) {
   </main>`;
 }
 
-function preCapture() {
-  return 5; // record.pre_capture by default; the curve shows a little more
-}
-
-function seek(video, event, at) {
-  if (!video) return;
-  video.currentTime = Math.max(0, at - event.started_at + preCapture());
+// When a clip begins: it ends some seconds after the event, and begins at a key frame before it.
+function clipBegin(video, event, record) {
+  const ended = event.ended_at ?? event.started_at + event.duration_seconds;
+  const end = Math.min(ended, event.started_at + (record?.longest ?? 60)) + (record?.post_capture ?? 5);
+  return Math.min(event.started_at, Number.isFinite(video.duration) ? end - video.duration : event.started_at);
 }
 
 function Media({ event, video, onTime }) {
@@ -107,7 +105,7 @@ function Media({ event, video, onTime }) {
       ${choices.map((one) => html`<button aria-pressed=${now === one} onClick=${() => choose(one)}>${one === "clip" ? "Clip" : "Highest score"}</button>`)}
     </div>`}
     ${now === "clip" && !broken && html`<video ref=${video} src=${event.clip.slice(1)} controls playsinline muted autoplay preload="metadata" poster=${event.snapshot?.slice(1)} onError=${() => setBroken(true)}
-        onTimeUpdate=${(shown) => onTime(event.started_at - preCapture() + shown.target.currentTime)}></video>`}
+        onTimeUpdate=${(shown) => onTime(shown.target)}></video>`}
     ${now === "clip" && broken && html`<div class="veil-box"><p>This browser cannot play the clip: cameras that send H.265 keep it so. Download it and play it elsewhere.</p><a class="button primary" href=${event.clip.slice(1)} download>Download the clip</a></div>`}
     ${now === "picture" && html`<div class="mix">
         ${event.snapshot && html`<img src=${event.snapshot.slice(1)} alt="The frame with the highest score" />`}
