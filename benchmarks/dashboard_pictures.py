@@ -5,18 +5,21 @@ and photographs its pages in Debian's Chromium (apt-get install chromium).
 """
 
 import argparse
+import itertools
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
+import numpy as np
 
 from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic
-from cameras.simulation.rtsp_server import Mount, RtspServer
 from pipeline.config import Config
 from pipeline.runtime.local_engine import local_service
 from pipeline.transport.listening import listen
@@ -26,8 +29,29 @@ RATE = 6
 SIZES = {390: 844, 1280: 800, 2560: 1440}
 
 
-def configuration(street: str, port: int) -> Config:
-    """Two streets and a camera that is offline."""
+def film(path: Path, address: str, seconds: float) -> str:
+    """Draw a made street into a video, so that drawing it costs nothing later; where it is."""
+    with (
+        open_synthetic(address, SourceOptions(pace="fast")) as street,
+        av.open(str(path), "w") as container,
+    ):
+        stream = container.add_stream("h264", rate=RATE, options={"crf": "20", "g": str(2 * RATE)})
+        stream.pix_fmt = "yuv420p"
+        for number, picture in enumerate(itertools.islice(street, int(seconds * RATE))):
+            image = picture.image() if callable(picture.image) else picture.image
+            frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+            if number == 0:
+                stream.height, stream.width = frame.height, frame.width
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return str(path)
+
+
+def configuration(folder: Path, port: int) -> Config:
+    """Two streets, as recordings that begin again at their ends, and a camera that is offline."""
+    high = film(folder / "high.mp4", f"synthetic:street?seed=3&plan=demo&fps={RATE}", 125)
+    market = film(folder / "market.mp4", f"synthetic:street?seed=11&fps={RATE}", 60)
     zone = {"coordinates": "0.02,0.62,0.98,0.52,0.98,0.72,0.02,0.8"}
     return Config.model_validate(
         {
@@ -42,8 +66,8 @@ def configuration(street: str, port: int) -> Config:
             "metrics": {"port": 0},
             "api": {"enabled": True, "port": port},
             "cameras": {
-                "high_street": {"source": {"url": street}, "zones": {"pavement": zone}},
-                "market": {"source": {"url": "synthetic:street?seed=11&fps=4"}},
+                "high_street": {"source": {"url": high, "loop": True}, "zones": {"pavement": zone}},
+                "market": {"source": {"url": market, "loop": True}},
                 "north_gate": {"source": {"url": "rtsp://127.0.0.1:9/none"}},
             },
         }
@@ -130,14 +154,11 @@ def main() -> None:
 
     with listen("127.0.0.1", 0) as listener:
         port = int(listener.getsockname()[1])
-    source = open_synthetic(f"synthetic:street?seed=3&plan=demo&fps={RATE}", SourceOptions())
-    mounts = {"street": Mount(lambda: source, frames_per_second=RATE)}
     stop = threading.Event()
     with (
         tempfile.TemporaryDirectory() as folder,
-        RtspServer(mounts) as server,
         local_service(
-            configuration(server.address("street"), port), Path(folder), "ERROR"
+            configuration(Path(folder), port), Path(folder) / "data", "ERROR"
         ) as supervisor,
         httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as api,
     ):
