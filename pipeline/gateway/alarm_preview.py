@@ -5,9 +5,8 @@ up within a second is not known, and half a second is assumed. Zones are not in 
 whole picture counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from pipeline.events.event_settings import EventSettings
 from pipeline.events.event_tracker import EventTracker, Sample
@@ -53,9 +52,11 @@ def levels(
         enters: Thresholds.
     """
     watched = watched_seconds(points)
+    tried = sorted(set(enters))
+    seconds = _seconds(points, tried[0] * settings.exit / settings.enter)
     found = []
-    for enter in sorted(set(enters)):
-        alarms = _alarms(points, enter, settings)
+    for enter in tried:
+        alarms = _alarms(seconds, enter, settings)
         per_day = len(alarms) * 86_400 / watched if watched >= _LEAST_WATCHED_SECONDS else None
         found.append(Level(enter, tuple(alarms[-_MOST_ALARMS:]), len(alarms), per_day))
     return found
@@ -66,7 +67,36 @@ def watched_seconds(points: Iterable[ScorePoint]) -> float:
     return float(sum(one.highest is not None and one.state not in _UNJUDGED for one in points))
 
 
-def _alarms(points: Sequence[ScorePoint], enter: float, settings: EventSettings) -> list[Alarm]:
+@dataclass(frozen=True, slots=True)
+class _Second:
+    """One second of the course."""
+
+    point: ScorePoint
+    follows: bool
+    """Whether it is the next one after the second before it in the list."""
+    last: bool
+    """Whether nothing came in the second after it."""
+
+
+def _seconds(points: Sequence[ScorePoint], least: float) -> list[_Second]:
+    """Seconds with a score of at least so much, and those after them."""
+    found: list[_Second] = []
+    before: ScorePoint | None = None
+    for n, point in enumerate(points):
+        follows = before is not None and before.begins_at + 1 == point.begins_at
+        was_high = follows and before is not None and _reaches(before, least)
+        if was_high or _reaches(point, least):
+            last = n + 1 == len(points) or points[n + 1].begins_at > point.begins_at + 1
+            found.append(_Second(point, follows, last))
+        before = point
+    return found
+
+
+def _reaches(point: ScorePoint, score: float) -> bool:
+    return point.highest is not None and point.highest >= score
+
+
+def _alarms(seconds: Sequence[_Second], enter: float, settings: EventSettings) -> list[Alarm]:
     leave = enter * settings.exit / settings.enter
     rule = replace(
         settings,
@@ -76,7 +106,7 @@ def _alarms(points: Sequence[ScorePoint], enter: float, settings: EventSettings)
         zones={},
     )
     tracker, alarms = EventTracker(rule), []
-    for sample in _samples(points, leave):
+    for sample in _samples(seconds, leave):
         alarms += [one.event for one in tracker.update(sample) if one.kind == "end"]
     alarms += [one.event for one in tracker.finish()]
     return [
@@ -86,19 +116,17 @@ def _alarms(points: Sequence[ScorePoint], enter: float, settings: EventSettings)
     ]
 
 
-def _samples(points: Sequence[ScorePoint], leave: float) -> Iterable[Sample]:
+def _samples(seconds: Sequence[_Second], leave: float) -> Iterator[Sample]:
     """High seconds and those after them; of the others nothing depends on."""
     before_was_high = False
-    follower: dict[int, int] = {a.begins_at: b.begins_at for a, b in pairwise(points)}
-    for point in points:
-        high = point.highest is not None and point.highest >= leave
-        if high or before_was_high:
-            yield _sample(point, 0.0)
-            if high:
-                yield _sample(point, _UP_SECONDS)
-                if follower.get(point.begins_at, point.begins_at + 2) > point.begins_at + 1:
-                    # Nothing came in the next second.
-                    yield replace(_sample(point, 1.0), score=None)
+    for second in seconds:
+        high = _reaches(second.point, leave)
+        if high or (before_was_high and second.follows):
+            yield _sample(second.point, 0.0)
+        if high:
+            yield _sample(second.point, _UP_SECONDS)
+            if second.last:
+                yield replace(_sample(second.point, 1.0), score=None)
         before_was_high = high
 
 

@@ -14,7 +14,7 @@ export function Dial({ camera }) {
     const alarms = await get(`/cameras/${camera.name}/alarms`, abort);
     const page = await get(`/events${queryText({ camera: camera.name, begin: Date.now() / 1000 - 86400, limit: 500 })}`, abort);
     return { ...alarms, events: page.events };
-  }, `${camera.name} ${enter}`, 60);
+  }, `${camera.name} ${enter}`, 300);
   const [chosen, choose] = useState(null);
   useEffect(() => choose(null), [camera.name, enter]);
   const [save, saving] = useAction(async (threshold) => {
