@@ -26,6 +26,8 @@ from pipeline.transport.listening import listen
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 RATE = 6
+LIVE = {"loop": True, "policy": "newest"}
+"""A recording that goes on in its own time, as a camera does."""
 SIZES = {390: 844, 1280: 800, 2560: 1440}
 
 
@@ -66,8 +68,8 @@ def configuration(folder: Path, port: int) -> Config:
             "metrics": {"port": 0},
             "api": {"enabled": True, "port": port},
             "cameras": {
-                "high_street": {"source": {"url": high, "loop": True}, "zones": {"pavement": zone}},
-                "market": {"source": {"url": market, "loop": True}},
+                "high_street": {"source": {"url": high, **LIVE}, "zones": {"pavement": zone}},
+                "market": {"source": {"url": market, **LIVE}},
                 "north_gate": {"source": {"url": "rtsp://127.0.0.1:9/none"}},
             },
         }

@@ -53,8 +53,8 @@ export function EventPage({ id }) {
       <${Chip} tone=${event.suppressed ? "off" : "alarm"}>${goesOn ? "Goes on" : told(event) === "told" ? "People were told" : told(event)}<//>
       <span class="grow"></span>
       <nav class="pair" aria-label="Other events">
-        <a class="button" aria-disabled=${!beside.newer} href=${beside.newer ? `#/events/${beside.newer}` : undefined} title="Newer (← or k)">‹ Newer</a>
-        <a class="button" aria-disabled=${!beside.older} href=${beside.older ? `#/events/${beside.older}` : undefined} title="Older (→ or j)">Older ›</a>
+        <button disabled=${!beside.newer} onClick=${() => go(`#/events/${beside.newer}`)} title="Also by ← or k">‹ Newer</button>
+        <button disabled=${!beside.older} onClick=${() => go(`#/events/${beside.older}`)} title="Also by → or j">Older ›</button>
       </nav>
     </header>
     <div class="columns">
