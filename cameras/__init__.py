@@ -5,8 +5,7 @@
 
 from cameras.frame import Frame
 from cameras.opening import open_source
-from cameras.options import SourceOptions
-from cameras.source import Picture, Source, SourceError, SourceInfo
+from cameras.source import Picture, Source, SourceError, SourceInfo, SourceOptions
 
 __all__ = [
     "Frame",

@@ -18,9 +18,8 @@ from cameras.http_client import Body, Head, HttpError, OddAnswerError, get
 from cameras.jpeg_stream import CleanMultipart
 from cameras.lag import CatchUp
 from cameras.live_stream import LiveStream, OpenOptions
-from cameras.options import SourceOptions
 from cameras.refusals import has_login
-from cameras.source import SourceError
+from cameras.source import SourceError, SourceOptions
 from cameras.video_file import VideoFile
 
 _PROTOCOLS = "http,https,tls,tcp"

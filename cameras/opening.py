@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from cameras.address import is_live, kind_of, webcam_number
-from cameras.options import SourceOptions
-from cameras.source import Source
+from cameras.source import Source, SourceOptions
 
 
 def open_source(address: str, options: SourceOptions) -> Source:

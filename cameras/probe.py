@@ -1,16 +1,17 @@
 """Looks at a source for a few seconds, and says what it sends."""
 
+import re
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from cameras.address import is_live, kind_of, redact
 from cameras.http_stream import UNSTAMPED, is_endless
 from cameras.live_stream import LiveStream
 from cameras.opening import open_source
-from cameras.options import SourceOptions
-from cameras.source import Source
+from cameras.source import Source, SourceOptions
 from cameras.stream_quality import (
     ClockQuality,
     SeenPacket,
@@ -182,3 +183,37 @@ def _described(track: "Stream") -> str:
         return "no decoder"
     width, height = getattr(context, "width", 0), getattr(context, "height", 0)
     return f"{context.name} {width}x{height}" if width and height else context.name
+
+
+_FROM_MAIN_TO_SUB = (
+    (r"(/Streaming/Channels/\d*0)1\b", r"\g<1>2"),  # Hikvision
+    (r"(\bsubtype=)0\b", r"\g<1>1"),  # Dahua, Amcrest
+    (r"(Preview_\d+_)main\b", r"\g<1>sub"),  # Reolink
+    (r"(/stream)1$", r"\g<1>2"),  # TP-Link
+    (r"(/live/ch\d+_)0\b", r"\g<1>1"),
+    (r"(/ch\d+_)0\.", r"\g<1>1."),
+    (r"(/av\d+_)0\b", r"\g<1>1"),
+    (r"(/(?:media/)?video)1$", r"\g<1>2"),
+    (r"(/profile)1\b", r"\g<1>2"),
+    (r"(/onvif)1$", r"\g<1>2"),
+    (r"(/1)1$", r"\g<1>2"),
+    (r"(video)Main\b", r"\g<1>Sub"),  # Foscam
+    (r"\bmain\b", "sub"),
+    (r"\bMainStream\b", "SubStream"),
+)
+
+
+def sub_stream_guesses(address: str) -> list[str]:
+    """Addresses at the same host at which the smaller stream may be; only tried when told to.
+
+    Args:
+        address: RTSP or HTTP address of the main stream; its user, password and host stay.
+    """
+    parts = urlsplit(address)
+    rest = urlunsplit(("", "", parts.path, parts.query, ""))
+    guesses: list[str] = []
+    for pattern, replacement in _FROM_MAIN_TO_SUB:
+        guess, changes = re.subn(pattern, replacement, rest, count=1)
+        if changes and guess not in guesses:
+            guesses.append(guess)
+    return [f"{parts.scheme}://{parts.netloc}{guess}" for guess in guesses]

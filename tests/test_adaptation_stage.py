@@ -13,7 +13,7 @@ from models.tail import Tail
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene
-from pipeline.scenes.learning import LearningProgress
+from pipeline.scenes.calibration_window import LearningProgress
 from pipeline.scenes.support_selection import make_scene
 from pipeline.scoring.clips import ClipBuffer
 

@@ -12,10 +12,9 @@ from cameras.pacing import Pace
 from cameras.sampling import Sampler
 from cameras.source import Picture
 from pipeline.config import Camera
-from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.decoder import Decoder, number
 from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox, QueuedFrame
-from pipeline.ingest.numbering import number
 from pipeline.telemetry.metrics import Metrics
 
 

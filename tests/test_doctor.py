@@ -14,7 +14,7 @@ from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
-from pipeline.runtime.data_lock import data_lock
+from pipeline.runtime.local_engine import data_lock
 from pipeline.storage.retention import too_small
 
 

@@ -23,7 +23,7 @@ from pipeline.cli.cameras import show_all
 from pipeline.cli.service_client import ServiceClient
 from pipeline.config import Config
 from pipeline.notifiers import open_notifiers
-from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
+from pipeline.runtime.local_engine import DataFolderInUseError, data_lock
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.storage.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness

@@ -14,14 +14,13 @@ import pytest
 from makers import walking_box, write_images, write_video
 
 from cameras.frame_directory import FrameDirectory
-from cameras.options import SourceOptions
 from cameras.packet_ring import EncodedPacket, Excerpt, PacketRing, PacketSource
 from cameras.remux import RemuxError, in_order, write_mp4
 from cameras.rtsp import RtspStream
 from cameras.simulation import open_synthetic
 from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
-from cameras.source import Source
+from cameras.source import Source, SourceOptions
 from cameras.video_file import VideoFile
 
 MEBIBYTE = 2**20

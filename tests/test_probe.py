@@ -11,11 +11,10 @@ from makers import walking_box, write_images, write_video
 from test_cli import vedette
 
 from cameras import SourceOptions
-from cameras.probe import ProbeReport, probe
+from cameras.probe import ProbeReport, probe, sub_stream_guesses
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
 from cameras.stream_quality import SeenPacket, clock_quality, keyframe_interval_seconds, rate
-from cameras.sub_streams import sub_stream_guesses
 from cameras.video_file import VideoFile
 from pipeline.cli.probe_advice import remarks, snippet
 from pipeline.config import load_config

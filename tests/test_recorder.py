@@ -17,8 +17,7 @@ from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
 from pipeline.config import Record
-from pipeline.ingest.event_clips import ClipRequest, EventClips
-from pipeline.ingest.recorder import Recorder, ring_for
+from pipeline.ingest.recorder import ClipRequest, EventClips, Recorder, ring_for
 from pipeline.storage.event_queries import EventQuery
 from pipeline.storage.store import EventStore
 from pipeline.transport.live import LivePublisher

@@ -24,8 +24,7 @@ from models import SceneScorer
 from models.checkpoint import save_checkpoint
 from pipeline.cli.evaluate import evaluate as command
 from pipeline.cli.main import app
-from pipeline.datasets.layout import Dataset, DatasetError
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import Dataset, DatasetError, read_frames
 from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation.alarms import AlarmOptions
 from pipeline.evaluation.html_report import html_report

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import Schedule
 from pipeline.config.schedule import read_span
-from pipeline.events.schedules import is_active
+from pipeline.events.event_settings import is_active
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -6,7 +6,7 @@ import torch
 from makers import small_scorer, walking_box
 
 from models import AdaptedScene, FeedbackExemplar, SceneScorer
-from models.similarity import explained
+from models.feedback import explained
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.three_cameras import socket_folder
 from pipeline.config import Config
-from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
-from pipeline.runtime.local_engine import local_service
+from pipeline.runtime.local_engine import DataFolderInUseError, data_lock, local_service
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.restart_policy import RestartRules
 from pipeline.runtime.supervisor import RunOutcome, Supervisor

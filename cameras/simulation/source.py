@@ -9,11 +9,10 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-from cameras.options import SourceOptions
 from cameras.pacing import Pace, Pacer
 from cameras.simulation.plan import planned_demo
 from cameras.simulation.scene import SyntheticStreet
-from cameras.source import Picture, SourceInfo
+from cameras.source import Picture, SourceInfo, SourceOptions
 
 _WANTED = (
     'want "synthetic:street", with seed, seconds, fps, plan and swell as in "?seed=3&plan=demo"'

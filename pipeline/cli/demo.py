@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from cameras.address import redact
-from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic, planned_demo
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
+from cameras.source import SourceOptions
 from pipeline.cli.demo_recorder import DemoRecorder
 from pipeline.cli.demo_report import DemoReport, verdict_table
 from pipeline.cli.run import watch

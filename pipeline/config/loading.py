@@ -1,6 +1,7 @@
 """From a file to a checked `Config`, or to a list of everything that is wrong with it."""
 
 import difflib
+import json
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -135,3 +136,14 @@ def _known_keys(path: KeyPath) -> list[str]:
         if isinstance(section, UnionType):  # a section that may be null
             section = get_args(section)[0]
     return list(section.model_fields) if issubclass(section, BaseModel) else []
+
+
+def config_schema() -> str:
+    """JSON schema of the configuration file, as committed in docs/config.schema.json."""
+    schema = Config.model_json_schema()
+    source = schema["$defs"]["SourceSection"]
+    # A validator takes a plain string for the url; the schema cannot know that by itself.
+    schema["$defs"]["SourceSection"] = {"anyOf": [{"type": "string"}, source]}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Vedette configuration"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cameras.address import kind_of
 from cameras.opening import open_source
-from cameras.options import SourceOptions
+from cameras.source import SourceOptions
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from cameras.sampling import fit
-from pipeline.datasets.layout import DatasetClip, Mask
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import DatasetClip, Mask, read_frames
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.results import Alarms, Evaluation
 from pipeline.events.drawing import Pixels, draw_heatmap

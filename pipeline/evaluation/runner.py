@@ -8,8 +8,7 @@ from rich.progress import Progress, TaskID
 
 from cameras import Picture
 from models import SceneScorer
-from pipeline.datasets.layout import Dataset, DatasetClip, Scene
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import Dataset, DatasetClip, Scene, read_frames
 from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
 from pipeline.evaluation.baselines import constant, frame_index
 from pipeline.evaluation.localisation import localise

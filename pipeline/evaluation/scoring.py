@@ -16,8 +16,7 @@ import torch
 from cameras import Picture
 from cameras.sampling import fit
 from models import SceneScorer
-from pipeline.datasets.layout import DatasetClip, DatasetError
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import DatasetClip, DatasetError, read_frames
 from pipeline.evaluation.baselines import FrameDifference
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight

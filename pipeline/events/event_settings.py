@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from pipeline.config import Alert, Camera, Schedule, Zone
 
@@ -60,3 +62,27 @@ def _zone_settings(zone: Zone, alert: Alert) -> ZoneSettings:
     seconds = alert.min_duration if zone.min_duration is None else zone.min_duration
     # As far below `enter` as for the camera.
     return ZoneSettings(enter, enter * alert.exit / alert.enter, seconds)
+
+
+def is_active(schedule: Schedule, now: float) -> bool:
+    """Whether a moment is in the hours of a schedule.
+
+    By the clock on the wall: an hour that comes twice as summer time ends is in them twice, and
+    what lies in the hour that is left out as it begins does not come that night.
+
+    Args:
+        schedule: Hours of the week in a time zone.
+        now: Unix seconds UTC.
+    """
+    local = datetime.fromtimestamp(now, ZoneInfo(schedule.timezone))
+    today, minute = local.weekday(), local.hour * 60 + local.minute
+    yesterday = (today - 1) % 7
+    for span in schedule.spans:
+        if span.begin_minute < span.end_minute:
+            if today in span.days and span.begin_minute <= minute < span.end_minute:
+                return True
+        elif (today in span.days and minute >= span.begin_minute) or (
+            yesterday in span.days and minute < span.end_minute
+        ):
+            return True
+    return False

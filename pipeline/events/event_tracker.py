@@ -22,8 +22,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.events.event_settings import EventSettings, ZoneSettings
-from pipeline.events.schedules import is_active
+from pipeline.events.event_settings import EventSettings, ZoneSettings, is_active
 from pipeline.transport.messages import SceneState
 
 Phase = Literal["idle", "pending", "active", "fading"]

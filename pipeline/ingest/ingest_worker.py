@@ -15,16 +15,15 @@ from cameras.address import is_live, kind_of
 from cameras.blindness import BlindWatch
 from cameras.http_stream import is_endless
 from cameras.opening import open_source
-from cameras.options import SourceOptions
 from cameras.packet_decoder import DamageSource, DamageTap
 from cameras.packet_ring import PacketRing, PacketSource
-from cameras.source import Source, SourceError
+from cameras.source import Source, SourceError, SourceOptions
 from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
 from pipeline.config import SourceSection
 from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.in_flight import ProgressFile
 from pipeline.ingest.mailbox import Mailbox, Policy
 from pipeline.ingest.pictures import PictureRequests
-from pipeline.ingest.progress import ProgressFile
 from pipeline.ingest.recorder import Recorder, marked, ring_for
 from pipeline.ingest.sender import Sender
 from pipeline.scenes.scene_watch import REASONS

@@ -4,10 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from pipeline.ingest.in_flight import InFlight
+from pipeline.ingest.in_flight import InFlight, ProgressFile
 from pipeline.ingest.mailbox import Mailbox, QueuedFrame
 from pipeline.ingest.pictures import PictureRequests
-from pipeline.ingest.progress import ProgressFile
 from pipeline.transport.frames import FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, Welcome
 from pipeline.worker import WorkerContext

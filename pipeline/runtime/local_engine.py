@@ -1,24 +1,56 @@
 """The local engine: all workers as processes on this machine."""
 
+import fcntl
 import logging
+import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.config import Config, load_config
 from pipeline.config.retention import BYTES_PER_GB
 from pipeline.runtime.attached_cameras import keep_roster, load_roster
 from pipeline.runtime.command_router import CommandRouter
-from pipeline.runtime.data_lock import data_lock
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.storage.retention import too_small
 from pipeline.storage.score_log import last_connection
 from pipeline.transport.topics import run_endpoints
 from pipeline.worker import RunInfo
+
+
+class DataFolderInUseError(Exception):
+    """Another service works on the data folder."""
+
+
+@contextmanager
+def data_lock(folder: Path) -> Iterator[None]:
+    """Hold a data folder, made if missing; the kernel frees it when the process dies.
+
+    Raises:
+        DataFolderInUseError: another process holds it.
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "ab+", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read(20).decode("ascii", "replace").strip()
+            raise DataFolderInUseError(
+                f"data folder {folder}: want one service at a time, "
+                f"got another one in process {holder or 'unknown'}"
+            ) from error
+        # The file stays when the lock is gone: removing it would race with the next owner.
+        with suppress(OSError):  # on a full disk nobody can read whose it is, but it is held
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
+        yield
+
 
 LOG = logging.getLogger(__name__)
 

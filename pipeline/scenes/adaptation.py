@@ -23,8 +23,7 @@ from models.calibrator import Calibrator
 from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
-from pipeline.scenes.calibration_window import CalibrationWindow
-from pipeline.scenes.learning import LearningProgress
+from pipeline.scenes.calibration_window import CalibrationWindow, LearningProgress
 from pipeline.scenes.scene_watch import REASONS, STEADY, View
 from pipeline.transport.messages import SceneState
 

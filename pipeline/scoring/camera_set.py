@@ -4,13 +4,14 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from models import AdaptedScene, SceneScorer, Scores
+from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
 from pipeline.config import Camera
 from pipeline.config.frame_rates import slow_camera
 from pipeline.scenes.adaptation import ScoredFrame
+from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
-from pipeline.scoring.camera_settings import adaptation_settings, way_of_seeing
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.scoring.discontinuities import DiscontinuityDetector
 from pipeline.scoring.feedback import Feedback
@@ -19,6 +20,25 @@ from pipeline.scoring.scene_builder import SceneBuilder
 from pipeline.scoring.scheduled_refresh import ScheduledRefresh
 from pipeline.scoring.view_changes import ViewChanges
 from pipeline.worker import WorkerContext
+
+
+def adaptation_settings(camera: Camera) -> AdaptationSettings:
+    """How the scene of a camera is made, and how its energies are read."""
+    adapt, alert = camera.adapt, camera.alert
+    reading = CalibratorSettings(
+        adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
+    )
+    return AdaptationSettings(
+        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.widen
+    )
+
+
+def way_of_seeing(camera: Camera) -> tuple[object, ...]:
+    """All settings of a camera that its lane was opened with."""
+    alert = camera.alert
+    reading = alert.smoothing, alert.target_false_alarms_per_day, alert.light_hold
+    return camera.detect, camera.adapt, reading
+
 
 LOG = logging.getLogger(__name__)
 

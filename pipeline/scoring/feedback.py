@@ -14,8 +14,7 @@ from pathlib import Path
 
 from cameras.picture_statistics import likeness
 from models import AdaptedScene, SceneScorer, Scores
-from models.feedback import misfit
-from models.similarity import explained
+from models.feedback import explained, misfit
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scenes.exemplar_store import Edges, ExemplarStore, StoredExemplar
 from pipeline.scenes.peak_samples import PeakSamples

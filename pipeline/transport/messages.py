@@ -109,7 +109,7 @@ class ScoreMessage:
     picture: npt.NDArray[np.uint8] | None = field(default=None)
     """As in `FrameMessage`; only beside pixels."""
     learning: dict[str, float | bool] | None = None
-    """How far the scene is learnt: `pipeline.scenes.learning.Learning` as plain data."""
+    """How far the scene is learnt: `pipeline.scenes.calibration_window.Learning` as plain data."""
     terms: dict[str, float] = field(default_factory=dict)
     """What each term of the energy adds to the score of this frame, before smoothing, in units of
     the score: why it is high. Empty without energy."""
