@@ -18,7 +18,7 @@ CONTAINERS = (
 """Names of the containers that hold what they show; wav and mp3 to say that they hold no video."""
 
 
-def fences(protocols: str) -> dict[str, str]:
+def protocol_options(protocols: str) -> dict[str, str]:
     """Options that keep FFmpeg to these protocols and to `CONTAINERS`.
 
     Args:

@@ -13,7 +13,7 @@ import av.container
 from av.video.stream import VideoStream
 
 from cameras.address import host_and_port, is_live, redact
-from cameras.ffmpeg import explain, fences
+from cameras.ffmpeg import explain, protocol_options
 from cameras.http_client import Body, Head, HttpError, OddAnswerError, get
 from cameras.jpeg_stream import CleanMultipart
 from cameras.lag import CatchUp
@@ -54,12 +54,12 @@ class HttpStream(LiveStream):
             ValueError: the address has no valid host or port.
         """
         options = {
-            **fences(_PROTOCOLS),
+            **protocol_options(_PROTOCOLS),
             "recv_buffer_size": str(_RECEIVE_BUFFER_BYTES),
         }
         where = host_and_port(address)
-        dialect = OpenOptions("over http", options, host_and_port=where)
-        super().__init__(address, dialect, stall_timeout_seconds)
+        open_options = OpenOptions("over http", options, host_and_port=where)
+        super().__init__(address, open_options, stall_timeout_seconds)
         self._body: Body | None = None
         if self.catch_up is not None:
             self.catch_up = CatchUp(_MOST_LAG_SECONDS)
@@ -93,7 +93,7 @@ class HttpStream(LiveStream):
                 readable,
                 "r",
                 format=name,
-                options={**self._dialect.options, **probing},
+                options={**self._open_options.options, **probing},
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             silent = time.monotonic() - began > _NEARLY * half
@@ -198,7 +198,11 @@ class HttpFile(VideoFile):
         try:
             return av.open(
                 self._address,
-                options={**fences(_PROTOCOLS), "reconnect": "1", "reconnect_delay_max": "5"},
+                options={
+                    **protocol_options(_PROTOCOLS),
+                    "reconnect": "1",
+                    "reconnect_delay_max": "5",
+                },
                 timeout=(self._stall_timeout_seconds, half),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:

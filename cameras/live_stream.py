@@ -42,7 +42,7 @@ class OpenOptions:
     how: str
     """For messages, such as "over tcp"."""
     options: Mapping[str, str]
-    """FFmpeg's, the fences of `cameras.ffmpeg` among them."""
+    """FFmpeg's, the protocol_options of `cameras.ffmpeg` among them."""
     format: str | None = None
     """FFmpeg's name of the container; None: it finds out."""
     opens: str | None = None
@@ -54,16 +54,18 @@ class OpenOptions:
 class LiveStream:
     """One connection to a camera; every way of losing it is a `SourceError`."""
 
-    def __init__(self, address: str, dialect: OpenOptions, stall_timeout_seconds: float) -> None:
+    def __init__(
+        self, address: str, open_options: OpenOptions, stall_timeout_seconds: float
+    ) -> None:
         """Remember what to open.
 
         Args:
             address: As the person wrote it.
-            dialect: How to open it.
+            open_options: How to open it.
             stall_timeout_seconds: Lost after so long without a picture, > 0.
         """
         self._address = address
-        self._dialect = dialect
+        self._open_options = open_options
         self._stall_timeout_seconds = stall_timeout_seconds
         self._opened = ExitStack()
         self._info: SourceInfo | None = None
@@ -150,10 +152,10 @@ class LiveStream:
 
     def _look_up(self) -> SourceError | None:
         """FFmpeg calls an unknown host an input/output error; so look it up before."""
-        if self._dialect.host_and_port is None:
+        if self._open_options.host_and_port is None:
             return None
         try:
-            socket.getaddrinfo(*self._dialect.host_and_port, type=socket.SOCK_STREAM)
+            socket.getaddrinfo(*self._open_options.host_and_port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return self._error("not_found", "the host name is unknown")
         return None
@@ -165,13 +167,13 @@ class LiveStream:
         options = {
             "timeout": str(max(1, int(half * 1e6))),
             **self._probing(),
-            **self._dialect.options,
+            **self._open_options.options,
         }
         began = time.monotonic()
         try:
             return av.open(
-                self._dialect.opens or self._address,
-                format=self._dialect.format,
+                self._open_options.opens or self._address,
+                format=self._open_options.format,
                 options=options,
                 timeout=(self._stall_timeout_seconds, half),
             )
@@ -287,4 +289,4 @@ class LiveStream:
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         where = redact(self._address)
-        return SourceError(code, f"{where} {self._dialect.how}: {message}")
+        return SourceError(code, f"{where} {self._open_options.how}: {message}")

@@ -34,8 +34,10 @@ class RtspStream(LiveStream):
             "rtsp_transport": transport,
             "allowed_media_types": "video",
         }
-        dialect = OpenOptions(f"over {transport}", options, host_and_port=host_and_port(address))
-        super().__init__(address, dialect, stall_timeout_seconds)
+        open_options = OpenOptions(
+            f"over {transport}", options, host_and_port=host_and_port(address)
+        )
+        super().__init__(address, open_options, stall_timeout_seconds)
 
     def _connect(self) -> av.container.InputContainer | SourceError:
         opened = super()._connect()

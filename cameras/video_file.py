@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from cameras.clock import plausible_rate
 from cameras.display import shown_hw, shown_pixels
-from cameras.ffmpeg import fences
+from cameras.ffmpeg import protocol_options
 from cameras.file_time import RecordingClock
 from cameras.pacing import Pace, Pacer
 from cameras.packet_decoder import DamageTap, Decoded, PacketDecoder
@@ -143,7 +143,7 @@ class VideoFile:
             return self._error("not_found", "want a video file or a folder, found neither")
         try:
             # Whole, so that no name is taken for the protocol that FFmpeg calls so.
-            return av.open(str(self._path.absolute()), options=fences("file"))
+            return av.open(str(self._path.absolute()), options=protocol_options("file"))
         except av.error.PermissionError:
             return self._error("not_found", "it may not be read")
         except av.error.EOFError:

@@ -18,8 +18,8 @@ class Webcam(LiveStream):
         """
         self._device = f"/dev/video{number}"
         # The driver's time stamps begin anywhere, on a clock of its choice: StreamClock copes.
-        dialect = OpenOptions(f"({self._device})", {}, format="v4l2", opens=self._device)
-        super().__init__(f"webcam:{number}", dialect, stall_timeout_seconds)
+        open_options = OpenOptions(f"({self._device})", {}, format="v4l2", opens=self._device)
+        super().__init__(f"webcam:{number}", open_options, stall_timeout_seconds)
 
     def _look_up(self) -> SourceError | None:
         if not os.path.exists(self._device):

@@ -7,11 +7,11 @@ from statistics import median
 
 from models.calibration import (
     Calibration,
-    firmer,
     learn,
     provisional,
     refine,
     too_many_alarms,
+    update_provisional,
     wanted_seconds,
     with_alarm,
 )
@@ -171,7 +171,7 @@ class Calibrator:
             self._done = True
         elif len(self._normal) >= self._firmer_at:
             self._firmer_at = math.ceil(_NEXT_LOOK * len(self._normal))
-            self._calibration = firmer(self._first, self._normal, self._normal_seconds)
+            self._calibration = update_provisional(self._first, self._normal, self._normal_seconds)
 
     def _follow(self, energy: float, step: float) -> None:
         """Normal life goes on: passages refine the threshold, those that raised alarms are counted.

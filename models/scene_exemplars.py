@@ -40,7 +40,7 @@ class SceneExemplars:
     """What it then counts as, ()."""
 
 
-def recalled_residual(
+def residual_with_exemplars(
     residual: Tensor, features: Tensor, memory: SceneExemplars, config: SceneModelConfig
 ) -> Tensor:
     """Residual of every cell, lower where the memory explains what the scene does not.

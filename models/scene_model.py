@@ -13,7 +13,7 @@ from models.energy import pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
 from models.row_normal import fit_row_normal, log_ratio
-from models.scene_exemplars import SceneExemplars, excused_motion, recalled_residual
+from models.scene_exemplars import SceneExemplars, excused_motion, residual_with_exemplars
 
 TERMS = ("residual", "motion", "still")
 """Names of the energy terms, in their order; a model without motion has the first alone."""
@@ -134,7 +134,7 @@ class SceneModel(nn.Module):
         """Energy terms of clips in the scene of that dictionary and normal, and with its memory."""
         residual = residual_energy(observation.features, dictionary, self.config)
         if memory is not None:
-            residual = recalled_residual(residual, observation.features, memory, self.config)
+            residual = residual_with_exemplars(residual, observation.features, memory, self.config)
         pooled = pool_top(residual, self.config.top_cells)
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))

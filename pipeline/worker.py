@@ -158,7 +158,7 @@ class WorkerContext:
     """Shown to people; an ingest worker keeps its camera's state here."""
     ready: threading.Event = field(default_factory=threading.Event)
     """To be set by the worker once it can do its work; until then it counts as starting."""
-    troubles: OngoingProblems = field(default_factory=OngoingProblems)
+    problems: OngoingProblems = field(default_factory=OngoingProblems)
     """What is wrong for a while; told in health answers."""
     pulse: LoopWatchdog = field(default_factory=LoopWatchdog)
     """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""

@@ -53,7 +53,7 @@ def message(event: str, kind: str, revision: int) -> Message:
     return Message(f"{event}:{kind}:{revision}", kind, event, revision)
 
 
-def test_the_same_seed_makes_the_same_trouble() -> None:
+def test_the_same_seed_makes_the_same_problem() -> None:
     assert schedule(3, 20, CAMERAS, LIVE) == schedule(3, 20, CAMERAS, LIVE)
     assert schedule(3, 20, CAMERAS, LIVE) != schedule(4, 20, CAMERAS, LIVE)
 

@@ -118,9 +118,9 @@ def request(command: Command, deadline: float = 10.0) -> Request:
     return Request("1", command.command, arguments_of(command), deadline)
 
 
-def desk(now: float = 0.0) -> CommandRouter:
-    roster = CameraRegistry.of(config(a={"source": "/videos/a.mp4"}))
-    return CommandRouter(roster, lambda _: None, clock=lambda: now)
+def router(now: float = 0.0) -> CommandRouter:
+    registry = CameraRegistry.of(config(a={"source": "/videos/a.mp4"}))
+    return CommandRouter(registry, lambda _: None, clock=lambda: now)
 
 
 def answer(to: CommandRouter, message: Request, stopping: bool = False) -> Answer:
@@ -136,7 +136,7 @@ def test_a_camera_shows_how_far_it_has_learnt() -> None:
     ingest, scorer = RUNNING
     workers = (ingest, replace(scorer, learning={"a": learning}))
     for told, wanted in ((workers, learning), (RUNNING, None)):
-        ((_, letter),) = desk().take(b"me", request(GetOverview()), told)
+        ((_, letter),) = router().take(b"me", request(GetOverview()), told)
         assert isinstance(letter, Answer)
         (shown,) = letter.body["cameras"]  # type: ignore[misc]
         assert shown["learning"] == wanted
@@ -144,14 +144,14 @@ def test_a_camera_shows_how_far_it_has_learnt() -> None:
 
 def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
     attach = Attach(name="b", camera={"source": "synthetic:street"})
-    late = desk(now=11.0)
+    late = router(now=11.0)
     assert late.take(b"me", request(attach), RUNNING) == []
-    assert "b" not in late.roster.cameras
-    assert answer(desk(), request(attach), stopping=True).status == "unavailable"
-    assert answer(desk(), request(GetOverview()), stopping=True).status == "ok"
-    assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
-    assert answer(desk(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
-    assert answer(desk(), request(AdaptCamera(name="b"))).status == "unknown"
+    assert "b" not in late.registry.cameras
+    assert answer(router(), request(attach), stopping=True).status == "unavailable"
+    assert answer(router(), request(GetOverview()), stopping=True).status == "ok"
+    assert answer(router(), Request("1", "no", {}, 9.0)).status == "invalid"
+    assert answer(router(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
+    assert answer(router(), request(AdaptCamera(name="b"))).status == "unknown"
 
 
 def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
@@ -168,7 +168,7 @@ def ask_with(to: CommandRouter, command: Command, workers: tuple[WorkerStatus, .
 
 
 def test_enabling_a_camera_that_was_given_up_tries_it_again() -> None:
-    one, failed = desk(), workers_with("failed", "error: given up")
+    one, failed = router(), workers_with("failed", "error: given up")
     answer = ask_with(one, SetEnabled(name="a", enabled=True), failed)
     assert (answer.status, answer.body["state"]) == ("ok", "starting")
     assert one.take_retries() == {"ingest:a"}
@@ -179,7 +179,7 @@ def test_enabling_a_camera_that_was_given_up_tries_it_again() -> None:
 
 
 def test_commands_that_would_do_nothing_are_refused() -> None:
-    one, ended = desk(), workers_with("finished", "ended")
+    one, ended = router(), workers_with("finished", "ended")
     enable = ask_with(one, SetEnabled(name="a", enabled=True), ended)
     assert enable.status == "conflict"
     assert "its recording has ended" in enable.problem
@@ -198,17 +198,17 @@ def test_commands_that_would_do_nothing_are_refused() -> None:
 
 
 def test_what_cannot_be_kept_is_not_done() -> None:
-    def fail(_roster: CameraRegistry) -> None:
+    def fail(_registry: CameraRegistry) -> None:
         raise OSError(28, "No space left on device")
 
     full = CommandRouter(CameraRegistry.of(config()), fail, clock=lambda: 0.0)
     attach = Attach(name="b", camera={"source": "synthetic:street"})
     assert answer(full, request(attach)).problem == "cannot be kept: No space left on device"
-    assert full.roster.cameras == {}
+    assert full.registry.cameras == {}
 
 
 def test_answer_of_a_worker_finds_its_way_back() -> None:
-    one = desk()
+    one = router()
     ((worker, order),) = one.take(b"me", request(AdaptCamera(name="a")), RUNNING)
     assert worker == b"scorer"
     assert isinstance(order, Request)

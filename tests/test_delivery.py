@@ -52,9 +52,9 @@ class Receiver:
         self.outcome = outcome
         self.asked: list[str] = []
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
-        self.asked.append(letter.key)
-        return self.outcome(letter)
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
+        self.asked.append(queued_message.key)
+        return self.outcome(queued_message)
 
     def refresh(self, now: float) -> None:
         pass
@@ -74,7 +74,7 @@ def put(outbox: Outbox, event: str, kind: Kind = "new", revision: int = 1) -> No
     outbox.put(OutboxMessage("hook", key, event, kind, revision, "{}", 1000.0))
 
 
-def courier(
+def delivery_worker(
     outbox: Outbox, receiver: Receiver, clock: Callable[[], float], rate: float = 1000.0
 ) -> tuple[DeliveryWorker, Metrics]:
     metrics = Metrics(CollectorRegistry())
@@ -90,7 +90,7 @@ def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> No
     """In simulated time: one event a second, each with four new peaks, for an hour."""
     now = 0.0
     receiver = Receiver(lambda _: Failed("refused", away=True) if now < 3600 else Delivered())
-    it, metrics = courier(outbox, receiver, lambda: now, rate=5.0)
+    it, metrics = delivery_worker(outbox, receiver, lambda: now, rate=5.0)
     told, turn_at, arrivals = 0, 0.0, []
     while now < 3600 or outbox.backlog("hook").messages:
         if now < 3600 and told <= now:
@@ -113,8 +113,10 @@ def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> No
 def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
     put(outbox, "a")
     put(outbox, "b")
-    receiver = Receiver(lambda letter: Refused("410") if letter.subject == "a" else Delivered())
-    it, metrics = courier(outbox, receiver, lambda: 0.0)
+    receiver = Receiver(
+        lambda queued_message: Refused("410") if queued_message.subject == "a" else Delivered()
+    )
+    it, metrics = delivery_worker(outbox, receiver, lambda: 0.0)
     while outbox.oldest("hook") is not None:
         assert it.turn() == 0.0
     assert receiver.asked == ["a:new:1", "b:new:1"]
@@ -130,7 +132,7 @@ def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outb
 
     now = 0.0
     receiver = Receiver(broken)
-    it, metrics = courier(outbox, receiver, lambda: now)
+    it, metrics = delivery_worker(outbox, receiver, lambda: now)
     it.turn()
     it.turn()
     assert (len(receiver.asked), failures(metrics)) == (1, 1)  # the second turn only waited
@@ -151,7 +153,7 @@ def test_away_is_no_failure_and_wakes_at_once(outbox: Outbox) -> None:
         done.set()
         return Delivered()
 
-    it, metrics = courier(outbox, Receiver(maybe), lambda: 0.0)
+    it, metrics = delivery_worker(outbox, Receiver(maybe), lambda: 0.0)
     it.start()
     assert asked.wait(5)
     connected.set()
@@ -170,7 +172,7 @@ def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbo
         release.wait(10)
         return Delivered()
 
-    it, _ = courier(outbox, Receiver(hang), lambda: 0.0)
+    it, _ = delivery_worker(outbox, Receiver(hang), lambda: 0.0)
     it.start()
     assert hanging.wait(5)
     for number in range(50):
@@ -180,8 +182,8 @@ def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbo
     release.set()
 
 
-def poisoned(letter: OutboxMessage) -> Outcome:
-    return Failed("got HTTP status 500") if letter.subject == "a" else Delivered()
+def poisoned(queued_message: OutboxMessage) -> Outcome:
+    return Failed("got HTTP status 500") if queued_message.subject == "a" else Delivered()
 
 
 def run_until(
@@ -203,12 +205,12 @@ def test_a_message_that_is_not_taken_is_passed_over_and_put_aside(
     for event in "bcd":
         put(outbox, event)
     receiver = Receiver(poisoned)
-    it, metrics = courier(outbox, receiver, lambda: now[0])
+    it, metrics = delivery_worker(outbox, receiver, lambda: now[0])
     run_until(it, now, lambda: "d:new:1" in receiver.asked, seconds=10)
     put(outbox, "later")
     run_until(it, now, lambda: "later:new:1" in receiver.asked, seconds=2)
-    receiver.outcome = lambda letter: (
-        Failed("got HTTP status 500") if letter.key == "a:new:1" else Delivered()
+    receiver.outcome = lambda queued_message: (
+        Failed("got HTTP status 500") if queued_message.key == "a:new:1" else Delivered()
     )
     run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=300)
     assert receiver.asked.count("a:new:1") == 8
@@ -222,7 +224,7 @@ def test_a_message_that_comes_behind_a_bad_one_waits_some_seconds_at_most(outbox
     now = [0.0]
     put(outbox, "a")
     receiver = Receiver(poisoned)
-    it, _ = courier(outbox, receiver, lambda: now[0])
+    it, _ = delivery_worker(outbox, receiver, lambda: now[0])
     run_until(it, now, lambda: now[0] > 1000, seconds=1100)  # alone: it may be the receiver
     assert outbox.backlog("hook").refused == 0
     assert len(receiver.asked) < 30
@@ -233,7 +235,7 @@ def test_a_message_that_comes_behind_a_bad_one_waits_some_seconds_at_most(outbox
 def test_a_receiver_that_takes_nothing_is_not_flooded_and_loses_nothing(outbox: Outbox) -> None:
     now = [0.0]
     receiver = Receiver(lambda _: Failed("got HTTP status 500"))
-    it, metrics = courier(outbox, receiver, lambda: now[0])
+    it, metrics = delivery_worker(outbox, receiver, lambda: now[0])
     for number in range(60):
         put(outbox, f"e{number}")
         until = now[0] + 60
@@ -249,7 +251,7 @@ def test_patience_has_an_end(outbox: Outbox) -> None:
     now = [0.0]
     put(outbox, "a")
     receiver = Receiver(lambda _: Failed("got HTTP status 404", patience_seconds=600.0))
-    it, _ = courier(outbox, receiver, lambda: now[0])
+    it, _ = delivery_worker(outbox, receiver, lambda: now[0])
     run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=700)
     assert now[0] >= 600
     assert outbox.backlog("hook").refused == 1

@@ -76,10 +76,10 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         metrics = Metrics(CollectorRegistry())
         spec = WorkerSpec("sink", "tests:none", None, config, run)
         context = WorkerContext(
-            spec, threading.Event(), metrics, 1, troubles=OngoingProblems(metrics.degraded)
+            spec, threading.Event(), metrics, 1, problems=OngoingProblems(metrics.degraded)
         )
         notifiers = stack.enter_context(
-            open_notifiers(config, small_disk, metrics, context.troubles)
+            open_notifiers(config, small_disk, metrics, context.problems)
         )
         it = OpenSink(context, stack, lambda: now[0], notifiers)
         it.sink.recover()
@@ -95,12 +95,14 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         it.sink.finish()
         ends = [event.id for event in expected_events(messages) if not event.suppressed]
         receiver.wait(2 * len(ends))
-        time.sleep(1.5)  # longer than the couriers' turn: what would be repeated comes by then
+        time.sleep(
+            1.5
+        )  # longer than the delivery workers' turn: what would be repeated comes by then
         bodies = [json.loads(post.body) for post in receiver.posts]
         keys = [body["key"] for body in bodies]
         assert len(keys) == len(set(keys))
         assert [body["id"] for body in bodies if body["type"] == "end"] == ends
-        degraded = context.troubles.snapshot()
+        degraded = context.problems.snapshot()
         assert {"store", "journal", "score_log", "outbox"} <= degraded.keys()
         assert "full" in degraded["store"]
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 1
@@ -111,13 +113,13 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         now[0] += 60
         it.sink.tick()
         deadline = time.monotonic() + 10
-        while "outbox" in context.troubles.snapshot():
+        while "outbox" in context.problems.snapshot():
             assert time.monotonic() < deadline
             notifiers.tick()
             time.sleep(0.05)
         assert it.store.events() == expected_events(messages)
         it.sink.take(replace(messages[-1], index=messages[-1].index + 1))
-        assert context.troubles.snapshot() == {}
+        assert context.problems.snapshot() == {}
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 0
         assert "store: works again after" in caplog.text
 
@@ -165,13 +167,13 @@ def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
     thread = threading.Thread(target=work)
     thread.start()
     deadline = time.monotonic() + 20
-    while "full" not in context.troubles.snapshot().get("store", ""):
+    while "full" not in context.problems.snapshot().get("store", ""):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     ballast.unlink()
     assert opened.wait(20)
     thread.join()
-    assert context.troubles.snapshot() == {}
+    assert context.problems.snapshot() == {}
 
 
 def test_health_answers_say_what_is_degraded_and_why() -> None:
@@ -201,12 +203,12 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
 ) -> None:
     caplog.set_level(logging.INFO)
     now = [0.0]
-    troubles = OngoingProblems(clock=lambda: now[0])
+    problems = OngoingProblems(clock=lambda: now[0])
     for second in range(1300):
         now[0] = float(second)
-        troubles.set("store", "the disk is full")
-    troubles.clear("store")
-    troubles.clear("store")
+        problems.set("store", "the disk is full")
+    problems.clear("store")
+    problems.clear("store")
     assert [record.getMessage() for record in caplog.records] == [
         "degraded: store: the disk is full",
         "degraded since 600 s: store: the disk is full",

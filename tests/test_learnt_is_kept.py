@@ -163,13 +163,13 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
     made = scene(scorer, 1)
     store.save_scene("yard", made, "", calibration(5.0))
     metrics = worker_context("score", small_config(["yard"]), run).metrics
-    keeper = SceneBuilder(scorer, store, metrics)
+    builder = SceneBuilder(scorer, store, metrics)
     settings = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0))
-    adaptation = keeper.begin("yard", settings, SIZE_HW)
+    adaptation = builder.begin("yard", settings, SIZE_HW)
     for number in range(6000):
         now[0] += 0.1
         adaptation.judge(number / 10, 0.1 * (number % 12))
-        keeper.calibrated("yard", adaptation)
+        builder.calibrated("yard", adaptation)
         if number % 500 == 499:
             kept, lives = store.load("yard", SIZE_HW), adaptation.kept
             assert kept is not None
@@ -178,7 +178,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
             assert lives.normal_seconds - kept.calibration.normal_seconds <= 60.1
     assert lives.normal_seconds == pytest.approx(660.0, abs=1.0)
     assert lives.threshold != 5.0
-    keeper.close()
+    builder.close()
     again = Adaptation(settings, made, kept.calibration)
     assert again.state == "ready"
     assert again.calibration is not None

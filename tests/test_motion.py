@@ -134,7 +134,7 @@ def test_rows_where_hardly_anything_moves_have_a_floor_and_a_still_scene_a_prior
     assert torch.equal(nothing, torch.full((6, 15), float(nothing[0, 0])))
     assert float(nothing[0, 0]) > 0
     few = still.clone()
-    few[0, :, 7, 7:9] = 1.0  # two cells are no evidence
+    few[0, :, 7, 7:9] = 1.0  # two cells are no exemplar
     assert torch.allclose(fit_row_normal(few), nothing)
 
 

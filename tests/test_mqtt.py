@@ -35,21 +35,21 @@ from pipeline.worker import PermanentError
 
 
 class Sender:
-    """The notifier with its courier and an outbox, as `Notifiers` puts them together."""
+    """The notifier with its delivery worker and an outbox, as `Notifiers` puts them together."""
 
     def __init__(self, outbox: Outbox, settings: Mqtt) -> None:
         self.outbox = outbox
         self.lost = threading.Event()
-        self.notifier = MqttNotifier(settings, lambda: self.courier.wake(), self.lost.set)
+        self.notifier = MqttNotifier(settings, lambda: self.delivery_worker.wake(), self.lost.set)
         metrics = Metrics(CollectorRegistry())
-        self.courier = DeliveryWorker("mqtt", self.notifier, outbox, 1000.0, metrics)
+        self.delivery_worker = DeliveryWorker("mqtt", self.notifier, outbox, 1000.0, metrics)
 
     def event(self, number: int) -> None:
         key = f"e{number}:new:1"
         self.outbox.put(
             OutboxMessage("mqtt", key, f"e{number}", "new", 1, f'{{"n": {number}}}', 1000.0)
         )
-        self.courier.wake()
+        self.delivery_worker.wake()
 
     def wait_empty(self, seconds: float = 10.0) -> None:
         deadline = time.monotonic() + seconds
@@ -63,12 +63,12 @@ def sending(folder: Path, port: int, **more: object) -> Iterator[Sender]:
     settings = Mqtt.model_validate({"enabled": True, "port": port, **more})
     with Outbox(folder / "outbox.sqlite", Bounds()) as outbox:
         sender = Sender(outbox, settings)
-        sender.courier.start()
+        sender.delivery_worker.start()
         sender.notifier.start()
         try:
             yield sender
         finally:
-            sender.courier.stop(time.monotonic() + 5)
+            sender.delivery_worker.stop(time.monotonic() + 5)
             sender.notifier.close()
 
 

@@ -27,7 +27,7 @@ from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.message import (
     EventMessage,
     event_message,
-    letter_to,
+    message_for,
     read_message,
 )
 from pipeline.notifiers.notifiers import Receiver
@@ -106,7 +106,7 @@ def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
     )
     assert told is not None
     assert (told.type, told.key, told.zones) == ("new", "door-7-10:new:40", ("porch", "path"))
-    body = json.loads(letter_to("mqtt", told, 1000.0).body)
+    body = json.loads(message_for("mqtt", told, 1000.0).body)
     assert body["zones"] == ["porch", "path"]
     del body["zones"]
     waiting = read_message(json.dumps(body))
@@ -208,13 +208,15 @@ def test_death_between_outbox_and_store_puts_each_message_once(
 
     messages, taken = course(), 0
     while taken < len(messages):
-        # The sink of a new process, with a courier that never comes.
+        # The sink of a new process, with a delivery worker that never comes.
         with ExitStack() as stack:
             outbox = stack.enter_context(Outbox(run.data_folder / "outbox.sqlite", Bounds()))
             context = worker_context("sink", config(), run)
             hook = WebhookNotifier("x", Webhook(url="http://127.0.0.1:1/"))
-            courier = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
-            told = {"webhook:x": Receiver(hook, courier, frozenset({"new", "update", "end"}))}
+            delivery_worker = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
+            told = {
+                "webhook:x": Receiver(hook, delivery_worker, frozenset({"new", "update", "end"}))
+            }
             notifiers = Notifiers(outbox, told, None, run.data_folder, context.metrics)
             sink = OpenSink(context, stack, lambda: 0.0, notifiers).sink
             try:
@@ -229,9 +231,9 @@ def test_death_between_outbox_and_store_puts_each_message_once(
     assert deaths > 0
     keys = []
     with Outbox(run.data_folder / "outbox.sqlite", Bounds()) as outbox:
-        while (letter := outbox.oldest("webhook:x")) is not None:
-            keys.append(letter.key)
-            outbox.delivered(letter)
+        while (queued_message := outbox.oldest("webhook:x")) is not None:
+            keys.append(queued_message.key)
+            outbox.delivered(queued_message)
     # 7.5 - 7.2 is a little less than 0.3: the second event is told one frame later.
     assert keys == ["door-7-10:new:4", "door-7-10:end:6", "door-7-72:new:5", "door-7-72:end:8"]
 

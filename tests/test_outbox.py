@@ -16,7 +16,7 @@ from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxError, OutboxM
 SINK = "webhook:office"
 
 
-def letter(
+def queued_message(
     event: str, kind: Kind, revision: int, sink: str = SINK, body: str = "{}", at: float = 1000.0
 ) -> OutboxMessage:
     return OutboxMessage(sink, f"{event}:{kind}:{revision}", event, kind, revision, body, at)
@@ -37,15 +37,19 @@ def drained(outbox: Outbox, sink: str = SINK) -> list[str]:
 
 
 def test_messages_leave_in_order_and_per_sink(outbox: Outbox) -> None:
-    for message in (letter("a", "new", 3), letter("b", "new", 1), letter("a", "end", 9)):
+    for message in (
+        queued_message("a", "new", 3),
+        queued_message("b", "new", 1),
+        queued_message("a", "end", 9),
+    ):
         outbox.put(message)
-    outbox.put(letter("c", "new", 2, sink="mqtt"))
+    outbox.put(queued_message("c", "new", 2, sink="mqtt"))
     assert drained(outbox) == ["a:new:3", "b:new:1", "a:end:9"]
     assert drained(outbox, "mqtt") == ["c:new:2"]
 
 
 def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
-    message = letter("door-7-10", "update", 12, body='{"peak": 1.5, "text": "ü"}')
+    message = queued_message("door-7-10", "update", 12, body='{"peak": 1.5, "text": "ü"}')
     outbox.put(message)
     got = outbox.oldest(SINK)
     assert got is not None
@@ -56,27 +60,31 @@ def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
 
 
 def test_updates_coalesce_to_the_newest_and_the_end_ends_them(outbox: Outbox) -> None:
-    outbox.put(letter("a", "new", 1))
-    outbox.put(letter("a", "update", 2))
-    outbox.put(letter("b", "new", 1))
-    outbox.put(letter("a", "update", 5))
+    outbox.put(queued_message("a", "new", 1))
+    outbox.put(queued_message("a", "update", 2))
+    outbox.put(queued_message("b", "new", 1))
+    outbox.put(queued_message("a", "update", 5))
     assert outbox.backlog(SINK).messages == 3
-    outbox.put(letter("b", "update", 2))
-    outbox.put(letter("b", "end", 2))
+    outbox.put(queued_message("b", "update", 2))
+    outbox.put(queued_message("b", "end", 2))
     assert drained(outbox) == ["a:new:1", "a:update:5", "b:new:1", "b:end:2"]
 
 
 def test_an_update_that_is_on_its_way_does_not_take_its_successor_along(outbox: Outbox) -> None:
-    outbox.put(letter("a", "update", 2))
+    outbox.put(queued_message("a", "update", 2))
     on_its_way = outbox.oldest(SINK)
     assert on_its_way is not None
-    outbox.put(letter("a", "update", 3))
+    outbox.put(queued_message("a", "update", 3))
     outbox.delivered(on_its_way)
     assert drained(outbox) == ["a:update:3"]
 
 
 def test_repetitions_are_known_even_after_delivery(outbox: Outbox, tmp_path: Path) -> None:
-    course = [letter("a", "new", 1), letter("a", "update", 4), letter("a", "end", 4)]
+    course = [
+        queued_message("a", "new", 1),
+        queued_message("a", "update", 4),
+        queued_message("a", "end", 4),
+    ]
     for message in course:
         outbox.put(message)
         outbox.put(message)
@@ -92,23 +100,23 @@ def test_repetitions_are_known_even_after_delivery(outbox: Outbox, tmp_path: Pat
 
 def test_bounds_drop_the_dead_first_then_updates_then_the_oldest(tmp_path: Path) -> None:
     with Outbox(tmp_path / "o.sqlite", Bounds(messages=3)) as outbox:
-        outbox.put(letter("a", "new", 1))
-        outbox.put(letter("b", "update", 1))
-        outbox.put(letter("c", "new", 1))
+        outbox.put(queued_message("a", "new", 1))
+        outbox.put(queued_message("b", "update", 1))
+        outbox.put(queued_message("c", "new", 1))
         first = outbox.oldest(SINK)
         assert first is not None
         outbox.refused(first, "HTTP 410")
-        assert outbox.put(letter("d", "new", 1)) == {}  # the dead one went
-        assert outbox.put(letter("e", "new", 1)) == {"count": 1}
-        assert outbox.put(letter("f", "new", 1)) == {"count": 1}
+        assert outbox.put(queued_message("d", "new", 1)) == {}  # the dead one went
+        assert outbox.put(queued_message("e", "new", 1)) == {"count": 1}
+        assert outbox.put(queued_message("f", "new", 1)) == {"count": 1}
         assert drained(outbox) == ["d:new:1", "e:new:1", "f:new:1"]
 
 
 def test_bound_on_bytes_leaves_other_sinks_alone(tmp_path: Path) -> None:
     with Outbox(tmp_path / "o.sqlite", Bounds(size_bytes=100)) as outbox:
-        outbox.put(letter("x", "new", 1, sink="mqtt", body="x" * 90))
+        outbox.put(queued_message("x", "new", 1, sink="mqtt", body="x" * 90))
         for event in "abc":
-            lost = outbox.put(letter(event, "new", 1, body="x" * 45))
+            lost = outbox.put(queued_message(event, "new", 1, body="x" * 45))
         assert lost == {"bytes": 1}
         assert outbox.backlog(SINK).size_bytes == 90
         assert drained(outbox) == ["b:new:1", "c:new:1"]
@@ -116,17 +124,17 @@ def test_bound_on_bytes_leaves_other_sinks_alone(tmp_path: Path) -> None:
 
 
 def test_old_messages_go_and_are_counted(outbox: Outbox) -> None:
-    outbox.put(letter("a", "new", 1, at=1000.0))
-    outbox.put(letter("b", "new", 1, at=1000.0 + 86_000))
-    outbox.put(letter("gone", "new", 1, sink="webhook:removed", at=1000.0))
+    outbox.put(queued_message("a", "new", 1, at=1000.0))
+    outbox.put(queued_message("b", "new", 1, at=1000.0 + 86_000))
+    outbox.put(queued_message("gone", "new", 1, sink="webhook:removed", at=1000.0))
     assert outbox.backlog(SINK).oldest_at == 1000.0
     assert outbox.prune(1000.0 + 86_401) == {SINK: 1, "webhook:removed": 1}
     assert drained(outbox) == ["b:new:1"]
 
 
 def test_refused_messages_are_kept_aside_for_people(outbox: Outbox, tmp_path: Path) -> None:
-    outbox.put(letter("a", "new", 1))
-    outbox.put(letter("b", "new", 1))
+    outbox.put(queued_message("a", "new", 1))
+    outbox.put(queued_message("b", "new", 1))
     first = outbox.oldest(SINK)
     assert first is not None
     outbox.refused(first, "got HTTP status 410, want 2xx")
@@ -144,11 +152,11 @@ def test_only_the_owner_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
 def test_a_foreign_lock_costs_the_alert_path_a_moment_only(outbox: Outbox, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        outbox.put(letter("a", "new", 1))
-        assert "cannot be written: database is locked" in outbox.trouble
+        outbox.put(queued_message("a", "new", 1))
+        assert "cannot be written: database is locked" in outbox.problem
         other.execute("ROLLBACK")
-    outbox.put(letter("b", "new", 1))
-    assert outbox.trouble == ""
+    outbox.put(queued_message("b", "new", 1))
+    assert outbox.problem == ""
     assert drained(outbox) == ["a:new:1", "b:new:1"]
 
 
@@ -165,8 +173,8 @@ def test_a_file_that_is_no_outbox_is_moved_aside(
     path = tmp_path / "outbox.sqlite"
     path.write_bytes(NOISE)
     with Outbox(path, Bounds()) as outbox:
-        assert outbox.trouble == ""
-        outbox.put(letter("a", "new", 1))
+        assert outbox.problem == ""
+        outbox.put(queued_message("a", "new", 1))
         [name] = damaged(tmp_path)
         assert (tmp_path / name).read_bytes() == NOISE
         assert f"is damaged (file is not a database); moved to {name}" in caplog.text
@@ -181,7 +189,7 @@ def test_a_file_of_another_version_is_moved_aside(
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version=9")
     with Outbox(path, Bounds()) as outbox:
-        outbox.put(letter("a", "new", 1))
+        outbox.put(queued_message("a", "new", 1))
         assert drained(outbox) == ["a:new:1"]
     assert "want schema version 1, got 9" in caplog.text
     assert len(damaged(tmp_path)) == 1
@@ -190,13 +198,13 @@ def test_a_file_of_another_version_is_moved_aside(
 def test_a_file_that_is_damaged_while_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite"
     with Outbox(path, Bounds()) as outbox:
-        outbox.put(letter("a", "new", 1, body="x" * 20_000))
+        outbox.put(queued_message("a", "new", 1, body="x" * 20_000))
     content = bytearray(path.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)
     path.write_bytes(content)
     with Outbox(path, Bounds()) as outbox:
         for event in "bcd":
-            outbox.put(letter(event, "new", 1))
+            outbox.put(queued_message(event, "new", 1))
         assert drained(outbox) == ["b:new:1", "c:new:1", "d:new:1"]
         assert len(damaged(tmp_path)) == 1
 
@@ -217,16 +225,20 @@ def no_room(path: Path) -> Iterator[None]:
 def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
     outbox: Outbox, tmp_path: Path
 ) -> None:
-    outbox.put(letter("a", "new", 1))
+    outbox.put(queued_message("a", "new", 1))
     with no_room(tmp_path):
         first = outbox.oldest(SINK)
         assert first is not None
         outbox.delivered(first)
         assert outbox.oldest(SINK) is None  # although its row is still there
-        assert "cannot be written" in outbox.trouble
-        for message in (letter("b", "new", 1), letter("c", "new", 1), letter("b", "new", 1)):
+        assert "cannot be written" in outbox.problem
+        for message in (
+            queued_message("b", "new", 1),
+            queued_message("c", "new", 1),
+            queued_message("b", "new", 1),
+        ):
             outbox.put(message)
-        outbox.put(letter("a", "new", 1))  # a repetition is known without the disk's help
+        outbox.put(queued_message("a", "new", 1))  # a repetition is known without the disk's help
         assert outbox.backlog(SINK).messages == 2
         second = outbox.oldest(SINK)
         assert second is not None
@@ -235,10 +247,10 @@ def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
         on_its_way = outbox.oldest(SINK)
         assert on_its_way is not None
     outbox.sync()
-    assert outbox.trouble == ""
-    outbox.put(letter("d", "new", 1))
+    assert outbox.problem == ""
+    outbox.put(queued_message("d", "new", 1))
     outbox.delivered(on_its_way)  # moved from memory to the disk meanwhile
-    outbox.put(letter("b", "new", 1))
+    outbox.put(queued_message("b", "new", 1))
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as reader:
         rows = reader.execute("SELECT key FROM messages").fetchall()
     assert rows == [("d:new:1",)]
@@ -247,9 +259,9 @@ def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
 def test_it_opens_where_there_is_no_room_at_all(tmp_path: Path) -> None:
     now = [0.0]
     with no_room(tmp_path), Outbox(tmp_path / "o.sqlite", Bounds(), lambda: now[0]) as outbox:
-        outbox.put(letter("a", "new", 1))
-        outbox.put(letter("b", "new", 1))
-        assert outbox.trouble
+        outbox.put(queued_message("a", "new", 1))
+        outbox.put(queued_message("b", "new", 1))
+        assert outbox.problem
         first = outbox.oldest(SINK)
         assert first is not None
         outbox.delivered(first)
@@ -257,7 +269,7 @@ def test_it_opens_where_there_is_no_room_at_all(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         now[0] += 10
         outbox.sync()
-        assert outbox.trouble == ""
+        assert outbox.problem == ""
     with Outbox(tmp_path / "o.sqlite", Bounds()) as outbox:
         assert drained(outbox) == ["b:new:1"]
 
@@ -265,7 +277,7 @@ def test_it_opens_where_there_is_no_room_at_all(tmp_path: Path) -> None:
 def test_memory_is_bounded_too(tmp_path: Path) -> None:
     with Outbox(tmp_path / "o.sqlite", Bounds(messages=2)) as outbox:
         with no_room(tmp_path):
-            lost = [outbox.put(letter(event, "new", 1)) for event in "abcd"]
+            lost = [outbox.put(queued_message(event, "new", 1)) for event in "abcd"]
         assert lost == [{}, {}, {"count": 1}, {"count": 1}]
         assert drained(outbox) == ["c:new:1", "d:new:1"]
 
@@ -275,7 +287,7 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
     with outbox:
         pass
     with pytest.raises(OutboxError, match="it is closed"):
-        outbox.put(letter("a", "new", 1))
+        outbox.put(queued_message("a", "new", 1))
 
 
 WRITER = """

@@ -121,7 +121,7 @@ class House:
 
     def clean(self, busy: set[str] | None = None, **retain: object) -> None:
         record = Record.model_validate({"min_free_gb": 1, "retain": retain})
-        keeper = Housekeeper(
+        builder = Housekeeper(
             self.store,
             self.folder,
             record,
@@ -129,7 +129,7 @@ class House:
             lambda sink, why: self.failures.append((sink, why)),
             lambda folder: self.free,
         )
-        keeper.run(NOW, busy or set(), {"door"})
+        builder.run(NOW, busy or set(), {"door"})
 
     @property
     def rows(self) -> set[str]:
@@ -184,22 +184,22 @@ def test_for_size_only_the_files_go(house: House) -> None:
 
 
 def test_a_clip_that_comes_soon_after_its_event_is_noted(house: House) -> None:
-    keeper = Housekeeper(
+    builder = Housekeeper(
         house.store, house.folder, Record(), house.metrics, lambda sink, why: pytest.fail(why)
     )
     for name in ("soon", "never"):
         house.add(name, 0)
         stored = house.store.event(name)
         assert stored is not None
-        keeper.expect_clip(stored.event, NOW)
-    keeper.note_new_clips(NOW + 1)
+        builder.expect_clip(stored.event, NOW)
+    builder.note_new_clips(NOW + 1)
     assert not any(one.has_clip for one in house.store.facts())
     (house.folder / "events" / "door" / "soon" / "clip.mp4").touch()
-    keeper.note_new_clips(NOW + 6)
+    builder.note_new_clips(NOW + 6)
     assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
-    keeper.note_new_clips(NOW + 3600)
+    builder.note_new_clips(NOW + 3600)
     (house.folder / "events" / "door" / "never" / "clip.mp4").touch()
-    keeper.note_new_clips(NOW + 3601)
+    builder.note_new_clips(NOW + 3601)
     assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
 
 

@@ -36,7 +36,7 @@ from pipeline.evaluation.scoring import batched, score_clip
 from pipeline.evaluation.sheets import as_table, sheets
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
-from pipeline.evaluation.truncated_history import adapt_begun
+from pipeline.evaluation.truncated_history import adapt_truncated
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_same_seeds_give_the_same_energies(
 
 def test_scores_are_causal(dataset: Dataset, scorer: SceneScorer, tmp_path: Path) -> None:
     (support,) = draw_supports([read_frames(dataset.train[0])], scorer.config, 2, [0], "Train001")
-    scenes = [adapt_begun(scorer, torch.from_numpy(support))]
+    scenes = [adapt_truncated(scorer, torch.from_numpy(support))]
     whole = dataset.test[0]
     assert whole.labels is not None
     for name in ("001", "002", "003", "004", "005", "006", "007", "008", "009"):

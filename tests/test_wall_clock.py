@@ -17,7 +17,7 @@ from models import FeedbackExemplar
 from pipeline.notifiers import Notifiers
 from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
 from pipeline.runtime import worker_process as process
-from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
+from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar
 from pipeline.scenes.scene_history import SceneHistory, write_json
 from pipeline.storage.retention import KeptEvent, Limits, removals
@@ -100,7 +100,7 @@ def test_retention_deletes_events_of_the_future_first() -> None:
     assert found == ["ahead", "old"]
 
 
-def evidence(number: int) -> StoredExemplar:
+def exemplar(number: int) -> StoredExemplar:
     vectors, zero = torch.ones(1, 64).half(), torch.zeros(1).half()
     return StoredExemplar(
         FeedbackExemplar(torch.tensor([number]), vectors, zero, (6, 8), "m"), None
@@ -112,21 +112,21 @@ def test_new_moments_and_events_are_kept_before_those_of_a_clock_that_was_ahead(
 ) -> None:
     store = ExemplarStore(tmp_path, most_moments=5)
     for number in range(5):
-        store.keep("yard", NOW + 2 * DAY + number, evidence(number))
+        store.keep("yard", NOW + 2 * DAY + number, exemplar(number))
     for number in range(3):
-        store.keep("yard", NOW + number, evidence(10 + number))
-    stamps = {int(path.stem) / 1000 for path in evidence_folder(tmp_path, "yard").iterdir()}
+        store.keep("yard", NOW + number, exemplar(10 + number))
+    stamps = {int(path.stem) / 1000 for path in exemplar_folder(tmp_path, "yard").iterdir()}
     assert {NOW, NOW + 1, NOW + 2} <= stamps
     assert len(stamps) == 5
 
     for number in range(MOST_EVENTS):
-        store.remember("yard", f"yard-1-{number}", evidence(number))
-        path = remembered_file(tmp_path, "yard", f"yard-1-{number}")
+        store.remember("yard", f"yard-1-{number}", exemplar(number))
+        path = accepted_file(tmp_path, "yard", f"yard-1-{number}")
         later = time.time() + 2 * DAY + number
         os.utime(path, (later, later))
-    assert store.remember("yard", "yard-2-0", evidence(40)) == ["yard-1-0"]
-    assert store.remember("yard", "yard-2-1", evidence(41)) == ["yard-1-1"]
-    assert [int(kept.evidence.cells[0]) for kept in store.remembered("yard")][-2:] == [40, 41]
+    assert store.remember("yard", "yard-2-0", exemplar(40)) == ["yard-1-0"]
+    assert store.remember("yard", "yard-2-1", exemplar(41)) == ["yard-1-1"]
+    assert [int(kept.exemplar.cells[0]) for kept in store.remembered("yard")][-2:] == [40, 41]
 
 
 def test_the_scene_just_put_aside_stays_before_those_of_a_clock_that_was_ahead(

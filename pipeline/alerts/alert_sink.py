@@ -94,7 +94,7 @@ def _work(context: WorkerContext) -> None:
         logs = {name: open_log(name) for name in context.spec.config.cameras}
         publisher = stack.enter_context(LivePublisher(endpoints))
         notifiers = stack.enter_context(
-            open_notifiers(context.spec.config, folder, context.metrics, context.troubles, ask)
+            open_notifiers(context.spec.config, folder, context.metrics, context.problems, ask)
         )
         receiver = stack.enter_context(ScoreReceiver(endpoints))
         spec = context.spec
@@ -130,7 +130,7 @@ class AlertSink:
         """
         self._context = context
         self._metrics = context.metrics
-        self._troubles = context.troubles
+        self._problems = context.problems
         self._store = store
         self._journal = journal
         self._news = LiveUpdates(publisher, context.metrics)
@@ -295,8 +295,8 @@ class AlertSink:
         if now > self._clean_up_at:
             busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
             if self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches):
-                self._troubles.clear("retention")
-                self._troubles.clear("snapshot")  # a picture that was lost is not made up for
+                self._problems.clear("retention")
+                self._problems.clear("snapshot")  # a picture that was lost is not made up for
             used = folder_size_bytes(self._context.spec.run.data_folder)
             self._metrics.storage_used_bytes.set(used)
             # Where a slow disk takes its time for that, seldom: no frame shall wait for it.
@@ -393,7 +393,7 @@ class AlertSink:
         try:
             yield
             if heals:
-                self._troubles.clear(sink)
+                self._problems.clear(sink)
         except StoreDamagedError:
             raise  # see `run`
         except (OSError, StoreError) as error:
@@ -406,4 +406,4 @@ class AlertSink:
         if sink == "scores":
             self._floods.warn(f"{sink}: {reason}")
         else:
-            self._troubles.set(sink, reason)
+            self._problems.set(sink, reason)

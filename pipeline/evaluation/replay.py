@@ -117,7 +117,7 @@ def _judge(
                 frame.picture.pts_seconds,
                 energy,
                 frame.view,
-                lambda scores=scores: scorer.glimpse(scores, 0),  # type: ignore[misc]
+                lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
             ),
             ((cells - calibration.median) / unit).astype(np.float32),
         )

@@ -27,7 +27,7 @@ from pipeline.evaluation.roc import Values, frame_metrics
 from pipeline.evaluation.scoring import ClipScores, score_clip
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import Clip, draw_supports
-from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_begun
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_truncated
 
 
 def evaluate(
@@ -59,7 +59,7 @@ def evaluate(
     for scene in scenes:
         adapted = []
         for support in _supports(dataset, scene, scorer, options, progress, reading):
-            adapted.append(adapt_begun(scorer, torch.from_numpy(support)))
+            adapted.append(adapt_truncated(scorer, torch.from_numpy(support)))
             progress.advance(adapting)
         scoring_started = time.monotonic()
         scored += _scored(scene.test, scorer, adapted, options, progress, scoring)

@@ -21,7 +21,7 @@ from pipeline.evaluation.baselines import FrameDifference
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
-from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_begun
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_truncated
 from pipeline.scoring.clips import ClipBuffer
 
 
@@ -89,7 +89,7 @@ def score_clip(
             pasts.append(buffer.past)
         clips = np.stack(pushed)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
-        scored = score_begun(scorer, torch.from_numpy(clips), pasts, scenes)
+        scored = score_truncated(scorer, torch.from_numpy(clips), pasts, scenes)
         seen.parts.append(scored[0].parts.numpy().astype(np.float64))
         for number, scores in enumerate(scored):
             energies, maps = scores.energies, scores.maps.numpy()

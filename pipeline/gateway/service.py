@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event_tracker import Event
 from pipeline.notifiers.links import Links
-from pipeline.scenes.exemplar_paths import remembered_file
+from pipeline.scenes.exemplar_paths import accepted_file
 from pipeline.storage.database import StoreError, store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution
@@ -230,7 +230,7 @@ class Service:
 
     def _remembered(self, stored: StoredEvent) -> bool:
         scenes = self._run.data_folder / "scenes"
-        return remembered_file(scenes, stored.event.camera, stored.event.id).is_file()
+        return accepted_file(scenes, stored.event.camera, stored.event.id).is_file()
 
     def _path(self, stored: StoredEvent, kind: FileKind) -> Path:
         place = stored.event.camera, stored.event.id

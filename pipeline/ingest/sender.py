@@ -84,8 +84,8 @@ class Sender:
             self._hello_at = now
             self._port.hello(Hello(self._camera, self._context.incarnation))
         self._listen(0.0 if self._in_flight.credits else _TURN_SECONDS)
-        if self._in_flight.credits and (letter := self._mailbox.take(_TURN_SECONDS)):
-            self._forward(letter)
+        if self._in_flight.credits and (queued_frame := self._mailbox.take(_TURN_SECONDS)):
+            self._forward(queued_frame)
         if now - self._saved_at > _SAVE_SECONDS:
             self._saved_at = now
             self._save()
@@ -99,8 +99,8 @@ class Sender:
                 self._in_flight.done(message)
                 self._wish.every = message.pictures
 
-    def _forward(self, letter: QueuedFrame) -> None:
-        frame = letter.frame
+    def _forward(self, queued_frame: QueuedFrame) -> None:
+        frame = queued_frame.frame
         message = FrameMessage(
             camera=frame.camera,
             connection=frame.connection,
@@ -108,15 +108,15 @@ class Sender:
             pts_seconds=frame.pts_seconds,
             captured_at=frame.captured_at,
             sent_at=time.monotonic(),
-            dropped=letter.dropped,
-            context=letter.context,
+            dropped=queued_frame.dropped,
+            context=queued_frame.context,
             scorer=0,
             pixels=frame.pixels,
             blind=frame.blind,
             source_hw=None if frame.source_hw is None else list(frame.source_hw),
             picture=frame.picture,
         )
-        if letter.context:
+        if queued_frame.context:
             self._in_flight.remember(message)
             return
         if not self._in_flight.pending:

@@ -40,9 +40,9 @@ class AppriseNotifier:
         if not self._service:
             raise PermanentError(f"apprise.{name}.url: want an address that Apprise knows")
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Send one message."""
-        message = read_message(letter.body)
+        message = read_message(queued_message.body)
         title, body = sentences(message)
         picture = self._picture(message)
         if self._service.notify(title=title, body=body, attach=picture):

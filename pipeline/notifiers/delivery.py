@@ -1,7 +1,7 @@
-"""How messages leave the outbox: one courier a sink, in order, patiently.
+"""How messages leave the outbox: one delivery worker for each receiver, in order, with retries.
 
-The waits are decided by pure functions; the courier is a thread that does what they say. However
-slow a receiver is, only its own courier waits for it.
+Pure functions decide the waits; a delivery worker is a thread that carries them out. A slow
+receiver delays its own delivery worker only.
 """
 
 import logging
@@ -32,9 +32,9 @@ _OUTBOX_TROUBLE_SECONDS = 5.0
 
 
 class Notifier(Protocol):
-    """One receiver; all calls but `close` come from its courier's thread."""
+    """One receiver; all calls but `close` come from its delivery worker's thread."""
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Send one message; may take as long as the notifier's own deadlines allow."""
 
     def refresh(self, now: float) -> None:
@@ -92,7 +92,9 @@ class DeliveryWorker:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._idle = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"courier {name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"delivery_worker {name}", daemon=True
+        )
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -136,8 +138,8 @@ class DeliveryWorker:
         """
         now = self._clock()
         self._notifier.refresh(now)
-        letter, wait = self._attempts.next(partial(self._outbox.oldest, self.name), now)
-        if letter is None:
+        queued_message, wait = self._attempts.next(partial(self._outbox.oldest, self.name), now)
+        if queued_message is None:
             self._idle.set()
             return _IDLE_SECONDS
         if wait > 0:
@@ -145,12 +147,12 @@ class DeliveryWorker:
         wait = max(wait, self._pace.wait_seconds(now))
         if wait > 0:
             return min(wait, _IDLE_SECONDS)
-        return self._deliver(letter)
+        return self._deliver(queued_message)
 
-    def _deliver(self, letter: OutboxMessage) -> float:
+    def _deliver(self, queued_message: OutboxMessage) -> float:
         try:
-            outcome = self._notifier.deliver(letter)
-        except Exception as error:  # whatever a library thinks of: the courier must live on
+            outcome = self._notifier.deliver(queued_message)
+        except Exception as error:  # whatever a library thinks of: the delivery worker must live on
             outcome = Failed(f"{type(error).__name__}: {error}")
         now = self._clock()
         match outcome:
@@ -158,25 +160,25 @@ class DeliveryWorker:
                 self._idle.set()
                 return _IDLE_SECONDS
             case Failed(reason):
-                why = self._attempts.failed(letter, outcome, now, self._chance())
+                why = self._attempts.failed(queued_message, outcome, now, self._chance())
                 if why is None:
                     self._idle.set()
                     self._fail(f"{reason}; trying again")
                     return min(self._attempts.wait_seconds(now), _IDLE_SECONDS)
-                self._put_aside(letter, why)
+                self._put_aside(queued_message, why)
             case Refused(reason):
-                self._put_aside(letter, reason)
-                self._attempts.delivered(letter, now)
+                self._put_aside(queued_message, reason)
+                self._attempts.delivered(queued_message, now)
             case Delivered():
-                self._outbox.delivered(letter)
-                self._attempts.delivered(letter, now)
+                self._outbox.delivered(queued_message)
+                self._attempts.delivered(queued_message, now)
         self._pace.spend()
         return 0.0
 
-    def _put_aside(self, letter: OutboxMessage, reason: str) -> None:
+    def _put_aside(self, queued_message: OutboxMessage, reason: str) -> None:
         self._metrics.sink_failures.labels(self.name).inc()
-        LOG.error("%s: message %s is put aside: %s", self.name, letter.key, reason)
-        self._outbox.refused(letter, reason)
+        LOG.error("%s: message %s is put aside: %s", self.name, queued_message.key, reason)
+        self._outbox.refused(queued_message, reason)
 
     def _fail(self, reason: str) -> None:
         self._metrics.sink_failures.labels(self.name).inc()

@@ -156,14 +156,14 @@ def _seen(event: Event, *, has_snapshot: bool) -> FrigateEvent:
     )
 
 
-def letter_to(sink: str, message: EventMessage, now: float) -> OutboxMessage:
+def message_for(sink: str, message: EventMessage, now: float) -> OutboxMessage:
     """A message as it waits for a sink; `now` in Unix seconds."""
     body = _MESSAGE.dump_json(message).decode()
     return OutboxMessage(sink, message.key, message.id, message.type, message.revision, body, now)
 
 
 def read_message(body: str) -> EventMessage:
-    """Read what `letter_to` wrote.
+    """Read what `message_for` wrote.
 
     Raises:
         pydantic.ValidationError: it is no such message.

@@ -51,7 +51,7 @@ class MqttNotifier:
 
         Args:
             settings: Section `mqtt`.
-            wake: Called when there is something to do for the courier.
+            wake: Called when there is something to do for the delivery worker.
             count_failure: Called for each connection that is lost or not made.
             announced: What earlier runs left at the broker; None: nobody knows.
             command: Called for each command that comes; None: nobody carries them out.
@@ -178,10 +178,10 @@ class MqttNotifier:
         if self._board.set(topic, file, _SNAPSHOT_INTERVAL_SECONDS, again=True):
             self._wake()
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Publish one event."""
-        body = letter.body.encode()
-        match self._link.publish(letter.key, self._topics.events, body, retain=False):
+        body = queued_message.body.encode()
+        match self._link.publish(queued_message.key, self._topics.events, body, retain=False):
             case "taken":
                 return Delivered()
             case "refused":

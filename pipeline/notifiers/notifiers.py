@@ -14,7 +14,7 @@ from pipeline.config import Config, Mqtt
 from pipeline.events.event_tracker import Event, EventChange
 from pipeline.notifiers.delivery import DeliveryWorker, Notifier
 from pipeline.notifiers.links import Links
-from pipeline.notifiers.message import FrigateEvent, event_message, letter_to
+from pipeline.notifiers.message import FrigateEvent, event_message, message_for
 from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_commands import CameraView, MqttCommands
 from pipeline.notifiers.mqtt_topics import status_of
@@ -46,7 +46,7 @@ class Receiver:
     """One sink of messages."""
 
     notifier: Notifier
-    courier: DeliveryWorker
+    delivery_worker: DeliveryWorker
     kinds: frozenset[Kind]
     """Which messages it wants."""
 
@@ -65,14 +65,14 @@ class Notifiers:
         data_folder: Path,
         metrics: Metrics,
         *,
-        troubles: OngoingProblems | None = None,
+        problems: OngoingProblems | None = None,
         api: bool = False,
         public_url: str | None = None,
         links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take receivers whose couriers run.
+        """Take receivers whose delivery_workers run.
 
         Args:
             outbox: Open; None only if there are no receivers.
@@ -80,7 +80,7 @@ class Notifiers:
             mqtt: The one among them that takes states as well.
             data_folder: Of the run; pictures are named relative to it.
             metrics: Of the worker.
-            troubles: Of the worker.
+            problems: Of the worker.
             api: Whether the REST API is served.
             public_url: `api.public_url`.
             links: Signs addresses; None: they are not signed.
@@ -92,7 +92,7 @@ class Notifiers:
         self._mqtt = mqtt
         self._data_folder = data_folder
         self._metrics = metrics
-        self._troubles = troubles or OngoingProblems()
+        self._problems = problems or OngoingProblems()
         self._api = api
         self._public_url = public_url
         self._links = links
@@ -152,7 +152,7 @@ class Notifiers:
                 self._seen.pop(next(iter(self._seen)))
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
-                self._put(letter_to(name, message, now))
+                self._put(message_for(name, message, now))
         if self._mqtt is not None:
             self._mqtt.set_anomaly(message.camera, active=message.type != "end")
             if snapshot is not None:
@@ -180,7 +180,7 @@ class Notifiers:
             return
         self._measured_at = now
         self._outbox.sync()
-        self._note_trouble(self._outbox)
+        self._note_problem(self._outbox)
         wall = self._wall_clock()
         if step := self._clock_watch.step_seconds(wall, now):
             # Else all that waits would be too old at once, or never.
@@ -195,23 +195,23 @@ class Notifiers:
         """Give the receivers a moment to take what waits, and say goodbye."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for receiver in self._receivers.values():
-            receiver.courier.drain(deadline)
+            receiver.delivery_worker.drain(deadline)
         deadline = time.monotonic() + _JOIN_SECONDS
         for receiver in self._receivers.values():
-            receiver.courier.stop(deadline)
+            receiver.delivery_worker.stop(deadline)
             receiver.notifier.close()
 
-    def _put(self, letter: OutboxMessage) -> None:
+    def _put(self, queued_message: OutboxMessage) -> None:
         assert self._outbox is not None
-        for bound, lost in self._outbox.put(letter).items():
-            self._count_lost(letter.sink, bound, lost)
-        self._note_trouble(self._outbox)
-        self._receivers[letter.sink].courier.wake()
+        for bound, lost in self._outbox.put(queued_message).items():
+            self._count_lost(queued_message.sink, bound, lost)
+        self._note_problem(self._outbox)
+        self._receivers[queued_message.sink].delivery_worker.wake()
 
-    def _note_trouble(self, outbox: Outbox) -> None:
-        if outbox.trouble:
+    def _note_problem(self, outbox: Outbox) -> None:
+        if outbox.problem:
             self._metrics.sink_failures.labels("outbox").inc()
-        self._troubles.set("outbox", outbox.trouble)
+        self._problems.set("outbox", outbox.problem)
 
     def _measure(self, outbox: Outbox) -> None:
         now = self._wall_clock()
@@ -240,7 +240,7 @@ def open_notifiers(
     config: Config,
     data_folder: Path,
     metrics: Metrics,
-    troubles: OngoingProblems | None = None,
+    problems: OngoingProblems | None = None,
     ask: Callable[[Command], Answer] | None = None,
 ) -> Iterator[Notifiers]:
     """The receivers of a configuration, at work until the end of the block.
@@ -249,7 +249,7 @@ def open_notifiers(
         config: Whose receivers.
         data_folder: Of the run.
         metrics: Of the worker.
-        troubles: Of the worker.
+        problems: Of the worker.
         ask: Has a command carried out by the supervisor; None: nobody does.
 
     Raises:
@@ -275,7 +275,7 @@ def open_notifiers(
         for name, receiver in receivers.items():
             # The series are there from the beginning, for those who watch them.
             metrics.sink_failures.labels(name)
-            receiver.courier.start()
+            receiver.delivery_worker.start()
         if mqtt is not None:
             mqtt.take_back(config.cameras)
             mqtt.start()
@@ -287,7 +287,7 @@ def open_notifiers(
             mqtt,
             data_folder,
             metrics,
-            troubles=troubles,
+            problems=problems,
             api=config.api.enabled,
             public_url=config.api.public_url,
             links=open_links(config, data_folder),
@@ -326,15 +326,15 @@ def make_receivers(
     receivers: dict[str, Receiver] = {}
 
     def add(name: str, notifier: Notifier, rate: float, kinds: frozenset[Kind]) -> None:
-        courier = DeliveryWorker(name, notifier, outbox, rate, metrics)
-        receivers[name] = Receiver(notifier, courier, kinds)
+        delivery_worker = DeliveryWorker(name, notifier, outbox, rate, metrics)
+        receivers[name] = Receiver(notifier, delivery_worker, kinds)
 
     mqtt = None
     if config.mqtt.enabled:
         warn_of_open_password(config.mqtt)
         mqtt = MqttNotifier(
             config.mqtt,
-            lambda: receivers["mqtt"].courier.wake(),
+            lambda: receivers["mqtt"].delivery_worker.wake(),
             metrics.sink_failures.labels("mqtt").inc,
             RetainedState(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
             command,

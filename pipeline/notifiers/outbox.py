@@ -61,18 +61,18 @@ class Outbox:
         self._memory: OutboxTable | None = None
         # (sink, key) of messages on the disk that are done, with the reason of a refusal.
         self._settled: dict[tuple[str, str], str | None] = {}
-        self._trouble = ""
+        self._problem = ""
         self._lost: dict[str, dict[Loss, int]] = {}
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why the file cannot be used at the moment; empty: it can."""
-        return self._trouble
+        return self._problem
 
     def __enter__(self) -> Self:
         """Open the file, or make it; its readers are its owner alone, for bodies may be private.
 
-        A file that is damaged, or of another version, is moved aside; see `trouble` for the rest.
+        A file that is damaged, or of another version, is moved aside; see `problem` for the rest.
         """
         with self._lock:
             self._open = True
@@ -96,7 +96,7 @@ class Outbox:
                     table.close()
             self._disk = self._memory = None
 
-    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
+    def put(self, queued_message: OutboxMessage) -> dict[Loss, int]:
         """Add a message, unless it, or a later one of its event, was added before.
 
         A waiting update of the same event gives way: to a newer update in its place, to the end.
@@ -106,16 +106,18 @@ class Outbox:
         """
         with self._lock:
             self._check_open()
-            lost = self._write(lambda disk: disk.put(letter))
+            lost = self._write(lambda disk: disk.put(queued_message))
             if lost is None:
-                head = self._read(lambda disk: disk.head(letter.sink, letter.subject))
-                if letter.position <= (-1 if head is None else head):
+                head = self._read(
+                    lambda disk: disk.head(queued_message.sink, queued_message.subject)
+                )
+                if queued_message.position <= (-1 if head is None else head):
                     return {}
                 if self._memory is None:
                     self._memory = OutboxTable.in_memory(self._bounds)
                 with self._memory.transaction():
-                    lost = self._memory.put(letter)
-            for bound, count in self._lost.pop(letter.sink, {}).items():
+                    lost = self._memory.put(queued_message)
+            for bound, count in self._lost.pop(queued_message.sink, {}).items():
                 lost[bound] = lost.get(bound, 0) + count
             return lost
 
@@ -131,18 +133,20 @@ class Outbox:
         """
         with self._lock:
             self._check_open()
-            letter = self._read(lambda disk: disk.oldest(sink, self._settled, besides, subject))
-            if letter is None and self._memory is not None:
-                letter = self._memory.oldest(sink, (), besides, subject)
-            return letter
+            queued_message = self._read(
+                lambda disk: disk.oldest(sink, self._settled, besides, subject)
+            )
+            if queued_message is None and self._memory is not None:
+                queued_message = self._memory.oldest(sink, (), besides, subject)
+            return queued_message
 
-    def delivered(self, letter: OutboxMessage) -> None:
+    def delivered(self, queued_message: OutboxMessage) -> None:
         """Forget a message, unless a newer one has taken its place meanwhile."""
-        self._settle(letter, None)
+        self._settle(queued_message, None)
 
-    def refused(self, letter: OutboxMessage, reason: str) -> None:
+    def refused(self, queued_message: OutboxMessage, reason: str) -> None:
         """Put a message aside that its receiver does not take; it is kept for people."""
-        self._settle(letter, reason)
+        self._settle(queued_message, reason)
 
     def backlog(self, sink: str) -> Backlog:
         """What waits for a sink."""
@@ -191,17 +195,17 @@ class Outbox:
         """Try the file again if something waits for it; to be called every few seconds."""
         with self._lock:
             self._check_open()
-            if self._trouble or self._settled or self._memory is not None:
+            if self._problem or self._settled or self._memory is not None:
                 self._write(lambda disk: None)
 
-    def _settle(self, letter: OutboxMessage, reason: str | None) -> None:
+    def _settle(self, queued_message: OutboxMessage, reason: str | None) -> None:
         with self._lock:
             self._check_open()
             if self._memory is not None:
                 with self._memory.transaction():
-                    if self._memory.settle(letter.sink, letter.key, reason):
+                    if self._memory.settle(queued_message.sink, queued_message.key, reason):
                         return
-            self._settled[letter.sink, letter.key] = reason
+            self._settled[queued_message.sink, queued_message.key] = reason
             self._write(lambda disk: None)
 
     def _read(self, work: Callable[[OutboxTable], T]) -> T | None:
@@ -232,7 +236,7 @@ class Outbox:
         except (OSError, sqlite3.Error) as error:
             self._failed(error, "cannot be written")
             return None
-        self._trouble = ""
+        self._problem = ""
         self._settled.clear()
         if self._memory is not None:
             self._lost = lost
@@ -272,7 +276,7 @@ class Outbox:
 
     def _failed(self, error: Exception, what: str) -> None:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self._trouble = f"outbox {self._path}: {what}: {text}; its messages wait in memory"
+        self._problem = f"outbox {self._path}: {what}: {text}; its messages wait in memory"
         if self._disk is None or not isinstance(error, sqlite3.Error) or not _is_damage(error):
             return
         self._disk.close()
@@ -280,7 +284,7 @@ class Outbox:
         try:
             put_aside(self._path, text)
         except OSError as problem:
-            self._trouble += f"; it cannot be moved aside: {problem.strerror}"
+            self._problem += f"; it cannot be moved aside: {problem.strerror}"
 
     def _check_open(self) -> None:
         if not self._open:

@@ -142,30 +142,52 @@ class OutboxTable:
         ).fetchone()
         return -1 if row is None else int(row[0])
 
-    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
+    def put(self, queued_message: OutboxMessage) -> dict[Loss, int]:
         """Add a message; see `Outbox.put`."""
-        if letter.position <= self.head(letter.sink, letter.subject):
+        if queued_message.position <= self.head(queued_message.sink, queued_message.subject):
             return {}
         db = self._db
-        self._set_head(letter.sink, letter.subject, letter.position, letter.created_at)
+        self._set_head(
+            queued_message.sink,
+            queued_message.subject,
+            queued_message.position,
+            queued_message.created_at,
+        )
         waiting = "sink=? AND subject=? AND kind='update' AND refused IS NULL"
-        size = len(letter.body.encode())
+        size = len(queued_message.body.encode())
         replaced = (
-            letter.kind == "update"
+            queued_message.kind == "update"
             and db.execute(
                 f"UPDATE messages SET key=?, body=?, bytes=?, created_at=? WHERE {waiting}",
-                (letter.key, letter.body, size, letter.created_at, letter.sink, letter.subject),
+                (
+                    queued_message.key,
+                    queued_message.body,
+                    size,
+                    queued_message.created_at,
+                    queued_message.sink,
+                    queued_message.subject,
+                ),
             ).rowcount
         )
         if not replaced:
-            db.execute(f"DELETE FROM messages WHERE {waiting}", (letter.sink, letter.subject))
+            db.execute(
+                f"DELETE FROM messages WHERE {waiting}",
+                (queued_message.sink, queued_message.subject),
+            )
             db.execute(
                 "INSERT INTO messages (sink, key, subject, kind, body, bytes, created_at)"
                 " VALUES (?,?,?,?,?,?,?)",
-                (letter.sink, letter.key, letter.subject, letter.kind, letter.body, size,
-                 letter.created_at),
-            )  # fmt: skip
-        return self._make_room(letter.sink)
+                (
+                    queued_message.sink,
+                    queued_message.key,
+                    queued_message.subject,
+                    queued_message.kind,
+                    queued_message.body,
+                    size,
+                    queued_message.created_at,
+                ),
+            )
+        return self._make_room(queued_message.sink)
 
     def oldest(
         self,
@@ -190,7 +212,7 @@ class OutboxTable:
         with closing(rows):
             for row in rows:
                 if (sink, row[1]) not in settled and row[2] not in besides:
-                    return _letter(row)
+                    return _queued_message(row)
         return None
 
     def settle(self, sink: str, key: str, reason: str | None) -> bool:
@@ -209,12 +231,12 @@ class OutboxTable:
         for *row, refused in other._db.execute(
             f"SELECT {_COLUMNS}, refused FROM messages ORDER BY number"
         ):
-            letter = _letter(tuple(row))
-            costs = lost.setdefault(letter.sink, {})
-            for bound, count in self.put(letter).items():
+            queued_message = _queued_message(tuple(row))
+            costs = lost.setdefault(queued_message.sink, {})
+            for bound, count in self.put(queued_message).items():
                 costs[bound] = costs.get(bound, 0) + count
             if refused is not None:
-                self.settle(letter.sink, letter.key, refused)
+                self.settle(queued_message.sink, queued_message.key, refused)
         for sink, subject, position, at in other._db.execute("SELECT * FROM heads"):
             if position > self.head(sink, subject):
                 self._set_head(sink, subject, position, at)
@@ -275,7 +297,7 @@ class OutboxTable:
                 lost[bound] = lost.get(bound, 0) + 1
 
 
-def _letter(row: tuple[str, str, str, Kind, str, float, int]) -> OutboxMessage:
+def _queued_message(row: tuple[str, str, str, Kind, str, float, int]) -> OutboxMessage:
     sink, key, subject, kind, body, created_at, number = row
     return OutboxMessage(
         sink, key, subject, kind, int(key.rsplit(":", 1)[1]), body, created_at, number

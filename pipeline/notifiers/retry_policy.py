@@ -50,7 +50,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """There is no connection, and the notifier wakes the courier when there is one again."""
+    """There is no connection; the notifier wakes the delivery worker when there is one again."""
 
 
 Outcome = Delivered | Failed | Refused | Disconnected
@@ -134,12 +134,12 @@ class RetryPolicy:
         return best, max(0.0, not_before - now, best_at - now)
 
     def failed(
-        self, letter: OutboxMessage, failure: Failed, now: float, chance: float
+        self, queued_message: OutboxMessage, failure: Failed, now: float, chance: float
     ) -> str | None:
         """Note a failure; why the message is to be put aside, or None: it is tried again.
 
         Args:
-            letter: What was tried.
+            queued_message: What was tried.
             failure: What became of it.
             now: Monotonic seconds.
             chance: Random number 0 … 1 for the jitter.
@@ -149,8 +149,8 @@ class RetryPolicy:
         self._failed_at, self._not_before = now, now + wait
         if failure.away:
             return None
-        self._failed.add(letter.subject)
-        trial = self._trials.setdefault(letter.subject, _Attempt(now, now))
+        self._failed.add(queued_message.subject)
+        trial = self._trials.setdefault(queued_message.subject, _Attempt(now, now))
         trial.tries += 1
         trial.tries_among_others += trial.others_pass
         trial.next_at = now + retry_seconds(trial.tries, chance)
@@ -162,15 +162,15 @@ class RetryPolicy:
             why = f"within {now - trial.first_at:.0f} s"
         else:
             return None
-        del self._trials[letter.subject]
+        del self._trials[queued_message.subject]
         return f"{failure.reason}; {trial.tries} attempts {why}"
 
-    def delivered(self, letter: OutboxMessage, now: float) -> None:
+    def delivered(self, queued_message: OutboxMessage, now: float) -> None:
         """Note a success, or a message that was put aside."""
         self._failures = 0
         self._failed.clear()
         self._not_before = -float("inf")
-        self._trials.pop(letter.subject, None)
+        self._trials.pop(queued_message.subject, None)
         for trial in self._trials.values():
             if not trial.others_pass:
                 trial.others_pass = True

@@ -62,14 +62,14 @@ class WebhookNotifier:
                     f"webhooks.{name}.ca: want a file in PEM, got {settings.ca}: {error}"
                 ) from None
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Send one message, and judge the answer."""
-        body = letter.body.encode()
+        body = queued_message.body.encode()
         timestamp = str(int(self._clock()))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"vedette/{version('vedette')}",
-            KEY_HEADER: letter.key,
+            KEY_HEADER: queued_message.key,
             TIMESTAMP_HEADER: timestamp,
         }
         if self._settings.secret is not None:

@@ -29,7 +29,7 @@ class AttachedError(Exception):
     """The file cannot be used; the text says where and why, without credentials."""
 
 
-def load_roster(folder: Path, file: Config) -> CameraRegistry:
+def load_registry(folder: Path, file: Config) -> CameraRegistry:
     """The cameras of a configuration, and those that were attached.
 
     A damaged file is moved aside, with an error in the log: the cameras of the configuration are
@@ -60,7 +60,7 @@ def load_roster(folder: Path, file: Config) -> CameraRegistry:
     return CameraRegistry.of(file, kept.attached, kept.switches, kept.thresholds)
 
 
-def keep_roster(folder: Path, roster: CameraRegistry) -> None:
+def keep_registry(folder: Path, registry: CameraRegistry) -> None:
     """Replace the file in one step, so that it is whole at any time.
 
     Raises:
@@ -68,8 +68,8 @@ def keep_roster(folder: Path, roster: CameraRegistry) -> None:
     """
     kept = {
         "version": 1,
-        "attached": dict(roster.attached),
-        "switches": dict(roster.switches),
-        "thresholds": dict(roster.thresholds),
+        "attached": dict(registry.attached),
+        "switches": dict(registry.switches),
+        "thresholds": dict(registry.thresholds),
     }
     write_private(folder / _NAME, json.dumps(kept, indent=2).encode())

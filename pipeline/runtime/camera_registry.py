@@ -1,6 +1,6 @@
 """Which cameras there are: those of the file, and those that were attached at run time.
 
-Pure: a roster and a command give another roster, or a clear refusal. The file owns its cameras:
+Pure: a registry and a command give another registry, or a clear refusal. The file owns its cameras:
 at run time they may be switched on and off, and no more. Where both know a name, the file wins.
 """
 
@@ -22,7 +22,7 @@ from pipeline.transport.commands import (
 from pipeline.transport.messages import AnswerStatus
 
 MOST_CAMERAS = 256
-RosterCommand = Attach | Change | Detach | SetEnabled | SetThreshold
+RegistryCommand = Attach | Change | Detach | SetEnabled | SetThreshold
 Origin = Literal["file", "attached"]
 RESTART_SECTIONS = tuple(
     section for section in Config.model_fields if section not in (*INHERITED, "cameras")
@@ -99,7 +99,7 @@ class CameraRegistry:
         known = ", ".join([*self.file.cameras, *self.attached]) or "none"
         raise RefusedError("unknown", f"camera {name}: want one of {known}")
 
-    def after(self, command: RosterCommand) -> "CameraRegistry":
+    def after(self, command: RegistryCommand) -> "CameraRegistry":
         """What a command makes of it.
 
         Raises:
@@ -224,7 +224,7 @@ class ReloadDifference:
 
 
 def difference(before: CameraRegistry, after: CameraRegistry, file: Config) -> ReloadDifference:
-    """Compare two rosters.
+    """Compare two registries.
 
     Args:
         before: In force until now.
@@ -246,21 +246,21 @@ def difference(before: CameraRegistry, after: CameraRegistry, file: Config) -> R
     )
 
 
-def view(roster: CameraRegistry, name: str, status: str) -> dict[str, Any]:
+def view(registry: CameraRegistry, name: str, status: str) -> dict[str, Any]:
     """A camera as people may see it: no credentials.
 
     Args:
-        roster: Where it stands.
+        registry: Where it stands.
         name: Of the camera.
         status: State, optionally followed by ": reason".
 
     Raises:
         RefusedError: there is no such camera.
     """
-    origin = roster.origin(name)
-    camera = roster.cameras.get(name)
+    origin = registry.origin(name)
+    camera = registry.cameras.get(name)
     if camera is None:
-        state, reason, settings = "error", roster.unusable[name], None
+        state, reason, settings = "error", registry.unusable[name], None
     else:
         state, _, reason = status.partition(": ")
         settings = camera.model_dump(mode="json")

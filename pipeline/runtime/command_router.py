@@ -15,8 +15,8 @@ from pipeline.config import Config, ConfigError
 from pipeline.runtime.camera_registry import (
     CameraRegistry,
     RefusedError,
+    RegistryCommand,
     ReloadDifference,
-    RosterCommand,
     difference,
     view,
 )
@@ -64,24 +64,24 @@ class _PendingRequest:
 
 
 class CommandRouter:
-    """Keeps the roster, and answers for it."""
+    """Keeps the registry, and answers for it."""
 
     def __init__(
         self,
-        roster: CameraRegistry,
+        registry: CameraRegistry,
         keep: Callable[[CameraRegistry], None],
         read_file: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the desk.
+        """Open the router.
 
         Args:
-            roster: All cameras.
+            registry: All cameras.
             keep: Writes what was done at run time; raises OSError.
             read_file: Reads the configuration again; raises ConfigError. None: there is no file.
             clock: Monotonic seconds.
         """
-        self._roster = roster
+        self._registry = registry
         self._keep = keep
         self._read_file = read_file
         self._clock = clock
@@ -89,9 +89,9 @@ class CommandRouter:
         self._retries: set[str] = set()
 
     @property
-    def roster(self) -> CameraRegistry:
+    def registry(self) -> CameraRegistry:
         """All cameras as they shall be."""
-        return self._roster
+        return self._registry
 
     def take(
         self,
@@ -109,8 +109,10 @@ class CommandRouter:
             stopping: Whether the service is being drained: nothing is changed any more.
         """
         if isinstance(message, Answer):
-            errand = self._errands.pop(message.id, None)
-            return [] if errand is None else [(errand.client, _renamed(message, errand.request.id))]
+            pending = self._errands.pop(message.id, None)
+            return (
+                [] if pending is None else [(pending.client, _renamed(message, pending.request.id))]
+            )
         if self._clock() >= message.deadline:
             return []
         try:
@@ -147,9 +149,9 @@ class CommandRouter:
         if self._read_file is None:
             raise RefusedError("conflict", "the service was started without a configuration file")
         file = self._read_file()
-        roster = self._roster.reloaded(file)
-        change = difference(self._roster, roster, file)
-        self._roster = roster
+        registry = self._registry.reloaded(file)
+        change = difference(self._registry, registry, file)
+        self._registry = registry
         LOG.info("configuration read again: %s", change.in_words)
         return change
 
@@ -160,7 +162,7 @@ class CommandRouter:
             case Reload():
                 return asdict(self.reload())
             case Attach() | Change() | Detach() | SetEnabled() | SetThreshold():
-                roster = self._roster.after(command)
+                registry = self._registry.after(command)
                 phase = self._phase_if_enabled(command.name, workers)
                 if isinstance(command, SetEnabled) and command.enabled and phase == "finished":
                     raise RefusedError(
@@ -168,14 +170,14 @@ class CommandRouter:
                         f"camera {command.name}: is enabled, and its recording has ended; want "
                         "`source.loop: true`, or a restart of the service, to watch it again",
                     )
-                self._keep(roster)
-                self._roster = roster
+                self._keep(registry)
+                self._registry = registry
                 LOG.info("camera %s: %s", command.name, _DONE[type(command)])
                 if isinstance(command, Detach):
                     return {}
                 if isinstance(command, SetEnabled) and command.enabled and phase == "failed":
                     self._retries.add(ingest_name(command.name))
-                    return view(roster, command.name, "starting")
+                    return view(registry, command.name, "starting")
                 return self._view(command.name, workers)
             case _:
                 raise RefusedError("invalid", f"{command.command}: nobody serves it")
@@ -192,7 +194,7 @@ class CommandRouter:
         if not isinstance(command, Annotate | AcceptAsNormal | RevokeNormal) and hasattr(
             command, "name"
         ):
-            self._roster.origin(command.name)
+            self._registry.origin(command.name)
         if isinstance(command, AdaptCamera):
             self._want_frames(command.name, workers)
         if not any(one.name == worker and one.phase == "running" for one in workers):
@@ -209,7 +211,7 @@ class CommandRouter:
         self, camera: str, workers: tuple[WorkerStatus, ...]
     ) -> WorkerPhase | None:
         """Of the ingest worker of a camera that is enabled now; None: there is none."""
-        now = self._roster.cameras.get(camera)
+        now = self._registry.cameras.get(camera)
         if now is None or not now.enabled:
             return None
         name = ingest_name(camera)
@@ -227,7 +229,7 @@ class CommandRouter:
 
     def overview(self, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         """All cameras and workers, for people."""
-        names = [*self._roster.file.cameras, *self._roster.attached]
+        names = [*self._registry.file.cameras, *self._registry.attached]
         return {
             "cameras": [self._view(name, workers) for name in names],
             "workers": [
@@ -252,21 +254,21 @@ class CommandRouter:
         told = camera_statuses(workers)
         states = {
             name: told.get(name, "starting") if camera.enabled else "disabled"
-            for name, camera in self._roster.cameras.items()
+            for name, camera in self._registry.cameras.items()
         }
-        unusable = self._roster.unusable.items()
+        unusable = self._registry.unusable.items()
         return {**states, **{name: f"error: {reason}" for name, reason in unusable}}
 
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         learning = None
-        camera = self._roster.cameras.get(name)
+        camera = self._registry.cameras.get(name)
         if camera is None or camera.enabled:
             learning = camera_learning(workers, name)
         status = self.states(workers).get(name, "starting")
-        return {**view(self._roster, name, status), "learning": learning}
+        return {**view(self._registry, name, status), "learning": learning}
 
 
-_DONE: dict[type[RosterCommand], str] = {
+_DONE: dict[type[RegistryCommand], str] = {
     Attach: "attached",
     Change: "changed",
     Detach: "detached",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config import Config, load_config
 from pipeline.config.retention import BYTES_PER_GB
-from pipeline.runtime.attached_cameras import keep_roster, load_roster
+from pipeline.runtime.attached_cameras import keep_registry, load_registry
 from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
@@ -95,17 +95,17 @@ def local_service(
         if problem := too_small(usage.free, usage.total, min_free_bytes):
             LOG.warning("%s: %s", run.data_folder, problem)
         metrics = config.metrics
-        roster = load_roster(run.data_folder, config)
-        for reason in roster.unusable.values():
+        registry = load_registry(run.data_folder, config)
+        for reason in registry.unusable.values():
             LOG.error("%s", reason)
-        desk = CommandRouter(
-            roster,
-            lambda roster: keep_roster(run.data_folder, roster),
+        router = CommandRouter(
+            registry,
+            lambda registry: keep_registry(run.data_folder, registry),
             None if config_path is None else lambda: load_config(config_path),
         )
         yield Supervisor(
-            process_table(roster.config, run),
+            process_table(registry.config, run),
             metrics_address=(metrics.host, metrics.port) if metrics.enabled else None,
-            desk=desk,
+            router=router,
             reload=reload,
         )

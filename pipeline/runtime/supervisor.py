@@ -1,6 +1,6 @@
 """The parent process: starts the workers, hears their hearts, restarts, drains, serves metrics.
 
-It decides nothing itself (see overseer.py) and never imports torch. Whoever runs it may read
+It decides nothing itself (see policy.py) and never imports torch. Whoever runs it may read
 `statuses` from another thread, and listen to the live topic.
 """
 
@@ -70,7 +70,7 @@ class Supervisor:
         rules: RestartRules | None = None,
         metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
-        desk: CommandRouter | None = None,
+        router: CommandRouter | None = None,
         reload: threading.Event | None = None,
     ) -> None:
         """Plan a run.
@@ -81,17 +81,17 @@ class Supervisor:
             rules: How patient to be.
             metrics_address: Host and port of the HTTP server; port 0: a free one; None: no server.
             clock: Monotonic seconds.
-            desk: Knows which cameras there shall be; None: those of the table, for good.
+            router: Knows which cameras there shall be; None: those of the table, for good.
             reload: Set when the configuration file shall be read again.
         """
         self.run_info: RunInfo = table[0].run
-        self._desk = desk
+        self._router = router
         self._staff = Reconciler(table)
         self._reload = reload or threading.Event()
         # Those of cameras come first, and may all be missing.
         cameras = [spec.name for spec in table if spec.camera is not None]
         others = groupby((spec for spec in table if spec.camera is None), lambda s: s.entry)
-        self._overseer = RestartPolicy(
+        self._policy = RestartPolicy(
             [cameras, *([spec.name for spec in group] for _, group in others)],
             frozenset(spec.name for spec in table if spec.camera is None and not spec.helper),
             rules or RestartRules(),
@@ -101,7 +101,7 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
-        self._troubles: dict[str, dict[str, str]] = {}
+        self._problems: dict[str, dict[str, str]] = {}
         self._learning: dict[str, dict[str, dict[str, float | bool]]] = {}
         self._merged = MergedMetrics()
         self._own = Metrics(CollectorRegistry())
@@ -148,18 +148,18 @@ class Supervisor:
                 stack.enter_context(self._server)
                 LOG.info("metrics on port %d", self._server.port)
             stack.callback(lambda: end_all([*self._children.values()]))
-            while not self._overseer.over:
+            while not self._policy.over:
                 # Those that are gone now are buried a tick later, when their last word is here.
                 gone = [name for name, child in self._children.items() if child.poll() is not None]
                 self._listen(heartbeats, control)
                 self._bury(gone)
                 if stop.is_set():
-                    self._overseer.stop()
+                    self._policy.stop()
                 self._read_again()
                 self._staff_cameras(control)
-                self._carry_out(self._overseer.decide(self._clock()))
+                self._carry_out(self._policy.decide(self._clock()))
                 self._publish()
-        lives = self._overseer.lives
+        lives = self._policy.lives
         return RunOutcome(
             {name: life.reason for name, life in lives.items() if life.phase == "failed"}
         )
@@ -168,43 +168,43 @@ class Supervisor:
         if not self._reload.is_set():
             return
         self._reload.clear()
-        if self._desk is None:
+        if self._router is None:
             return
         try:
-            self._desk.reload()
+            self._router.reload()
         except (ConfigError, RefusedError) as error:
             LOG.error("configuration not read again, everything stays as it was: %s", error)
 
     def _staff_cameras(self, control: ControlServer) -> None:
-        """Let ingest workers come and go as the roster wants it; the others work on."""
-        if self._desk is None or self._overseer.stopping:
+        """Let ingest workers come and go as the registry wants it; the others work on."""
+        if self._router is None or self._policy.stopping:
             return
-        lives = self._overseer.lives
-        changes = self._staff.reconcile(self._desk.roster.config, lambda name: lives[name].over)
+        lives = self._policy.lives
+        changes = self._staff.reconcile(self._router.registry.config, lambda name: lives[name].over)
         for name in changes.forget:
-            self._overseer.forget(name)
+            self._policy.forget(name)
             del self._cameras[name]
             self._own.worker_restarts.remove_by_labels({"worker": name})
         for name in changes.retire:
-            self._carry_out(self._overseer.retire(name, self._clock()))
+            self._carry_out(self._policy.retire(name, self._clock()))
         for name in self._staff.servers if changes.tell else ():
             control.send(name.encode(), self._staff.table)
         for name in changes.add:
             self._cameras[name] = {}
-            self._overseer.add(name)
+            self._policy.add(name)
 
     def _serve(self, control: ControlServer) -> None:
         for sender, message in control.poll(0.0):
             if isinstance(message, RevisionAck):
                 if self._staff.enlisted(message.worker, message.revision):
                     control.send(sender, self._staff.table)
-            elif self._desk is not None:
-                stopping = self._overseer.stopping
-                letters = self._desk.take(sender, message, self._statuses, stopping)
+            elif self._router is not None:
+                stopping = self._policy.stopping
+                letters = self._router.take(sender, message, self._statuses, stopping)
                 for to, letter in letters:
                     control.send(to, letter)
-                for worker in self._desk.take_retries():
-                    self._overseer.retry(worker, self._clock())
+                for worker in self._router.take_retries():
+                    self._policy.retry(worker, self._clock())
 
     def _listen(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
         """Take heartbeats and commands for one tick."""
@@ -216,19 +216,19 @@ class Supervisor:
                 child = self._children.get(beat.worker)
                 if child is None or child.pid != beat.pid:
                     continue  # from a predecessor, buried already
-                self._overseer.heard(beat.worker, self._clock(), ready=beat.ready)
+                self._policy.heard(beat.worker, self._clock(), ready=beat.ready)
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
-                self._troubles[beat.worker] = beat.troubles
+                self._problems[beat.worker] = beat.problems
                 self._learning[beat.worker] = beat.learning
 
     def _bury(self, gone: Sequence[str]) -> None:
         for name in gone:
             code = self._children.pop(name).wait()
-            self._overseer.exited(name, code, self._clock())
+            self._policy.exited(name, code, self._clock())
             self._merged.worker_died(name)
-            self._troubles.pop(name, None)
-            life = self._overseer.lives[name]
+            self._problems.pop(name, None)
+            life = self._policy.lives[name]
             if life.phase == "failed":
                 LOG.error("%s: %s", name, life.reason)
             elif life.phase == "waiting":
@@ -249,7 +249,7 @@ class Supervisor:
                     self._children[name].kill()
 
     def _spawn(self, name: str) -> None:
-        life = self._overseer.lives[name]
+        life = self._policy.lives[name]
         if life.phase == "failed":
             LOG.info("%s: was given up, is tried again", name)
         if life.restarts or life.phase == "failed":
@@ -258,9 +258,9 @@ class Supervisor:
             self._children[name] = spawn(self._staff.specs[name])
         except OSError as error:
             LOG.error("%s: cannot be started: %s", name, error)
-            self._overseer.exited(name, 127, self._clock())
+            self._policy.exited(name, 127, self._clock())
         else:
-            self._overseer.spawned(name, self._clock())
+            self._policy.spawned(name, self._clock())
             self._staff.spawned(name)
 
     def _publish(self) -> None:
@@ -276,14 +276,14 @@ class Supervisor:
             self._merged.update("supervisor", 0, snapshot(self._own.registry))
 
     def _camera_statuses(self) -> dict[str, str]:
-        if self._desk is not None:
-            return self._desk.states(self._statuses)
+        if self._router is not None:
+            return self._router.states(self._statuses)
         told = camera_statuses(self._statuses)
         cameras = [spec.camera for spec in self._staff.specs.values() if spec.camera is not None]
         return {name: told.get(name, "starting") for name in cameras}
 
     def _status(self, spec: WorkerSpec) -> WorkerStatus:
-        life = self._overseer.lives[spec.name]
+        life = self._policy.lives[spec.name]
         cameras = self._cameras[spec.name]
         if spec.camera is not None and life.phase == "failed":
             cameras = {spec.camera: f"error: {life.reason}"}
@@ -299,7 +299,7 @@ class Supervisor:
             restarts=life.restarts,
             reason=life.reason,
             cameras=cameras,
-            degraded=self._troubles.get(spec.name, {}),
+            degraded=self._problems.get(spec.name, {}),
             learning=self._learning.get(spec.name, {}) if life.phase == "running" else {},
         )
 

@@ -84,7 +84,7 @@ class HeartbeatThread:
             incarnation=self._context.incarnation,
             sent_at=time.time(),
             cameras=self._context.cameras.snapshot(),
-            troubles=self._context.troubles.snapshot(),
+            problems=self._context.problems.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
             ready=self._context.ready.is_set(),
             learning=self._context.cameras.learning,
@@ -131,7 +131,7 @@ def work(spec: WorkerSpec, stop: threading.Event) -> int:
         stop,
         metrics,
         incarnation=spec.run.rising_ms(),
-        troubles=OngoingProblems(metrics.degraded),
+        problems=OngoingProblems(metrics.degraded),
     )
     with HeartbeatThread(context):
         try:

@@ -220,7 +220,7 @@ class Adaptation:
         pts_seconds: float,
         energy: float,
         view: View = STEADY,
-        glimpse: Callable[[], Observation] | None = None,
+        cached_features: Callable[[], Observation] | None = None,
         enter: float = 1.0,
     ) -> ScoredFrame:
         """Read an energy; of a view that is not the known one in steady light nothing is learnt.
@@ -229,7 +229,7 @@ class Adaptation:
             pts_seconds: Stream time of the clip's newest frame.
             energy: Of a clip for which `before` gave None.
             view: What the frame says about its camera.
-            glimpse: Gives what the network saw, for a wider scene; None: nobody will make one.
+            cached_features: Gives the features of the clip, for a refit; None: there is no refit.
             enter: Score from which on people are told; such a moment is not usual.
 
         Raises:
@@ -247,11 +247,11 @@ class Adaptation:
         state, progress = self._state, self._progress()
         usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
-        if self._minute is not None and glimpse is not None:
+        if self._minute is not None and cached_features is not None:
             # The score follows the energy somewhat later: what comes into the picture counts too.
             usual = usual and reading.score < enter
-            self._minute.see(pts_seconds, glimpse if view.fit else None, usual)
-        elif glimpse is None:
+            self._minute.see(pts_seconds, cached_features if view.fit else None, usual)
+        elif cached_features is None:
             self._let_go()
             self._calibrator.waiting = False
         if self._calibrator.done:

@@ -79,14 +79,17 @@ class CalibrationWindow:
             self.moments.pop()
 
     def see(
-        self, pts_seconds: float, glimpse: Callable[[], Observation] | None, usual: bool = True
+        self,
+        pts_seconds: float,
+        cached_features: Callable[[], Observation] | None,
+        usual: bool = True,
     ) -> None:
         """Take the next frame.
 
         Args:
             pts_seconds: Its time in the stream.
-            glimpse: Gives what the network saw; called if it is to be kept. None: the picture is
-                unfit, and only its time counts.
+            cached_features: Gives the features of the clip; called if they are kept. None: the
+                picture is not usable, and only its time counts.
             usual: Whether the scene in use finds nothing in it.
         """
         step = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
@@ -98,10 +101,10 @@ class CalibrationWindow:
         self._last_usual = usual
         least = self._step_seconds - _ROUNDING_SECONDS
         early = bool(self.seconds) and self._now_seconds - self.seconds[-1] < least
-        if early or glimpse is None:
+        if early or cached_features is None:
             return
         self.seconds.append(self._now_seconds)
-        self.moments.append(glimpse())
+        self.moments.append(cached_features())
         if len(self.moments) > MOST_MOMENTS:
             self.seconds, self.moments = self.seconds[::2], self.moments[::2]
             self._step_seconds = self.step_seconds

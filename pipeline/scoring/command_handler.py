@@ -34,10 +34,10 @@ class NewestFrame:
 
 
 class CommandHandler:
-    """Carries out what concerns the lanes of the scoring worker."""
+    """Carries out what concerns the camera scorers of the scoring worker."""
 
-    def __init__(self, lanes: CameraSet, seen: Mapping[str, NewestFrame]) -> None:
-        self._lanes = lanes
+    def __init__(self, camera_scorers: CameraSet, seen: Mapping[str, NewestFrame]) -> None:
+        self._camera_scorers = camera_scorers
         self._seen = seen
 
     def carry_out(self, request: Request) -> Answer:
@@ -47,19 +47,23 @@ class CommandHandler:
         except CommandError as error:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
-            case AdaptCamera(name=name) if name in self._lanes:
-                self._lanes[name].adapt_anew("asked for")
+            case AdaptCamera(name=name) if name in self._camera_scorers:
+                self._camera_scorers[name].adapt_anew("asked for")
                 return Answer(request.id, "ok")
-            case GetPicture(name=name) if name in self._lanes:
+            case GetPicture(name=name) if name in self._camera_scorers:
                 return self._show(request, name)
-            case ListScenes(name=name) if name in self._lanes:
-                scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
+            case ListScenes(name=name) if name in self._camera_scorers:
+                scenes = [
+                    asdict(scene) for scene in self._camera_scorers.builder.history.scenes(name)
+                ]
                 return Answer(request.id, "ok", {"scenes": scenes})
-            case Restore(name=name, scene=scene) if name in self._lanes:
+            case Restore(name=name, scene=scene) if name in self._camera_scorers:
                 return self._restore(request, name, scene)
-            case AcceptRecurring(name=name) if name in self._lanes:
+            case AcceptRecurring(name=name) if name in self._camera_scorers:
                 span, spans = (command.begin, command.end), command.earlier
-                alike = self._lanes.memories.alike(name, self._lanes[name], span, spans)
+                alike = self._camera_scorers.feedback.alike(
+                    name, self._camera_scorers[name], span, spans
+                )
                 return Answer(request.id, "ok", {"alike": alike})
             case AcceptAsNormal() | RevokeNormal():
                 return self._learn(request, command)
@@ -78,25 +82,25 @@ class CommandHandler:
 
     def _restore(self, request: Request, name: str, scene: str) -> Answer:
         try:
-            self._lanes.keeper.history.restore(name, scene)
+            self._camera_scorers.builder.history.restore(name, scene)
         except NoSceneError as error:
             return Answer(request.id, "unknown", problem=f"camera {name}: {error}")
         except OSError as error:
             problem = f"camera {name}: cannot be restored: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)
-        self._lanes.reopen(name)
+        self._camera_scorers.reopen(name)
         return Answer(request.id, "ok")
 
     def _learn(self, request: Request, command: AcceptAsNormal | RevokeNormal) -> Answer:
         name, event = command.name, command.event
         try:
             if isinstance(command, RevokeNormal):
-                self._lanes.memories.forget(name, event)
+                self._camera_scorers.feedback.forget(name, event)
                 remembered = False
             else:
                 span = command.begin, command.end
-                memories, newest = self._lanes.memories, command.newest
-                remembered = memories.remember(name, event, *span, newest=newest)
+                feedback, newest = self._camera_scorers.feedback, command.newest
+                remembered = feedback.remember(name, event, *span, newest=newest)
         except OSError as error:
             problem = f"camera {name}: its memory cannot be written: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)

@@ -70,7 +70,7 @@ def open_store(context: WorkerContext, stack: ExitStack) -> EventStore:
             store = stack.enter_context(EventStore(url))
             if spec.config.store.url is None:
                 make_reserve(reserve)
-            context.troubles.clear("store")
+            context.problems.clear("store")
             return store
         except StoreDamagedError as error:
             put_store_aside(url, error)
@@ -79,7 +79,7 @@ def open_store(context: WorkerContext, stack: ExitStack) -> EventStore:
                 LOG.warning("%s; giving up the reserve of space in %s", error, reserve)
                 reserve.unlink()
                 continue
-            context.troubles.set("store", str(error))
+            context.problems.set("store", str(error))
             context.pulse.beat()
             if context.stop.wait(_AGAIN_SECONDS):
                 raise

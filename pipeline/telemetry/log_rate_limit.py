@@ -1,4 +1,4 @@
-"""The same trouble a thousand times a second makes one line a second, with a count."""
+"""The same problem a thousand times a second makes one line a second, with a count."""
 
 import logging
 import time

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.inputs import begun_later
+from models.inputs import truncate_history
 from models.training.inpainting import corrupt, draw_patches
 from models.training.negatives import ONLY_IN_MOTION, Material, Planted, plant
 from models.training.objectives import Episode
@@ -385,7 +385,7 @@ def _begun(episode: Episode, past: int) -> Episode:
     """The same with so many frames before the newest in all clips."""
 
     def later(clips: Tensor) -> Tensor:
-        return begun_later(clips, [past] * len(clips)) if len(clips) else clips
+        return truncate_history(clips, [past] * len(clips)) if len(clips) else clips
 
     return replace(
         episode,

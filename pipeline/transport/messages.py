@@ -146,7 +146,7 @@ class Heartbeat:
     """Whether the worker does its work: its model is loaded, its address listened on."""
     learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
     """Camera name → how far its scene is learnt, as in `ScoreMessage`."""
-    troubles: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
     """Part of the worker that is degraded → why."""
 
 
