@@ -221,8 +221,9 @@ def leftovers() -> dict[str, set[str]]:
 
 
 def shared_memory() -> set[str]:
-    """Segments of this machine, but for those of database servers, which come and go."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")}
+    """Segments of this machine, without those of database servers and of faked clocks."""
+    others = ("PostgreSQL.", "faketime_", "sem.faketime_")
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(others)}
 
 
 def cameras_table(

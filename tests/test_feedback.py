@@ -142,7 +142,7 @@ _KEEPS_ON = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["tests"]
-from test_scene_memory import ExemplarStore, StoredExemplar, exemplar
+from test_feedback import ExemplarStore, StoredExemplar, exemplar
 store = ExemplarStore(Path(sys.argv[1]), most_moments=30)
 number = 0
 while True:
