@@ -76,7 +76,11 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         metrics = Metrics(CollectorRegistry())
         spec = WorkerSpec("sink", "tests:none", None, config, run)
         context = WorkerContext(
-            spec, threading.Event(), metrics, 1, problems=OngoingProblems(metrics.degraded)
+            spec,
+            threading.Event(),
+            metrics,
+            1,
+            problems=OngoingProblems(metrics.degraded, lambda: now[0]),
         )
         notifiers = stack.enter_context(
             open_notifiers(config, small_disk, metrics, context.problems)
@@ -116,9 +120,11 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         while "outbox" in context.problems.snapshot():
             assert time.monotonic() < deadline
             notifiers.tick()
+            now[0] += 1.0
             time.sleep(0.05)
         assert it.store.events() == expected_events(messages)
         it.sink.take(replace(messages[-1], index=messages[-1].index + 1))
+        now[0] += 10
         assert context.problems.snapshot() == {}
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 0
         assert "store: works again after" in caplog.text
@@ -155,8 +161,9 @@ def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
     run: RunInfo, small_disk: Path
 ) -> None:
     run = replace(run, data_folder=small_disk)
-    ballast = fill(small_disk)
-    context = worker_context("sink", settings(9), run)
+    ballast, now = fill(small_disk), [0.0]
+    problems = OngoingProblems(clock=lambda: now[0])
+    context = replace(worker_context("sink", settings(9), run), problems=problems)
     opened = threading.Event()
 
     def work() -> None:
@@ -173,6 +180,7 @@ def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
     ballast.unlink()
     assert opened.wait(20)
     thread.join()
+    now[0] += 10.0
     assert context.problems.snapshot() == {}
 
 
@@ -208,12 +216,18 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
         now[0] = float(second)
         problems.set("store", "the disk is full")
     problems.clear("store")
+    now[0] += 5.0
+    assert problems.snapshot() == {"store": "the disk is full"}  # it may fail again at once
+    problems.set("store", "the disk is full")
     problems.clear("store")
+    now[0] += 10.0
+    problems.clear("store")
+    assert problems.snapshot() == {}
     assert [record.getMessage() for record in caplog.records] == [
         "degraded: store: the disk is full",
         "degraded since 600 s: store: the disk is full",
         "degraded since 1200 s: store: the disk is full",
-        "store: works again after 1299 s",
+        "store: works again after 1314 s",
     ]
 
 
