@@ -77,14 +77,16 @@ class SceneModel(nn.Module):
         self.register_buffer("prior_mean", torch.zeros(terms))
         self.register_buffer("prior_spread", torch.ones(terms))
 
-    def observe(self, clips: Tensor) -> Observation:
+    def observe(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
         """Look at clips.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            ages: By how many seconds each frame is older than the newest, (B, T); None: they are
+                `config.clip_interval_seconds` apart.
 
         Raises:
-            ValueError: another shape or type, or another clip length.
+            ValueError: another shape or type, another clip length, or not an age for each frame.
         """
         check_clips(clips)
         if clips.shape[1] != self.config.clip_length:
@@ -92,18 +94,26 @@ class SceneModel(nn.Module):
                 f"clips: want {self.config.clip_length} frames for preset "
                 f"{self.config.preset}, got {clips.shape[1]}"
             )
-        return self.observe_input(colour_clips(clips) if self.config.colour else grey_clips(clips))
+        if ages is not None:
+            if ages.shape != clips.shape[:2]:
+                raise ValueError(f"ages: want {tuple(clips.shape[:2])}, got {tuple(ages.shape)}")
+            ages = ages / self.config.clip_interval_seconds
+        pixels = colour_clips(clips) if self.config.colour else grey_clips(clips)
+        return self.observe_input(pixels, ages=ages)
 
-    def observe_input(self, pixels: Tensor, autocast: bool = False) -> Observation:
+    def observe_input(
+        self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
+    ) -> Observation:
         """Look at clips that are floats already, as in training.
 
         Args:
             pixels: In [0, 1]: RGB (B, T, 3, H, W) where `config.colour`, else grey (B, T, H, W).
             autocast: Run the network in bfloat16; what follows it stays in float32.
+            ages: As `models.motion.observe_motion` takes them.
         """
         motion = None
         if self.config.motion_weight > 0:
-            motion = observe_motion(pixels, self.config.stride, self.config.motion)
+            motion = observe_motion(pixels, self.config.stride, self.config.motion, ages)
         return Observation(self.features(pixels, autocast), motion)
 
     def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:

@@ -97,30 +97,32 @@ class SceneScorer:
         return adapt(self.model, support.to(self.device), self.model_id)
 
     @torch.no_grad()
-    def rated(self, candidates: Tensor) -> SupportCandidates:
+    def rated(self, candidates: Tensor, ages: Tensor | None = None) -> SupportCandidates:
         """Look at more clips than are wanted for a support, and tell which of them stand out.
 
         Args:
             candidates: uint8 (C, T, H, W, 3), RGB, in the order of time.
+            ages: Of their frames, see `score`.
 
         Raises:
             ValueError: no clip, or another shape or type.
         """
-        return self.rate_features(self.look(candidates), candidates.shape[2:4])
+        return self.rate_features(self.look(candidates, ages), candidates.shape[2:4])
 
     @torch.no_grad()
-    def look(self, clips: Tensor) -> Observation:
+    def look(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
         """What the network sees, to be used more than once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            ages: Of their frames, see `score`.
 
         Raises:
             ValueError: no clip, or another shape or type.
         """
         if clips.shape[0] == 0:
             raise ValueError("clips: want at least 1 clip, got 0")
-        return self.model.observe(clips.to(self.device))
+        return self.model.observe(clips.to(self.device), ages)
 
     @torch.no_grad()
     def rate_features(
@@ -157,12 +159,16 @@ class SceneScorer:
         return adapt_observation(self.model, some, rated.size_hw, self.model_id)
 
     @torch.no_grad()
-    def score(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> Scores:
+    def score(
+        self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
+    ) -> Scores:
         """Score clips, each in its own scene.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
             scenes: One for each clip; the same scene may stand more than once.
+            ages: By how many seconds each frame is older than the newest of its clip, (B, T):
+                speed is what was covered over the time that it took. None: as the model wants it.
 
         Raises:
             ValueError: another shape or type, sizes that differ from the scene's, a scene of
@@ -174,7 +180,7 @@ class SceneScorer:
             )
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        observation = self.model.observe(clips.to(self.device))
+        observation = self.model.observe(clips.to(self.device), ages)
         energies = torch.empty(len(scenes))
         parts = torch.empty(len(scenes), self.model.prior_mean.numel())
         maps: Tensor | None = None
@@ -189,12 +195,15 @@ class SceneScorer:
         return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps, parts, observation)
 
     @torch.no_grad()
-    def score_in_each(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Scores]:
+    def score_in_each(
+        self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
+    ) -> list[Scores]:
         """Score the same clips in every one of several scenes; the network looks only once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
             scenes: Any number.
+            ages: As `score`.
 
         Returns:
             For each scene what `score` would give.
@@ -204,7 +213,7 @@ class SceneScorer:
         """
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        observation = self.model.observe(clips.to(self.device))
+        observation = self.model.observe(clips.to(self.device), ages)
         return [self._score_observed(observation, scene) for scene in scenes]
 
     @torch.no_grad()

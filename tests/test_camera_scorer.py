@@ -142,3 +142,17 @@ def test_a_support_that_fails_is_collected_anew() -> None:
     camera_scorer.collect_anew(present)
     assert camera_scorer.adaptation is not present
     assert camera_scorer.adaptation.reason == "asked for"
+
+
+def test_the_ages_of_a_clip_go_along_with_it() -> None:
+    street = camera_scorer()
+    for index in (0, 1, 2, 7):
+        street.take(frame(index))
+    works = []
+    while work := street.advance():
+        works.append(work)
+    assert works[-1].ages == pytest.approx((0.5, 0.5, 0.0))
+    assert street.adaptation.candidate_ages is not None
+    first, second = street.adaptation.candidate_ages
+    assert list(first) == pytest.approx([0.2, 0.1, 0.0])
+    assert list(second) == pytest.approx([0.5, 0.5, 0.0])

@@ -3,7 +3,7 @@
 Pure: no model, no clock, no file. The owner asks `before` with every frame, does what the state
 wants, and tells the result. The scoring worker and `vedette replay` walk the same way:
 
-    waiting = adaptation.before(pts_seconds, clip, buffer.full)
+    waiting = adaptation.before(pts_seconds, clip, buffer.full, ages=buffer.ages)
     if adaptation.state == "fitting":
         adaptation.fitted(make_scene(scorer, adaptation))
     judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
@@ -77,6 +77,7 @@ class Adaptation:
         """Set when nobody waits for the scene any more, or there will be none."""
         self._settings = settings
         self._candidates: list[Clip] = []
+        self._candidate_ages: list[Sequence[float]] = []
         self._candidate_seconds: list[float] = []
         self._last_candidate_seconds: float | None = None
         self._unfit_since_seconds: float | None = None
@@ -104,6 +105,12 @@ class Adaptation:
     def candidates(self) -> npt.NDArray[np.uint8]:
         """The clips to choose the support from, uint8 (c, T, H, W, 3); at least one was taken."""
         return np.stack(self._candidates)
+
+    @property
+    def candidate_ages(self) -> Sequence[Sequence[float]] | None:
+        """By how many seconds each frame of a candidate is older than its newest; None: nominal."""
+        known = len(self._candidate_ages) == len(self._candidates)
+        return tuple(self._candidate_ages) if known else None
 
     @property
     def candidate_seconds(self) -> Sequence[float]:
@@ -156,7 +163,12 @@ class Adaptation:
             self._minute.interrupted()
 
     def before(
-        self, pts_seconds: float, clip: Clip, full: bool, view: View = STEADY
+        self,
+        pts_seconds: float,
+        clip: Clip,
+        full: bool,
+        view: View = STEADY,
+        ages: Sequence[float] | None = None,
     ) -> ScoredFrame | None:
         """Look at a frame before it is scored.
 
@@ -166,6 +178,8 @@ class Adaptation:
             full: Whether the clip is made of T moments; others are fit neither for the support nor
                 for an energy.
             view: What the frame says about its camera.
+            ages: By how many seconds each frame of the clip is older than its newest; None: as the
+                model wants them.
 
         Returns:
             The judgement where there is no energy to be had. None: the clip wants one, and then
@@ -178,6 +192,8 @@ class Adaptation:
             return None if full else ScoredFrame(*self._state_in(view))
         if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
+            if ages is not None:
+                self._candidate_ages.append(ages)
             if len(self._candidates) == self._settings.candidates:
                 self._state = "fitting"
         return ScoredFrame(self._state, self._progress())
@@ -185,6 +201,7 @@ class Adaptation:
     def fitted(self, fitted: BuiltScene) -> None:
         """Take the scene that was made of the candidates, which are let go."""
         self._candidates.clear()
+        self._candidate_ages.clear()
         self._seen = fitted.seen
         self._begin(fitted.scene, provisional(fitted.scene.support_energies))
 

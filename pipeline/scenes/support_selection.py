@@ -30,11 +30,16 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
         ValueError: the clips are of a shape that the model does not take.
     """
     clips, wanted = torch.from_numpy(adaptation.candidates), adaptation.settings.frames
+    ages = None
+    if adaptation.candidate_ages is not None:
+        ages = torch.tensor(adaptation.candidate_ages)
     if clips.shape[0] > wanted:
-        rated = scorer.rated(clips)
+        rated = scorer.rated(clips, ages)
     else:
         height, width = clips.shape[2:4]
-        rated = SupportCandidates(scorer.look(clips), (height, width), (0.0,) * clips.shape[0])
+        rated = SupportCandidates(
+            scorer.look(clips, ages), (height, width), (0.0,) * clips.shape[0]
+        )
     far = rated.outlier_scores
     odd = standing_out(far)
     if odd:

@@ -112,7 +112,8 @@ class SceneBank:
             scenes = [candidate.kept.scene for candidate in look.candidates]
             if look.scene is not None:
                 scenes.insert(0, look.scene)
-            found = self._scorer.score_in_each(torch.from_numpy(work.clip[None]), scenes)
+            clips, ages = torch.from_numpy(work.clip[None]), torch.tensor([work.ages])
+            found = self._scorer.score_in_each(clips, scenes, ages)
             look.trial.add(seconds, [float(one.energies[0]) for one in found])
         if look.trial.done:
             del self._looks[camera]

@@ -283,6 +283,7 @@ class ScoringWorker:
                     work.clip,
                     self._camera_scorers.scene(name),
                     self._camera_scorers[name].stillness,
+                    work.ages,
                 )
                 for work, name in ((work, work.frame.camera) for work in group)
             ],
