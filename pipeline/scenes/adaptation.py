@@ -227,8 +227,10 @@ class Adaptation:
     def widened(self, wider: RefitResult | None) -> None:
         """Go on with a wider scene; None: there is none, and the first one goes on."""
         if wider is not None:
-            self.wider = wider
+            before, self.wider = self._calibrator, wider
             self._begin(wider.scene, wider.calibration)
+            if before is not None and self._calibrator is not None:
+                self._calibrator.follow(before)
         elif self._calibrator is not None:
             self._calibrator.waiting = False
 
