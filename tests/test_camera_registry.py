@@ -159,11 +159,13 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     keep_registry(tmp_path, poorer)
     assert "door" in load_registry(tmp_path, registry.file).attached, "not lost for that"
 
-    path.write_text('{"attached": 3}')
-    assert load_registry(tmp_path, registry.file) == CameraRegistry.of(registry.file)
-    assert not path.exists()
-    [aside] = tmp_path.glob("cameras.json.damaged-*")
-    assert aside.read_text() == '{"attached": 3}'
+    for damaged in ("", '{"attached": 3}'):
+        path.write_text(damaged)
+        assert load_registry(tmp_path, registry.file) == CameraRegistry.of(registry.file)
+        assert not path.exists()
+        [aside] = tmp_path.glob("cameras.json.damaged-*")
+        assert aside.read_text() == damaged
+        aside.unlink()
     path.write_text('{"version": 2, "attached": {}, "switches": {}}')
     with pytest.raises(AttachedError, match="want version 1, got 2"):
         load_registry(tmp_path, registry.file)
