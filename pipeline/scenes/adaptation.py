@@ -25,6 +25,7 @@ from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.calibration_window import CalibrationWindow, LearningProgress
 from pipeline.scenes.scene_watch import REASONS, STEADY, View
+from pipeline.scenes.support_clips import SupportClips
 from pipeline.transport.messages import SceneState
 
 Clip = npt.NDArray[np.uint8]
@@ -62,6 +63,7 @@ class Adaptation:
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
         reason: str = _FIRST_REASON,
+        support: SupportClips | None = None,
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -71,8 +73,11 @@ class Adaptation:
             calibration: What was kept with it; without one, or with one that is not final, the
                 calibration begins anew.
             reason: Why a scene is made, for people.
+            support: Clips of a kept scene, to make another one of: nothing is collected then.
         """
         self.reason = reason
+        self.of_kept = support is not None
+        """Whether the scene is made of kept clips: its view and light are those of the kept one."""
         self.abandoned = False
         """Set when nobody waits for the scene any more, or there will be none."""
         self._settings = settings
@@ -88,6 +93,10 @@ class Adaptation:
         self._minute: CalibrationWindow | None = None
         self.wider: RefitResult | None = None
         """The scene in use, if it is a wider one, and what calibrated it."""
+        if support is not None:
+            self._candidates, self._candidate_seconds = list(support.clips), list(support.seconds)
+            self._candidate_ages = list(support.ages or ())
+            self._state = "fitting"
         if scene is not None:
             self._begin(scene, calibration or provisional(scene.support_energies))
 

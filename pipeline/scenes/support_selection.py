@@ -9,6 +9,7 @@ from models import SceneScorer
 from models.support_outliers import SupportCandidates
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.build_results import BuiltScene
+from pipeline.scenes.support_clips import SupportClips
 
 LOG = logging.getLogger(__name__)
 
@@ -29,16 +30,15 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
     Raises:
         ValueError: the clips are of a shape that the model does not take.
     """
-    clips, wanted = torch.from_numpy(adaptation.candidates), adaptation.settings.frames
-    ages = None
-    if adaptation.candidate_ages is not None:
-        ages = torch.tensor(adaptation.candidate_ages)
+    candidates, wanted = adaptation.candidates, adaptation.settings.frames
+    clips, ages = torch.from_numpy(candidates), adaptation.candidate_ages
+    elapsed = None if ages is None else torch.tensor(ages)
     if clips.shape[0] > wanted:
-        rated = scorer.rated(clips, ages)
+        rated = scorer.rated(clips, elapsed)
     else:
         height, width = clips.shape[2:4]
         rated = SupportCandidates(
-            scorer.look(clips, ages), (height, width), (0.0,) * clips.shape[0]
+            scorer.look(clips, elapsed), (height, width), (0.0,) * clips.shape[0]
         )
     far = rated.outlier_scores
     odd = standing_out(far)
@@ -50,10 +50,17 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
             len(far),
             "" if len(far) - len(odd) >= wanted else "; those nearest to the others are kept",
         )
-    places = choose_support(adaptation.candidate_seconds, far, wanted)
+    seconds = adaptation.candidate_seconds
+    places = choose_support(seconds, far, wanted)
+    support = SupportClips(
+        candidates[places],
+        tuple(seconds[place] for place in places),
+        scorer.config.clip_interval_seconds,
+        None if ages is None else tuple(tuple(ages[place]) for place in places),
+    )
     scene = scorer.adapt_candidates(rated, places)
     widens = adaptation.settings.widens(len(far))
-    return BuiltScene(scene, rated.observation.stored() if widens else None)
+    return BuiltScene(scene, rated.observation.stored() if widens else None, support)
 
 
 def choose_support(

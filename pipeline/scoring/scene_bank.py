@@ -80,7 +80,7 @@ class SceneBank:
         adapt = self._settings[camera] = settings.adapt
         self._store.history.know(camera, adapt.conditions)
         self._looks.pop(camera, None)
-        own = None if adaptation.scene is None else self._store.load_light(camera)
+        own = self._store.load_light(camera) if adaptation.of_kept or adaptation.scene else None
         self._scenes[camera] = None if own is None else adaptation.scene
         wanted = IlluminationSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
         return IlluminationMonitor(wanted, own)

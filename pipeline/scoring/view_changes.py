@@ -46,7 +46,7 @@ class ViewChanges:
         self._readapt[camera] = adapt.on_view_change == "readapt"
         minds = adapt.on_view_change != "ignore"
         wanted = SceneWatchSettings(adapt.view_change_after, settings.alert.light_hold, minds)
-        known = None if adaptation.scene is None else self._store.load_view(camera)
+        known = self._store.load_view(camera) if adaptation.of_kept or adaptation.scene else None
         self._faults[camera] = None if known is None else known.fault
         if known is not None and known.fault is not None:
             LOG.warning("camera %s: the scene was stale, %s", camera, REASONS[known.fault])
