@@ -137,17 +137,22 @@ class CameraSupervisor:
         """Yield pictures with the number of their connection, until stopped or at the last end.
 
         Ends by itself only after a file: at its end where it does not loop, or after an error that
-        trying again cannot mend. A set `stop` is seen at the next picture, and at once while
-        waiting to connect.
+        trying again cannot mend. A file that loops and breaks off begins anew if it gave a picture.
+        A set `stop` is seen at the next picture, and at once while waiting to connect.
 
         Args:
             stop: Ends the iteration.
         """
+        told = ""
         while not stop.is_set():
+            received = self._received
             try:
                 yield from self._connection(stop)
             except SourceError as error:
                 failure = error
+                if self._loop and failure.permanent and self._received > received:
+                    told = self._tell_of_loop(failure, told)
+                    continue
             else:
                 if self._loop and not stop.is_set():
                     continue
@@ -179,6 +184,13 @@ class CameraSupervisor:
                     self._called_at = time.monotonic()
         finally:
             self._called_at = None
+
+    def _tell_of_loop(self, failure: SourceError, told: str) -> str:
+        """Tell once that a file which loops is damaged: what was told last, and is told now."""
+        if str(failure) != told and self._on_error is not None:
+            message = f"{failure}; it loops to its beginning from there"
+            self._on_error(SourceError(failure.code, message, permanent=True))
+        return str(failure)
 
     def _goes_on_after(self, failure: SourceError, stop: threading.Event) -> bool:
         """Record a failure and wait; False where there is nothing to wait for."""

@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -156,6 +157,34 @@ def test_looping_file_is_a_new_connection_every_pass(tmp_path: Path) -> None:
     assert [connection for connection, _ in taken] == [100] * 3 + [101] * 3 + [102]
     assert [picture.pts_seconds for _, picture in taken][3:6] == pytest.approx([0.0, 0.1, 0.2])
     assert str(supervisor.status) == "watching"
+
+
+def test_a_looping_file_that_is_cut_off_loops_what_there_is(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    write_video(whole, 50, container_options={"movflags": "faststart"})
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    told: list[str] = []
+    supervisor = supervise(
+        partial(open_source, str(cut), FAST),
+        loop=True,
+        on_error=lambda error: told.append(str(error)),
+    )
+    with closing(supervisor.frames(threading.Event())) as frames:
+        passes = [connection for connection, _ in islice(frames, 120)]
+    assert 2 < passes.count(100) == passes.count(101) < 50
+    assert passes[-1] > 101
+    assert str(supervisor.status) == "watching"
+    assert len(told) == 1
+    assert "cut off" in told[0]
+    assert told[0].endswith("; it loops to its beginning from there")
+
+
+def test_a_looping_file_without_any_picture_ends(tmp_path: Path) -> None:
+    (tmp_path / "none.mp4").write_bytes(b"no film at all" * 50)
+    supervisor = supervise(partial(open_source, str(tmp_path / "none.mp4"), FAST), loop=True)
+    assert not list(supervisor.frames(threading.Event()))
+    assert str(supervisor.status) == "error: corrupt"
 
 
 def test_missing_file_is_not_tried_again(tmp_path: Path) -> None:
