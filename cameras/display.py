@@ -17,6 +17,7 @@ _MOST_STRETCHED = 4
 _LEAST_CHANGE = 0.01
 """Shapes that differ by less are not worth a resampling."""
 _MATRIX = struct.Struct("=9i")
+_UPRIGHT = False, 1, 1
 
 
 def shown_pixels(frame: av.VideoFrame, aspect: Fraction | None) -> npt.NDArray[np.uint8]:
@@ -42,6 +43,11 @@ def shown_hw(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
     return (width, height) if _turn(frame)[0] else (height, width)
 
 
+def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    """The display matrix by which `shown_pixels` turns a picture; None: it is upright."""
+    return None if _turn(frame) == _UPRIGHT else _matrix(frame)
+
+
 def _square_hw(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
     """Size with square pixels; only ever larger, so that nothing is lost."""
     height, width = frame.height, frame.width
@@ -57,12 +63,19 @@ def _turn(frame: av.VideoFrame) -> tuple[bool, int, int]:
     The matrix takes a point (x, y) to (a·x + c·y, b·x + d·y). One that is no turn by quarters comes
     of damage.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, Buffer) or matrix.buffer_size < _MATRIX.size:
-        return False, 1, 1
-    a, b, _, c, d, *_ = _MATRIX.unpack_from(memoryview(matrix))
+    matrix = _matrix(frame)
+    if matrix is None:
+        return _UPRIGHT
+    a, b, _, c, d, *_ = matrix
     if max(abs(b), abs(c)) < _LEAST_CHANGE * min(abs(a), abs(d)):
         return False, -1 if d < 0 else 1, -1 if a < 0 else 1
     if max(abs(a), abs(d)) < _LEAST_CHANGE * min(abs(b), abs(c)):
         return True, -1 if b < 0 else 1, -1 if c < 0 else 1
-    return False, 1, 1
+    return _UPRIGHT
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, Buffer) or matrix.buffer_size < _MATRIX.size:
+        return None
+    return _MATRIX.unpack_from(memoryview(matrix))

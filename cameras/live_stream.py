@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from cameras.address import redact
 from cameras.clock import StreamClock, plausible_rate
-from cameras.display import shown_hw, shown_pixels
+from cameras.display import display_matrix, shown_hw, shown_pixels
 from cameras.ffmpeg import explain
 from cameras.lag import CatchUp
 from cameras.packet_decoder import DamageTap, PacketDecoder
@@ -148,6 +148,7 @@ class LiveStream:
                 decode_errors=self._damaged,
                 late=self._late,
                 keyframe=bool(frame.key_frame),
+                display_matrix=display_matrix(frame),
             )
 
     def _look_up(self) -> SourceError | None:

@@ -2,7 +2,7 @@
 
     ring = PacketRing(seconds=60, most_bytes=64 * 2**20)
     source.on_packet = ring.begin()         each connection begins a new stretch
-    ring.mark(connection, pts_seconds)      for each picture, as it comes out of the source
+    ring.mark(connection, picture)          for each picture, as it comes out of the source
     excerpt = ring.cut(connection, 12.0, 20.0)
 
 The packets between two pictures get the time of the second one: so their time is that of frames and
@@ -21,7 +21,7 @@ import av
 import av.container
 from av.video.stream import VideoStream
 
-from cameras.source import PacketTap
+from cameras.source import PacketTap, Picture
 
 HEADER_FORMAT = "nut"  # it takes every codec, and leaves what belongs to it as it is
 
@@ -56,6 +56,8 @@ class Excerpt:
     """What a decoder must know beforehand, as a file of one picture."""
     time_base: Fraction
     packets: tuple[EncodedPacket, ...]
+    display_matrix: tuple[int, ...] | None = None
+    """As `Picture.display_matrix`, of the newest picture of the connection."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class _Stretch:
     header: bytes | None = None
     time_base: Fraction = Fraction(1)
     connection: int | None = None
+    display_matrix: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -129,18 +132,20 @@ class PacketRing:
 
         return take
 
-    def mark(self, connection: int, pts_seconds: float) -> None:
+    def mark(self, connection: int, picture: Picture) -> None:
         """Give the packets since the last picture the time of this one.
 
         Args:
             connection: As numbered by the camera supervisor.
-            pts_seconds: Of a picture, rising within the connection.
+            picture: The newest; times rise within the connection.
         """
+        pts_seconds = picture.pts_seconds
         with self._lock:
             if self._newest is not None and self._newest[0] == connection:
                 self._seen_seconds += max(0.0, pts_seconds - self._newest[1])
             self._newest = connection, pts_seconds
             self._stretch.connection = connection
+            self._stretch.display_matrix = picture.display_matrix
             left = self._unmarked
             for group in reversed(self._groups):
                 if left <= 0 or group.stretch is not self._stretch:
@@ -168,9 +173,11 @@ class PacketRing:
             packets = _until([packet for g in groups for packet in g.packets], end_seconds)
             if not packets or packets[-1].at_seconds < begin_seconds:
                 return None
-            header = groups[0].stretch.header
-            assert header is not None
-            return Excerpt(header, groups[0].stretch.time_base, tuple(packets))
+            stretch = groups[0].stretch
+            assert stretch.header is not None
+            return Excerpt(
+                stretch.header, stretch.time_base, tuple(packets), stretch.display_matrix
+            )
 
     def _push(self, stretch: _Stretch, packet: "av.Packet[VideoStream]") -> None:
         if not packet.size or not stretch.header:

@@ -48,6 +48,7 @@ def _write(excerpt: Excerpt, path: Path) -> None:
         stream = container.add_stream_from_template(header.streams.video[0])
         if stream.codec_context.codec.canonical_name == "hevc":
             stream.codec_context.codec_tag = "hvc1"  # by another name some players refuse it
+        stream.set_display_matrix(excerpt.display_matrix)
         for one in in_order(excerpt.packets, excerpt.time_base):
             packet = av.Packet(one.data)
             packet.pts, packet.dts, packet.duration = one.pts, one.dts, one.duration

@@ -85,6 +85,8 @@ class Picture:
     """Packets of this connection that were passed over undecoded, being too late, in all."""
     keyframe: bool = True
     """It was encoded independently of all others, or not at all."""
+    display_matrix: tuple[int, ...] | None = None
+    """Nine numbers in FFmpeg's layout by which the encoded picture is turned; None: not at all."""
 
     @property
     def pixels(self) -> Pixels:

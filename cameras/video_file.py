@@ -15,7 +15,7 @@ import av.container
 from av.video.stream import VideoStream
 
 from cameras.clock import plausible_rate
-from cameras.display import shown_hw, shown_pixels
+from cameras.display import display_matrix, shown_hw, shown_pixels
 from cameras.ffmpeg import protocol_options
 from cameras.file_time import RecordingClock
 from cameras.pacing import Pace, Pacer
@@ -103,14 +103,16 @@ class VideoFile:
         """
         clock = RecordingClock(self._origin_seconds, self.info.frames_per_second)
         image: Callable[[], Pixels] | None = None
+        matrix: tuple[int, ...] | None = None
         pts_seconds = 0.0
         for pts_seconds, one in clock.run(self._timed()):
             if one.whole and one.frame is not None:
                 image = partial(shown_pixels, one.frame, self._aspect())
+                matrix = display_matrix(one.frame)
             if image is None:
                 continue
             self._pacer.wait_until(pts_seconds)
-            yield Picture(pts_seconds, time.time(), image, self._damaged())
+            yield Picture(pts_seconds, time.time(), image, self._damaged(), display_matrix=matrix)
         missing = self._missing_ratio()
         if missing:
             message = f"the file is cut off after {pts_seconds:.1f} s"

@@ -20,7 +20,7 @@ from cameras.rtsp import RtspStream
 from cameras.simulation import open_synthetic
 from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
-from cameras.source import Source, SourceOptions
+from cameras.source import Picture, Source, SourceOptions
 from cameras.video_file import VideoFile
 
 MEBIBYTE = 2**20
@@ -32,7 +32,7 @@ def fill(ring: PacketRing, source: Source, connection: int, until_seconds: float
     source.on_packet = ring.begin()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
-            ring.mark(connection, picture.pts_seconds)
+            ring.mark(connection, picture)
             if picture.pts_seconds >= until_seconds:
                 return
 
@@ -203,7 +203,7 @@ def test_sources_without_packets(tmp_path: Path) -> None:
     assert not isinstance(folder, PacketSource)
     assert not isinstance(street, PacketSource)
     ring = PacketRing(1.0, MEBIBYTE)
-    ring.mark(1, 0.0)
+    ring.mark(1, Picture(0.0, 0.0, np.zeros((2, 2, 3), np.uint8)))
     assert not ring.has_packets
     assert ring.cut(1, 0.0, 1.0) is None
 

@@ -172,7 +172,7 @@ def test_why_there_is_no_clip(
     source.on_packet = ring.begin()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
-            ring.mark(7, picture.pts_seconds)
+            ring.mark(7, picture)
     for record, kept, told, why in (
         (full, ring, event("end", 2, 1), r"want 1e+09 GB of free space, got "),
         (Record.model_validate(RECORD), ring, event("end", 2, 1, 6), "no longer there"),

@@ -21,7 +21,9 @@ from makers import walking_box, write_images, write_video
 
 from benchmarks.normal_video import normal_videos
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
+from cameras.packet_ring import PacketRing, PacketSource
 from cameras.probe import probe
+from cameras.remux import write_mp4
 from pipeline.training.scenes import load_scenes
 
 FAST = SourceOptions(pace="fast")
@@ -270,6 +272,29 @@ def test_pictures_are_shown_upright(tmp_path: Path, way: str) -> None:
         assert picture.pixels.flags.c_contiguous
         assert info.size_hw == picture.pixels.shape[:2]
     assert probe(str(path), FAST, 0.1).size_hw == info.size_hw
+
+
+@pytest.mark.parametrize("way", MATRICES)
+def test_event_clips_are_turned_as_their_source_is(tmp_path: Path, way: str) -> None:
+    path, clip = tmp_path / "phone.mp4", tmp_path / "clip.mp4"
+    write_video(path, pictures=walking_box(5, HW))
+    set_matrix(path, *MATRICES[way][0])
+    ring = PacketRing(60, 2**20)
+    source = open_source(str(path), FAST)
+    assert isinstance(source, PacketSource)
+    source.on_packet = ring.begin()
+    with source:
+        shown = list(source)
+        for picture in shown:
+            ring.mark(1, picture)
+    excerpt = ring.cut(1, 0.0, 1.0)
+    assert excerpt is not None
+    write_mp4(excerpt, clip)
+    info, pictures = read(clip)
+    assert len(pictures) == len(shown) == 5
+    assert info.size_hw == shown[0].pixels.shape[:2]
+    for picture, before in zip(pictures, shown, strict=True):
+        assert np.array_equal(picture.pixels, before.pixels)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def marked(
 ) -> Iterator[tuple[int, Picture]]:
     """Pictures as they come, while the ring learns their times."""
     for connection, picture in pictures:
-        ring.mark(connection, picture.pts_seconds)
+        ring.mark(connection, picture)
         yield connection, picture
 
 
