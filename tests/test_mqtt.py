@@ -104,6 +104,11 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         listener.wait(has(listener, "vedette/door/learning", json.dumps(coarse).encode()))
         listener.wait(has(listener, "vedette/door/snapshot", picture.read_bytes()))
         listener.wait(lambda: listener.of("homeassistant/device/vedette_door/config") != [])
+        [announced] = listener.of("homeassistant/device/vedette_door/config")
+        for component in json.loads(announced)["components"].values():
+            topic = component.get("state_topic", "vedette/door/status")
+            if not topic.endswith(("/enabled/state", "/threshold/state")):  # the supervisor's
+                listener.wait(lambda topic=topic: listener.of(topic) != [])
         with listening(running.port) as late:  # who comes later sees the states, but no old events
             late.wait(has(late, "vedette/door/anomaly", b"ON"))
             late.wait(lambda: len(late.heard) >= 8)
