@@ -313,10 +313,12 @@ def test_the_false_alarms_asked_for_reach_the_evaluation(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         "pipeline.cli.evaluate.evaluate", lambda name, root, options, *_: asked.append(options)
     )
-    for arguments in ([], ["--false-alarms", "24"]):
+    rates = ["--false-alarms", "24", "--false-alarms", "1"]
+    for arguments in ([], rates[:2], rates):
         result = CliRunner().invoke(app, ["evaluate", "avenue", "--root", ".", *arguments])
         assert result.exit_code == 0, result.output
-    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0]
+    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0, 24.0]
+    assert [options.further_rates for options in asked] == [(), (), (1.0,)]
 
 
 def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: SceneScorer) -> None:
@@ -326,6 +328,28 @@ def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: Scen
     assert (found["wanted_event_recall"], found["wanted_false_alarms_per_day"]) == (None, 0.0)
     assert found["mean"]["false_alarms_per_day"] == 0.0
     assert "keeps to 0 false alarms a camera-day" in sheets(result)[3].note
+
+
+def test_further_rates_have_rows_of_the_same_energies(
+    dataset: Dataset, scorer: SceneScorer
+) -> None:
+    half, rate = AlarmOptions(event_recall=0.5), AlarmOptions(false_alarms_per_day=12.0)
+    result = run(
+        dataset,
+        scorer,
+        EvaluationOptions(shots=2, draws=1, alarms=half, further_rates=(12.0,)),
+    )
+    asked = run(dataset, scorer, EvaluationOptions(shots=2, draws=1, alarms=rate))
+    assert result.alarms is not None
+    assert asked.alarms is not None
+    (further,) = result.alarms.further
+    assert (further.draws, further.difference) == (asked.alarms.draws, asked.alarms.difference)
+    assert further.draws != result.alarms.draws
+    (in_json,) = to_json(result)["alarms"]["further"]
+    assert in_json["wanted_false_alarms_per_day"] == 12.0
+    assert in_json["mean"]["event_recall"] == 1.0
+    names = [row.cells[0] for section in sheets(result)[3].sections for row in section]
+    assert names[2:] == [f"{names[0]}, 12 a day", "frame difference, 12 a day"]
 
 
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -181,11 +181,11 @@ def evaluate(
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
     false_alarms: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
             min=0,
-            help="A camera-day; sets the threshold of the live measures.  [default: 90 % of the "
-            "events are found]",
+            help="A camera-day; sets the threshold of the live measures. May be repeated: the "
+            "further ones have rows of their own.  [default: 90 % of the events are found]",
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
@@ -197,8 +197,11 @@ def evaluate(
     from pipeline.evaluation.alarms import AlarmOptions
     from pipeline.evaluation.results import EvaluationOptions
 
-    alarms = AlarmOptions(false_alarms_per_day=false_alarms)
-    settings = EvaluationOptions(shots, draws, seed, batch_size, alarms=alarms)
+    rates = tuple(false_alarms or ())
+    alarms = AlarmOptions(false_alarms_per_day=rates[0] if rates else None)
+    settings = EvaluationOptions(
+        shots, draws, seed, batch_size, alarms=alarms, further_rates=rates[1:]
+    )
     implementation(dataset, root, settings, weights, device, json, plots, report)
 
 

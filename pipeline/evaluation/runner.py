@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from rich.progress import Progress, TaskID
@@ -9,11 +10,18 @@ from rich.progress import Progress, TaskID
 from cameras import Picture
 from models import SceneScorer
 from pipeline.datasets.layout import Dataset, DatasetClip, Scene, read_frames
-from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
+from pipeline.evaluation.alarms import (
+    AlarmMetrics,
+    AlarmOptions,
+    alarm_metrics,
+    event_count,
+    normal_seconds,
+)
 from pipeline.evaluation.baselines import constant, frame_index
 from pipeline.evaluation.localisation import localise
 from pipeline.evaluation.moments import ClipCourse, find_moments
 from pipeline.evaluation.results import (
+    AlarmRows,
     Alarms,
     DetectorResult,
     Evaluation,
@@ -188,11 +196,15 @@ def _alarms(
     options: EvaluationOptions,
 ) -> Alarms | None:
     labels, times = labels_of(dataset), [clip.pts_seconds for clip in scored]
-    measured = [
-        found
-        for detector in (*draws, difference)
-        if (found := alarm_metrics(detector.values, labels, times, options.alarms)) is not None
-    ]
+
+    def at(asked: AlarmOptions) -> list[AlarmMetrics]:
+        measured = [
+            alarm_metrics(detector.values, labels, times, asked)
+            for detector in (*draws, difference)
+        ]
+        return [one for one in measured if one is not None]
+
+    measured = at(options.alarms)
     if not measured:
         return None
     courses = [
@@ -205,6 +217,11 @@ def _alarms(
         measured[:-1],
         measured[-1],
         find_moments(courses, measured[0].threshold, options.alarms.merge_gap_seconds),
+        [
+            AlarmRows(rate, found[:-1], found[-1])
+            for rate in options.further_rates
+            for found in [at(replace(options.alarms, false_alarms_per_day=rate))]
+        ],
     )
 
 
