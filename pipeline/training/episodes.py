@@ -24,6 +24,9 @@ from pipeline.training.views import EpisodeView, random_view
 _FAST = 3
 """How many times too fast hurried places are played."""
 _HURRIED_THINGS = 0.3
+Shown = Callable[[SceneClip, int, bool], tuple[npt.NDArray[np.uint8], str]]
+"""Recording, number of the newest frame, and whether it is to be anomalous → frames (T, H, W), and
+the kind of the anomaly."""
 _CROWD_OF_ITS_OWN = 0.4
 """Share of the crowds that are of the very scene, if enough moves there."""
 _CROWD_TRIES = 3
@@ -182,7 +185,9 @@ class EpisodeSampler:
         normal = torch.stack([clip for clip, _ in drawn])
         return support, normal, torch.stack([planted.clip for _, planted in drawn])
 
-    def independent(self, scene: str, shots: int, queries: int) -> IndependentClips:
+    def independent(
+        self, scene: str, shots: int, queries: int, shown: Shown | None = None
+    ) -> IndependentClips:
         """Clips of one scene to measure on, normal and planted ones at moments of their own.
 
         As in a real test set, the scene may have been fuller or emptier in the one than in the
@@ -192,6 +197,8 @@ class EpisodeSampler:
             scene: Its name.
             shots: K.
             queries: Number of normal clips, and of planted ones.
+            shown: What normal and planted clips show; None: the scene as it was, and the same with
+                one of the anomalies that training plants.
         """
         clips = self._scenes[scene]
         view = self._view(clips[0].size_hw)
@@ -201,6 +208,8 @@ class EpisodeSampler:
         for _ in range(queries):  # in turns, so that neither kind gets the better places
             planted.append(self._moment(clips, view, [*support, *normal]))
             normal.append(self._moment(clips, view, [*support, *planted]))
+        if shown is not None:
+            return self._shown(shown, view, clips, support, normal, planted)
         seen = [self._visible(scene, view, moment) for moment in planted]
         numbers = {id(clip): number for number, clip in enumerate(clips)}
         return IndependentClips(
@@ -210,6 +219,30 @@ class EpisodeSampler:
             tuple(one.kind for one in seen),
             tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
             _stack([self._visible(scene, view, moment).clip for moment in support]),
+        )
+
+    def _shown(
+        self,
+        shown: Shown,
+        view: EpisodeView,
+        clips: list[SceneClip],
+        support: Sequence[_ClipTime],
+        normal: Sequence[_ClipTime],
+        planted: Sequence[_ClipTime],
+    ) -> IndependentClips:
+        def look(moments: Sequence[_ClipTime], anomalous: bool) -> tuple[Tensor, list[str]]:
+            seen = [shown(moment.clip, moment.newest, anomalous) for moment in moments]
+            return _stack([view.look(frames) for frames, _ in seen]), [kind for _, kind in seen]
+
+        anomalies, kinds = look(planted, True)
+        numbers = {id(clip): number for number, clip in enumerate(clips)}
+        return IndependentClips(
+            _stack([self._plain(moment, view) for moment in support]),
+            look(normal, False)[0],
+            anomalies,
+            tuple(kinds),
+            tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
+            look(support, True)[0],
         )
 
     def recordings(self, scene: str) -> list[Iterator[Tensor]]:
