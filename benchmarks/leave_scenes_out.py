@@ -138,7 +138,7 @@ def perspective_scenes(
 def print_group(group: str, stages: Sequence[StageScores], console: Console) -> None:
     """The tables of some scenes, and the worst scene of each detector."""
     table = Table(
-        "scene", "detector", *SCORES, "false alarms a day", "above, %",
+        "scene", "detector", *SCORES, "false alarms a day", "above, %", "found quietly, %",
         title=f"{group}: frame AUROC, percent, mean ± std over draws", title_justify="left",
     )  # fmt: skip
     names = list(dict.fromkeys(name for name, _ in stages[0].detectors))
@@ -162,7 +162,8 @@ def print_group(group: str, stages: Sequence[StageScores], console: Console) -> 
         "False alarms a day: runs of normal frames (10 a second, runs within 5 s are one) at the "
         "threshold that lets 90 % of the planted clips through; above: the share of those frames. "
         "In brackets the normal video behind them, over all draws: of a short one, 1 alarm weighs "
-        "86,400 / seconds a day, and a run without end counts once."
+        "86,400 / seconds a day, and a run without end counts once. Found quietly: planted clips "
+        "above all that is normal, clips and video."
     )
     for name in names:
         worst = min(results, key=lambda stage, name=name: results[stage][name, "energy"].auroc)
@@ -255,6 +256,7 @@ def _cells(found: dict[tuple[str, str], Figures], name: str) -> list[str]:
     rate, above = energy.false_alarms_per_day, energy.share_above
     cells.append("–" if rate is None else f"{rate:,.0f}")
     cells.append("–" if above is None else f"{100 * above:.1f}")
+    cells.append(f"{100 * energy.quiet_recall:.1f}")
     return cells
 
 
@@ -274,6 +276,7 @@ def _mean_cells(results: Sequence[dict[tuple[str, str], Figures]], name: str) ->
     above = [one.share_above for one in energies if one.share_above is not None]
     cells.append(f"{alarms / seconds:,.0f}" if seconds else "–")
     cells.append(f"{100 * mean(above):.1f}" if above else "–")
+    cells.append(f"{100 * mean(one.quiet_recall for one in energies):.1f}")
     return cells
 
 
