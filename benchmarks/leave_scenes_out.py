@@ -3,12 +3,12 @@
     python -m benchmarks.leave_scenes_out SCENES
     python -m benchmarks.leave_scenes_out SCENES --weights vedette runs/other --json figures.json
     python -m benchmarks.leave_scenes_out SCENES --perspective 8
-    python -m benchmarks.leave_scenes_out SCENES --perspective 8 --hurried cctv_alley hall_monitor
+    python -m benchmarks.leave_scenes_out SCENES --perspective 8 --sped-up cctv_alley hall_monitor
     python -m benchmarks.leave_scenes_out --streets 4 --street-size 120x160
 
 The labels of no test set take part. All weights see exactly the same clips; the same seed gives the
 same ones again. Made streets and composed perspective scenes have anomalies of their own, with
-exact labels. With --hurried all anomalies are a scene's own people, two to three times as
+exact labels. With --sped-up all anomalies are a scene's own people, two to three times as
 fast as they were.
 """
 
@@ -27,10 +27,10 @@ from rich.table import Table
 
 from benchmarks.perspective import PerspectiveOptions, PerspectiveScene
 from benchmarks.rendered_streets import RenderedStreet, StreetOptions
+from benchmarks.sped_up_people import SpedUpOptions, SpedUpScene
 from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
 from models.scorer import resolve_device
 from pipeline.datasets.layout import DatasetError
-from pipeline.evaluation.hurried import HurriedOptions, HurriedScene
 from pipeline.evaluation.separation import Figures, KindFigure, by_kind, figures
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.material import Sources, gather_material
@@ -114,7 +114,7 @@ def perspective_scenes(
     count: int,
     size_hw: tuple[int, int],
     seed: int,
-    hurried: tuple[float, float] | None = None,
+    sped_up: tuple[float, float] | None = None,
 ) -> list[PerspectiveScene]:
     """Composed scenes of strong perspective, from the video of some scenes.
 
@@ -123,7 +123,7 @@ def perspective_scenes(
         count: How many.
         size_hw: Pixels of their pictures.
         seed: The same seed gives the same scenes.
-        hurried: Paces of walkers that are the only anomalies; None: all kinds.
+        sped_up: Paces of walkers that are the only anomalies; None: all kinds.
 
     Raises:
         DatasetError: a scene that they take video from is missing.
@@ -131,7 +131,7 @@ def perspective_scenes(
     if not count:
         return []
     material = gather_material(scenes, SOURCES, CLIP_LENGTH, seed)
-    options = PerspectiveOptions(size_hw, hurried=hurried)
+    options = PerspectiveOptions(size_hw, sped_up=sped_up)
     return [PerspectiveScene(number, material, options, seed) for number in range(count)]
 
 
@@ -203,7 +203,7 @@ def _stages(
         if len(sizes) > 1:
             raise ValueError(f"--weights: want models of one picture size, got {sorted(sizes)}")
         files = scene_files(options.folder)
-        names = options.hurried or chosen_scenes(options.scenes, options.weights, list(files))
+        names = options.sped_up or chosen_scenes(options.scenes, options.weights, list(files))
         _warn(names, options.weights, console)
         total = sum(map(len, files.values()))
         task = progress.add_task("decoding scenes", total=total)
@@ -212,11 +212,11 @@ def _stages(
         )
         progress.remove_task(task)
         size_hw = sizes.pop()
-        pace = tuple(options.pace) if options.hurried else None
-        if options.hurried:
-            hurried = HurriedOptions(tuple(options.pace), options.bare, size_hw=size_hw)
+        pace = tuple(options.pace) if options.sped_up else None
+        if options.sped_up:
+            sped_up = SpedUpOptions(tuple(options.pace), options.bare, size_hw=size_hw)
             for name in names:
-                yield "hurried people", HurriedScene(name, scenes, hurried, options.seed)
+                yield "sped_up people", SpedUpScene(name, scenes, sped_up, options.seed)
             names = []
         sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
         for name in names:
@@ -225,7 +225,7 @@ def _stages(
             else:
                 console.print(f"{name}: too short, left out")
         composed = perspective_scenes(
-            scenes, options.perspective, size_hw, options.seed, hurried=pace
+            scenes, options.perspective, size_hw, options.seed, sped_up=pace
         )
         for scene in composed:
             yield "perspective scenes", scene
@@ -324,15 +324,15 @@ def _arguments() -> argparse.Namespace:
         "--perspective", type=int, default=0, help="composed scenes of strong perspective besides"
     )
     parser.add_argument(
-        "--hurried", nargs="+", default=[], metavar="SCENE",
+        "--sped-up", nargs="+", default=[], metavar="SCENE",
         help="instead of held-out scenes, and in perspective scenes: their own people, too fast",
     )  # fmt: skip
     parser.add_argument(
         "--pace", nargs=2, type=float, default=(2.0, 3.0), metavar=("LOW", "HIGH"),
-        help="of hurried people, in their own",
+        help="of sped_up people, in their own",
     )  # fmt: skip
     parser.add_argument(
-        "--bare", action="store_true", help="lay nobody into normal clips of hurried people"
+        "--bare", action="store_true", help="lay nobody into normal clips of sped_up people"
     )
     parser.add_argument("--streets", type=int, default=0, help="made streets besides")
     parser.add_argument("--street-size", type=size, default=(240, 320), metavar="HxW")

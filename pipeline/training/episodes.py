@@ -22,7 +22,7 @@ from pipeline.training.scenes import SceneClip
 from pipeline.training.views import EpisodeView, random_view
 
 _FAST = 3
-"""How many times too fast hurried places are played."""
+"""How many times too fast sped_up places are played."""
 _HURRIED_THINGS = 0.3
 Shown = Callable[[SceneClip, int, bool], tuple[npt.NDArray[np.uint8], str]]
 """Recording, number of the newest frame, and whether it is to be anomalous → frames (T, H, W), and
@@ -362,7 +362,7 @@ class EpisodeSampler:
         return best
 
     def _reach(self, clip: SceneClip, view: EpisodeView) -> int:
-        """How many frames are before the newest of a hurried clip, or of a plain one if short."""
+        """How many frames are before the newest of a sped_up clip, or of a plain one if short."""
         reach = (self._options.clip_length - 1) * view.step
         return reach * _FAST if reach * _FAST < len(clip.frames) else reach
 

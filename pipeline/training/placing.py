@@ -49,7 +49,7 @@ class CutOutPlacement:
     gain: float = 1.0
     """Contrast around middle grey."""
 
-    def hurried(self, pace: float) -> "Placement":
+    def sped_up(self, pace: float) -> "CutOutPlacement":
         """The same, so many times as fast."""
         down, right = self.velocity
         return replace(self, velocity=(pace * down, pace * right))

@@ -1,6 +1,6 @@
 """What a camera that calibrates itself tells of UCSD Ped2, at several rates of false alarms asked.
 
-    python -m benchmarks.told_ucsd UCSD_Anomaly_Dataset.v1p2 --asked 24 1 --draws 2
+    python -m benchmarks.live_ucsd UCSD_Anomaly_Dataset.v1p2 --asked 24 1 --draws 2
 
 Unlike `vedette evaluate`, whose threshold is chosen with the labels, the threshold is the one
 that a live camera sets: from its support, its first normal minute, and what it watched since. The

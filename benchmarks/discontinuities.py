@@ -1,10 +1,10 @@
 """How many seams of real recordings are found, and how often life is taken for one.
 
-    python -m benchmarks.seams SCENES --ratios 1.5 2 3
+    python -m benchmarks.discontinuities SCENES --ratios 1.5 2 3
 
 SCENES holds a folder of video files for each fixed view. Each recording is read as a camera of 10
-frames a second and looped once: its end joins its beginning. A seam is found where `DiscontinuityDetector`
-marks the join; any other seam is a mistake. Times go on evenly over the join.
+frames a second and looped once: its end joins its beginning. It is found where the detector
+marks the join; any other mark is a mistake. Times go on evenly over the join.
 """
 
 import argparse

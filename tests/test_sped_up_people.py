@@ -9,14 +9,14 @@ import pytest
 import torch
 from test_perspective import block, paces
 
-from benchmarks.perspective import HURRIED, PerspectiveOptions, PerspectiveScene
+from benchmarks.perspective import SPED_UP, PerspectiveOptions, PerspectiveScene
+from benchmarks.sped_up_people import SpedUpOptions, SpedUpScene
 from pipeline.datasets.layout import DatasetError
-from pipeline.evaluation.hurried import HurriedOptions, HurriedScene
 from pipeline.training.material import SceneMaterial
 from pipeline.training.scenes import SceneClip
 
 SIZE = (120, 160)
-OPTIONS = HurriedOptions(size_hw=SIZE, height=60.0)
+OPTIONS = SpedUpOptions(size_hw=SIZE, height=60.0)
 """Of pictures as large as they were."""
 STEP = 2.0
 
@@ -36,39 +36,39 @@ def scenes(frames: int = 200) -> dict[str, list[SceneClip]]:
 
 
 def test_planted_people_are_as_much_faster_as_was_asked_for() -> None:
-    stage = HurriedScene("yard", scenes(), replace(OPTIONS, pace=(3.0, 3.0)))
+    stage = SpedUpScene("yard", scenes(), replace(OPTIONS, pace=(3.0, 3.0)))
     drawn = stage.draw(2, 30)
     assert stage.name == "yard, 42-42 px, 120x160"
-    assert set(drawn.kinds) == {HURRIED}
+    assert set(drawn.kinds) == {SPED_UP}
     assert speeds(drawn.normal) == pytest.approx([STEP], abs=0.3)
     assert speeds(drawn.planted) == pytest.approx([STEP, 3 * STEP], abs=0.3)
 
 
 def test_normal_clips_show_somebody_laid_in_too_unless_asked_not_to() -> None:
     for bare, added in ((False, True), (True, False)):
-        drawn = HurriedScene("yard", scenes(), replace(OPTIONS, bare=bare)).draw(2, 30)
+        drawn = SpedUpScene("yard", scenes(), replace(OPTIONS, bare=bare)).draw(2, 30)
         people = [len(places(clip[-1].numpy())) for clip in drawn.normal]
         assert (max(people) > 1) == added
         assert max(len(places(clip[-1].numpy())) for clip in drawn.support) == 1
 
 
 def test_people_are_made_as_small_as_asked_for() -> None:
-    stage = HurriedScene("yard", scenes(), replace(OPTIONS, height=16.0))
+    stage = SpedUpScene("yard", scenes(), replace(OPTIONS, height=16.0))
     assert stage.name == "yard, 16-16 px, 48x64"
     assert stage.draw(2, 1).normal.shape == (1, 5, 48, 64)
 
 
 def test_the_same_seed_gives_the_same_clips() -> None:
-    first, again = (HurriedScene("yard", scenes(), OPTIONS).draw(2, 4) for _ in range(2))
+    first, again = (SpedUpScene("yard", scenes(), OPTIONS).draw(2, 4) for _ in range(2))
     assert torch.equal(first.planted, again.planted)
     assert torch.equal(first.normal, again.normal)
 
 
 def test_a_scene_without_walkers_is_refused() -> None:
     with pytest.raises(DatasetError, match="hall: want at least 3 people that walk alone, got 0"):
-        HurriedScene("hall", scenes(), OPTIONS)
+        SpedUpScene("hall", scenes(), OPTIONS)
     with pytest.raises(DatasetError, match="want one of the scenes hall, yard, got road"):
-        HurriedScene("road", scenes(), OPTIONS)
+        SpedUpScene("road", scenes(), OPTIONS)
 
 
 def test_composed_scenes_can_hurry_one_of_their_walkers() -> None:
@@ -77,12 +77,12 @@ def test_composed_scenes_can_hurry_one_of_their_walkers() -> None:
     )
     options = PerspectiveOptions(
         SIZE, far_height=(20, 20), near_height=(20, 20), crowd=(1, 1), noise=(0, 0),
-        pace=(0.06, 0.06), hurried=(4.0, 4.0),
+        pace=(0.06, 0.06), sped_up=(4.0, 4.0),
     )  # fmt: skip
     drawn = PerspectiveScene(0, material, options).draw(1, 60)
-    assert set(drawn.kinds) == {HURRIED}
-    walked, hurried = (np.mean(paces(one)) for one in (drawn.normal, drawn.planted))
-    assert hurried == pytest.approx(4 * walked, rel=0.3)
+    assert set(drawn.kinds) == {SPED_UP}
+    walked, sped_up = (np.mean(paces(one)) for one in (drawn.normal, drawn.planted))
+    assert sped_up == pytest.approx(4 * walked, rel=0.3)
 
 
 def places(picture: np.ndarray) -> list[float]:

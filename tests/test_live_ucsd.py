@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.live_ucsd import print_told, read
 from benchmarks.normal_video import Part, WatchedVideo
-from benchmarks.told_ucsd import print_told, read
 
 STEP = 0.1
 

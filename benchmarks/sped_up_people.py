@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.perspective import HURRIED
+from benchmarks.perspective import SPED_UP
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.episodes import EpisodeSampler, IndependentClips
 from pipeline.training.material import UPRIGHT, empty_background, followed, grey_frames
@@ -35,7 +35,7 @@ nobody shall be seen twice in one place."""
 
 
 @dataclass(frozen=True, slots=True)
-class HurriedOptions:
+class SpedUpOptions:
     """What is laid into the clips."""
 
     pace: tuple[float, float] = (2.0, 3.0)
@@ -57,14 +57,14 @@ class _Walker:
     newest: int
 
 
-class HurriedScene:
+class SpedUpScene:
     """A scene as a stage of `pipeline.training.measuring`; pictures are smaller than others'."""
 
     def __init__(
         self,
         name: str,
         scenes: Mapping[str, Sequence[SceneClip]],
-        options: HurriedOptions,
+        options: SpedUpOptions,
         seed: int = 0,
     ) -> None:
         """Cut out people.
@@ -118,8 +118,8 @@ class HurriedScene:
             return frames, ""
         placement = CutOutPlacement(one, one.foot, one.height, one.velocity)
         pictures = frames.astype(np.float32) / np.float32(255)
-        lay_over(pictures, placement.hurried(pace) if anomalous else placement)
-        return (pictures * 255).round().astype(np.uint8), HURRIED if anomalous else ""
+        lay_over(pictures, placement.sped_up(pace) if anomalous else placement)
+        return (pictures * 255).round().astype(np.uint8), SPED_UP if anomalous else ""
 
     def _walker(self, clip: SceneClip, newest: int) -> StationaryCutOut:
         """Somebody of the same recording at another time, as far as there is one."""
