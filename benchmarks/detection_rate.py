@@ -1,7 +1,7 @@
 """What is told of made streets: things out of place, and what of normal life is told in vain.
 
     python -m benchmarks.detection_rate --streets 8
-    python -m benchmarks.detection_rate --streets 8 --swell 90 --early --widen 0 20
+    python -m benchmarks.detection_rate --streets 8 --occupancy-cycle 90 --early --widen 0 20
 
 Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
 comes once. It is told of if an event begins with it; one that was up already tells nothing. With
@@ -104,7 +104,7 @@ def rendered(
     """All pictures of a street."""
     height, width = map(int, options.size.split("x"))
     street = SyntheticStreet(
-        seed, (height, width), FRAMES_PER_SECOND, anomalies, options.swell or None
+        seed, (height, width), FRAMES_PER_SECOND, anomalies, options.occupancy_cycle or None
     )
     end = max(one.end_seconds for one in anomalies) + 2.0
     return [street.render(index).pixels for index in range(round(end * FRAMES_PER_SECOND))]
@@ -187,7 +187,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--streets", type=int, default=8, help="made streets (8)")
     parser.add_argument("--first", type=int, default=FIRST_STREET, help="seed of the first one")
     parser.add_argument("--size", default="240x320", metavar="HxW", help="of the pictures")
-    parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
+    parser.add_argument(
+        "--occupancy-cycle", type=float, default=0.0, help="seconds; streets fill and empty"
+    )
     parser.add_argument("--early", action="store_true", help="one in the calibration, too")
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument("--spare", type=int, default=6, help="spare candidates of the support")

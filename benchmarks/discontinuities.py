@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from cameras.folders import folders_in, videos_in
-from cameras.sampling import Sampler, fit
+from cameras.sampling import Sampler, resize
 from cameras.source import Pixels
 from cameras.video_file import VideoFile
 from pipeline.scoring import discontinuities as seams
@@ -44,7 +44,7 @@ def frames_of(recording: Path) -> Iterator[Pixels]:
     with VideoFile(recording, "fast") as source:
         for picture in source:
             if sampler.accept(picture.pts_seconds):
-                yield fit(picture.pixels, SIZE_HW)
+                yield resize(picture.pixels, SIZE_HW)
 
 
 def look(frames: list[Pixels], count: Count) -> tuple[bool, list[float]]:

@@ -100,7 +100,8 @@ def gather_all(options: argparse.Namespace, console: Console) -> list[Pool]:
     scorer = SceneScorer.load(options.weights)
     addresses = dict(list(normal_videos(options.videos).items())[: options.scenes])
     for seed in range(FIRST_STREET, FIRST_STREET + options.streets):
-        address = f"synthetic:street?seed={seed}&fps=10&seconds={options.minutes * 60:g}&swell=90"
+        seconds = options.minutes * 60
+        address = f"synthetic:street?seed={seed}&fps=10&seconds={seconds:g}&occupancy_cycle=90"
         addresses[f"street {seed}"] = [address]
     pools = []
     for name, recordings in track(addresses.items(), console=console, transient=True):

@@ -230,7 +230,10 @@ def _stages(
         for scene in composed:
             yield "perspective scenes", scene
     street = StreetOptions(
-        options.street_size, options.street_seconds, swell_seconds=options.swell, colour=colour
+        options.street_size,
+        options.street_seconds,
+        cycle_seconds=options.occupancy_cycle,
+        colour=colour,
     )
     for number in range(options.streets):
         height, width = street.size_hw
@@ -338,7 +341,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--street-size", type=size, default=(240, 320), metavar="HxW")
     parser.add_argument("--street-seconds", type=float, default=120.0, help="normal life of each")
     parser.add_argument(
-        "--swell", type=float, default=90.0, help="seconds in which streets fill and empty; 0: even"
+        "--occupancy-cycle",
+        type=float,
+        default=90.0,
+        help="seconds in which streets fill and empty; 0: even",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")

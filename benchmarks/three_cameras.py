@@ -71,9 +71,9 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
     }
     before = leftovers()
     set_up_logging("bench", Redactor(), level="ERROR")
-    guard = RtspAuthentication("bench", "street-corner")
+    authentication = RtspAuthentication("bench", "street-corner")
     mount = Mount(lambda: VideoFile(shown, "live"), frames_per_second=STREET_FRAMES_PER_SECOND)
-    with RtspServer({"street": mount}, guard=guard) as server:
+    with RtspServer({"street": mount}, authentication=authentication) as server:
         sources: dict[str, object] = {"rtsp": server.address("street")}
         sources |= {name: {"url": str(path), "loop": True} for name, path in recordings.items()}
         config = Config.model_validate(

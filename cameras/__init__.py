@@ -1,6 +1,6 @@
-"""Turns any source of pictures into pictures with trusted times.
+"""Decode any video source into frames with validated time stamps.
 
-`open_source` gives a `Source` for an address: one connection, opened by `with`, iterated once.
+`open_source` returns a `Source` for an address: one connection, opened by `with`, iterated once.
 """
 
 from cameras.frame import Frame

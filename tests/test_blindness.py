@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
 from test_ingest_worker import wait_for
 
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from pipeline.telemetry.health import WorkerStatus, arriving_cameras, camera_statuses
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import CameraState
@@ -30,12 +30,12 @@ def watched(
     pictures: Iterable[Pixels], step: float = 1.0, keyframes: int = 1, **more: object
 ) -> list[str | None]:
     """What is said at each picture; every so many-th is a key frame."""
-    watch = BlindWatch(AFTER, **more)  # type: ignore[arg-type]
+    watch = BlindnessDetector(AFTER, **more)  # type: ignore[arg-type]
     said: list[str | None] = []
     for number, picture in enumerate(pictures):
         now, keyframe = number * step, number % keyframes == 0
-        if watch.wants(now, keyframe):
-            watch.look(now, picture, keyframe)
+        if watch.is_due(now, keyframe):
+            watch.update(now, picture, keyframe)
         said.append(watch.reason)
     return said
 
@@ -130,7 +130,7 @@ def test_a_street_at_night_is_not_black() -> None:
 
 
 def test_zero_switches_it_off() -> None:
-    assert not BlindWatch(0.0).wants(100.0, True)
+    assert not BlindnessDetector(0.0).is_due(100.0, True)
 
 
 def up_as_supervised(*workers: WorkerContext) -> dict[str, float | None]:
@@ -215,9 +215,9 @@ def test_over_h264(hangs: bool, said: set[str | None], light: float) -> None:
         else np.clip(room + rng.normal(0, 0.5, (120, 160, 1)), 0, 255).astype(np.uint8)
         for _ in range(5 * 40)
     )
-    watch, reasons = BlindWatch(AFTER), set()
+    watch, reasons = BlindnessDetector(AFTER), set()
     for number, (picture, keyframe) in enumerate(decoded(pictures)):
-        if watch.wants(number / 5, keyframe):
-            watch.look(number / 5, picture, keyframe)
+        if watch.is_due(number / 5, keyframe):
+            watch.update(number / 5, picture, keyframe)
         reasons.add(watch.reason)
     assert reasons == said

@@ -15,7 +15,7 @@ from http_camera import http_camera
 from makers import walking_box, write_images, write_video
 
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
-from cameras.h264_numbers import H264Numbers
+from cameras.h264_numbers import FrameNumberTracker
 from cameras.pacing import Pacer
 from cameras.packet_decoder import DamageSource
 from cameras.simulation.rtsp_server import Mount, RtspServer
@@ -270,9 +270,9 @@ def _strangeness(picture: Picture) -> float:
 def numbered(path: Path, leave_out: int | None = None) -> list[int]:
     """Packets before which a picture is missed."""
     with av.open(str(path)) as container:
-        numbers = H264Numbers(container.streams.video[0].codec_context.extradata)
+        numbers = FrameNumberTracker(container.streams.video[0].codec_context.extradata)
         data = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    return [n for n, one in enumerate(data) if n != leave_out and numbers.misses(one)]
+    return [n for n, one in enumerate(data) if n != leave_out and numbers.gap_before(one)]
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])
@@ -300,8 +300,8 @@ def test_numbers_that_a_camera_makes_its_own_way_are_not_heeded(tmp_path: Path) 
     path = tmp_path / "yard.ts"
     write_video(path, pictures=busy(80), codec="libx264", options={"g": "100", "bf": "0"})
     with av.open(str(path)) as container:
-        numbers = H264Numbers(container.streams.video[0].codec_context.extradata)
+        numbers = FrameNumberTracker(container.streams.video[0].codec_context.extradata)
         data = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    misses = [numbers.misses(one) for one in data[::2]]
+    misses = [numbers.gap_before(one) for one in data[::2]]
     assert any(misses[:10])
     assert not any(misses[-10:])

@@ -13,7 +13,7 @@ import pytest
 from makers import walking_box
 
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
-from cameras.lag import MOST_LAG_SECONDS, CatchUp, LagMeter
+from cameras.lag import MAX_LAG_SECONDS, CatchUp, LagMeter
 from cameras.pacing import Pacer
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
@@ -230,8 +230,8 @@ def test_connection_is_not_made(
     scheme: Literal["digest", "basic"], transport: Literal["tcp", "udp"]
 ) -> None:
     options = SourceOptions(transport=transport, stall_timeout_seconds=STALL_SECONDS)
-    guard = RtspAuthentication("cam", "s3cret", scheme)
-    with RtspServer({"x": mount(Street(), "h264")}, guard=guard) as server:
+    authentication = RtspAuthentication("cam", "s3cret", scheme)
+    with RtspServer({"x": mount(Street(), "h264")}, authentication=authentication) as server:
         for address, code in refusals(server):
             with pytest.raises(SourceError) as caught, open_source(address, options):
                 pass
@@ -241,7 +241,7 @@ def test_connection_is_not_made(
 
 def test_a_slow_reader_gets_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding takes longer than the camera's interval: late packets are dropped, and counted."""
-    monkeypatch.setattr("cameras.lag.MOST_LAG_SECONDS", 0.6)
+    monkeypatch.setattr("cameras.lag.MAX_LAG_SECONDS", 0.6)
     monkeypatch.setattr("cameras.lag._CAUGHT_UP_SECONDS", 0.2)
     with (
         RtspServer({"x": mount(Street(), "h264")}) as server,
@@ -303,7 +303,7 @@ def test_lag_that_skipping_mends() -> None:
         decisions.append(skip)
         now += 0.0001 if skip else 0.06
     assert 0.2 < np.mean(decisions) < 0.6
-    assert now - 2000 / 25 < MOST_LAG_SECONDS + 1.5
+    assert now - 2000 / 25 < MAX_LAG_SECONDS + 1.5
     resumed = [n for n in range(1, 2000) if decisions[n - 1] and not decisions[n]]
     assert resumed
     assert all(n % 25 == 0 for n in resumed), "decoding begins with a key frame"
@@ -332,14 +332,14 @@ def test_calls_into_a_source_are_timed() -> None:
             return self
 
     supervisor = CameraSupervisor("a", lambda: Hangs(0), loop=False, first_connection=0)
-    assert supervisor.calling_seconds() == 0
+    assert supervisor.blocked_seconds() == 0
     with closing(supervisor.frames(threading.Event())) as frames:
         thread = threading.Thread(target=next, args=(frames,))
         thread.start()
         assert entered.wait(5)
         begin = time.monotonic()
-        while supervisor.calling_seconds() < 0.05:
+        while supervisor.blocked_seconds() < 0.05:
             assert time.monotonic() - begin < 5
         leave.set()
         thread.join()
-        assert supervisor.calling_seconds() == 0, "what the reader does is not the source's fault"
+        assert supervisor.blocked_seconds() == 0, "what the reader does is not the source's fault"

@@ -19,8 +19,8 @@ from onvif_camera import (
     two_streams,
 )
 
-from cameras.onvif import Login, OnvifError, look, survey
-from cameras.onvif.markup import LARGEST_BYTES
+from cameras.onvif import Login, OnvifError, discover_devices, query_device
+from cameras.onvif.markup import MAX_BYTES
 
 LOGIN = Login(USER, PASSWORD)
 SECONDS = 3.0
@@ -41,7 +41,7 @@ def test_a_device_tells_all_whatever_its_clock(
     camera: OnvifCamera, scheme: str, ahead_seconds: float
 ) -> None:
     camera.login, camera.ahead_seconds = scheme, ahead_seconds  # type: ignore[assignment]
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert (device.code, device.problem, device.needs_login) == (None, "", False)
     assert (device.name, device.manufacturer, device.model) == ("Tür €", "Ünlü & Co", "M-1")
     assert device.clock_ahead_seconds == pytest.approx(ahead_seconds, abs=2.0)
@@ -59,7 +59,7 @@ def test_the_first_media_service(camera: OnvifCamera, old: str) -> None:
     if old == "with a page":
         camera.replies["GetServices"], camera.status = b"<html><p>Bad request", 400
     camera.media = ("http://www.onvif.org/ver10/media/wsdl",)
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert device.problem == ""
     assert [profile.codec for profile in device.profiles] == ["h264", "h264"]
     assert [profile.source for profile in device.profiles] == ["eye 1", "eye 1"]
@@ -78,7 +78,7 @@ def test_where_the_newer_media_service_fails_the_older_one_is_asked(camera: Onvi
         )
         + "</GetServicesResponse>",
     ).encode()
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert camera.asked.count("GetProfiles") == 2
     assert [profile.codec for profile in device.profiles] == ["h264", "h264"]
 
@@ -86,7 +86,7 @@ def test_where_the_newer_media_service_fails_the_older_one_is_asked(camera: Onvi
 @pytest.mark.parametrize("scheme", ["token", "digest"])
 def test_without_a_login_it_tells_what_anybody_may_know(camera: OnvifCamera, scheme: str) -> None:
     camera.login = scheme  # type: ignore[assignment]
-    device = look(camera.host, None, SECONDS)
+    device = query_device(camera.host, None, SECONDS)
     assert (device.needs_login, device.problem, device.profiles) == (True, "", [])
     assert device.clock_ahead_seconds == pytest.approx(0, abs=2)
 
@@ -94,7 +94,7 @@ def test_without_a_login_it_tells_what_anybody_may_know(camera: OnvifCamera, sch
 @pytest.mark.parametrize("scheme", ["token", "digest"])
 def test_a_wrong_password_is_tried_on_one_question_only(camera: OnvifCamera, scheme: str) -> None:
     camera.login = scheme  # type: ignore[assignment]
-    device = look(camera.host, Login(USER, "else"), SECONDS)
+    device = query_device(camera.host, Login(USER, "else"), SECONDS)
     assert device.code == "unauthorised"
     assert device.profiles == []
     assert camera.refused == (2 if scheme == "digest" else 1)
@@ -104,7 +104,7 @@ def test_a_wrong_password_is_tried_on_one_question_only(camera: OnvifCamera, sch
 def test_a_password_does_not_go_out_in_the_clear(camera: OnvifCamera) -> None:
     camera.replies["GetDeviceInformation"], camera.status = b"", 401
     camera.headers = {"WWW-Authenticate": 'Basic realm="x"'}
-    assert look(camera.host, LOGIN, SECONDS).code == "unauthorised"
+    assert query_device(camera.host, LOGIN, SECONDS).code == "unauthorised"
     assert camera.asked.count("GetDeviceInformation") == 1
     assert PASSWORD not in repr(LOGIN)
 
@@ -123,9 +123,9 @@ def test_a_password_does_not_go_out_in_the_clear(camera: OnvifCamera) -> None:
 def test_challenges_that_nobody_understands(camera: OnvifCamera, challenge: str) -> None:
     camera.replies["GetDeviceInformation"], camera.status = b"", 401
     camera.headers = {"WWW-Authenticate": challenge}
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert device.code == "unauthorised"
-    assert "not spoken here" in device.problem
+    assert "not supported" in device.problem
 
 
 WRONG_REPLIES = {
@@ -137,7 +137,7 @@ WRONG_REPLIES = {
     "a file": b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>',
     "too deep": b"<a>" * 100_000,
     "too many": b"<a>" + b"<b/>" * 60_000 + b"</a>",
-    "too large": b" " * (LARGEST_BYTES + 1),
+    "too large": b" " * (MAX_BYTES + 1),
     "zipped": b"\x1f\x8b\x08\x00" + bytes(100),
     "odd letters": b'<?xml version="1.0" encoding="utf-7"?><a/>',
     "unknown letters": b'<?xml version="1.0" encoding="klingon"?><a/>',
@@ -151,7 +151,7 @@ WRONG_REPLIES = {
 def test_wrong_replies(camera: OnvifCamera, kind: str, question: str) -> None:
     camera.replies[question] = WRONG_REPLIES[kind]
     began = time.monotonic()
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert device.code == "no_onvif"
     assert question in device.problem
     assert device.problem.isprintable()
@@ -160,9 +160,9 @@ def test_wrong_replies(camera: OnvifCamera, kind: str, question: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 401])
 def test_an_answer_is_not_read_beyond_its_bound(camera: OnvifCamera, status: int) -> None:
-    camera.replies["GetProfiles"], camera.status = bytes(16 * LARGEST_BYTES), status
+    camera.replies["GetProfiles"], camera.status = bytes(16 * MAX_BYTES), status
     camera.headers = {"WWW-Authenticate": camera.challenge}
-    assert "want an answer of at most" in look(camera.host, LOGIN, SECONDS).problem
+    assert "want a response of at most" in query_device(camera.host, LOGIN, SECONDS).problem
     assert camera.asked.count("GetProfiles") == 2  # once of each media service
 
 
@@ -171,7 +171,7 @@ def test_a_fault_is_told_and_steers_no_terminal(camera: OnvifCamera, status: int
     body = fault("ter:Action", "\u202etoo\x9b31m\nbusy" + "!" * 1000)
     camera.replies["GetProfiles"] = ENVELOPE.format(header="", body=body).encode()
     camera.status = status
-    device = look(camera.host, LOGIN, SECONDS)
+    device = query_device(camera.host, LOGIN, SECONDS)
     assert device.code == "fault"
     assert "too 31m busy!" in device.problem
     assert device.problem.isprintable()
@@ -182,21 +182,21 @@ def test_redirects_lead_nowhere(camera: OnvifCamera) -> None:
     with onvif_camera({}) as other:
         camera.replies["GetSystemDateAndTime"], camera.status = b"", 302
         camera.headers = {"Location": f"http://{other.host}/onvif/device_service"}
-        assert look(camera.host, LOGIN, SECONDS).code == "no_onvif"
+        assert query_device(camera.host, LOGIN, SECONDS).code == "no_onvif"
     assert other.asked == []
 
 
 def test_an_answer_byte_by_byte_takes_no_longer_than_it_may(camera: OnvifCamera) -> None:
     camera.drip_seconds = 0.1
     began = time.monotonic()
-    assert look(camera.host, LOGIN, 1.0).code == "timeout"
+    assert query_device(camera.host, LOGIN, 1.0).code == "timeout"
     assert time.monotonic() - began < 5.0
 
 
 def test_nobody_is_there() -> None:
     with onvif_camera({}) as camera:
         host = camera.host
-    device = look(host, LOGIN, SECONDS)
+    device = query_device(host, LOGIN, SECONDS)
     assert (device.code, host in device.problem) == ("refused", True)
 
 
@@ -213,7 +213,7 @@ def test_streams_that_are_not_to_get_a_password(camera: OnvifCamera) -> None:
         "secret": "rtsp://127.0.0.1/{VEDETTE_TOKEN}",
     }
     camera.streams = {name: Stream(address) for name, address in addresses.items()}
-    found = {one.name: one for one in look(camera.host, LOGIN, SECONDS).profiles}
+    found = {one.name: one for one in query_device(camera.host, LOGIN, SECONDS).profiles}
     assert list(found) == list(addresses)
     assert {name for name, one in found.items() if not one.problem} == {"secret"}
     assert found["secret"].address == "rtsp://127.0.0.1/%7BVEDETTE_TOKEN%7D"
@@ -228,7 +228,7 @@ def test_a_stream_that_fails_does_not_hide_the_others(camera: OnvifCamera) -> No
         body='<GetProfilesResponse><Profiles token="main"><VideoEncoder/></Profiles>'
         '<Profiles token="sub &quot;&lt;1>"><VideoEncoder/></Profiles></GetProfilesResponse>',
     ).encode()
-    main, sub = look(camera.host, LOGIN, SECONDS).profiles
+    main, sub = query_device(camera.host, LOGIN, SECONDS).profiles
     assert gone.address
     assert (main.address, "no such profile" in main.problem) == ("", True)
     assert (sub.problem, sub.codec, sub.size_hw) == ("", "", None)
@@ -239,13 +239,13 @@ def test_a_stream_that_fails_does_not_hide_the_others(camera: OnvifCamera) -> No
 )
 def test_what_is_no_host(host: str) -> None:
     with pytest.raises(ValueError, match="host: want") as caught:
-        look(host, None, SECONDS)
+        query_device(host, None, SECONDS)
     assert "s3cr" not in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 def test_the_host_may_have_a_name(camera: OnvifCamera) -> None:
-    device = look(f"localhost:{camera.server_port}", LOGIN, SECONDS)
+    device = query_device(f"localhost:{camera.server_port}", LOGIN, SECONDS)
     assert [profile.problem for profile in device.profiles] == ["", ""]
 
 
@@ -257,7 +257,7 @@ def test_the_network_is_asked(camera: OnvifCamera) -> None:
     camera.scopes = ["onvif://www.onvif.org/name/T%C3%BCr%1B%5B31m", "odd"]
     streams = {"a": Stream("rtsp://127.0.0.1/a")}
     with onvif_camera(streams) as second, answering(camera, second):
-        devices = survey("127.0.0.1", LOGIN, 1.0)
+        devices = discover_devices("127.0.0.1", LOGIN, 1.0)
     assert {device.service for device in devices} == {
         f"http://{one.host}/onvif/device_service" for one in (camera, second)
     }
@@ -277,17 +277,17 @@ def test_the_network_is_asked(camera: OnvifCamera) -> None:
 def test_only_who_answered_is_asked(camera: OnvifCamera) -> None:
     with answering(camera):
         camera.addresses = ["http://127.0.0.2:1/x", "ftp://127.0.0.1/x", "http://[", "nonsense"]
-        (device,) = survey("127.0.0.1", LOGIN, 1.0)
+        (device,) = discover_devices("127.0.0.1", LOGIN, 1.0)
         assert (device.code, device.name) == ("no_onvif", "Tür €")
         assert "--host 127.0.0.1" in device.problem
         assert camera.asked == []
         camera.datagrams = lambda answer: [
             answer.replace(b"</wsa:RelatesTo>", b"0</wsa:RelatesTo>")
         ]
-        assert survey("127.0.0.1", LOGIN, 1.0) == []
+        assert discover_devices("127.0.0.1", LOGIN, 1.0) == []
         camera.datagrams = lambda answer: [answer]
         camera.types, camera.scopes = "wsdp:Device pub:Printer", ["http://printers"]
-        assert survey("127.0.0.1", LOGIN, 1.0) == []
+        assert discover_devices("127.0.0.1", LOGIN, 1.0) == []
 
 
 def test_certificates_that_cameras_sign_themselves() -> None:
@@ -296,7 +296,7 @@ def test_certificates_that_cameras_sign_themselves() -> None:
     streams = {"a": Stream("rtsp://127.0.0.1/a")}
     with onvif_camera(streams, context) as camera, answering(camera):
         camera.addresses = [f"https://{camera.host}/onvif/device_service"]
-        (device,) = survey("127.0.0.1", LOGIN, 2.0)
+        (device,) = discover_devices("127.0.0.1", LOGIN, 2.0)
     assert (device.service, device.problem) == (camera.addresses[0], "")
     assert len(device.profiles) == 1
 
@@ -306,12 +306,12 @@ def test_one_sender_does_not_fill_the_list(camera: OnvifCamera) -> None:
         answer.replace(b"/onvif/device_service", b"/%d" % number) for number in range(50)
     ]
     with answering(camera):
-        assert len(survey("127.0.0.1", None, 1.0)) == 8
+        assert len(discover_devices("127.0.0.1", None, 1.0)) == 8
 
 
 def test_interfaces_that_are_none() -> None:
     with pytest.raises(ValueError, match="want an IPv4 address of this machine, got '::1'"):
-        survey("::1", None, 1.0)
+        discover_devices("::1", None, 1.0)
     with pytest.raises(OnvifError, match=r"on the interface 192\.0\.2\.77") as caught:
-        survey("192.0.2.77", None, 1.0)
+        discover_devices("192.0.2.77", None, 1.0)
     assert caught.value.code == "network"

@@ -12,8 +12,8 @@ from onvif_camera import BILLION_LAUGHS, ENVELOPE, Stream, onvif_camera
 
 from cameras.address import host_and_port
 from cameras.onvif import Login, OnvifError
-from cameras.onvif.discovery import read_answers
-from cameras.onvif.markup import LARGEST_BYTES, MarkupError, clean, parse
+from cameras.onvif.discovery import read_probe_matches
+from cameras.onvif.markup import MAX_BYTES, MarkupError, clean, parse
 from cameras.onvif.replies import (
     read_clock,
     read_profiles,
@@ -71,7 +71,7 @@ def fit_to_show(*texts: str) -> bool:
 @settings(max_examples=300)
 @given(documents())
 def test_datagrams(data: bytes) -> None:
-    for answer in read_answers(data, "10.0.0.5", [UUID]):
+    for answer in read_probe_matches(data, "10.0.0.5", [UUID]):
         assert fit_to_show(answer.service, answer.scopes.name, answer.scopes.model)
         assert not answer.service or host_and_port(answer.service)[0] == "10.0.0.5"
         assert "@" not in answer.service
@@ -115,7 +115,7 @@ def test_replies(data: bytes, question: str, status: int) -> None:
         b"<a>&x;</a>",
         b"<a>" * 65 + b"</a>" * 65,
         b"<a>" + b"<b/>" * 50_000 + b"</a>",
-        b"<a>" + b" " * LARGEST_BYTES + b"</a>",
+        b"<a>" + b" " * MAX_BYTES + b"</a>",
         b'<?xml version="1.0" encoding="utf-7"?><a/>',
     ],
 )
@@ -139,11 +139,11 @@ def test_answers() -> None:
         camera.addresses = ["http://u:s3cr@10.0.0.5:8000/x/y?z"]
         data, other = camera.matches(), camera.matches(f"<RelatesTo>urn:uuid:{UUID}</RelatesTo>")
     for one in (data, other, other.replace(UUID.encode(), UUID.upper().encode())):
-        (answer,) = read_answers(one, "10.0.0.5", [UUID])
+        (answer,) = read_probe_matches(one, "10.0.0.5", [UUID])
         assert answer.service == "http://10.0.0.5:8000/x/y"
         assert (answer.scopes.name, answer.scopes.model) == ("Tür €", "M-1")
-    assert read_answers(other, "10.0.0.5", [UUID.replace("a", "b")]) == []
-    assert read_answers(data, "10.0.0.6", [UUID])[0].service == ""
+    assert read_probe_matches(other, "10.0.0.5", [UUID.replace("a", "b")]) == []
+    assert read_probe_matches(data, "10.0.0.6", [UUID])[0].service == ""
     assert read_scopes(["onvif://www.onvif.org/name/a", "onvif://www.onvif.org/name/b"]).name == "a"
 
 

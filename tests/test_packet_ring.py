@@ -29,7 +29,7 @@ MEBIBYTE = 2**20
 def fill(ring: PacketRing, source: Source, connection: int, until_seconds: float = 1e9) -> None:
     """As an ingest worker does."""
     assert isinstance(source, PacketSource)
-    source.on_packet = ring.begin()
+    source.on_packet = ring.start_stream()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
             ring.mark(connection, picture)

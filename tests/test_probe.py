@@ -14,7 +14,7 @@ from cameras import SourceOptions
 from cameras.probe import ProbeReport, probe, sub_stream_guesses
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
-from cameras.stream_quality import SeenPacket, clock_quality, keyframe_interval_seconds, rate
+from cameras.stream_quality import PacketRecord, clock_quality, keyframe_interval_seconds, rate
 from cameras.video_file import VideoFile
 from pipeline.cli.probe_advice import remarks, snippet
 from pipeline.config import load_config
@@ -58,12 +58,12 @@ def test_an_rtsp_camera(clip: Path, codec: Codec, name: str) -> None:
 def test_recordings_and_web_cameras(clip: Path, tmp_path: Path) -> None:
     report = probe(str(clip), OPTIONS, 1.0)
     assert (report.live, report.codec, report.measured_fps) == (False, "h264", pytest.approx(25))
-    assert report.pictures == 26
+    assert report.frames == 26
     assert report.clock is not None
     assert report.clock.rate_ratio is None
     write_images(tmp_path, walking_box(5))
     report = probe(str(tmp_path), OPTIONS, 10.0)
-    assert (report.codec, report.pictures, report.measured_fps) == ("images", 5, pytest.approx(10))
+    assert (report.codec, report.frames, report.measured_fps) == ("images", 5, pytest.approx(10))
     with http_camera(tmp_path, frames_per_second=10) as camera:
         report = probe(camera.address("live"), OPTIONS, 2.0)
     assert (report.live, report.codec, report.clock) == (True, "mjpeg", None)
@@ -71,9 +71,9 @@ def test_recordings_and_web_cameras(clip: Path, tmp_path: Path) -> None:
     assert report.announced_fps is None, "nobody did: FFmpeg makes 25 up"
 
 
-def packets(stamps: list[float | None], keyframes: str = "") -> list[SeenPacket]:
+def packets(stamps: list[float | None], keyframes: str = "") -> list[PacketRecord]:
     return [
-        SeenPacket(stamp, keyframes[n : n + 1] == "k", 100, n / 10)
+        PacketRecord(stamp, keyframes[n : n + 1] == "k", 100, n / 10)
         for n, stamp in enumerate(stamps)
     ]
 
@@ -145,7 +145,7 @@ def test_the_snippet_is_a_configuration_without_the_password(
 def test_the_command(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = {name: Mount(lambda: VideoFile(clip, "live")) for name in ("main", "sub")}
     monkeypatch.setenv("VEDETTE_CAMERA_PASSWORD", "s3cr%40t")
-    with RtspServer(mounts, guard=RtspAuthentication("cam", PASSWORD)) as server:
+    with RtspServer(mounts, authentication=RtspAuthentication("cam", PASSWORD)) as server:
         address = f"rtsp://cam:{{VEDETTE_CAMERA_PASSWORD}}@127.0.0.1:{server.port}/main"
         told = vedette("camera", "probe", address, "--seconds", 1, "--guess")
         as_json = vedette("camera", "probe", address, "--seconds", 1, "--json")

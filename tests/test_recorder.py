@@ -169,7 +169,7 @@ def test_why_there_is_no_clip(
     full = Record.model_validate({**RECORD, "min_free_gb": 1e9})
     ring = PacketRing(60, 2**20)
     source = VideoFile(recording, "fast")
-    source.on_packet = ring.begin()
+    source.on_packet = ring.start_stream()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
             ring.mark(7, picture)

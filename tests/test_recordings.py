@@ -282,7 +282,7 @@ def test_event_clips_are_turned_as_their_source_is(tmp_path: Path, way: str) -> 
     ring = PacketRing(60, 2**20)
     source = open_source(str(path), FAST)
     assert isinstance(source, PacketSource)
-    source.on_packet = ring.begin()
+    source.on_packet = ring.start_stream()
     with source:
         shown = list(source)
         for picture in shown:

@@ -59,18 +59,18 @@ def refusing(status: str, *challenges: str) -> Iterator[tuple[int, list[str]]]:
     ("status", "challenge", "login", "said"),
     [
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f", algorithm=SHA-256', True,
-         "it asks for a password by digest with SHA-256, which is not spoken here (no password was "
-         "sent): let the camera accept basic, or digest with MD5"),
+         "it requires authentication by digest with SHA-256, which is not supported (no password "
+         "was sent): set the camera to basic, or digest with MD5"),
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f"', False,
-         "it wants a user and a password (Digest authentication), and none was given"),
+         "it requires a user and a password (Digest authentication), and none was given"),
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f"', True,
          "it does not accept this user and password (Digest authentication)"),
         ("401 Unauthorized", 'Basic realm="c"', True,
          "it does not accept this user and password (Basic authentication)"),
         ("403 Forbidden", None, True,
-         "it forbids this address with this user and password (answer 403)"),
+         "it denies access to this address with this user and password (answer 403)"),
         ("403 Forbidden", None, False,
-         "it forbids this address without a user and a password (answer 403)"),
+         "it denies access to this address without a user and a password (answer 403)"),
     ],
 )  # fmt: skip
 def test_rtsp_cameras_that_let_nobody_in(

@@ -46,7 +46,7 @@ def mount(clip: Path) -> Mount:
 @pytest.fixture
 def server(mount: Mount) -> Iterator[RtspServer]:
     """A camera with a password."""
-    with RtspServer({"door": mount}, guard=RtspAuthentication("cam", PASSWORD)) as server:
+    with RtspServer({"door": mount}, authentication=RtspAuthentication("cam", PASSWORD)) as server:
         yield server
 
 
@@ -98,8 +98,8 @@ def test_pictures_arrive(mount: Mount, codec: Codec, name: str, transport: Trans
 
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_password(mount: Mount, scheme: Literal["digest", "basic"]) -> None:
-    guard = RtspAuthentication("cam", PASSWORD, scheme)
-    with RtspServer({"x": mount}, guard=guard) as server:
+    authentication = RtspAuthentication("cam", PASSWORD, scheme)
+    with RtspServer({"x": mount}, authentication=authentication) as server:
         address = server.address("x")
         with RtspStream(address, "tcp", 5.0) as stream:
             assert stream.info.live
@@ -215,7 +215,7 @@ def test_client_that_does_not_read_is_dropped_and_others_go_on() -> None:
 def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     threads = set(threading.enumerate())
-    server = RtspServer({"x": mount}, guard=RtspAuthentication("cam", PASSWORD))
+    server = RtspServer({"x": mount}, authentication=RtspAuthentication("cam", PASSWORD))
     for transport in get_args(Transport):
         with server:
             stream = RtspStream(server.address("x"), transport, 5.0)

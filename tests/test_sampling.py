@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cameras.sampling import Sampler, fit, paint_masks
+from cameras.sampling import Sampler, paint_masks, resize
 
 
 def accepted(rate: float, times: list[float]) -> list[float]:
@@ -35,9 +35,9 @@ def test_rate_must_be_positive(rate: float) -> None:
 def test_fit_takes_area_means_and_leaves_equal_sizes() -> None:
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[:, ::2] = 200
-    assert fit(pixels, (4, 6)) is pixels
-    assert np.array_equal(fit(pixels, (2, 3)), np.full((2, 3, 3), 100, np.uint8))
-    assert fit(pixels, (9, 7)).shape == (9, 7, 3)
+    assert resize(pixels, (4, 6)) is pixels
+    assert np.array_equal(resize(pixels, (2, 3)), np.full((2, 3, 3), 100, np.uint8))
+    assert resize(pixels, (9, 7)).shape == (9, 7, 3)
 
 
 def test_masks_are_opaque_and_leave_the_original() -> None:

@@ -205,7 +205,7 @@ def test_endless_damage_is_given_up(tmp_path: Path) -> None:
     error, count = failure(path)
     assert error.code == "corrupt"
     assert count < 300
-    assert "400 pictures in a row are damaged" in str(error)
+    assert "400 consecutive frames are damaged" in str(error)
 
 
 def test_size_may_change_within_a_folder(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_info_wants_an_open_source() -> None:
         ("synthetic:street?seconds=0", "seconds: want a number > 0"),
         ("synthetic:street?seconds=nan", "seconds: want a number > 0"),
         ("synthetic:street?seconds=inf", "seconds: want a number > 0"),
-        ("synthetic:street?swell=0", "swell: want a number > 0"),
+        ("synthetic:street?occupancy_cycle=0", "occupancy_cycle: want a number > 0"),
         ("synthetic:street?fps=-5", "fps: want a number > 0"),
         ("synthetic:street?plan=fun", "plan: want demo or none, got 'fun'"),
     ],

@@ -103,7 +103,7 @@ def test_there_are_always_some_people_and_never_a_crowd(seed: int) -> None:
 
 def test_a_street_that_swells_is_empty_at_times_and_crowded_at_others() -> None:
     plan = Street.from_seed(3, (360, 640))
-    swelling, even = Traffic(plan, swell_seconds=90.0), Traffic(plan)
+    swelling, even = Traffic(plan, cycle_seconds=90.0), Traffic(plan)
     counts = [len(swelling.actors(float(seconds))) for seconds in range(0, 900, 3)]
     assert min(counts) <= 1
     assert max(counts) >= 9
@@ -163,7 +163,10 @@ def test_the_demo_shows_every_kind_once_after_a_minute_of_normal_life() -> None:
         (lambda: SyntheticStreet(-1), "seed >= 0, got -1"),
         (lambda: SyntheticStreet(0, (20, 640)), "at least"),
         (lambda: SyntheticStreet(0, SMALL, 0), "frames_per_second > 0"),
-        (lambda: SyntheticStreet(0, SMALL, swell_seconds=0), "swell_seconds > 0, got 0"),
+        (
+            lambda: SyntheticStreet(0, SMALL, cycle_seconds=0),
+            "cycle_seconds > 0, got 0",
+        ),
         (lambda: street().render(-1), "index >= 0, got -1"),
     ],
 )

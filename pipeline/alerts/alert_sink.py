@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cameras.shown_picture import for_people
+from cameras.shown_picture import display_pixels
 from pipeline.alerts.absorption import Absorption
 from pipeline.alerts.camera_watch import CameraWatch, shows_peak
 from pipeline.alerts.event_commands import carry_out
@@ -375,7 +375,7 @@ class AlertSink:
             self._snapshots.save(
                 event.camera,
                 event.id,
-                for_people(picture.pixels, picture.picture, picture.source_hw),
+                display_pixels(picture.pixels, picture.picture, picture.source_hw),
                 picture.anomaly_map,
                 picture.score,
                 picture.captured_at,

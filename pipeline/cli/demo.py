@@ -58,9 +58,9 @@ def demo(seconds: float, seed: int, data_folder: Path) -> None:
     console = Console()
     folder = data_folder / time.strftime("%Y-%m-%d_%H-%M-%S")
     folder.mkdir(parents=True)
-    guard = RtspAuthentication("demo", secrets.token_urlsafe(9))
+    authentication = RtspAuthentication("demo", secrets.token_urlsafe(9))
     mounts = {CAMERA: Mount(lambda: street, frames_per_second=FRAMES_PER_SECOND)}
-    with RtspServer(mounts, guard=guard) as server:
+    with RtspServer(mounts, authentication=authentication) as server:
         _say(console, "Drawing a street …")
         while not street.started.wait(_TURN_SECONDS) and not stop.is_set():
             pass

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from cameras import Picture
 from cameras.picture_statistics import measure
-from cameras.sampling import Sampler, fit
+from cameras.sampling import Sampler, resize
 from models import SceneScorer
 from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
@@ -63,7 +63,7 @@ def replay(
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     for index, picture in enumerate(sampled):
-        pixels = fit(picture.pixels, config.size_hw)
+        pixels = resize(picture.pixels, config.size_hw)
         clip = buffer.push(picture.pts_seconds, pixels)
         if pending and not buffer.full:
             yield from _judge(pending, scorer, adaptation, stillness)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from cameras import Picture
-from cameras.sampling import fit
+from cameras.sampling import resize
 from models import SceneScorer
 from pipeline.datasets.layout import DatasetClip, DatasetError, read_frames
 from pipeline.evaluation.baselines import FrameDifference
@@ -85,7 +85,7 @@ def score_clip(
     for frames in batched(read_frames(clip), batch_size):
         pushed, pasts = [], []
         for frame in frames:
-            pushed.append(buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)))
+            pushed.append(buffer.push(frame.pts_seconds, resize(frame.pixels, config.size_hw)))
             pasts.append(buffer.past)
         clips = np.stack(pushed)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]

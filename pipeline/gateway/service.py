@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cameras.shown_picture import for_people
+from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event_tracker import Event
@@ -105,7 +105,7 @@ class Service:
         if age > longest_age:
             problem = f"camera {camera}: the newest frame is {age:.0f} s old"
             raise ServiceError("unavailable", problem)
-        pixels = for_people(answer.pixels, answer.picture, answer.source_hw)
+        pixels = display_pixels(answer.pixels, answer.picture, answer.source_hw)
         if with_heatmap:
             if answer.anomaly_map is None or not isinstance(score, float | int):
                 raise ServiceError("unavailable", f"camera {camera}: no anomaly map yet")

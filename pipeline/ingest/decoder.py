@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from cameras.bursts import BurstSmoother
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
-from cameras.sampling import Sampler, fit, paint_masks
+from cameras.sampling import Sampler, paint_masks, resize
 from cameras.shown_picture import encode
 from cameras.source import Picture
 from pipeline.config import Camera
@@ -72,7 +72,7 @@ class Decoder:
         metrics: Metrics,
         pace: Pace,
         done: Progress | None,
-        blindness: BlindWatch | None = None,
+        blindness: BlindnessDetector | None = None,
         wish: PictureRequests | None = None,
     ) -> None:
         """Prepare to decode.
@@ -119,8 +119,8 @@ class Decoder:
     def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
         for connection, picture in pictures:
             watch, now = self._blindness, time.monotonic()
-            if watch is not None and watch.wants(now, picture.keyframe):
-                watch.look(now, picture.pixels, picture.keyframe)
+            if watch is not None and watch.is_due(now, picture.keyframe):
+                watch.update(now, picture.pixels, picture.keyframe)
             yield connection, picture
 
     def _put(self, numbered: NumberedPicture) -> bool:
@@ -135,7 +135,7 @@ class Decoder:
             index=numbered.index,
             pts_seconds=numbered.picture.pts_seconds,
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
-            pixels=fit(pixels, self._settings.detect.size_hw),
+            pixels=resize(pixels, self._settings.detect.size_hw),
             blind=None if self._blindness is None else self._blindness.reason,
             source_hw=(pixels.shape[0], pixels.shape[1]),
             picture=picture,

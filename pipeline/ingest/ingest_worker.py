@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 from cameras.address import is_live, kind_of
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from cameras.http_stream import is_endless
 from cameras.opening import open_source
 from cameras.packet_decoder import DamageSource, DamageTap
@@ -80,7 +80,7 @@ def run(context: WorkerContext) -> None:
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     masks = [mask.points for mask in settings.masks.values()]
-    blindness = BlindWatch(settings.source.blind_after, masks) if live else None
+    blindness = BlindnessDetector(settings.source.blind_after, masks) if live else None
     wish = PictureRequests()
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, wish)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
@@ -172,7 +172,7 @@ def camera_supervisor(
     def open_connection() -> Source:
         opened = open_source(source.url, options)
         if ring is not None and isinstance(opened, PacketSource):
-            opened.on_packet = ring.begin()
+            opened.on_packet = ring.start_stream()
         if isinstance(opened, DamageSource):
             opened.on_damaged = on_damaged
         return opened
@@ -214,7 +214,7 @@ class Reporter:
         supervisor: CameraSupervisor,
         live: bool,
         hung_seconds: float,
-        blindness: BlindWatch | None = None,
+        blindness: BlindnessDetector | None = None,
     ) -> None:
         """Start before the first picture.
 
@@ -244,11 +244,11 @@ class Reporter:
             HungSourceError: the source does not return; only a new process helps.
         """
         self._count()
-        calling_seconds = self._supervisor.calling_seconds()
-        if calling_seconds > self._hung_seconds:
+        blocked_seconds = self._supervisor.blocked_seconds()
+        if blocked_seconds > self._hung_seconds:
             raise HungSourceError(
                 f"camera {self._supervisor.camera}: its source has not returned from a call for "
-                f"{calling_seconds:.0f} s; a new process tries again"
+                f"{blocked_seconds:.0f} s; a new process tries again"
             )
         status = self._supervisor.status
         stale = self._stale_reason() if self._live and status.state == "watching" else None

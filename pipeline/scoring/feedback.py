@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cameras.picture_statistics import likeness
+from cameras.picture_statistics import view_similarity
 from models import AdaptedScene, SceneScorer, Scores
 from models.feedback import explained, misfit
 from pipeline.scenes.adaptation import ScoredFrame
@@ -238,5 +238,5 @@ def _same_view(edges: Edges | None, known: Edges | None) -> bool:
     """Whether two views are the same as far as is known."""
     if edges is None or known is None:
         return True
-    like = likeness(known, edges)
-    return not like.known or like.same >= SAME_BELOW
+    like = view_similarity(known, edges)
+    return not like.reliable or like.same >= SAME_BELOW

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from cameras.picture_statistics import likeness
+from cameras.picture_statistics import view_similarity
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration, provisional
 from pipeline.config import Camera
@@ -251,5 +251,5 @@ def _calibration(kept: StoredScene) -> Calibration:
 
 
 def _is_same_view(now: KnownView, other: KnownView) -> bool:
-    like = likeness(now.edges, other.edges)
-    return like.same >= SAME_AGAIN or not like.known
+    like = view_similarity(now.edges, other.edges)
+    return like.same >= SAME_AGAIN or not like.reliable
