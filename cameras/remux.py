@@ -34,7 +34,7 @@ def write_mp4(excerpt: Excerpt, path: Path) -> None:
     except OSError:  # some of FFmpeg's errors are OSErrors, as for a full disk
         raise
     except (av.error.FFmpegError, ValueError) as error:
-        raise RemuxError(f"cannot be put into MP4 ({error})") from None
+        raise RemuxError(f"cannot be written as MP4 ({error})") from None
     finally:
         unfinished.unlink(missing_ok=True)
 

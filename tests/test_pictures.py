@@ -1,4 +1,4 @@
-"""Pictures for people: the source's size and shape, on the way from the decoder to sink and API."""
+"""Display images: size and shape of the source, from the decoder to sink and API."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipeline.worker import RunInfo
 
 
 def wide(height: int = 180, width: int = 320) -> np.ndarray:
-    """A picture with a bright right half."""
+    """A frame with a bright right half."""
     pixels = np.full((height, width, 3), 40, np.uint8)
     pixels[:, width // 2 :] = (200, 120, 60)
     return pixels
@@ -42,13 +42,13 @@ def test_size_is_that_of_the_source_or_less(
     assert shown_size(source) == shown
 
 
-def test_a_picture_comes_back_in_its_colours() -> None:
+def test_decoded_picture_has_the_original_colours() -> None:
     back = display_pixels(np.zeros((48, 64, 3), np.uint8), encode(wide()), [1, 1])
     assert back.shape == (180, 320, 3)
     assert np.abs(back.astype(int) - wide()).mean() < 3
 
 
-def test_without_a_picture_the_shape_is_right() -> None:
+def test_without_a_picture_the_shape_is_that_of_the_source() -> None:
     scored = np.zeros((240, 320, 3), np.uint8)
     assert display_pixels(scored, None, [1080, 1920]).shape == (720, 1280, 3)
     assert display_pixels(scored, None, None).shape == (240, 320, 3)

@@ -1,4 +1,4 @@
-"""Made streets to measure on: exact labels, normal clips from before the anomalies."""
+"""Rendered streets for benchmarks: exact labels, normal clips from before the anomalies."""
 
 import numpy as np
 import pytest

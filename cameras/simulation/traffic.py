@@ -70,7 +70,7 @@ class Traffic:
 
     def __init__(self, street: Street, cycle_seconds: float | None = None) -> None:
         self._street = street
-        self._swell_seconds = cycle_seconds
+        self._cycle_seconds = cycle_seconds
         self._cycle_phase = 2 * pi * float(np.random.default_rng([street.seed, 7]).random())
         near, far = street.walkable("promenade")
         self._walking_y = (near + 0.35, far - 1.1)
@@ -94,9 +94,9 @@ class Traffic:
 
     def _starts(self, number: int) -> bool:
         """Whether this walker exists."""
-        if self._swell_seconds is None:
+        if self._cycle_seconds is None:
             return True
-        angle = 2 * pi * number * self._interval / self._swell_seconds + self._cycle_phase
+        angle = 2 * pi * number * self._interval / self._cycle_seconds + self._cycle_phase
         random = np.random.default_rng([self._street.seed, 7, _FIRST + number])
         return bool(random.random() < 0.5 - 0.5 * cos(angle))
 
