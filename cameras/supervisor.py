@@ -35,7 +35,7 @@ class CameraStatus:
 
 
 def backoff_seconds(
-    failures: int, chance: float, max_seconds: float = _MAX_BACKOFF_SECONDS
+    failures: int, jitter: float, max_seconds: float = _MAX_BACKOFF_SECONDS
 ) -> float:
     """Return how long to wait before the next attempt.
 
@@ -44,12 +44,12 @@ def backoff_seconds(
 
     Args:
         failures: Consecutive failed attempts, >= 1.
-        chance: Random number 0 … 1 for the jitter.
+        jitter: Random number 0 … 1 for the jitter.
         max_seconds: Upper limit.
     """
     doublings = min(failures - 1, 10)  # already far beyond the upper limit
     seconds = min(max_seconds, _MIN_BACKOFF_SECONDS * 2.0**doublings)
-    jittered = seconds * (1 + _JITTER_RATIO * (2 * chance - 1))
+    jittered = seconds * (1 + _JITTER_RATIO * (2 * jitter - 1))
     return min(max_seconds, max(_MIN_BACKOFF_SECONDS, jittered))
 
 
@@ -69,7 +69,7 @@ class CameraSupervisor:
         first_connection: int,
         *,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
         on_error: Callable[[SourceError], None] | None = None,
     ) -> None:
         """Store what to open.
@@ -80,7 +80,7 @@ class CameraSupervisor:
             loop: Restart a file at its end.
             first_connection: Number of the first connection or pass; the others count up from it.
             clock: Monotonic seconds.
-            chance: Random numbers 0 … 1 for the jitter of the waits.
+            jitter: Random numbers 0 … 1 for the jitter of the waits.
             on_error: Called with every failure, in the iterating thread.
         """
         self.camera = camera
@@ -88,7 +88,7 @@ class CameraSupervisor:
         self._loop = loop
         self._next_connection = first_connection
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._on_error = on_error
         self._failures = 0
         self._delivered_at: float | None = None
@@ -204,7 +204,7 @@ class CameraSupervisor:
         limit = _MAX_BACKOFF_SECONDS
         if transient and self._delivered_recently():
             limit = _MAX_RECENT_BACKOFF_SECONDS
-        if stop.wait(backoff_seconds(self._failures, self._chance(), limit)):
+        if stop.wait(backoff_seconds(self._failures, self._jitter(), limit)):
             return False
         self._reconnects[failure.code] += 1
         return True

@@ -63,7 +63,7 @@ def scripted(*script: tuple[int, ErrorCode]) -> Callable[[], Source]:
 
 
 def supervise(open: Callable[[], Source], **more: object) -> CameraSupervisor:
-    settings = {"loop": False, "first_connection": 100, "chance": lambda: 0.5, **more}
+    settings = {"loop": False, "first_connection": 100, "jitter": lambda: 0.5, **more}
     return CameraSupervisor("front", open, **settings)  # type: ignore[arg-type]
 
 

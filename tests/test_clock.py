@@ -54,12 +54,12 @@ def test_stream_with_a_constant_time_stamp_advances_at_its_rate() -> None:
 
 
 def test_output_is_strictly_increasing_for_any_input() -> None:
-    chance = random.Random(1)
+    rng = random.Random(1)
     wild = [None, math.nan, 0.0, -1e9, 1e300, -1e300, 5.0, 5.01, 4.99, 2.0**60]
     clock = StreamClock(25.0)
     last = -math.inf
     for _ in range(5000):
-        now = clock.map(chance.choice(wild), chance.choice([None, 0.0, 3.0, math.nan]))
+        now = clock.map(rng.choice(wild), rng.choice([None, 0.0, 3.0, math.nan]))
         assert math.isfinite(now)
         assert now > last
         last = now

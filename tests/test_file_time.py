@@ -89,10 +89,10 @@ def test_missing_first_time_stamp() -> None:
 
 
 def test_output_is_strictly_increasing_for_any_input() -> None:
-    chance = random.Random(1)
+    rng = random.Random(1)
     wild = [None, math.nan, 0.0, -1e9, 1e300, -1e300, 5.0, 5.01, 4.99, 2.0**60, 60.0, 90_000.0]
     for origin in (None, 0.0, 5.0, 1e300):
-        taken = mapped(*[chance.choice(wild) for _ in range(3000)], origin=origin)
+        taken = mapped(*[rng.choice(wild) for _ in range(3000)], origin=origin)
         assert len(taken) == 3000
         assert all(math.isfinite(seconds) for seconds in taken)
         assert all(early < late for early, late in pairwise(taken))
