@@ -54,7 +54,7 @@ def explain(
         case ConnectionError() | av.error.EOFError():
             return "ended", "the camera closed the connection"
         case _ if timed_out:
-            return "timeout", f"no answer in {stall_timeout_seconds / 2:g} s"
+            return "timeout", f"no response in {stall_timeout_seconds / 2:g} s"
         case av.error.ArgumentError():
             return "codec", "want a stream or file that contains video, got something else"
         case OSError():

@@ -193,9 +193,8 @@ class HttpFile(VideoFile):
         self._stall_timeout_seconds = options.stall_timeout_seconds
 
     def _open(self) -> av.container.InputContainer | SourceError:
-        half = (
-            self._stall_timeout_seconds / 2
-        )  # FFmpeg's time-outs expire twice before they are reported
+        # FFmpeg's time-outs expire twice before they are reported.
+        half = self._stall_timeout_seconds / 2
         began = time.monotonic()
         try:
             return av.open(

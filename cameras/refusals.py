@@ -40,10 +40,10 @@ def explain_status(
         return "unauthorised", f"it does not accept this user and password{scheme}"
     if status == 403:
         given = "with this user and password" if with_password else "without a user and a password"
-        return "unauthorised", f"it denies access to this address {given} (answer 403)"
+        return "unauthorised", f"it denies access to this address {given} (status 403)"
     if status in (404, 410):
-        return "not_found", f"the camera has no such stream (answer {status})"
-    return "refused", f"the camera refused (answer {status})"
+        return "not_found", f"the camera has no such stream (status {status})"
+    return "refused", f"the camera refused (status {status})"
 
 
 def unsupported_authentication(scheme: str) -> str:
@@ -74,7 +74,7 @@ def rtsp_challenges(address: str, timeout_seconds: float) -> tuple[int, list[str
         timeout_seconds: For each step, > 0.
 
     Returns:
-        The status of the answer, and its WWW-Authenticate headers; None: there was no valid answer.
+        Status and WWW-Authenticate headers of the response; None: there was no valid response.
     """
     parts = urlsplit(address)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

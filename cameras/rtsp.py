@@ -44,7 +44,9 @@ class RtspStream(LiveStream):
         if not isinstance(opened, SourceError) or opened.code != "unauthorised":
             return opened
         # FFmpeg does not report which authentication the camera requires.
-        answer = rtsp_challenges(self._address, min(_REQUEST_SECONDS, self._stall_timeout_seconds))
-        if answer is None or answer[0] not in (401, 403):
+        response = rtsp_challenges(
+            self._address, min(_REQUEST_SECONDS, self._stall_timeout_seconds)
+        )
+        if response is None or response[0] not in (401, 403):
             return opened
-        return self._error(*explain_status(*answer, has_login(self._address)))
+        return self._error(*explain_status(*response, has_login(self._address)))

@@ -205,9 +205,9 @@ def test_refusal_messages(challenges: list[str], user: str, said: str) -> None:
 
 def test_forbidden_is_not_reported_as_wrong_password() -> None:
     assert explain_status(403, [], False)[1] == (
-        "it denies access to this address without a user and a password (answer 403)"
+        "it denies access to this address without a user and a password (status 403)"
     )
-    assert explain_status(503, [], True) == ("refused", "the camera refused (answer 503)")
+    assert explain_status(503, [], True) == ("refused", "the camera refused (status 503)")
 
 
 def test_basic_is_used_where_the_digest_algorithm_is_not_supported() -> None:

@@ -68,9 +68,9 @@ def refusing(status: str, *challenges: str) -> Iterator[tuple[int, list[str]]]:
         ("401 Unauthorized", 'Basic realm="c"', True,
          "it does not accept this user and password (Basic authentication)"),
         ("403 Forbidden", None, True,
-         "it denies access to this address with this user and password (answer 403)"),
+         "it denies access to this address with this user and password (status 403)"),
         ("403 Forbidden", None, False,
-         "it denies access to this address without a user and a password (answer 403)"),
+         "it denies access to this address without a user and a password (status 403)"),
     ],
 )  # fmt: skip
 def test_rtsp_cameras_that_deny_access(

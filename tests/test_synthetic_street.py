@@ -69,9 +69,7 @@ def test_the_mask_covers_the_anomaly(number: int) -> None:
     assert normal.kinds == ()
     rendered = street().render(index)
     changed = np.abs(rendered.pixels.astype(int) - normal.pixels.astype(int)).max(axis=2) > 12
-    if (
-        planned.kind == "left_object"
-    ):  # people who bring and take it are normal, and not in the mask
+    if planned.kind == "left_object":  # the people who bring and take it are not in the mask
         columns = np.flatnonzero(rendered.mask.any(axis=0))
         changed[:, : columns[0] - 2] = changed[:, columns[-1] + 3 :] = False
     assert changed[rendered.mask].mean() > 0.75

@@ -91,12 +91,12 @@ class RtspServer:
     def stall(self) -> None:
         """Continue to accept connections, but send nothing."""
         if self._running is not None:
-            self._running.call(self._running.answering.clear)
+            self._running.call(self._running.responding.clear)
 
     def resume(self) -> None:
         """End a stall."""
         if self._running is not None:
-            self._running.call(self._running.answering.set)
+            self._running.call(self._running.responding.set)
 
     def alter(self, change: Callable[[bytes], bytes | None]) -> None:
         """Replace every RTP packet from now on by `change(packet)`; None drops the packet."""
@@ -132,8 +132,8 @@ class _Running:
         self._server: asyncio.Server | None = None
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop.run_forever, name="rtsp-server")]
-        self.answering = asyncio.Event()
-        self.answering.set()
+        self.responding = asyncio.Event()
+        self.responding.set()
         self.sessions: dict[asyncio.Task[None], Session] = {}
         self.change: Callable[[bytes], bytes | None] | None = None
         self.behind: tuple[float, float] | None = None
@@ -197,14 +197,14 @@ class _Running:
             self._loop.call_later(ratio * (self.now() - since), self._send, path, burst)
 
     def _send(self, path: str, burst: Burst) -> None:
-        if self.answering.is_set():
+        if self.responding.is_set():
             for session in list(self.sessions.values()):
                 session.deliver(path, burst)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        session = Session((reader, writer), self._codecs, self._authentication, self.answering)
+        session = Session((reader, writer), self._codecs, self._authentication, self.responding)
         self.sessions[task] = session
         try:
             await session.run()
@@ -214,7 +214,7 @@ class _Running:
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
-        self.answering.set()  # release sessions that wait to respond
+        self.responding.set()  # release sessions that wait to respond
         for session in self.sessions.values():
             session.abort()
         await asyncio.gather(*self.sessions)

@@ -31,7 +31,7 @@ class Session:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         codecs: Mapping[str, Codec],
         authentication: RtspAuthentication | None,
-        answering: asyncio.Event,
+        responding: asyncio.Event,
     ) -> None:
         """Start with a new connection.
 
@@ -39,12 +39,12 @@ class Session:
             streams: Both directions of the control connection.
             codecs: Codec of each path.
             authentication: Required credentials; None = no authentication.
-            answering: No response is sent while it is clear.
+            responding: No response is sent while it is clear.
         """
         self._reader, self._writer = streams
         self._codecs = codecs
         self._authentication = authentication
-        self._answering = answering
+        self._responding = responding
         self._id = secrets.token_hex(8)
         self._transport: RtpTransport | None = None
         self._sockets: tuple[socket.socket, ...] = ()
@@ -56,8 +56,8 @@ class Session:
         """Respond to requests until the client disconnects; close all sockets."""
         try:
             while request := await read_request(self._reader):
-                await self._answering.wait()
-                self._writer.write(self._answer(request))
+                await self._responding.wait()
+                self._writer.write(self._respond(request))
                 await self._writer.drain()
                 if request.method == "TEARDOWN":
                     break
@@ -101,7 +101,7 @@ class Session:
         """Close the connection without flushing its buffers."""
         self._writer.transport.abort()
 
-    def _answer(self, request: RtspRequest) -> bytes:
+    def _respond(self, request: RtspRequest) -> bytes:
         if request.method == "OPTIONS":
             return response(request, 200, {"Public": _METHODS})
         if self._authentication is not None and not self._authentication.admits(request):
