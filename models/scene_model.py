@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.backbone import build_backbone
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
-from models.energy import pool_top, residual_energy, still_residual
+from models.energy import pool_lags, pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
 from models.row_normal import fit_row_normal, log_ratio
@@ -148,14 +148,16 @@ class SceneModel(nn.Module):
         pooled = pool_top(residual, self.config.top_cells)
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
-        motion = log_ratio(observation.motion, row_normal)
+        by_lag = log_ratio(observation.motion, row_normal)
+        motion = by_lag.mean(1)
         if memory is not None:
-            motion = excused_motion(motion, memory)
+            motion = excused_motion(by_lag.mean(1), memory)
+            by_lag = by_lag + (motion - by_lag.mean(1)).unsqueeze(1)
         moving = observation.motion[:, -1]
         still = still_residual(residual, moving)
         frames = [
             pooled,
-            pool_top(motion, self.config.motion_cells),
+            pool_lags(by_lag, self.config.motion_cells),
             pool_top(still, self.config.still_cells),
         ]
         crowd = torch.log(moving.flatten(1).mean(1) + _CROWD_OFFSET)

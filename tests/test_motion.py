@@ -111,7 +111,7 @@ def test_the_normal_of_a_row_follows_perspective() -> None:
 def test_the_same_walk_is_the_same_ratio_near_and_far() -> None:
     motion = perspective()
     normal = fit_row_normal(motion)
-    ratio = log_ratio(motion, normal)
+    ratio = log_ratio(motion, normal).mean(1)
     near, far = (
         ratio[:, rows][motion[:, -1, rows] > 0].median() for rows in (slice(15, 20), slice(5))
     )
