@@ -149,10 +149,9 @@ class SceneModel(nn.Module):
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
         by_lag = log_ratio(observation.motion, row_normal)
-        motion = by_lag.mean(1)
         if memory is not None:
-            motion = excused_motion(by_lag.mean(1), memory)
-            by_lag = by_lag + (motion - by_lag.mean(1)).unsqueeze(1)
+            by_lag = excused_motion(by_lag, memory)
+        motion = by_lag.mean(1)
         moving = observation.motion[:, -1]
         still = still_residual(residual, moving)
         frames = [
