@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import Api
 from pipeline.config.base import Name, Section
-from pipeline.config.private_file import write_private
+from pipeline.telemetry.atomic_write import write_private
 
 Role = Literal["viewer", "admin"]
 _FILE = "tokens.json"

@@ -7,11 +7,11 @@ is sent the context and then all that is pending, in order. What it gets twice i
 
 import json
 import logging
-import os
 from collections import deque
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.telemetry.atomic_write import write_atomic
 from pipeline.transport.messages import Done, FrameMessage, Welcome
 
 
@@ -175,8 +175,6 @@ class ProgressFile:
         """
         if progress is None or progress == self._saved:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".tmp")
-        partial.write_text(json.dumps({"run_started_ms": self._run_started_ms, **asdict(progress)}))
-        os.replace(partial, self._path)
+        data = {"run_started_ms": self._run_started_ms, **asdict(progress)}
+        write_atomic(self._path, json.dumps(data).encode())
         self._saved = progress

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.config.private_file import write_private
+from pipeline.telemetry.atomic_write import write_private
 from pipeline.telemetry.damaged_files import put_aside
 
 LOG = logging.getLogger(__name__)

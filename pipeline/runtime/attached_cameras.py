@@ -11,8 +11,8 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config.base import Name, Section
-from pipeline.config.private_file import write_private
 from pipeline.runtime.camera_registry import CameraRegistry
+from pipeline.telemetry.atomic_write import write_private
 from pipeline.telemetry.damaged_files import put_aside
 
 _NAME = "cameras.json"

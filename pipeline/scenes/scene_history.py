@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.scenes.illumination import Illumination, is_other, light_from_json
 from pipeline.scenes.support_clips import FILE
+from pipeline.telemetry.atomic_write import write_atomic
 from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
@@ -299,9 +300,7 @@ def write_json(path: Path, data: dict[str, object]) -> None:
     Raises:
         OSError: it cannot be written; what was there is as it was.
     """
-    partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(data))
-    os.replace(partial, path)
+    write_atomic(path, json.dumps(data).encode())
 
 
 def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:

@@ -1,6 +1,5 @@
 """Pictures of an event: the frame at its peak, and the same with the heatmap."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.events.drawing import Pixels, Polygon, draw_caption, draw_heatmap
+from pipeline.telemetry.atomic_write import write_atomic
 
 SNAPSHOT_NAME = "snapshot.jpg"
 HEATMAP_NAME = "heatmap.jpg"
@@ -78,7 +78,4 @@ def write_jpeg(path: Path, pixels: Pixels) -> None:
     encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )[1].tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(encoded)
-    os.replace(unfinished, path)
+    write_atomic(path, encoded)
