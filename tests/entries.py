@@ -55,7 +55,7 @@ def freeze(context: WorkerContext) -> None:
 def hang(context: WorkerContext) -> None:
     """Turn once, and then hang; the heart goes on."""
     context.ready.set()
-    context.pulse.beat()
+    context.watchdog.beat()
     threading.Event().wait()
 
 

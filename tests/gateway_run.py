@@ -15,7 +15,7 @@ from stage_parts import run_info, small_config, worker_context
 
 from pipeline.alerts import alert_sink
 from pipeline.gateway import server
-from pipeline.runtime.attached_cameras import keep_registry
+from pipeline.runtime.attached_cameras import save_registry
 from pipeline.runtime.camera_registry import CameraRegistry
 from pipeline.runtime.command_router import CommandRouter
 from pipeline.telemetry.health import WorkerStatus
@@ -109,7 +109,7 @@ def gateway_run(
         settings = {"enabled": True, "port": 0, **(api or {})}
         config = small_config({"yard": {"url": YARD}}, api=settings)
         router = CommandRouter(
-            CameraRegistry.of(config), lambda registry: keep_registry(folder, registry)
+            CameraRegistry.of(config), lambda registry: save_registry(folder, registry)
         )
         backend = Backend(run, router)
         stack.callback(backend.thread.join)

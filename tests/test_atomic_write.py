@@ -21,9 +21,14 @@ def test_a_file_is_replaced_only_when_the_block_ends(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_content_and_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_atomic(path, b"old")
-    with pytest.raises(RuntimeError, match="full"), atomic_path(path) as partial:
-        partial.write_bytes(b"a part")
-        raise RuntimeError("full")
+
+    def write_a_part() -> None:
+        with atomic_path(path) as partial:
+            partial.write_bytes(b"a part")
+            raise RuntimeError("full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        write_a_part()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -86,7 +86,7 @@ def test_the_first_score_of_a_kind_is_found_by_camera_and_arrival() -> None:
         ("ready", 0.2, True),
         ("calibrating", 0.2, True),
         ("ready", None, False),
-        ("held", 0.2, False),
+        ("suppressed", 0.2, False),
         ("stale", 0.2, False),
         ("collecting", None, False),
     ],
@@ -96,7 +96,7 @@ def test_what_could_alert_somebody(state: SceneState, score: float | None, judge
 
 
 def test_what_was_seen_between_the_change_and_the_first_stale_frame() -> None:
-    states: list[SceneState] = ["stale", "held", "held", "ready", "stale", "ready"]
+    states: list[SceneState] = ["stale", "suppressed", "suppressed", "ready", "stale", "ready"]
     course = [record(number, state, number / 10) for number, state in enumerate(states)]
     assert before_stale(course, 1001.0) == BeforeStale(frames=3, held=2, highest=0.3)
     assert before_stale(course, 1004.0) == BeforeStale(frames=0, held=0, highest=None)

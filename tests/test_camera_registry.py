@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Config
-from pipeline.runtime.attached_cameras import AttachedError, keep_registry, load_registry
+from pipeline.runtime.attached_cameras import AttachedError, load_registry, save_registry
 from pipeline.runtime.camera_registry import (
     CameraRegistry,
     RefusedError,
@@ -85,13 +85,13 @@ def test_change_switch_and_detach() -> None:
     assert registry.after(Detach(name="door")).cameras == {}
 
 
-def test_file_owns_its_cameras() -> None:
+def test_cameras_of_the_file_cannot_be_changed() -> None:
     registry = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
     off = registry.after(SetEnabled(name="yard", enabled=False))
     assert not off.config.cameras["yard"].enabled
     for command in (Change(name="yard", patch={}), Detach(name="yard")):
         assert refusal(registry, command).status == "conflict"
-        assert "comes from the configuration file" in str(refusal(registry, command))
+        assert "is defined in the configuration file" in str(refusal(registry, command))
     assert refusal(registry, Attach(name="yard", camera=DOOR)).status == "conflict"
     unknown = refusal(registry, Detach(name="door"))
     assert (unknown.status, str(unknown)) == ("unknown", "camera door: want one of yard")
@@ -117,7 +117,7 @@ def test_file_owns_its_cameras() -> None:
         ({"source": f"ftp://u:{PASSWORD}@h/x?key={PASSWORD}"}, "got the scheme 'ftp'"),
     ],
 )
-def test_camera_that_is_refused(camera: dict[str, Any], message: str) -> None:
+def test_invalid_camera_is_refused(camera: dict[str, Any], message: str) -> None:
     refused = refusal(CameraRegistry.of(file()), Attach(name="a", camera=camera))
     assert refused.status == "invalid"
     assert message in str(refused)
@@ -139,12 +139,12 @@ def test_files_only_below_the_roots(tmp_path: Path) -> None:
             attach(url)
 
 
-def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_is_stored_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CameraRegistry.of(file(yard={"source": "yard.mp4"})).after(
         Attach(name="door", camera=DOOR)
     )
     registry = registry.after(SetEnabled(name="yard", enabled=False))
-    keep_registry(tmp_path, registry)
+    save_registry(tmp_path, registry)
     path = tmp_path / "cameras.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert PASSWORD not in path.read_text()
@@ -156,7 +156,7 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(poorer.cameras) == ["yard"]
     assert view(poorer, "door", "")["state"] == "error"
     assert "VEDETTE_CAMERA_PASSWORD" in view(poorer, "door", "")["reason"]
-    keep_registry(tmp_path, poorer)
+    save_registry(tmp_path, poorer)
     assert "door" in load_registry(tmp_path, registry.file).attached, "not lost for that"
 
     for damaged in ("", '{"attached": 3}'):
@@ -171,7 +171,7 @@ def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         load_registry(tmp_path, registry.file)
 
 
-def test_reload_changes_what_has_changed() -> None:
+def test_reload_applies_only_changes() -> None:
     before = CameraRegistry.of(
         file(a={"source": "a.mp4"}, b={"source": "b.mp4"}, c={"source": "c.mp4"})
     ).after(Attach(name="door", camera=DOOR))
@@ -212,7 +212,9 @@ CAMERAS = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
-COMMANDS = st.sampled_from(["attach", "change", "detach", "switch", "annotate", "restore", "no"])
+COMMANDS = st.sampled_from(
+    ["attach", "change", "detach", "set_enabled", "annotate", "restore", "no"]
+)
 FIELDS = st.sampled_from(["name", "camera", "patch", "enabled", "event", "label", "note", "scene"])
 
 
@@ -242,7 +244,7 @@ def test_any_camera_is_usable_or_refused(camera: dict[str, Any], patch: dict[str
 
 @settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=3), JSON), st.dictionaries(st.text(max_size=3), JSON))
-def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_patch_is_applied(document: dict[str, Any], patch: dict[str, Any]) -> None:
     merged = merge_patch(document, patch)
     assert merged.keys() == (document.keys() | patch.keys()) - {
         key for key, value in patch.items() if value is None
@@ -250,7 +252,7 @@ def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, 
     assert repr(merge_patch(merged, patch)) == repr(merged)
 
 
-def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
+def test_threshold_set_at_run_time_is_kept_until_the_file_changes_its_own(
     tmp_path: Path,
 ) -> None:
     before = CameraRegistry.of(
@@ -264,7 +266,7 @@ def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
     alert = registry.cameras["yard"].alert
     assert (alert.enter, alert.exit) == (2.0, 1.0)  # the one as far below the other as before
     assert registry.cameras["door"].alert.enter == 1.5
-    keep_registry(tmp_path, registry)
+    save_registry(tmp_path, registry)
     assert load_registry(tmp_path, registry.file) == registry
     same = registry.reloaded(registry.file)
     assert same.cameras["yard"].alert.enter == 2.0

@@ -100,7 +100,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     run: RunInfo, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither on the disk nor in use; and it is used for a while before it is made anew."""
-    adapt = {**ADAPT, "calibrate": 0, "widen": 0, "refresh": 1.0}
+    adapt = {**ADAPT, "calibrate": 0, "refit": 0, "refresh": 1.0}
     alert = {"enter": 1e6, "exit": 1e6}
     context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)
     frames = noise_frames("street", 800, seed=0)

@@ -161,10 +161,10 @@ def test_one_seam_raises_no_alarm(
 
 
 def test_the_scoring_worker_counts_cuts(run: RunInfo) -> None:
-    """One camera, two places: `vedette_picture_cuts_total` says that the picture was cut."""
+    """One camera, two places: `vedette_discontinuities_total` says that the picture was cut."""
     first, then = noise_frames("door", 30, seed=1), noise_frames("door", 40, seed=2)[30:]
     context = worker_context("score", small_config(["door"]), run)
     with CollectingSink(run), scoring(context, small_scorer()):
         send_all(run, [*first, *then])
     value = context.metrics.registry.get_sample_value
-    assert value("vedette_picture_cuts_total", {"camera": "door"}) == 1
+    assert value("vedette_discontinuities_total", {"camera": "door"}) == 1

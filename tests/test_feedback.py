@@ -217,8 +217,10 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             send_all(run, passing(1, count=18))
             before = time.time()
             send_all(run, passing(2))
-            assert told(worker, "remember", begin=1.0, end=2.0).body == {"remembered": False}
-            answer = told(worker, "remember", begin=before, end=time.time())
+            assert told(worker, "accept_as_normal", begin=1.0, end=2.0).body == {
+                "remembered": False
+            }
+            answer = told(worker, "accept_as_normal", begin=before, end=time.time())
             assert (answer.status, answer.body) == ("ok", {"remembered": True})
             send_all(run, passing(3))
         alert, again = peak(sink, 2), peak(sink, 3)
@@ -230,15 +232,15 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             send_all(run, passing(4))
             assert peak(sink, 4) == pytest.approx(again, rel=0.05)
             gauge = context.metrics.registry.get_sample_value
-            assert gauge("vedette_events_remembered", {"camera": "street"}) == 1
-            assert told(worker, "forget").body == {"remembered": False}
+            assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 1
+            assert told(worker, "revoke_normal").body == {"remembered": False}
             send_all(run, passing(5))
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
-            assert gauge("vedette_events_remembered", {"camera": "street"}) == 0
+            assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 0
             scene = worker._camera_scorers["street"].adaptation.scene
             assert worker._camera_scorers.scene("street").memory is None
 
-            told(worker, "remember", begin=before, end=time.time())
+            told(worker, "accept_as_normal", begin=before, end=time.time())
             command_handler = orders_of(worker)
             assert (
                 command_handler.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status
@@ -270,7 +272,7 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
         assert worker._camera_scorers.scene("street").memory is None
         assert "remembers 3 events, 0 of this view and model" in caplog.text
         store.remember("street", "street-1-4", StoredExemplar(fits, None))
-        told(worker, "forget", event="street-1-1")
+        told(worker, "revoke_normal", event="street-1-1")
         memory = worker._camera_scorers.scene("street").memory
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
@@ -282,9 +284,9 @@ def test_an_event_of_a_camera_that_is_gone(run: RunInfo, scorer: SceneScorer) ->
     ExemplarStore(scenes).keep("gate", 1000.0, StoredExemplar(exemplar(1), None))
     with scoring(worker_context("score", config, run), scorer) as worker:
         gate = {"name": "gate", "event": "gate-1-1"}
-        answer = told(worker, "remember", **gate, begin=999.0, end=1001.0)
+        answer = told(worker, "accept_as_normal", **gate, begin=999.0, end=1001.0)
         assert answer.body == {"remembered": True}
         assert accepted_file(scenes, "gate", "gate-1-1").is_file()
-        assert told(worker, "forget", **gate).status == "ok"
+        assert told(worker, "revoke_normal", **gate).status == "ok"
         assert not accepted_file(scenes, "gate", "gate-1-1").exists()
-        assert told(worker, "remember", begin=-1.0).status == "invalid"
+        assert told(worker, "accept_as_normal", begin=-1.0).status == "invalid"

@@ -188,7 +188,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
 def test_a_scorer_that_starts_again_goes_on_with_the_threshold_it_had(
     run: RunInfo, scorer: SceneScorer
 ) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 2, "widen": 0}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 2, "refit": 0}
     settings = small_config(["street"], adapt=adapt, alert={"target_false_alarms_per_day": 1440})
     frames = noise_frames("street", 300, seed=0)
     with scoring(worker_context("score", settings, run), scorer), CollectingSink(run) as sink:

@@ -327,7 +327,7 @@ def test_there_are_clips_enough_or_nobody_waits() -> None:
 
 
 def test_an_impossible_number_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"adapt\.widen: want >= 0, got -1"):
+    with pytest.raises(ValueError, match=r"adapt\.refit: want >= 0, got -1"):
         AdaptationSettings(widen=-1)
 
 
@@ -407,7 +407,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
 def test_the_scoring_worker_widens(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture, enter: float
 ) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "widen": 6}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "refit": 6}
     alert = {"enter": enter, "exit": 0.7 * enter}
     context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)
     frames = noise_frames("street", 300, seed=0)

@@ -114,7 +114,7 @@ def wider(scene: AdaptedScene) -> RefitResult:
 
 
 def test_a_running_camera_gets_another_scene(run: RunInfo, scorer: SceneScorer) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 0, "widen": 0, "refresh": 1e-9}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 0, "refit": 0, "refresh": 1e-9}
     # Of an untrained model with a provisional threshold; all of life is usual here.
     config = small_config(["street"], adapt=adapt, alert={"enter": 1e6, "exit": 1e6})
     context = worker_context("score", config, run)
@@ -187,7 +187,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
 @pytest.mark.parametrize(
     ("state", "view"),
     [
-        ("held", STEADY),
+        ("suppressed", STEADY),
         ("stale", STEADY),
         ("ready", View(held=False, fit=False)),
     ],

@@ -42,7 +42,7 @@ def log_scores(folder: Path, camera: str, connection: int, count: int = 3) -> No
             )  # fmt: skip
 
 
-def test_scores_go_on_after_a_run_whose_clock_was_ahead(tmp_path: Path) -> None:
+def test_scores_continue_after_a_run_whose_clock_was_ahead(tmp_path: Path) -> None:
     ahead = int((time.time() + 2 * DAY) * 1000)
     log_scores(tmp_path / "data" / "scores", "street", ahead)
     with pipeline_run(tmp_path, {"street": STREET}) as run:
@@ -84,7 +84,7 @@ def test_processes_are_numbered_by_the_monotonic_clock(
     assert 6_500 <= numbers[0] <= numbers[1] <= numbers[2] < 60_000
 
 
-def test_what_a_wrong_clock_stamped_is_the_oldest() -> None:
+def test_time_stamps_of_a_clock_that_was_ahead_are_the_oldest() -> None:
     stamps = [NOW + 2 * DAY, NOW, NOW - DAY, NOW + 60, NOW + DAY]
     ordered = sorted(stamps, key=lambda at: recency(at, NOW))
     assert ordered == [NOW + DAY, NOW + 2 * DAY, NOW - DAY, NOW, NOW + 60]
@@ -164,7 +164,7 @@ def test_events_of_a_clock_that_had_not_been_set_are_not_too_old() -> None:
     assert [one.event.id for one in removals(events, NOW, 1e12, tight)] == ["at boot", "old"]
 
 
-def test_a_step_of_the_clock_is_told_from_time_that_passes() -> None:
+def test_step_of_the_clock_is_distinguished_from_elapsed_time() -> None:
     watch = ClockWatch()
     assert watch.step_seconds(NOW, 50.0) == 0
     assert watch.step_seconds(NOW + 3600, 3650.0) == 0

@@ -169,7 +169,7 @@ def before_stale(records: Iterable[ScoreRecord], changed_at: float) -> BeforeSta
         if record.state == "stale":
             break
         frames += 1
-        held += record.state == "held"
+        held += record.state == "suppressed"
         if record.score is not None:
             highest = record.score if highest is None else max(highest, record.score)
     return BeforeStale(frames, held, highest)

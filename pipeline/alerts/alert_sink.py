@@ -198,7 +198,7 @@ class AlertSink:
         stop, stopped_at, heard_at = self._context.stop, 0.0, 0.0
         self._context.ready.set()
         while True:
-            self._context.pulse.beat()
+            self._context.watchdog.beat()
             wait(_POLL_SECONDS, *ports)
             if control is not None and open_log is not None:
                 self._obey(control, open_log)
@@ -227,7 +227,7 @@ class AlertSink:
             # What fails here is tried again: the supervisor repeats a table that is not in use.
             with self._counted("score_log"):
                 self.work_by(read_cameras(message), open_log)
-                control.works_by(message.revision)
+                control.acknowledge_revision(message.revision)
 
     def work_by(self, cameras: Mapping[str, Camera], open_log: Callable[[str], ScoreLog]) -> None:
         """Watch these cameras from now on; the events of those that are gone end.

@@ -180,8 +180,8 @@ def annotate(client: ServiceClient, event: str, changes: Mapping[str, object]) -
     """Acknowledge or label an event."""
     shown = client.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
-    remembered = ", remembered" if shown["remembered"] else ""
-    print(f"{event}: {seen}, label {shown['label'] or 'none'}{remembered}")
+    accepted = ", accepted as normal" if shown["accepted_as_normal"] else ""
+    print(f"{event}: {seen}, label {shown['label'] or 'none'}{accepted}")
 
 
 def _suppressed(by: str) -> str:

@@ -1,4 +1,4 @@
-"""The configuration: one YAML file, checked as a whole before anything starts."""
+"""The configuration: one YAML file, validated completely before anything starts."""
 
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.errors import ConfigError, ConfigProblem

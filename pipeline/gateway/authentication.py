@@ -1,8 +1,8 @@
-"""Who is let in: tokens, and at an open door only who stands on this machine and means it.
+"""Authentication by tokens; without tokens, only programs on this machine are admitted.
 
 Without tokens the API listens on loopback only. A web page in a browser on this machine could then
-speak to it: it is told apart by the `Origin` it cannot hide, and by a `Host` that is not ours (DNS
-rebinding). There are no cookies, so that no page can use what a person has logged in to.
+send requests to it: they are recognised by their `Origin`, which a page cannot suppress, and by a
+foreign `Host` (DNS rebinding). There are no cookies, so no page can use the login of a person.
 """
 
 import ipaddress
@@ -16,19 +16,19 @@ from pipeline.config import Api
 from pipeline.gateway.tokens import Caller, Role, TokenBook, load_tokens, tokens_changed
 
 FAILURES = 10
-"""Wrong tokens of one address within the window, after which it has to wait."""
+"""Number of wrong tokens from one address within the window, after which it must wait."""
 WINDOW_SECONDS = 60.0
 _MOST_ADDRESSES = 1024
-_ANYBODY = Caller("this machine", "admin")
+_LOCAL_CALLER = Caller("this machine", "admin")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class ExposedError(ValueError):
-    """The API would be open to other machines."""
+    """Other machines could reach an API without tokens."""
 
 
 class DeniedError(Exception):
-    """Somebody is not let in."""
+    """A request is refused."""
 
     def __init__(self, status: int, message: str, retry_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class DeniedError(Exception):
 
 
 class FailureLimit:
-    """How often an address may be wrong; pure, and bounded in memory."""
+    """Limits the failed attempts of each address; bounded in memory, the clock is passed in."""
 
     def __init__(self, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS) -> None:
         self._failures = failures
@@ -45,14 +45,14 @@ class FailureLimit:
         self._failed_at: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_seconds(self, address: str, now: float) -> float:
-        """How long the address has to wait; 0: it may try."""
+        """Seconds until the address may try again; 0: at once."""
         times = self._failed_at.get(address, deque())
         while times and now - times[0] >= self._window_seconds:
             times.popleft()
         return self._window_seconds - (now - times[0]) if len(times) >= self._failures else 0.0
 
     def failed(self, address: str, now: float) -> None:
-        """The address was wrong."""
+        """Note a failed attempt of the address."""
         times = self._failed_at.setdefault(address, deque(maxlen=self._failures))
         times.append(now)
         self._failed_at.move_to_end(address)
@@ -61,7 +61,7 @@ class FailureLimit:
 
 
 class Authenticator:
-    """Asks everybody who they are."""
+    """Authenticates and authorises requests."""
 
     def __init__(
         self, api: Api, data_folder: Path, clock: Callable[[], float] = time.monotonic
@@ -79,23 +79,23 @@ class Authenticator:
         self._changed = tokens_changed(data_folder)
         self._book = load_tokens(api, data_folder)
         check_exposure(api, self._book)
-        # Once closed it never opens by itself, whatever becomes of the tokens.
+        # Once tokens were required they stay required, even if all tokens are revoked.
         self.open = len(self._book) == 0
 
     def admit(self, role: Role, address: str, token: str | None) -> Caller:
-        """Let somebody in.
+        """Authenticate and authorise a request.
 
         Args:
-            role: What they want to be.
-            address: Where they come from.
-            token: What they show.
+            role: Required role.
+            address: Address of the client.
+            token: Token of the request; None: it has none.
 
         Raises:
-            DeniedError: they may not.
+            DeniedError: the request is refused.
         """
-        self._read_again()
+        self._reload_tokens()
         if self.open:
-            return _ANYBODY
+            return _LOCAL_CALLER
         now = self._clock()
         if (seconds := self._limit.wait_seconds(address, now)) > 0:
             raise DeniedError(429, "too many wrong tokens, try again later", seconds)
@@ -110,21 +110,21 @@ class Authenticator:
         return caller
 
     def check_page(self, host: str, origin: str | None) -> None:
-        """Tell a web page that somebody else made from a program on this machine.
+        """Refuse requests of foreign web pages.
 
         Args:
             host: The `Host` of the request.
             origin: Its `Origin`; None: it has none.
 
         Raises:
-            DeniedError: it comes from another page, or under a name that is not ours.
+            DeniedError: it comes from a page of another origin, or with a foreign host name.
         """
         if self.open and _name_of(host) not in (*_LOOPBACK_NAMES, self._api.host.lower()):
             raise DeniedError(421, f"want the host {self._api.host}, got another one")
         if origin is not None and (urlsplit(origin).netloc or origin).lower() != host.lower():
-            raise DeniedError(403, "want no requests of pages from elsewhere")
+            raise DeniedError(403, "want no requests of pages of another origin")
 
-    def _read_again(self) -> None:
+    def _reload_tokens(self) -> None:
         changed = tokens_changed(self._data_folder)
         if changed != self._changed:
             self._changed = changed
@@ -133,10 +133,10 @@ class Authenticator:
 
 
 def check_exposure(api: Api, book: TokenBook) -> None:
-    """Refuse to listen where others can reach it, if nobody is asked who they are.
+    """Refuse to listen on an address that other machines can reach if there are no tokens.
 
     Raises:
-        ExposedError: says what is wanted.
+        ExposedError: the message says what is wanted.
     """
     if len(book) == 0 and not is_loopback(api.host):
         raise ExposedError(
@@ -146,7 +146,7 @@ def check_exposure(api: Api, book: TokenBook) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name other than localhost is not sure."""
+    """Whether only this machine can reach an address; False for names other than localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

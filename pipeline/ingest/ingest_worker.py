@@ -120,7 +120,7 @@ def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> b
         return is_live(source.url, source.kind)
     failures = 0
     while True:
-        context.pulse.beat()
+        context.watchdog.beat()
         try:
             return is_endless(source.url, min(_ASK_SECONDS, source.stall_timeout))
         except SourceError as error:

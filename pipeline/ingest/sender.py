@@ -77,7 +77,7 @@ class Sender:
         self._save()
 
     def _turn(self, now: float) -> None:
-        self._context.pulse.beat()
+        self._context.watchdog.beat()
         if self._in_flight.pending and now - self._heard_at > _SILENCE_SECONDS:
             self._in_flight.doubt()
         if not self._in_flight.welcomed and now - self._hello_at > _HELLO_SECONDS:

@@ -65,7 +65,7 @@ def command_of(topics: Topics, topic: str, payload: bytes) -> Command | None:
         wanted = {"ON": True, "OFF": False}
         if text.upper() not in wanted:
             raise CommandError(f"{topic}: want ON or OFF, got {text!r:.20}")
-        return read_command("switch", {"name": camera, "enabled": wanted[text.upper()]})
+        return read_command("set_enabled", {"name": camera, "enabled": wanted[text.upper()]})
     if what == "adapt":
         if text.upper() not in ("PRESS", "ON"):
             raise CommandError(f"{topic}: want PRESS, got {text!r:.20}")
@@ -75,7 +75,7 @@ def command_of(topics: Topics, topic: str, payload: bytes) -> Command | None:
             threshold = float(text)
         except ValueError:
             raise CommandError(f"{topic}: want a number such as 1.2, got {text!r:.20}") from None
-        return read_command("tune", {"name": camera, "threshold": threshold})
+        return read_command("set_threshold", {"name": camera, "threshold": threshold})
     return None
 
 

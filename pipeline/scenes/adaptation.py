@@ -326,7 +326,7 @@ class Adaptation:
         if view.fault is not None:
             return "stale", REASONS[view.fault]
         if view.held:
-            return "held", "the light has changed"
+            return "suppressed", "the light has changed"
         return self._state, self._progress()
 
     def _progress(self) -> str:

@@ -29,7 +29,7 @@ def adaptation_settings(camera: Camera) -> AdaptationSettings:
         adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
     )
     return AdaptationSettings(
-        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.widen
+        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.refit
     )
 
 

@@ -211,7 +211,7 @@ class Feedback:
         self, camera: str, camera_scorer: CameraScorer, adapted: AdaptedScene
     ) -> AdaptedScene:
         remembered = self._store.remembered(camera)
-        self._metrics.events_remembered.labels(camera).set(len(remembered))
+        self._metrics.events_accepted_as_normal.labels(camera).set(len(remembered))
         known = _edges(camera_scorer)
         used = [
             kept.exemplar

@@ -78,7 +78,7 @@ class SceneBank:
     def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> IlluminationMonitor:
         """A watch for a camera; with a kept scene, one that knows its light."""
         adapt = self._settings[camera] = settings.adapt
-        self._store.history.know(camera, adapt.conditions)
+        self._store.history.know(camera, adapt.scene_bank)
         self._looks.pop(camera, None)
         own = self._store.load_light(camera) if adaptation.of_kept or adaptation.scene else None
         self._scenes[camera] = None if own is None else adaptation.scene
@@ -174,7 +174,7 @@ class SceneBank:
             light if light is not None and distance(light, present) < _SUCH_A_LIGHT else None
             for light in lights
         ]
-        places = of_other_lights(near, self._settings[camera].conditions - 1)
+        places = of_other_lights(near, self._settings[camera].scene_bank - 1)
         return [records[place] for place in places]
 
     def _load(

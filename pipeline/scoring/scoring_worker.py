@@ -152,7 +152,7 @@ class ScoringWorker:
             self._camera_scorers.close()
 
     def _step(self) -> None:
-        self._context.pulse.beat()
+        self._context.watchdog.beat()
         ready = any(camera_scorer.ready for camera_scorer in self._camera_scorers.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
         self._obey()
@@ -168,7 +168,7 @@ class ScoringWorker:
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
-                self._control.works_by(message.revision)
+                self._control.acknowledge_revision(message.revision)
             else:
                 self._control.answer(command_handler.carry_out(message))
 
@@ -267,7 +267,7 @@ class ScoringWorker:
             self._drop(error.frame, str(error))
             return None
         finally:
-            self._metrics.picture_cuts.labels(camera).inc(camera_scorer.cuts - cuts)
+            self._metrics.discontinuities.labels(camera).inc(camera_scorer.cuts - cuts)
 
     def _drop(self, frame: FrameMessage, reason: str) -> None:
         self._floods.warn(f"{reason}; dropped")

@@ -16,7 +16,7 @@ from pipeline.transport.messages import CameraState, SceneState
 
 LOG = logging.getLogger(__name__)
 
-UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "held", "stale")
+UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "suppressed", "stale")
 """States in which no score alerts anybody."""
 _KEEP_INTERVAL_SECONDS = 600.0
 
@@ -61,7 +61,7 @@ class ViewChanges:
             self._keep(camera, camera_scorer)
         if view.held or fault is not None:
             reason = "light" if fault is None else "stale"
-            self._metrics.frames_held.labels(camera, reason).inc()
+            self._metrics.frames_suppressed.labels(camera, reason).inc()
         # Nothing was collected of pictures in which nothing can be seen.
         another = fault is not None and fault not in BLIND
         waits = another and camera_scorer.adaptation.state == "collecting"

@@ -80,11 +80,11 @@ def open_store(context: WorkerContext, stack: ExitStack) -> EventStore:
                 reserve.unlink()
                 continue
             context.problems.set("store", str(error))
-            context.pulse.beat()
+            context.watchdog.beat()
             if context.stop.wait(_AGAIN_SECONDS):
                 raise
         except StoreUnreachableError as error:
             LOG.warning("waiting for the database: %s", error)
-            context.pulse.beat()
+            context.watchdog.beat()
             if context.stop.wait(_AGAIN_SECONDS):
                 raise
