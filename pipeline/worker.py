@@ -106,7 +106,7 @@ class CameraStates:
         with self._lock:
             self._learning[camera] = learning
 
-    def forget(self, camera: str) -> None:
+    def remove(self, camera: str) -> None:
         """Remove a camera."""
         with self._lock:
             self._states.pop(camera, None)

@@ -66,8 +66,8 @@ class Backend:
                 wait(0.02, port, scorer)
                 for sender, message in port.poll(0.0):
                     if not isinstance(message, RevisionAck):
-                        for to, letter in self.router.take(sender, message, workers):
-                            port.send(to, letter)
+                        for to, answer in self.router.handle(sender, message, workers):
+                            port.send(to, answer)
                 for order in scorer.poll():
                     assert isinstance(order, Request)
                     scorer.answer(self._show(order))

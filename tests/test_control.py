@@ -79,7 +79,7 @@ def test_camera_leaves_when_its_ingest_worker_is_gone() -> None:
     assert reconciler.reconcile(one, lambda _: False) == Changes((), ("ingest:a",), False, ())
     assert reconciler.reconcile(one, lambda _: False) == Changes((), (), False, ())
     assert table(reconciler) == {"a", "b"}
-    assert reconciler.reconcile(one, lambda name: name == "ingest:a").forget == ("ingest:a",)
+    assert reconciler.reconcile(one, lambda name: name == "ingest:a").remove == ("ingest:a",)
     assert table(reconciler) == {"b"}
 
 
@@ -101,7 +101,7 @@ def test_only_another_view_needs_another_ingest_worker() -> None:
     assert "porch" in reconciler.specs["sink"].config.cameras["a"].zones
     other = config(a={"source": "/videos/other.mp4"})
     assert reconciler.reconcile(other, lambda _: False).retire == ("ingest:a",)
-    assert reconciler.reconcile(other, lambda _: True).forget == ("ingest:a",)
+    assert reconciler.reconcile(other, lambda _: True).remove == ("ingest:a",)
     for name in ("scorer", "sink"):
         reconciler.spawned(name)
     assert reconciler.reconcile(other, lambda _: True).add == ("ingest:a",)
@@ -124,7 +124,7 @@ def router(now: float = 0.0) -> CommandRouter:
 
 
 def answer(to: CommandRouter, message: Request, stopping: bool = False) -> Answer:
-    ((client, routed),) = to.take(b"me", message, RUNNING, stopping)
+    ((client, routed),) = to.handle(b"me", message, RUNNING, stopping)
     assert client == b"me"
     assert isinstance(routed, Answer)
     assert routed.id == message.id
@@ -136,7 +136,7 @@ def test_a_camera_shows_its_learning_progress() -> None:
     ingest, scorer = RUNNING
     workers = (ingest, replace(scorer, learning={"a": learning}))
     for statuses, wanted in ((workers, learning), (RUNNING, None)):
-        ((_, routed),) = router().take(b"me", request(GetOverview()), statuses)
+        ((_, routed),) = router().handle(b"me", request(GetOverview()), statuses)
         assert isinstance(routed, Answer)
         (shown,) = routed.body["cameras"]  # type: ignore[misc]
         assert shown["learning"] == wanted
@@ -145,7 +145,7 @@ def test_a_camera_shows_its_learning_progress() -> None:
 def test_late_requests_and_requests_while_stopping_are_refused() -> None:
     attach = Attach(name="b", camera={"source": "synthetic:street"})
     late = router(now=11.0)
-    assert late.take(b"me", request(attach), RUNNING) == []
+    assert late.handle(b"me", request(attach), RUNNING) == []
     assert "b" not in late.registry.cameras
     assert answer(router(), request(attach), stopping=True).status == "unavailable"
     assert answer(router(), request(GetOverview()), stopping=True).status == "ok"
@@ -162,7 +162,7 @@ def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
 
 
 def ask_with(to: CommandRouter, command: Command, workers: tuple[WorkerStatus, ...]) -> Answer:
-    ((_, routed),) = to.take(b"me", request(command), workers)
+    ((_, routed),) = to.handle(b"me", request(command), workers)
     assert isinstance(routed, Answer)
     return routed
 
@@ -171,11 +171,11 @@ def test_enabling_a_failed_camera_retries_it() -> None:
     one, failed = router(), workers_with("failed", "error: given up")
     answer = ask_with(one, SetEnabled(name="a", enabled=True), failed)
     assert (answer.status, answer.body["state"]) == ("ok", "starting")
-    assert one.take_retries() == {"ingest:a"}
-    assert one.take_retries() == set(), "once"
+    assert one.pop_retries() == {"ingest:a"}
+    assert one.pop_retries() == set(), "once"
     assert ask_with(one, SetEnabled(name="a", enabled=False), failed).body["state"] == "disabled"
     assert ask_with(one, SetEnabled(name="a", enabled=True), RUNNING).status == "ok"
-    assert one.take_retries() == set()
+    assert one.pop_retries() == set()
 
 
 def test_commands_that_would_do_nothing_are_refused() -> None:
@@ -209,13 +209,13 @@ def test_change_that_cannot_be_stored_is_not_made() -> None:
 
 def test_answer_of_a_worker_finds_its_way_back() -> None:
     one = router()
-    ((worker, order),) = one.take(b"me", request(AdaptCamera(name="a")), RUNNING)
+    ((worker, order),) = one.handle(b"me", request(AdaptCamera(name="a")), RUNNING)
     assert worker == b"scorer"
     assert isinstance(order, Request)
     assert order.id != "1", "two clients may choose the same"
-    ((client, back),) = one.take(b"scorer", Answer(order.id, "ok"), RUNNING)
+    ((client, back),) = one.handle(b"scorer", Answer(order.id, "ok"), RUNNING)
     assert (client, back.id) == (b"me", "1")
-    assert one.take(b"scorer", Answer(order.id, "ok"), RUNNING) == []
+    assert one.handle(b"scorer", Answer(order.id, "ok"), RUNNING) == []
 
 
 def test_over_real_sockets(endpoints: Endpoints) -> None:

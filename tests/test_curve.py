@@ -1,4 +1,4 @@
-"""CurveZMQ: who has the keys of the run is let in at every topic, and nobody else."""
+"""CurveZMQ: every topic admits clients with the keys of the run, and no others."""
 
 import logging
 import os
@@ -205,7 +205,7 @@ def test_port_releases_its_threads_and_descriptors(curve: Endpoints) -> None:
     for _ in range(20):
         use()
     with FrameReceiver(curve), pytest.raises(zmq.ZMQError), FrameReceiver(curve):
-        pass  # the address is taken, and what was made for it goes as well
+        pass  # the address is in use, and the objects created for it are released
 
     def given_back() -> bool:  # a thread that is joined may still be listed: now, or in ``before``
         now_children, now_descriptors, now_shared = leftovers()

@@ -55,7 +55,7 @@ def test_documentation_names_every_route() -> None:
     assert not missing
 
 
-# Who is let in.
+# Authentication.
 
 
 def test_tokens_are_stored_as_hashes(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
         assert (kept["label"], kept["note"]) == ("normal", None)
         assert client.patch(f"/api/v1/events/{newest}", json={"label": "x"}).status_code == 422
         assert client.patch("/api/v1/events/yard-9-9", json={}).status_code == 404
-        assert len(orders) == 1, "only labels are told"
+        assert len(orders) == 1, "only labels are sent to the scorer"
         memory = tmp_path / "scenes" / "yard" / "memory"
         memory.mkdir(parents=True)
         (memory / f"{newest}.safetensors").write_bytes(b"remembered")

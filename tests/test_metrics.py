@@ -161,7 +161,7 @@ def test_gauges_end_with_their_worker() -> None:
 @pytest.mark.parametrize("name", sorted(vars(Metrics(CollectorRegistry()))))
 @pytest.mark.parametrize("place", range(4))
 def test_merged_endpoint_shows_the_values_of_one_worker(name: str, place: int) -> None:
-    """Whatever the metric, and whoever else keeps metrics: each worker has all families."""
+    """For every metric and every worker: each worker has all families."""
     workers = ["ingest:front", "scorer", "sink", "gateway"]
     merged, teller = MergedMetrics(), fresh()
     metric = getattr(teller, name)
@@ -238,7 +238,7 @@ def test_worker_removes_all_series_of_a_camera() -> None:
         metrics.queue_depth.labels(camera, "score").set(2)
         metrics.frames_dropped.labels(camera, "unusable").inc()
         metrics.events.labels(camera).inc()
-    metrics.forget_camera("gone")
+    metrics.remove_camera("gone")
     text = json.dumps(snapshot(metrics.registry))
     assert '"kept"' in text
     assert '"gone"' not in text

@@ -161,7 +161,7 @@ def test_worker_that_is_still_needed_is_restarted_during_the_drain(policy: Resta
     policy.exited("scorer", -9, 1.0)
     assert policy.decide(2.0) == [Spawn("scorer")]
     policy.exited("ingest:a", 1, 2.0)
-    assert policy.workers["ingest:a"].phase == "failed", "who drains is not started again"
+    assert policy.workers["ingest:a"].phase == "failed", "a draining worker is not restarted"
 
 
 def test_drain_ends_workers_that_wait_for_a_restart(policy: RestartPolicy) -> None:

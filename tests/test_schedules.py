@@ -1,4 +1,4 @@
-"""When people are told: spans of hours, over midnight and over the changes of the clocks."""
+"""Hours of notifications: spans of hours, over midnight and over changes to summer time."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ def at(text: str, fold: int = 0) -> float:
         ("2026-11-24 00:00:00", True),
         ("2026-11-24 06:59:59", True),
         ("2026-11-24 07:00:00", False),
-        ("2026-11-27 23:00:00", True),  # Friday night goes on into Saturday
+        ("2026-11-27 23:00:00", True),  # Friday night continues into Saturday
         ("2026-11-28 06:00:00", True),
         ("2026-11-28 12:00:00", False),
         ("2026-11-28 20:00:00", False),

@@ -251,7 +251,7 @@ def test_nothing_is_left_behind(run_info: RunInfo) -> None:
         until(lambda: all(s.phase == "running" for s in run.supervisor.statuses))
         pids = {status.pid for status in run.supervisor.statuses}
         assert children() - children_before == pids
-        # The specification has a password in it: nobody may read it from outside.
+        # The specification has a password in it: no other process may read it.
         assert all(PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text() for pid in pids)
         assert all(PASSWORD not in Path(f"/proc/{pid}/environ").read_text() for pid in pids)
     assert children() == children_before

@@ -57,7 +57,7 @@ def test_silent_peer_is_disconnected(monkeypatch: pytest.MonkeyPatch, keys: bool
             peer.stdin.write(TypeAdapter(Endpoints).dump_json(endpoints))
             peer.stdin.close()
             until(lambda: own.hello(Hello("front", 1)), 20)
-            for _ in range(25):  # idle, and longer than a dead peer may be silent
+            for _ in range(25):  # idle for longer than the heartbeat timeout
                 time.sleep(0.1)
                 assert own.hello(Hello("front", 1))
             peer.send_signal(signal.SIGSTOP)
@@ -77,7 +77,7 @@ def test_ports_stay_reserved_while_a_worker_restarts() -> None:
         for _ in range(2):
             with FrameReceiver(endpoints):
                 pass
-        # Nobody listens; and a free port for this end would not be that one.
+        # No socket listens, and the port is not assigned to this end as a free one.
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", mine[0]), 5)
 

@@ -240,7 +240,7 @@ class AlertSink:
             self._handle(self._watches[name].tracker.finish())
             self._watches.pop(name).close()
             self._notifiers.forget(name)
-            self._metrics.forget_camera(name)
+            self._metrics.remove_camera(name)
         for name, camera in cameras.items():
             watch = self._watches.get(name)
             if watch is None:

@@ -93,7 +93,7 @@ class CommandRouter:
         """All cameras, the desired state."""
         return self._registry
 
-    def take(
+    def handle(
         self,
         sender: bytes,
         message: Request | Answer,
@@ -134,7 +134,7 @@ class CommandRouter:
             answer = Answer(message.id, "failed", problem=f"cannot be stored: {error.strerror}")
         return [(sender, answer)]
 
-    def take_retries(self) -> set[str]:
+    def pop_retries(self) -> set[str]:
         """Return the failed workers that a command asked to start again, and clear the set."""
         retries, self._retries = self._retries, set()
         return retries

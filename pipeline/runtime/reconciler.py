@@ -55,7 +55,7 @@ def _is_unaffected(running: Camera, wanted: Camera) -> bool:
 class Changes:
     """Changes for the supervisor to carry out, in this order."""
 
-    forget: tuple[str, ...]
+    remove: tuple[str, ...]
     """Retired ingest workers that have ended."""
     retire: tuple[str, ...]
     """Ingest workers that are to end."""
@@ -106,8 +106,8 @@ class Reconciler:
             wanted: Configuration with all cameras, the desired state.
             over: Whether a worker has ended for good.
         """
-        forget = tuple(name for name in self._retired if over(name))
-        for name in forget:
+        remove = tuple(name for name in self._retired if over(name))
+        for name in remove:
             self._retired.discard(name)
             del self.specs[name]
         workers = {spec.camera: spec for spec in self.specs.values() if spec.camera is not None}
@@ -130,4 +130,4 @@ class Reconciler:
             started = [ingest_spec(camera, config, run) for camera in todo.start]
             self.specs |= {spec.name: spec for spec in started}
             add = tuple(spec.name for spec in started)
-        return Changes(forget, retire, publish, add)
+        return Changes(remove, retire, publish, add)

@@ -1,7 +1,7 @@
 """When to start, kill, give up and drain workers: facts in, instructions out, no I/O, no clock.
 
     waiting → starting → running → finished          returned by itself
-       ▲          └─────────┴──► dead ──► waiting    crashed or timed out; with growing delay
+       ▲          └─────────┴──► lost ──► waiting    crashed or timed out; with growing delay
        ├─────────────────────────┘  └───► failed     too often, or permanent error: given up
        └──────────────────────────────────┘          retried after minutes, or on request
                             running → draining → finished
@@ -220,7 +220,7 @@ class RestartPolicy:
             state.phase = "finished"
         return self._terminate(worker, now)
 
-    def forget(self, worker: str) -> None:
+    def remove(self, worker: str) -> None:
         """Remove an ingest worker that has ended for good."""
         del self.workers[worker]
         self._groups[0].remove(worker)

@@ -184,8 +184,8 @@ class Supervisor:
         changes = self._reconciler.reconcile(
             self._router.registry.config, lambda name: workers[name].over
         )
-        for name in changes.forget:
-            self._policy.forget(name)
+        for name in changes.remove:
+            self._policy.remove(name)
             del self._cameras[name]
             self._own.worker_restarts.remove_by_labels({"worker": name})
         for name in changes.retire:
@@ -203,10 +203,10 @@ class Supervisor:
                     control.send(sender, self._reconciler.table)
             elif self._router is not None:
                 stopping = self._policy.stopping
-                answers = self._router.take(sender, message, self._statuses, stopping)
+                answers = self._router.handle(sender, message, self._statuses, stopping)
                 for to, answer in answers:
                     control.send(to, answer)
-                for worker in self._router.take_retries():
+                for worker in self._router.pop_retries():
                     self._policy.retry(worker, self._clock())
 
     def _receive(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:

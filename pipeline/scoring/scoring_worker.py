@@ -177,8 +177,8 @@ class ScoringWorker:
             self._served.pop(name, None)
             self._seen.pop(name, None)
             self._pictures_until.pop(name, None)
-            self._context.cameras.forget(name)
-            self._metrics.forget_camera(name)
+            self._context.cameras.remove(name)
+            self._metrics.remove_camera(name)
 
     @property
     def _stopping(self) -> bool:

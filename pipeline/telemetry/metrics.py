@@ -268,7 +268,7 @@ class Metrics:
             if now != "disabled":
                 self.camera_up.labels(camera).set(camera in arriving and now != "stale")
 
-    def forget_camera(self, camera: str) -> None:
+    def remove_camera(self, camera: str) -> None:
         """Remove all series of a removed camera."""
         for metric in vars(self).values():
             if "camera" in getattr(metric, "_labelnames", ()):
