@@ -354,7 +354,7 @@ def test_an_event_that_goes_on_into_the_hours_is_told_then() -> None:
     changes = play(tracker, at(1798.0, [1.2] * 30 + [1.4] * 5))
     assert [(c.kind, c.event.suppressed_by) for c in changes] == [
         ("suppressed", "schedule"),
-        ("told", None),
+        ("released", None),
         ("update", None),
     ]
     assert changes[1].event.frames == 21

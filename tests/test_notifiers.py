@@ -100,7 +100,7 @@ def test_what_a_message_says() -> None:
 
 
 def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
-    began = change("told", 40)
+    began = change("released", 40)
     told = event_message(
         replace(began, event=replace(began.event, zones=("porch", "path"))), None, None, api=False
     )

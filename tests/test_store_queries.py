@@ -240,7 +240,8 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
 def test_a_store_of_before_the_zones_is_brought_up(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, hushed = replace(EVENT, id="told"), replace(EVENT, id="hushed", suppressed=True)
+    notified = replace(EVENT, id="notified")
+    suppressed = replace(EVENT, id="suppressed", suppressed=True)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
         with opener() as store, store._database.begin() as connection:
@@ -249,11 +250,11 @@ def test_a_store_of_before_the_zones_is_brought_up(
             ]
             marks = ", ".join(f":{name}" for name in names)
             insert = sa.text(f"INSERT INTO events ({', '.join(names)}) VALUES ({marks})")
-            for event in (told, hushed):
+            for event in (notified, suppressed):
                 connection.execute(insert, {name: getattr(event, name) for name in names})
     with opener() as store:
-        assert store.events() == [replace(hushed, suppressed_by="cooldown"), told]
-        later = replace(told, id="later", zones=("porch", "path"), suppressed_by="schedule")
+        assert store.events() == [notified, replace(suppressed, suppressed_by="cooldown")]
+        later = replace(notified, id="later", zones=("porch", "path"), suppressed_by="schedule")
         store.save([later], {})
         found = store.event("later")
         assert found is not None

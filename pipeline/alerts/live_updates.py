@@ -57,7 +57,7 @@ def sentence(change: EventChange) -> str:
     place = f" in {', '.join(event.zones)}" if event.zones else ""
     if change.kind == "end":
         return f"event {event.id} ended after {event.duration_seconds:.1f} s{place}, peak {score}"
-    if change.kind == "told":
+    if change.kind == "released":
         return f"event {event.id} goes on{place} into the hours of the schedule, {score}"
     why = "" if event.suppressed_by is None else f", {_HUSHED[event.suppressed_by]}"
     return f"event {event.id} began{place}, {score}{why}"

@@ -26,8 +26,8 @@ from pipeline.events.event_settings import EventSettings, ZoneSettings, is_activ
 from pipeline.transport.messages import SceneState
 
 Phase = Literal["idle", "pending", "active", "fading"]
-ChangeKind = Literal["new", "suppressed", "told", "update", "end"]
-"""told: an event that began outside of the schedule goes on into its hours."""
+ChangeKind = Literal["new", "suppressed", "released", "update", "end"]
+"""released: an event that began outside of the schedule continues into its hours."""
 Suppression = Literal["cooldown", "schedule", "calibrating"]
 _JUDGED: tuple[SceneState, ...] = ("calibrating", "ready")
 _WHOLE = ""
@@ -270,7 +270,7 @@ class EventTracker:
             kind: ChangeKind = "suppressed" if event.suppressed else "new"
             return [EventChange(kind, event)] if lasting else []
         if is_free:
-            return [EventChange("told", event)]
+            return [EventChange("released", event)]
         return [EventChange("update", event)] if is_peak or reached else []
 
     def _suppression(self, sample: Sample) -> Suppression | None:

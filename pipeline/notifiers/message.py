@@ -108,7 +108,7 @@ def event_message(
     if event.suppressed or change.kind == "suppressed":
         return None
     # What began outside of the schedule is new to those who hear of it now.
-    kind = "new" if change.kind == "told" else change.kind
+    kind = "new" if change.kind == "released" else change.kind
     url = f"/api/v1/events/{event.id}"
     after = _seen(event, has_snapshot=snapshot is not None)
     return EventMessage(
