@@ -46,16 +46,16 @@ class Bench:
         self.now = 1000.0
         self.metrics = Metrics(CollectorRegistry())
         self.absorption = Absorption(self.scorer.ask, store, self.metrics, lambda: self.now)
-        self._settled = 0
+        self._completed = 0
 
-    def settle(self, asked: int) -> None:
+    def apply_results(self, asked: int) -> None:
         """Until so many questions are answered and taken in."""
         deadline = time.monotonic() + 10
-        while self._settled + (answered := self.absorption._answers.qsize()) < asked:
+        while self._completed + (answered := self.absorption._answers.qsize()) < asked:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        self._settled += answered
-        self.absorption.settle()
+        self._completed += answered
+        self.absorption.apply_results()
 
     @property
     def label(self) -> tuple[str | None, str | None]:
@@ -83,21 +83,21 @@ def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptu
     bench.absorption.consider(EVENT, 10.0)
     bench.absorption.consider(OLD, 0.0)
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert bench.scorer.commands == [
         AcceptAsNormal(name="yard", event="yard-1-0", begin=5e8, newest=True)
     ], "neither too young nor where it is never wanted"
-    note = "absorbed: it had gone on for 10 s, and counts as normal since"
+    note = "absorbed: it had lasted 10 s, and counts as normal since then"
     assert bench.label == ("normal", note)
     assert bench.counted == 1
-    assert "event yard-1-0: absorbed, as it had gone on for 10 s" in caplog.text
+    assert "event yard-1-0: absorbed, as it had lasted 10 s" in caplog.text
 
 
 def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Bench) -> None:
     for number in range(1, 4):
         bench.absorption.consider(OLD, 10.0)
         bench.absorption.consider(OLD, 10.0)
-        bench.settle(asked=number)
+        bench.apply_results(asked=number)
         bench.now += 61.0
     assert len(bench.scorer.commands) == 3
     assert bench.counted == 1
@@ -106,22 +106,22 @@ def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Be
 def test_what_a_person_says_goes_first(bench: Bench) -> None:
     bench.store.annotate(EVENT.id, Annotation(label="anomaly"))
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=0)
+    bench.apply_results(asked=0)
     assert bench.scorer.commands == []
     bench.store.annotate(EVENT.id, Annotation(label=None, note="mine"))
     bench.now += 61.0
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert bench.label == ("normal", "mine"), "no note is written over"
 
 
 def test_what_was_taken_back_is_not_absorbed_again(bench: Bench) -> None:
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     bench.store.annotate(EVENT.id, Annotation(label=None))
     bench.now += 61.0
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert len(bench.scorer.commands) == 1
 
 
@@ -131,8 +131,8 @@ def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
 
     bench.scorer.before = object_to_it
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
-    bench.settle(asked=2)
+    bench.apply_results(asked=1)
+    bench.apply_results(asked=2)
     assert bench.scorer.commands[1] == RevokeNormal(name="yard", event="yard-1-0")
     assert bench.label == ("anomaly", None)
     assert bench.counted is None
@@ -141,21 +141,21 @@ def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
 def test_a_scorer_that_is_away_is_asked_again_even_if_the_event_is_over(bench: Bench) -> None:
     bench.scorer.answer = Answer("", "unavailable", problem="the scorer is not there")
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert bench.label == (None, None)
-    bench.absorption.settle()
+    bench.absorption.apply_results()
     assert len(bench.scorer.commands) == 1, "not at once"
     bench.scorer.answer = Answer("", "ok", {"remembered": True})
     bench.now += 6.0
-    bench.absorption.settle()
-    bench.settle(asked=2)
+    bench.absorption.apply_results()
+    bench.apply_results(asked=2)
     assert bench.label[0] == "normal"
 
 
 def test_nothing_is_labelled_where_nothing_is_kept(bench: Bench) -> None:
     bench.scorer.answer = Answer("", "ok", {"remembered": False})
     bench.absorption.consider(OLD, 10.0)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert bench.label == (None, None)
     assert bench.counted is None
 
@@ -186,8 +186,8 @@ def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
     bench.absorption.consider_recurring(replace(last, state="calibrating"), 4)
     bench.absorption.consider_recurring(last, 5)
     bench.absorption.consider_recurring(last, 4)
-    bench.settle(asked=1)
-    bench.settle(asked=2)
+    bench.apply_results(asked=1)
+    bench.apply_results(asked=2)
     recurs, remember = bench.scorer.commands
     assert isinstance(recurs, AcceptRecurring)
     assert len(recurs.earlier) == 3
@@ -197,23 +197,23 @@ def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
     assert labels(bench) == [None, None, None, "normal"]
     stored = bench.store.event(last.id)
     assert stored is not None
-    assert stored.note == "absorbed: it was there 4 times in a day, and counts as normal since"
+    assert stored.note == "absorbed: it occurred 4 times in a day, and counts as normal since then"
     assert bench.counted == 1
 
 
 def test_at_most_one_kind_an_hour_becomes_normal(bench: Bench) -> None:
     last = visits(bench, 4)
     bench.absorption.consider_recurring(last, 4)
-    bench.settle(asked=1)
-    bench.settle(asked=2)
+    bench.apply_results(asked=1)
+    bench.apply_results(asked=2)
     after = visit(4, hours=3.5)
     bench.store.save([after], {})
     bench.absorption.consider_recurring(after, 4)
     assert len(bench.scorer.commands) == 2
     bench.now += 3601.0
     bench.absorption.consider_recurring(after, 4)
-    bench.settle(asked=3)
-    bench.settle(asked=4)
+    bench.apply_results(asked=3)
+    bench.apply_results(asked=4)
     assert labels(bench)[-1] == "normal"
 
 
@@ -223,7 +223,7 @@ def test_what_is_like_an_anomaly_does_not_become_normal(bench: Bench, said: str)
     note = Annotation(label="anomaly") if said == "anomaly" else Annotation(note="absorbed: so")
     bench.store.annotate("yard-2-0", note)
     bench.absorption.consider_recurring(last, 4)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     assert len(bench.scorer.commands) == 1
     assert labels(bench)[-1] is None
 
@@ -232,7 +232,7 @@ def test_what_is_not_alike_or_too_long_ago_does_not_recur(bench: Bench) -> None:
     last = visits(bench, 4)
     bench.scorer.alike = [True, False, True]
     bench.absorption.consider_recurring(last, 4)
-    bench.settle(asked=1)
+    bench.apply_results(asked=1)
     late = visit(9, hours=26.5)
     bench.store.save([late], {})
     bench.absorption.consider_recurring(late, 4)

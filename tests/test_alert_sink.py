@@ -470,14 +470,14 @@ def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
             return it.store.events()
 
         assert take(0, 10) == [], "it is not in the zone"
-        it.sink.work_by(config(day, zones=HALVES).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(day, zones=HALVES).cameras, logs.__getitem__)
         (event,) = take(10, 20)
         assert (event.zones, event.suppressed_by) == (("right",), "schedule")
         assert event.first_index == 10
-        it.sink.work_by(config(night, zones=HALVES).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(night, zones=HALVES).cameras, logs.__getitem__)
         (event,) = take(20, 30)
         assert (event.zones, event.suppressed_by) == (("right",), None)
-        it.sink.work_by(config(night).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(night).cameras, logs.__getitem__)
         (event,) = take(30, 40)
         assert event.zones == ("right",), "what was is not forgotten"
         assert event.ended_at is None
@@ -498,5 +498,5 @@ def test_an_event_that_the_hours_reach_is_counted_once(
         assert it.metric("vedette_events_total", camera="door") == 1
     began, goes_on, over = (r.getMessage() for r in caplog.records if "event door" in r.message)
     assert "suppressed outside of the schedule" in began
-    assert "goes on into the hours of the schedule" in goes_on
+    assert "continues into the hours of the schedule" in goes_on
     assert "ended after" in over

@@ -27,9 +27,9 @@ def test_retries_double_to_a_minute_and_up_to_half_is_chance() -> None:
 
 
 def test_a_receiver_may_ask_for_patience_within_reason() -> None:
-    assert retry_seconds(1, 0.0, bidden=120) == 120
-    assert retry_seconds(7, 0.0, bidden=3) == 60
-    assert retry_seconds(1, 0.0, bidden=10**9) == 3600
+    assert retry_seconds(1, 0.0, requested=120) == 120
+    assert retry_seconds(7, 0.0, requested=3) == 60
+    assert retry_seconds(1, 0.0, requested=10**9) == 3600
 
 
 def test_pace_allows_a_burst_and_then_a_rate() -> None:
@@ -89,7 +89,9 @@ def failures(metrics: Metrics) -> float:
 def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> None:
     """In simulated time: one event a second, each with four new peaks, for an hour."""
     now = 0.0
-    receiver = Receiver(lambda _: Failed("refused", away=True) if now < 3600 else Delivered())
+    receiver = Receiver(
+        lambda _: Failed("refused", unreachable=True) if now < 3600 else Delivered()
+    )
     it, metrics = delivery_worker(outbox, receiver, lambda: now, rate=5.0)
     told, turn_at, arrivals = 0, 0.0, []
     while now < 3600 or outbox.backlog("hook").messages:
@@ -100,7 +102,7 @@ def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> No
             told += 1
         while turn_at <= now:
             before = len(receiver.asked)
-            turn_at = now + max(0.001, it.turn())
+            turn_at = now + max(0.001, it.step())
             if now >= 3600 and len(receiver.asked) > before:
                 arrivals.append(now)
         now += 0.25
@@ -118,7 +120,7 @@ def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
     )
     it, metrics = delivery_worker(outbox, receiver, lambda: 0.0)
     while outbox.oldest("hook") is not None:
-        assert it.turn() == 0.0
+        assert it.step() == 0.0
     assert receiver.asked == ["a:new:1", "b:new:1"]
     assert failures(metrics) == 1
     assert outbox.backlog("hook").refused == 1
@@ -133,12 +135,12 @@ def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outb
     now = 0.0
     receiver = Receiver(broken)
     it, metrics = delivery_worker(outbox, receiver, lambda: now)
-    it.turn()
-    it.turn()
+    it.step()
+    it.step()
     assert (len(receiver.asked), failures(metrics)) == (1, 1)  # the second turn only waited
     now = 1.0
     receiver.outcome = lambda _: Delivered()
-    it.turn()
+    it.step()
     assert outbox.oldest("hook") is None
 
 
@@ -193,7 +195,7 @@ def run_until(
     while not done():
         assert now[0] - begin < seconds
         now[0] = max(now[0] + 0.01, turn_at)
-        turn_at = now[0] + it.turn()
+        turn_at = now[0] + it.step()
 
 
 def test_a_message_that_is_not_taken_is_passed_over_and_put_aside(
@@ -250,7 +252,7 @@ def test_a_receiver_that_takes_nothing_is_not_flooded_and_loses_nothing(outbox: 
 def test_patience_has_an_end(outbox: Outbox) -> None:
     now = [0.0]
     put(outbox, "a")
-    receiver = Receiver(lambda _: Failed("got HTTP status 404", patience_seconds=600.0))
+    receiver = Receiver(lambda _: Failed("got HTTP status 404", give_up_seconds=600.0))
     it, _ = delivery_worker(outbox, receiver, lambda: now[0])
     run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=700)
     assert now[0] >= 600

@@ -30,26 +30,26 @@ def query(text: str) -> dict[str, str]:
 def test_a_link_is_good_for_its_path_and_its_time(tmp_path: Path) -> None:
     links = Links.of(tmp_path)
     made = query(links.query(PATH, 1000.0))
-    assert links.is_good(PATH, made, 1000.0)
-    assert Links.of(tmp_path).is_good(PATH, made, 1000.0 + LINK_SECONDS - 1)  # another process
-    assert not links.is_good(PATH, made, 1000.0 + LINK_SECONDS)
-    assert not links.is_good(PATH.replace("10", "11"), made, 1000.0)
+    assert links.is_valid(PATH, made, 1000.0)
+    assert Links.of(tmp_path).is_valid(PATH, made, 1000.0 + LINK_SECONDS - 1)  # another process
+    assert not links.is_valid(PATH, made, 1000.0 + LINK_SECONDS)
+    assert not links.is_valid(PATH.replace("10", "11"), made, 1000.0)
     later = {**made, "expires": str(int(made["expires"]) + 1)}
-    assert not links.is_good(PATH, later, 1000.0)
-    assert not links.is_good(PATH, {}, 1000.0)
+    assert not links.is_valid(PATH, later, 1000.0)
+    assert not links.is_valid(PATH, {}, 1000.0)
     assert stat.S_IMODE((tmp_path / "link.key").stat().st_mode) == 0o600
 
 
 @given(st.text(max_size=20), st.text(max_size=70))
 def test_no_nonsense_is_good(expires: str, signature: str) -> None:
     links = Links(b"k" * 32)
-    assert not links.is_good(PATH, {"expires": expires, "signature": signature}, 0.0)
+    assert not links.is_valid(PATH, {"expires": expires, "signature": signature}, 0.0)
 
 
 def test_a_damaged_key_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / "link.key").write_bytes(b"")
     links = Links.of(tmp_path)
-    assert links.is_good(PATH, query(links.query(PATH, 0.0)), 0.0)
+    assert links.is_valid(PATH, query(links.query(PATH, 0.0)), 0.0)
     assert len(list(tmp_path.glob("link.key.damaged-*"))) == 1
 
 

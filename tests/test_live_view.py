@@ -95,5 +95,5 @@ def test_events_in_words_with_their_pictures() -> None:
     assert "nobody is notified" in (event_line(event("suppressed")) or "")
     outside = event_line(event("suppressed", suppressed_by="schedule")) or ""
     assert "outside of the schedule" in outside
-    assert "goes on into the hours of the schedule" in (event_line(event("released")) or "")
+    assert "continues into the hours of the schedule" in (event_line(event("released")) or "")
     assert event_line(event("update")) is None

@@ -167,7 +167,7 @@ def test_what_stays_is_absorbed_and_can_be_taken_back(tmp_path: Path) -> None:
         (found,) = store.find(EventQuery(limit=10)).events
     assert found.label == "normal"
     assert found.note is not None
-    assert found.note.startswith("absorbed: it had gone on for 4")
+    assert found.note.startswith("absorbed: it had lasted 4")
     assert found.event.ended_at is not None
     assert 4.0 <= found.event.duration_seconds < 15.0, "it ended, while it went on flickering"
     scenes = run.data_folder / "scenes" / "yard"

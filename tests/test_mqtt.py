@@ -25,7 +25,7 @@ from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_connection import MqttLink, Will
 from pipeline.notifiers.mqtt_losses import Losses
-from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_worth_telling, status_of
+from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_significant_change, status_of
 from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
 from pipeline.notifiers.retained_state import ANNOUNCED_NAME
 from pipeline.telemetry.metrics import Metrics
@@ -127,7 +127,7 @@ def test_a_broker_that_dies_and_comes_back_loses_no_event(
     running: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long after the listener, which comes back within a second: events are not retained.
-    monkeypatch.setattr(mqtt_connection, "_SHORTEST_RECONNECT_SECONDS", 4)
+    monkeypatch.setattr(mqtt_connection, "_MIN_RECONNECT_SECONDS", 4)
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.set_anomaly("door", active=True)
         for number in range(20):
@@ -196,9 +196,9 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
         assert link.publish("event", "events", b"1", retain=False) == "waiting"
         running.go_on()
         listener.wait(has(listener, "events", b"1"))
-        assert link.publish("state", "states", b"ON", retain=True) == "taken"
-        assert link.publish("event", "events", b"1", retain=False) == "taken"
-        assert link.publish("last", "events", b"2", retain=False) == "taken"
+        assert link.publish("state", "states", b"ON", retain=True) == "acknowledged"
+        assert link.publish("event", "events", b"1", retain=False) == "acknowledged"
+        assert link.publish("last", "events", b"2", retain=False) == "acknowledged"
         listener.wait(has(listener, "events", b"2"))
         link.close(Will("gone", "offline"))
     assert listener.of("events") == [b"1", b"2"]
@@ -267,7 +267,7 @@ def test_what_an_earlier_run_announced_is_taken_back(
         settings = {"enabled": True, "port": running.port, **mqtt}
         with open_notifiers(small_config(cameras, mqtt=settings), tmp_path, metrics) as notifiers:
             for camera in cameras:
-                notifiers.watch(camera, None)
+                notifiers.add_camera(camera, None)
             wait_for(lambda: has_told(cameras, mqtt))
             deadline = time.monotonic() + 0.3
             while time.monotonic() < deadline:  # what is withdrawn goes out as well
@@ -332,7 +332,7 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
     with listening(running.port) as listener:
         listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be obeyed
         with open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers:
-            notifiers.watch("door", None)
+            notifiers.add_camera("door", None)
             listener.wait(has(listener, "vedette/door/enabled/state", b"ON"))
             listener.wait(has(listener, "vedette/door/threshold/state", b"1"))
             listener.publish("vedette/door/enabled/set", "OFF")
@@ -369,7 +369,7 @@ def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
         listening(running.port) as listener,
         open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers,
     ):
-        notifiers.watch("door", None)
+        notifiers.add_camera("door", None)
         listener.wait(has(listener, "vedette/door/status", b"offline"))
         listener.publish("vedette/door/enabled/set", "OFF")
         wait_for(lambda: len(asked) >= 3)
@@ -431,7 +431,7 @@ def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
     for at in range(10):
         losses.lost(("a", 1), float(at))
         assert losses.refusal(("a", 1), 5000, float(at)) == ""
-    losses.taken(("b", 2), 4000)
+    losses.acknowledged(("b", 2), 4000)
     assert "5000 bytes" in losses.refusal(("a", 1), 5000, 10.0)
     assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # told again after a reconnection
     assert losses.refusal(("c", 3), 6000, 11.0) != ""
@@ -535,39 +535,39 @@ def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> N
 
 
 def test_states_newest_only_and_not_too_often() -> None:
-    board = RetainedTopics()
-    assert board.set("a", b"1")
-    assert not board.set("a", b"1")
-    assert board.set("score", b"0.1", 10.0)
+    retained = RetainedTopics()
+    assert retained.set("a", b"1")
+    assert not retained.set("a", b"1")
+    assert retained.set("score", b"0.1", 10.0)
     told = []
     for now_seconds in range(25):
-        board.set("score", f"0.{now_seconds}".encode(), 10.0)
-        while (due := board.due(float(now_seconds))) is not None:
+        retained.set("score", f"0.{now_seconds}".encode(), 10.0)
+        while (due := retained.due(float(now_seconds))) is not None:
             topic, payload, version = due
-            board.told(topic, version, float(now_seconds))
+            retained.mark_published(topic, version, float(now_seconds))
             told.append((topic, payload))
     assert told == [("a", b"1"), ("score", b"0.0"), ("score", b"0.10"), ("score", b"0.20")]
-    board.repeat(lambda topic: topic == "a")
-    assert board.due(25.0) == ("a", b"1", 1)
+    retained.republish(lambda topic: topic == "a")
+    assert retained.due(25.0) == ("a", b"1", 1)
 
 
 def test_what_is_set_while_it_is_told_is_told_as_well() -> None:
-    board = RetainedTopics()
-    board.set("a", b"1")
-    due = board.due(0.0)
+    retained = RetainedTopics()
+    retained.set("a", b"1")
+    due = retained.due(0.0)
     assert due is not None
-    board.set("a", b"2")
-    board.told("a", due[2], 0.0)
-    due = board.due(0.0)
+    retained.set("a", b"2")
+    retained.mark_published("a", due[2], 0.0)
+    due = retained.due(0.0)
     assert due is not None
     assert due[1] == b"2"
 
 
 def test_which_scores_are_worth_telling() -> None:
-    assert is_worth_telling(None, 0.1)
-    assert not is_worth_telling(0.30, 0.33)
-    assert is_worth_telling(0.30, 0.36)
-    assert is_worth_telling(0.99, 1.0)
+    assert is_significant_change(None, 0.1)
+    assert not is_significant_change(0.30, 0.33)
+    assert is_significant_change(0.30, 0.36)
+    assert is_significant_change(0.99, 1.0)
     assert [status_of(s) for s in ("collecting", "fitting", "calibrating", "ready", "stale")] == [
         "adapting", "adapting", "watching", "watching", "stale",
     ]  # fmt: skip

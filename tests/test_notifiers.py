@@ -22,7 +22,7 @@ from test_alert_sink import ALERT, Killed, OpenSink, course, score
 from pipeline.config import Config, Webhook
 from pipeline.events.event_tracker import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
-from pipeline.notifiers.apprise_service import sentences
+from pipeline.notifiers.apprise_service import title_and_body
 from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.message import (
     EventMessage,
@@ -111,8 +111,8 @@ def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
     del body["zones"]
     waiting = read_message(json.dumps(body))
     assert waiting == replace(told, zones=()), "a message that waited since before the zones"
-    assert "door (porch, path)" in sentences(told)[1]
-    assert "door since" in sentences(waiting)[1]
+    assert "door (porch, path)" in title_and_body(told)[1]
+    assert "door since" in title_and_body(waiting)[1]
 
 
 @pytest.mark.parametrize("kind", ["suppressed", "update", "end"])
@@ -128,13 +128,13 @@ def test_the_alert_path_waits_for_no_receiver(tmp_path: Path) -> None:
         hooks = {**hook(stalling.port, timeout=30), "y": hook(free_port())["x"]}
         settings = config(webhooks=hooks, mqtt={"enabled": True, "port": free_port()})
         with open_notifiers(settings, tmp_path, metrics) as notifiers:
-            notifiers.watch("door", None)
-            notifiers.event(change("new", 1), None, None)
+            notifiers.add_camera("door", None)
+            notifiers.notify(change("new", 1), None, None)
             stalling.wait(1)
             begin = time.monotonic()
             for frames in range(2, 202):
-                notifiers.event(change("update", frames), None, None)
-                notifiers.score(score("door", frames, frames / 100))
+                notifiers.notify(change("update", frames), None, None)
+                notifiers.publish_score(score("door", frames, frames / 100))
             notifiers.tick()
             assert (time.monotonic() - begin) / 200 < 0.05
             read = metrics.registry.get_sample_value
@@ -160,8 +160,8 @@ def test_an_outbox_that_cannot_be_written_is_made_up_for(
         with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
             with sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None) as other:
                 other.execute("BEGIN IMMEDIATE")
-                notifiers.event(change("new", 1), None, None)
-                notifiers.event(change("end", 9), None, None)
+                notifiers.notify(change("new", 1), None, None)
+                notifiers.notify(change("end", 9), None, None)
                 other.execute("ROLLBACK")
             other.close()
             failures = metrics.registry.get_sample_value(
@@ -181,8 +181,8 @@ def test_a_proxy_that_answers_404_while_its_server_restarts_costs_no_message(
         receiver.answer = lambda number: (([*statuses, 204])[min(number, 4)], {})
         metrics = Metrics(CollectorRegistry())
         with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
-            notifiers.event(change("new", 1), None, None)
-            notifiers.event(change("end", 9), None, None)
+            notifiers.notify(change("new", 1), None, None)
+            notifiers.notify(change("end", 9), None, None)
             receiver.wait(len(statuses) + 2, 40)
     kinds = [json.loads(post.body)["type"] for post in receiver.posts]
     assert kinds == ["new"] * (len(statuses) + 1) + ["end"]
@@ -244,7 +244,7 @@ def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> 
     settings = config(webhooks=hook(port, max_rate=100))
     with open_notifiers(settings, tmp_path, metrics) as notifiers:
         for kind, frames in (("new", 4), ("update", 5), ("update", 6), ("end", 9)):
-            notifiers.event(change(kind, frames), None, None)
+            notifiers.notify(change(kind, frames), None, None)
         labels = {"sink": "webhook:x"}
         deadline = time.monotonic() + 10
         read = metrics.registry.get_sample_value
@@ -288,7 +288,7 @@ def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:
         finally:
             process.kill()
             process.wait()
-        # What is left after the last run's short goodbye is told by the next one.
+        # What is left after the short shutdown of the last run is delivered by the next one.
         with open_notifiers(settings, run.data_folder, Metrics(CollectorRegistry())):
             deadline = time.monotonic() + 20
             while waiting(run.data_folder) and time.monotonic() < deadline:
@@ -318,8 +318,8 @@ def waiting(folder: Path) -> int:
 
 def test_without_receivers_there_is_no_outbox(tmp_path: Path) -> None:
     with open_notifiers(config(), tmp_path, Metrics(CollectorRegistry())) as notifiers:
-        notifiers.watch("door", None)
-        notifiers.event(change("new", 1), None, None)
+        notifiers.add_camera("door", None)
+        notifiers.notify(change("new", 1), None, None)
         notifiers.tick()
     assert list(tmp_path.iterdir()) == []
 
@@ -330,15 +330,15 @@ def test_a_camera_that_falls_silent_is_offline(tmp_path: Path) -> None:
         with open_notifiers(settings, tmp_path, Metrics(CollectorRegistry())) as notifiers:
             now = 100.0
             notifiers._clock = lambda: now
-            notifiers.watch("door", None)
-            notifiers.watch("shed", None, enabled=False)
+            notifiers.add_camera("door", None)
+            notifiers.add_camera("shed", None, enabled=False)
             listener.wait(lambda: b"starting" in listener.of("vedette/door/status"))
-            notifiers.score(score("door", 1, 0.2))
+            notifiers.publish_score(score("door", 1, 0.2))
             listener.wait(lambda: b"watching" in listener.of("vedette/door/status"))
             now = 131.0
             notifiers.tick()
             listener.wait(lambda: b"offline" in listener.of("vedette/door/status"))
-            notifiers.score(score("door", 2, 0.2))
+            notifiers.publish_score(score("door", 2, 0.2))
             listener.wait(lambda: listener.of("vedette/door/status")[-1] == b"watching")
     assert listener.of("vedette/shed/status") == [b"disabled"]
 
@@ -356,7 +356,7 @@ def test_apprise_delivers_to_a_real_service(tmp_path: Path) -> None:
         with open_notifiers(settings, tmp_path, metrics) as notifiers:
             receiver.answer = lambda number: (500 if number == 0 else 200, {})
             for kind, frames in (("new", 4), ("update", 6), ("end", 9)):
-                notifiers.event(change(kind, frames), picture, None)
+                notifiers.notify(change(kind, frames), picture, None)
             receiver.wait(3)
     posts = [json.loads(post.body) for post in receiver.posts]
     assert [post["title"] for post in posts] == ["door: anomaly", "door: anomaly", "door: over"]

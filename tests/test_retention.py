@@ -260,7 +260,7 @@ def test_scores_and_logs_of_lost_cameras_go_with_age(house: House) -> None:
     history = ScoreHistory()
     for at in (NOW - 2 * DAY, NOW - 10):
         history.add(ScoreRecord("door", 1, 0, 0.0, at, 1.0, 0.5, 2.0, "ready", 0))
-    house.store.save([], {"door": TrackerState()}, history.waiting)
+    house.store.save([], {"door": TrackerState()}, history.pending)
     logs = house.folder / "scores"
     logs.mkdir()
     for name, age in (("door", 20), ("gone", 20), ("gone.1", 20), ("late", 1)):

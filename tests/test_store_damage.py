@@ -41,7 +41,7 @@ with EventStore(Path(sys.argv[1])) as store:
         for m in range(20):
             history.add(record(n + m / 20, 0.5))
         state = TrackerState(now_seconds=float(n))
-        store.save([replace(EVENT, id=f"door-1-{n}")], {"door": state}, history.waiting)
+        store.save([replace(EVENT, id=f"door-1-{n}")], {"door": state}, history.pending)
         print(n, flush=True)
 """
 
@@ -84,7 +84,7 @@ def test_a_full_disk_is_called_that_and_passes(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"cannot be written: the disk is full"):
             store.save([replace(EVENT, id="door-1-1", camera="x" * 100_000)], {})
         assert store.events() == [EVENT]
-        store.forget([EVENT.id])
+        store.delete_events([EVENT.id])
         store.save([replace(EVENT, id="door-1-2")], {})
 
 
@@ -262,10 +262,10 @@ def test_deleted_space_goes_back_to_the_disk(tmp_path: Path) -> None:
     with EventStore(path) as store:
         events = [replace(EVENT, id=f"door-1-{n}", camera="x" * 2000) for n in range(200)]
         store.save(events, {})
-        store.forget([event.id for event in events])
+        store.delete_events([event.id for event in events])
         with sqlite3.connect(path) as connection:
             before = connection.execute("PRAGMA page_count").fetchone()[0]
-            store.give_back_space(50)
+            store.reclaim_space(50)
             after = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.close()
         assert before - after == 50

@@ -201,7 +201,7 @@ def test_facts_clips_and_forgetting(store: EventStore) -> None:
         first.id, "yard", first.started_at + 0.5, False, "anomaly", True
     )
     assert facts[last.id] == EventFacts(last.id, "door", last.started_at, True, None, False)
-    store.forget([event.id for event in events[:-1]])
+    store.delete_events([event.id for event in events[:-1]])
     assert [event.id for event in store.events()] == [last.id]
 
 
@@ -216,9 +216,9 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
     for at, score in ((60.1, None), (60.4, 0.25), (60.9, 0.75), (61.0, 1.5), (119.9, -1.0)):
         history.add(record(at, score))
     history.add(record(60.5, 9.0, "yard"))
-    store.save([], {}, history.waiting)
-    history.written()
-    assert history.waiting == []
+    store.save([], {}, history.pending)
+    history.mark_written()
+    assert history.pending == []
     assert store.scores("door", 0, 1000, 1) == [
         ScorePoint(60, 0.75, 0.5, 4.0, "ready", 3),
         ScorePoint(61, 1.5, 1.5, 4.0, "ready", 1),
@@ -230,7 +230,7 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
     # More of the same second adds to it; a lower score leaves the highest.
     history.add(record(60.95, 0.5))
     history.add(record(59.0, None))
-    store.save([], {}, history.waiting)
+    store.save([], {}, history.pending)
     assert store.scores("door", 0, 61, 1) == [
         ScorePoint(59, None, None, None, "collecting", 1),
         ScorePoint(60, 0.75, 0.5, 4.0, "ready", 4),
@@ -265,8 +265,8 @@ def test_scores_that_find_no_store_are_bounded() -> None:
     history = ScoreHistory(capacity=20)
     for second in range(100):
         history.add(record(second, 0.5))
-    assert len(history.waiting) == 20
-    assert history.waiting[-1].begins_at == 99
+    assert len(history.pending) == 20
+    assert history.pending[-1].begins_at == 99
 
 
 def test_old_scores_go(store: EventStore) -> None:
@@ -274,12 +274,12 @@ def test_old_scores_go(store: EventStore) -> None:
     history = ScoreHistory()
     for age_days in (0.5, 2, 29, 31):
         history.add(record(now - age_days * day, 0.5))
-    store.save([], {"door": TrackerState()}, history.waiting)
+    store.save([], {"door": TrackerState()}, history.pending)
     assert store.prune_scores(now) == 4
     assert len(store.scores("door", 0, now, 1)) == 1
     assert len(store.scores("door", 0, now, 60)) == 3
     assert store.prune_scores(now) == 0
-    store.give_back_space()
+    store.reclaim_space()
 
 
 def test_readers_read_only_and_see_what_is_written(opener: Opener) -> None:
@@ -299,7 +299,7 @@ def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
     with EventStore.for_reading(None, tmp_path) as reader:  # nobody writes now
         assert reader.events() == [EVENT]
         with pytest.raises(StoreError, match=r"cannot be written: .*readonly"):
-            reader.forget([EVENT.id])
+            reader.delete_events([EVENT.id])
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=1")
     connection.close()
@@ -376,7 +376,7 @@ def test_a_pooler_in_transaction_mode_is_called_that(
             for _ in range(12):  # as often as a driver would need to prepare a statement
                 with EventStore(store_url(url, Path()), read_only=True) as reader:
                     assert [event.id for event in reader.events()] == [EVENT.id]
-        store.forget([EVENT.id])
+        store.delete_events([EVENT.id])
 
 
 def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: P
             with EventStore(store_url(url, Path())) as store:
                 store.save([EVENT], {})
                 assert [event.id for event in store.events()] == [EVENT.id]
-                store.forget([EVENT.id])
+                store.delete_events([EVENT.id])
 
 
 def test_postgresql_that_goes_and_comes_back(server: PostgresqlServer) -> None:

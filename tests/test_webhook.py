@@ -15,7 +15,7 @@ from pipeline.notifiers.outbox import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Refused
 from pipeline.notifiers.webhook import (
     WebhookNotifier,
-    judged,
+    outcome_of,
     retry_after_seconds,
     signature,
 )
@@ -70,7 +70,7 @@ def test_what_a_proxy_may_say_while_its_server_restarts_is_tried_for_a_while(sta
     with receiving() as receiver:
         receiver.answer = lambda _: (status, {})
         outcome = webhook(receiver.port).deliver(LETTER)
-    assert outcome == Failed(f"got HTTP status {status}, want 2xx", patience_seconds=600.0)
+    assert outcome == Failed(f"got HTTP status {status}, want 2xx", give_up_seconds=600.0)
 
 
 @pytest.mark.parametrize("status", [413, 415, 422])
@@ -87,7 +87,7 @@ def test_redirects_are_not_followed() -> None:
         receiver.answer = lambda _: (307, {"Location": place})
         outcome = webhook(receiver.port).deliver(LETTER)
     assert isinstance(outcome, Failed)
-    assert outcome.patience_seconds == 600.0
+    assert outcome.give_up_seconds == 600.0
     assert "redirects are not followed" in outcome.reason
     assert elsewhere.posts == []
 
@@ -98,12 +98,12 @@ def test_retry_after_as_seconds_as_a_date_and_as_nonsense() -> None:
     assert retry_after_seconds("Thu, 01 Jan 1970 00:00:00 GMT", 60.0) == 0
     assert retry_after_seconds("soon", 0.0) is None
     assert retry_after_seconds(None, 0.0) is None
-    assert judged(503, "-5", 0.0) == Failed("got HTTP status 503, want 2xx", None)
+    assert outcome_of(503, "-5", 0.0) == Failed("got HTTP status 503, want 2xx", None)
 
 
 def test_nobody_listens() -> None:
     outcome = webhook(free_port()).deliver(LETTER)
-    assert outcome == Failed("no connection to 127.0.0.1 (NewConnectionError)", away=True)
+    assert outcome == Failed("no connection to 127.0.0.1 (NewConnectionError)", unreachable=True)
 
 
 def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline() -> None:

@@ -1,4 +1,4 @@
-"""One camera in the alert sink: its score log, its tracker, and the picture to be saved next."""
+"""State of one camera in the alert sink: score log, event tracker, and the next picture to save."""
 
 from collections.abc import Sequence
 
@@ -10,52 +10,52 @@ from pipeline.storage.score_history import ScoreHistory
 from pipeline.storage.score_log import ScoreLog, ScoreRecord, record_of
 from pipeline.transport.messages import ScoreMessage
 
-_TELLING_RATIO = 0.6
+_MIN_PEAK_RATIO = 0.6
 
 
 class CameraWatch:
-    """Turns the scores of one camera, some of them sent twice, into changes of its events."""
+    """Converts the scores of one camera, some of them sent twice, to changes of its events."""
 
     def __init__(
         self, log: ScoreLog, camera: Camera, state: TrackerState | None, history: ScoreHistory
     ) -> None:
-        """Begin, or go on where a predecessor left off.
+        """Start, or continue from a stored state.
 
         Args:
             log: Open.
-            camera: Its configuration.
-            state: Of the predecessor's tracker; None: there is none.
-            history: Takes the scores of all cameras.
+            camera: Configuration of the camera.
+            state: Stored state of the tracker; None: there is none.
+            history: Score history of all cameras.
         """
         self._log = log
         self._history = history
         self._tracker = EventTracker(event_settings(camera), state)
         self._zones = ZoneReader.of(camera)
         self._picture: ScoreMessage | None = None
-        self.heard_at = 0.0
+        self.last_score_at = 0.0
         """Clock of the sink at the newest score, in seconds."""
 
     @property
     def tracker(self) -> EventTracker:
-        """The machine that makes the events."""
+        """The event state machine."""
         return self._tracker
 
     @property
     def zones(self) -> ZoneReader:
-        """What looks into the zones."""
+        """Computes the scores of the zones."""
         return self._zones
 
-    def read_by(self, camera: Camera) -> None:
-        """Go on with other settings and the same past."""
+    def apply_settings(self, camera: Camera) -> None:
+        """Continue with other settings and the same state of the tracker."""
         self._tracker = EventTracker(event_settings(camera), self._tracker.state)
         self._zones = ZoneReader.of(camera)
 
     def close(self) -> None:
-        """Close the score log: the camera is gone."""
+        """Close the score log: the camera was removed."""
         self._log.close()
 
-    def catch_up(self) -> Sequence[EventChange]:
-        """Take what was logged, but is not in the tracker: all that a death can have left undone.
+    def replay_log(self) -> Sequence[EventChange]:
+        """Process scores that are logged, but not in the tracker: the sink was killed in between.
 
         Raises:
             OSError: the log cannot be read.
@@ -68,15 +68,15 @@ class CameraWatch:
         return changes
 
     def is_new(self, message: ScoreMessage) -> bool:
-        """Whether a score was not taken before."""
+        """Whether a score was not processed before."""
         return self._log.is_new((message.connection, message.index))
 
     def record(self, message: ScoreMessage) -> ScoreRecord:
-        """What is kept of a new score."""
+        """The log record of a new score."""
         return record_of(message, self._zones.read(message))
 
     def log(self, record: ScoreRecord) -> None:
-        """Keep a new score; it counts as taken even if that fails.
+        """Log a new score; it counts as processed even if that fails.
 
         Raises:
             OSError: it cannot be written.
@@ -84,12 +84,12 @@ class CameraWatch:
         self._log.append(record)
 
     def track(self, record: ScoreRecord) -> Sequence[EventChange]:
-        """What a new score means for the events."""
+        """Add a new score to the history and the tracker; returns the changes of the events."""
         self._history.add(record)
         return self._tracker.update(_sample(record))
 
     def consider(self, message: ScoreMessage) -> None:
-        """Remember the pixels of a score, new or repeated, if they are the best of the event."""
+        """Store a message, new or repeated, if its pixels are the best of the event."""
         event = self._tracker.candidate
         if event is None:
             self._picture = None
@@ -101,7 +101,7 @@ class CameraWatch:
             self._picture = message
 
     def take_picture(self) -> ScoreMessage | None:
-        """Pixels for the active event, each given once; None: nothing new."""
+        """Picture for the active event, each returned once; None: nothing new."""
         if self._tracker.active is None:
             return None
         picture, self._picture = self._picture, None
@@ -114,10 +114,10 @@ def shows_peak(message: ScoreMessage, event: Event) -> bool:
 
 
 def _is_sharper(message: ScoreMessage, chosen: ScoreMessage, event: Event) -> bool:
-    """Whether a score is as telling, and has a picture of the source's size, unlike the chosen."""
+    """Whether a score is nearly as high, and unlike the chosen has a picture in source size."""
     if message.picture is None or chosen.picture is not None or message.score is None:
         return False
-    return message.score >= _TELLING_RATIO * event.peak_score
+    return message.score >= _MIN_PEAK_RATIO * event.peak_score
 
 
 def _sample(record: ScoreRecord) -> Sample:

@@ -112,7 +112,7 @@ def event_line(body: dict[str, object]) -> str | None:
             why = _WHY_SUPPRESSED[str(body["suppressed_by"])]
             what = f"event began, score {peak:.2f}, {why} nobody is notified"
         case "released":
-            what = f"event goes on into the hours of the schedule, score {peak:.2f}"
+            what = f"event continues into the hours of the schedule, score {peak:.2f}"
         case "end":
             what = f"event ended after {seconds:.1f} s, highest score {peak:.2f}"
         case _:

@@ -1,21 +1,22 @@
-"""When scores become an event: the third of the three nouns, and the machine that makes it.
+"""The event state machine of a camera: from scores to events.
 
     idle ──score ≥ enter──► pending ──up for min_duration──► active ◄──score ≥ enter──┐
       ▲                        │                               └──score < exit──► fading
       ├──────score < exit──────┘                                                     │
       └───────────────────── low for longer than merge_gap ──────────────────────────┘
 
-On a camera with zones the score is that of a zone: an event goes on while any of them is up, and
-names those that were up for long enough.
+A place (a zone, or the whole frame) is *up* from a score of `enter` until its score is below
+`exit`. On a camera with zones each zone has its own score: an event continues while any zone is up,
+and lists the zones that were up for at least their minimum duration.
 
-Pure. Time is stream time: within a connection it runs with `pts_seconds`, so that a file that is
-read fast makes the same events as one in its own time; from one connection to the next it runs with
-`captured_at`, so that the time for which a camera was away counts. The wall clock of a frame is
-only recorded.
+No I/O, no clock. Time is stream time: within a connection it advances with `pts_seconds`, so that a
+file that is read fast makes the same events as in real time; from one connection to the next it
+advances with `captured_at`, so that the time for which a camera was disconnected counts. The wall
+clock of a frame is only recorded.
 
-While a scene is calibrated its threshold is provisional: what passes it is recorded as an event
-that is suppressed by "calibrating". Such an event ends with the calibration; what is still up then
-begins another event, on the threshold that counts.
+While a scene is calibrated its threshold is provisional: an exceedance is recorded as an event that
+is suppressed by "calibrating". Such an event ends with the calibration; a place that is still up
+then begins another event, on the final threshold.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,14 +30,14 @@ Phase = Literal["idle", "pending", "active", "fading"]
 ChangeKind = Literal["new", "suppressed", "released", "update", "end"]
 """released: an event that began outside of the schedule continues into its hours."""
 Suppression = Literal["cooldown", "schedule", "calibrating"]
-_JUDGED: tuple[SceneState, ...] = ("calibrating", "ready")
+_SCORED_STATES: tuple[SceneState, ...] = ("calibrating", "ready")
 _WHOLE = ""
-"""The whole picture among the zones; no zone is called so."""
+"""Name of the whole frame among the places; no zone has an empty name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the machine sees of one scored frame."""
+    """One scored frame as input of the tracker."""
 
     camera: str
     connection: int
@@ -47,17 +48,17 @@ class Sample:
     score: float | None
     state: SceneState
     zones: Mapping[str, float] = field(default_factory=dict)
-    """Score of each zone; empty where they were not looked at."""
+    """Score of each zone; empty if zones were not scored."""
     terms: Mapping[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score; empty where nobody knows."""
+    """What each term of the energy adds to the score; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One interval in which something did not belong into the scene of a camera."""
+    """One interval in which the scene of a camera was anomalous."""
 
     id: str
-    """Made of camera, connection and first index: a repetition of the scores gives it again."""
+    """Made of camera, connection and first index: the same scores give the same id again."""
     camera: str
     connection: int
     """Connection of the first frame."""
@@ -67,34 +68,34 @@ class Event:
     started_pts_seconds: float
     """Stream time of the first frame within its connection."""
     ended_at: float | None
-    """Wall clock of the last frame that was up; None while the event goes on."""
+    """Wall clock of the last frame that was up; None while the event is active."""
     duration_seconds: float
     """From the first to the last frame that was up, in stream time."""
     peak_score: float
-    """Highest score, of the zones alone where only they count."""
+    """Highest score; of the zones alone if only they count."""
     peak_at: float
     """Wall clock of the frame with the highest score."""
     peak_connection: int
     peak_index: int
     state: SceneState
-    """Of the scene at the first frame; "calibrating" means a provisional threshold."""
+    """State of the scene at the first frame; "calibrating" means a provisional threshold."""
     suppressed: bool
-    """It is kept, but nobody is told."""
+    """The event is stored, but no notification is sent."""
     frames: int
     """Number of frames that were up."""
     zones: tuple[str, ...] = ()
-    """Zones in which it was for long enough, in the order in which it reached them."""
+    """Zones that were up for their minimum duration, in the order in which they were reached."""
     suppressed_by: Suppression | None = None
-    """Why nobody is told: it began in the cool-down of another one, or outside of the schedule and
-    has not gone on into its hours, or while the scene was calibrated."""
+    """Why no notification is sent: the event began in the cool-down of another one, or outside of
+    the schedule and has not continued into its hours, or while the scene was calibrated."""
     terms: Mapping[str, float] = field(default_factory=dict)
     """What each term of the energy adds to the score of the peak, by its name: why there is an
-    event. Not smoothed, as the score is; empty where nobody knows."""
+    event. Unlike the score not smoothed; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """Something to tell: an event began (or would have), rose or spread, or ended."""
+    """A change of an event: it began, left its suppression, rose or spread, or ended."""
 
     kind: ChangeKind
     event: Event
@@ -102,7 +103,7 @@ class EventChange:
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """All that a tracker remembers; plain data, so that it outlives the process."""
+    """Complete state of a tracker; plain data, so that it can be stored and restored."""
 
     phase: Phase = "idle"
     event: Event | None = None
@@ -110,21 +111,21 @@ class TrackerState:
     last_up_seconds: float = 0.0
     """Stream time of the last frame that was up."""
     last_up_at: float = 0.0
-    """Its wall clock."""
+    """Wall clock of that frame."""
     began_seconds: float = 0.0
     """Stream time of the event's first frame."""
     cool_until_seconds: float | None = None
     """End of the cool-down in stream time; None before the first event."""
     now_seconds: float = 0.0
-    """Stream time, counted from the first frame of all."""
+    """Stream time, counted from the first frame of the camera."""
     last: Sample | None = None
     """The newest frame."""
     up_since: Mapping[str, float] = field(default_factory=dict)
-    """Stream time since which zones are up, or the whole picture under the empty name."""
+    """Stream time since which zones are up, or the whole frame under the empty name."""
 
 
 class EventTracker:
-    """The machine of one camera."""
+    """The event state machine of one camera."""
 
     def __init__(self, settings: EventSettings, state: TrackerState | None = None) -> None:
         self._settings = settings
@@ -132,21 +133,21 @@ class EventTracker:
 
     @property
     def state(self) -> TrackerState:
-        """What to keep, to go on from here later."""
+        """State to store; a new tracker continues from it."""
         return self._state
 
     @property
     def active(self) -> Event | None:
-        """The event that goes on and is known to others."""
+        """The current event, if its beginning was reported."""
         return self._state.event if self._state.phase in ("active", "fading") else None
 
     @property
     def candidate(self) -> Event | None:
-        """The event that goes on, or may become one."""
+        """The current event, reported or still pending."""
         return self._state.event
 
     def update(self, sample: Sample) -> Sequence[EventChange]:
-        """Take the next frame in the order (connection, index)."""
+        """Process the next frame in the order (connection, index)."""
         self._advance(sample)
         changes = self._end_if_quiet() + self._end_if_calibrated(sample)
         up = {
@@ -165,7 +166,7 @@ class EventTracker:
         return changes
 
     def finish(self) -> Sequence[EventChange]:
-        """End whatever goes on, for no more frames will come for a long time."""
+        """End the current event, as no more frames are expected for a long time."""
         return self._end()
 
     def _advance(self, sample: Sample) -> None:
@@ -180,11 +181,11 @@ class EventTracker:
         self._state = replace(self._state, now_seconds=now, last=sample)
 
     def _scores(self, sample: Sample) -> dict[str, float]:
-        """What counts in a frame, by zone."""
-        if sample.score is None or sample.state not in _JUDGED:
+        """Scores that count in a frame, by place."""
+        if sample.score is None or sample.state not in _SCORED_STATES:
             return {}
         scores = {zone: s for zone, s in sample.zones.items() if zone in self._settings.zones}
-        # Scores that were logged before there were zones count as they did then.
+        # Scores that were logged before zones were configured count for the whole frame.
         if not scores or not self._settings.only_zones:
             scores[_WHOLE] = sample.score
         return scores
@@ -193,12 +194,12 @@ class EventTracker:
         return self._settings.zones.get(place, self._settings)
 
     def _is_up(self, place: str, score: float) -> bool:
-        # What has faded must rise to `enter` again: noise around `exit` shall not keep it alive.
+        # A place that is no longer up must reach `enter` again: noise around `exit` is no event.
         rule = self._rule(place)
         return score >= (rule.exit if place in self._state.up_since else rule.enter)
 
     def _lasting(self) -> Collection[str]:
-        """Places that have been up for long enough, in the order in which they rose."""
+        """Places that have been up for their minimum duration, in the order of their start."""
         since, now = self._state.up_since, self._state.now_seconds
         lasting = [p for p in since if now - since[p] >= self._rule(p).min_duration_seconds]
         return sorted(lasting, key=since.__getitem__)
@@ -209,8 +210,8 @@ class EventTracker:
 
     def _end_if_calibrated(self, sample: Sample) -> list[EventChange]:
         event = self._state.event
-        learning = event is not None and event.suppressed_by == "calibrating"
-        return self._end() if learning and sample.state == "ready" else []
+        is_provisional = event is not None and event.suppressed_by == "calibrating"
+        return self._end() if is_provisional and sample.state == "ready" else []
 
     def _end(self) -> list[EventChange]:
         state, event = self._state, self.active
@@ -218,7 +219,7 @@ class EventTracker:
             self._state = replace(state, phase="idle", event=None, up_since={})
             return []
         event = replace(event, ended_at=state.last_up_at)
-        # A suppressed event prolongs no cool-down, or a restless scene would never alert again.
+        # A suppressed event does not extend a cool-down: a restless scene would never alert again.
         cool_until = state.cool_until_seconds
         if not event.suppressed:
             cool_until = state.last_up_seconds + self._settings.cooldown_seconds
@@ -255,8 +256,8 @@ class EventTracker:
                 peak_index=sample.index,
                 terms=sample.terms,
             )
-        is_free = event.suppressed_by == "schedule" and self._suppression(sample) is None
-        if is_free:
+        is_released = event.suppressed_by == "schedule" and self._suppression(sample) is None
+        if is_released:
             event = replace(event, suppressed=False, suppressed_by=None)
         was_pending = state.phase == "pending"
         self._state = replace(
@@ -269,19 +270,19 @@ class EventTracker:
         if was_pending:
             kind: ChangeKind = "suppressed" if event.suppressed else "new"
             return [EventChange(kind, event)] if lasting else []
-        if is_free:
+        if is_released:
             return [EventChange("released", event)]
         return [EventChange("update", event)] if is_peak or reached else []
 
     def _suppression(self, sample: Sample) -> Suppression | None:
-        """Why nobody is told of an event at a frame; None: people are."""
+        """Why an event is suppressed at a frame; None: it is not."""
         if sample.state == "calibrating" and not self._settings.notify_while_calibrating:
             return "calibrating"
         schedule, cool_until = self._settings.schedule, self._state.cool_until_seconds
         if schedule is not None and not is_active(schedule, sample.captured_at):
             return "schedule"
-        cools = cool_until is not None and self._state.now_seconds < cool_until
-        return "cooldown" if cools else None
+        is_cooling_down = cool_until is not None and self._state.now_seconds < cool_until
+        return "cooldown" if is_cooling_down else None
 
     def _begin(self, sample: Sample, score: float) -> Event:
         suppression = self._suppression(sample)

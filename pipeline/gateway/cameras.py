@@ -17,7 +17,7 @@ from pipeline.gateway.schemas import (
     ScoresShown,
 )
 from pipeline.gateway.service import Service, ServiceError
-from pipeline.storage.score_history import MOST_POINTS
+from pipeline.storage.score_history import MAX_POINTS
 from pipeline.transport.commands import (
     AdaptCamera,
     Attach,
@@ -132,9 +132,9 @@ def score_history(
     name: CameraName,
     service: TheService,
     begin: Annotated[float | None, Query(ge=0, le=1e11, description="Unix seconds.")] = None,
-    end: Annotated[float | None, Query(ge=0, le=1e11, description="Excluded.")] = None,
-    minutes: Annotated[bool, Query(description="One point per minute, not second.")] = False,
-    limit: Annotated[int, Query(ge=1, le=MOST_POINTS)] = MOST_POINTS,
+    end: Annotated[float | None, Query(ge=0, le=1e11, description="Not included.")] = None,
+    minutes: Annotated[bool, Query(description="Minutes, not seconds.")] = False,
+    limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
 ) -> ScoresShown:
     """The score history of a camera, by default of the last hour."""
     until = time.time() if end is None else end

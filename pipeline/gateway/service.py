@@ -209,7 +209,7 @@ class Service:
         except OSError as error:
             raise ServiceError("unavailable", "the key of signed links cannot be read") from error
         query = {"expires": expires, "signature": signature}
-        return self._links.is_good(path, query, time.time())
+        return self._links.is_valid(path, query, time.time())
 
     def scores(
         self, camera: str, begin: float, end: float, resolution_seconds: Resolution, limit: int

@@ -1,4 +1,4 @@
-"""Who is told of events: MQTT, webhooks, Apprise; each behind its own part of the outbox."""
+"""Receivers of events: MQTT, webhooks, Apprise; each with its own queue in the outbox."""
 
 from pipeline.notifiers.notifiers import Notifiers, open_notifiers
 

@@ -1,4 +1,4 @@
-"""The one thing that the alert sink knows of all receivers: tell it what happens, and go on."""
+"""All receivers behind one interface, which the alert sink calls and which never blocks it."""
 
 import logging
 import time
@@ -32,10 +32,10 @@ LOG = logging.getLogger(__name__)
 
 OUTBOX_NAME = "outbox.sqlite"
 OFFLINE_SECONDS = 30.0
-"""Without a score for so long, a camera is told to be offline."""
+"""Without a score for so long, the status of a camera is published as offline."""
 _MEASURE_SECONDS = 2.0
 _PRUNE_SECONDS = 60.0
-_MOST_SEEN = 1000
+_MAX_LAST_FRIGATE = 1000
 _DRAIN_SECONDS = 2.0
 _JOIN_SECONDS = 0.5
 _ALL: frozenset[Kind] = frozenset({"new", "update", "end"})
@@ -48,13 +48,13 @@ class Receiver:
     notifier: Notifier
     delivery_worker: DeliveryWorker
     kinds: frozenset[Kind]
-    """Which messages it wants."""
+    """Kinds of messages that it receives."""
 
 
 class Notifiers:
-    """Tells all receivers; no call ever waits for one of them.
+    """Passes events and scores to all receivers; no call ever waits for one of them.
 
-    Belongs to the thread of the alert sink. Without receivers, every call does nothing.
+    Used by the thread of the alert sink only. Without receivers, every call does nothing.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class Notifiers:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take receivers whose delivery_workers run.
+        """Use receivers whose delivery workers are running.
 
         Args:
             outbox: Open; None only if there are no receivers.
             receivers: By name of the sink.
-            mqtt: The one among them that takes states as well.
-            data_folder: Of the run; pictures are named relative to it.
-            metrics: Of the worker.
-            problems: Of the worker.
+            mqtt: The receiver among them that also publishes states.
+            data_folder: Data folder of the run; pictures are named relative to it.
+            metrics: Metrics of the worker.
+            problems: Ongoing problems of the worker.
             api: Whether the REST API is served.
             public_url: `api.public_url`.
             links: Signs addresses; None: they are not signed.
@@ -96,43 +96,43 @@ class Notifiers:
         self._api = api
         self._public_url = public_url
         self._links = links
-        self._seen: dict[str, FrigateEvent] = {}
+        self._last_frigate: dict[str, FrigateEvent] = {}
         self._clock = clock
         self._wall_clock = wall_clock
-        self._floods = LimitedWarning(LOG)
-        self._heard_at: dict[str, float] = {}
+        self._limited_log = LimitedWarning(LOG)
+        self._last_score_at: dict[str, float] = {}
         self._clock_watch = ClockWatch()
         self._measured_at = self._pruned_at = -float("inf")
 
     @classmethod
-    def nobody(cls, data_folder: Path, metrics: Metrics) -> Self:
-        """Without any receiver: every call does nothing."""
+    def without_receivers(cls, data_folder: Path, metrics: Metrics) -> Self:
+        """Create one without receivers: every call does nothing."""
         return cls(None, {}, None, data_folder, metrics)
 
-    def watch(self, camera: str, active: Event | None, *, enabled: bool = True) -> None:
-        """Say that a camera is watched from now on, or disabled, and which event goes on there."""
+    def add_camera(self, camera: str, active: Event | None, *, enabled: bool = True) -> None:
+        """Announce a camera, and publish whether it is enabled, and whether an event is active."""
         if self._mqtt is not None:
             self._mqtt.announce(camera)
             self._mqtt.set_status(camera, "starting" if enabled else "disabled")
             self._mqtt.set_anomaly(camera, active=active is not None and not active.suppressed)
             if enabled:
-                self._heard_at[camera] = self._clock()
+                self._last_score_at[camera] = self._clock()
 
-    def forget(self, camera: str) -> None:
-        """Say that a camera is no longer watched."""
+    def remove_camera(self, camera: str) -> None:
+        """Clear the states of a camera that was removed."""
         if self._mqtt is not None:
             self._mqtt.withdraw(camera)
-            self._heard_at.pop(camera, None)
+            self._last_score_at.pop(camera, None)
 
-    def event(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
-        """Tell a change of an event; call it before the event is stored.
+    def notify(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
+        """Queue a message about a change of an event; call it before the event is stored.
 
-        A sink that dies in between makes the same change again, and it is told once all the same.
+        After a crash in between the sink makes the same change again, and it is delivered once.
 
         Args:
-            change: As the tracker made it.
+            change: From the tracker.
             snapshot: Picture of the peak, below the data folder; None: there is none yet.
-            heatmap: Likewise.
+            heatmap: As `snapshot`.
         """
         now, subject = self._wall_clock(), change.event.id
         message = event_message(
@@ -141,15 +141,15 @@ class Notifiers:
             self._relative(heatmap),
             api=self._api,
             link=partial(self._link, now),
-            before=self._seen.get(subject),
+            before=self._last_frigate.get(subject),
         )
         if message is None:
             return
-        self._seen.pop(subject, None)
+        self._last_frigate.pop(subject, None)
         if message.after is not None and message.type != "end":
-            self._seen[subject] = message.after
-            while len(self._seen) > _MOST_SEEN:
-                self._seen.pop(next(iter(self._seen)))
+            self._last_frigate[subject] = message.after
+            while len(self._last_frigate) > _MAX_LAST_FRIGATE:
+                self._last_frigate.pop(next(iter(self._last_frigate)))
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
                 self._put(message_for(name, message, now))
@@ -158,11 +158,11 @@ class Notifiers:
             if snapshot is not None:
                 self._mqtt.set_snapshot(message.camera, snapshot)
 
-    def score(self, message: ScoreMessage) -> None:
-        """Tell a score, if it is worth telling."""
+    def publish_score(self, message: ScoreMessage) -> None:
+        """Publish the states that follow from a score, at a limited rate."""
         if self._mqtt is None:
             return
-        self._heard_at[message.camera] = self._clock()
+        self._last_score_at[message.camera] = self._clock()
         self._mqtt.set_status(message.camera, status_of(message.state))
         if message.learning is not None:
             self._mqtt.set_learning(message.camera, message.learning)
@@ -170,11 +170,11 @@ class Notifiers:
             self._mqtt.set_score(message.camera, message.score, message.threshold)
 
     def tick(self) -> None:
-        """Do what is due: silent cameras, what the disk could not hold, what is too old, gauges."""
+        """Do periodic work: offline cameras, retries of the outbox, old messages, gauges."""
         now = self._clock()
         if self._mqtt is not None:
-            for camera, heard_at in self._heard_at.items():
-                if now - heard_at > OFFLINE_SECONDS:
+            for camera, last_score_at in self._last_score_at.items():
+                if now - last_score_at > OFFLINE_SECONDS:
                     self._mqtt.set_status(camera, "offline")
         if self._outbox is None or now - self._measured_at < _MEASURE_SECONDS:
             return
@@ -183,7 +183,7 @@ class Notifiers:
         self._note_problem(self._outbox)
         wall = self._wall_clock()
         if step := self._clock_watch.step_seconds(wall, now):
-            # Else all that waits would be too old at once, or never.
+            # Otherwise all waiting messages would be too old at once, or never.
             self._outbox.shift(step)
         if now - self._pruned_at > _PRUNE_SECONDS:
             self._pruned_at = now
@@ -192,7 +192,7 @@ class Notifiers:
         self._measure(self._outbox)
 
     def close(self) -> None:
-        """Give the receivers a moment to take what waits, and say goodbye."""
+        """Deliver waiting messages for up to 2 s, then close the receivers."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for receiver in self._receivers.values():
             receiver.delivery_worker.drain(deadline)
@@ -224,7 +224,7 @@ class Notifiers:
 
     def _count_lost(self, sink: str, reason: str, count: int) -> None:
         self._metrics.outbox_dropped.labels(sink, reason).inc(count)
-        self._floods.warn(f"{sink}: {count} messages dropped that nobody took (bound: {reason})")
+        self._limited_log.warn(f"{sink}: {count} undelivered messages dropped (bound: {reason})")
 
     def _link(self, now: float, path: str) -> str:
         if self._public_url is None:
@@ -243,20 +243,20 @@ def open_notifiers(
     problems: OngoingProblems | None = None,
     ask: Callable[[Command], Answer] | None = None,
 ) -> Iterator[Notifiers]:
-    """The receivers of a configuration, at work until the end of the block.
+    """Start the receivers of a configuration, and stop them at the end of the block.
 
     Args:
-        config: Whose receivers.
-        data_folder: Of the run.
-        metrics: Of the worker.
-        problems: Of the worker.
-        ask: Has a command carried out by the supervisor; None: nobody does.
+        config: The configuration.
+        data_folder: Data folder of the run.
+        metrics: Metrics of the worker.
+        problems: Ongoing problems of the worker.
+        ask: Sends a command to the supervisor; None: commands are not accepted.
 
     Raises:
-        PermanentError: a receiver cannot be used as it is configured.
+        PermanentError: a receiver cannot be used as configured.
     """
     if not (config.mqtt.enabled or config.webhooks or config.apprise):
-        yield Notifiers.nobody(data_folder, metrics)
+        yield Notifiers.without_receivers(data_folder, metrics)
         return
     bounds = Bounds(
         config.outbox.max_messages,
@@ -265,22 +265,22 @@ def open_notifiers(
     )
     with Outbox(data_folder / OUTBOX_NAME, bounds) as outbox:
 
-        def show(views: Sequence[CameraView]) -> None:
+        def publish_views(views: Sequence[CameraView]) -> None:
             if mqtt is not None:
-                mqtt.show(views)
+                mqtt.publish_views(views)
 
-        remote = None if ask is None else MqttCommands(ask, show)
-        command = None if remote is None else remote.put
+        commands = None if ask is None else MqttCommands(ask, publish_views)
+        command = None if commands is None else commands.put
         receivers, mqtt = make_receivers(config, outbox, data_folder, metrics, command)
         for name, receiver in receivers.items():
-            # The series are there from the beginning, for those who watch them.
+            # Create the metric series at once, so that they exist before the first failure.
             metrics.sink_failures.labels(name)
             receiver.delivery_worker.start()
         if mqtt is not None:
-            mqtt.take_back(config.cameras)
+            mqtt.withdraw_obsolete(config.cameras)
             mqtt.start()
-            if remote is not None:
-                remote.start()
+            if commands is not None:
+                commands.start()
         notifiers = Notifiers(
             outbox,
             receivers,
@@ -295,19 +295,19 @@ def open_notifiers(
         try:
             yield notifiers
         finally:
-            if remote is not None:
-                remote.close()
+            if commands is not None:
+                commands.close()
             notifiers.close()
 
 
 def open_links(config: Config, data_folder: Path) -> Links | None:
-    """What signs the addresses in messages; None: they are not to be signed, or cannot be."""
+    """Create the signer of addresses in messages; None: not configured, or the key is unusable."""
     if not config.api.enabled or config.api.public_url is None:
         return None
     try:
         return Links.of(data_folder)
     except OSError as error:
-        LOG.warning("links in messages are not signed, and so want a token: %s", error)
+        LOG.warning("links in messages are not signed, and need a token: %s", error)
         return None
 
 
@@ -318,10 +318,10 @@ def make_receivers(
     metrics: Metrics,
     command: Callable[[Command], None] | None = None,
 ) -> tuple[dict[str, Receiver], MqttNotifier | None]:
-    """All receivers of a configuration, by name of the sink, and the one for MQTT; none runs yet.
+    """Create all receivers of a configuration, by name of the sink, and the MQTT one; not started.
 
     Raises:
-        PermanentError: one cannot be used as it is configured.
+        PermanentError: one cannot be used as configured.
     """
     receivers: dict[str, Receiver] = {}
 
@@ -346,16 +346,16 @@ def make_receivers(
     for name, service in config.apprise.items():
         from pipeline.notifiers.apprise_service import AppriseNotifier
 
-        told: frozenset[Kind] = frozenset({"new", "end"} if service.ends else {"new"})
-        add(f"apprise:{name}", AppriseNotifier(name, service, data_folder), service.max_rate, told)
+        kinds = frozenset({"new", "end"} if service.ends else {"new"})
+        add(f"apprise:{name}", AppriseNotifier(name, service, data_folder), service.max_rate, kinds)
     return receivers, mqtt
 
 
 def warn_of_open_password(settings: Mqtt) -> None:
-    """Say so if a password would travel in clear through a network."""
+    """Log a warning if a password would be sent unencrypted over a network."""
     try:
         local = ip_address(settings.host).is_loopback
     except ValueError:
         local = settings.host == "localhost"
     if settings.password is not None and not settings.tls and not local:
-        LOG.warning("mqtt: the password travels in clear to %s; want tls: true", settings.host)
+        LOG.warning("mqtt: the password is sent unencrypted to %s; want tls: true", settings.host)

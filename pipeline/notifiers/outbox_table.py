@@ -1,6 +1,6 @@
-"""The messages of the outbox in one SQLite database: on disk, or in memory. Not for threads.
+"""The messages of the outbox in one SQLite database: on disk, or in memory. Not thread-safe.
 
-Every method works in the transaction of its caller and raises `sqlite3.Error` as SQLite does.
+Every method runs in the transaction of its caller, and raises `sqlite3.Error`.
 """
 
 import sqlite3
@@ -34,7 +34,7 @@ CREATE TABLE heads (
     PRIMARY KEY (sink, subject)
 ) WITHOUT ROWID;
 """
-# A head outlives its messages: that long, a repetition after a death is known as one.
+# A head is stored longer than its messages: for this time a repetition after a crash is detected.
 _KEEP_HEADS_SECONDS = 7 * 86400.0
 _KINDS: tuple[Kind, ...] = ("new", "update", "end")
 _COLUMNS = "sink, key, subject, kind, body, created_at, number"
@@ -47,17 +47,17 @@ class OutboxMessage:
     sink: str
     """Name of the sink, such as "webhook:office"."""
     key: str
-    """The same for every repetition of this message: a receiver takes it once."""
+    """The same for every repetition of this message: a receiver processes it once."""
     subject: str
-    """Id of the event; its messages are told in order, and its updates coalesce."""
+    """Id of the event; its messages are delivered in order, and its updates coalesce."""
     kind: Kind
     revision: int
-    """Rises with the event, whatever the kind; >= 0."""
+    """Increases with the event, for any kind; >= 0."""
     body: str
     created_at: float
     """Unix seconds."""
     number: int = 0
-    """Place in the outbox, given by it."""
+    """Sequence number, assigned by the outbox."""
 
     @property
     def position(self) -> int:
@@ -67,7 +67,7 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may wait for one sink."""
+    """Bounds of the messages that wait for one sink."""
 
     messages: int = 10_000
     size_bytes: int = 64 << 20
@@ -76,14 +76,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for one sink."""
+    """Messages that wait for one sink."""
 
     messages: int
     size_bytes: int
     oldest_at: float | None
-    """Unix seconds; None when nothing waits."""
+    """Unix seconds; None if nothing waits."""
     refused: int
-    """Messages that the receiver will never take, kept for people until they are too old."""
+    """Messages that the receiver does not accept, stored for inspection until they are too old."""
 
 
 class VersionError(Exception):
@@ -91,14 +91,14 @@ class VersionError(Exception):
 
 
 class OutboxTable:
-    """One database; its connection is in autocommit mode, and this class begins and commits."""
+    """One database; the connection is in autocommit mode, and this class begins and commits."""
 
     def __init__(self, connection: sqlite3.Connection, bounds: Bounds) -> None:
-        """Make the tables if they are missing.
+        """Create the tables if they are missing.
 
         Raises:
-            VersionError: they are of another version.
-            sqlite3.Error: as SQLite does.
+            VersionError: they have another version.
+            sqlite3.Error: they cannot be read or created.
         """
         self._db = connection
         self._bounds = bounds
@@ -110,12 +110,12 @@ class OutboxTable:
         elif version != SCHEMA_VERSION:
             raise VersionError(
                 f"want schema version {SCHEMA_VERSION}, got {version}; "
-                "it was written by another Vedette"
+                "it was written by another version of Vedette"
             )
 
     @classmethod
     def in_memory(cls, bounds: Bounds) -> "OutboxTable":
-        """An empty one that ends with the process."""
+        """Create an empty one in memory."""
         connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         return cls(connection, bounds)
 
@@ -125,7 +125,7 @@ class OutboxTable:
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        """Written as a whole, or not at all."""
+        """A transaction: committed as a whole, or rolled back."""
         self._db.execute(begin)
         try:
             yield
@@ -136,7 +136,7 @@ class OutboxTable:
             raise
 
     def head(self, sink: str, subject: str) -> int:
-        """Position of the newest message of an event that was ever put in; -1: none was."""
+        """Position of the newest message of an event that was ever added; -1: none was."""
         row = self._db.execute(
             "SELECT position FROM heads WHERE sink=? AND subject=?", (sink, subject)
         ).fetchone()
@@ -192,17 +192,17 @@ class OutboxTable:
     def oldest(
         self,
         sink: str,
-        settled: Container[tuple[str, str]],
-        besides: Container[str],
+        completed: Container[tuple[str, str]],
+        exclude: Container[str],
         subject: str | None = None,
     ) -> OutboxMessage | None:
         """The first message that waits.
 
         Args:
-            sink: Its sink.
-            settled: (sink, key) of messages that only seem to wait.
-            besides: Subjects to pass over.
-            subject: The only one to look at; None: all.
+            sink: Name of the sink.
+            completed: (sink, key) of messages to skip, as they are completed.
+            exclude: Subjects to skip.
+            subject: Only messages of this subject; None: of all.
         """
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM messages WHERE sink=?1 AND refused IS NULL"
@@ -211,12 +211,12 @@ class OutboxTable:
         )
         with closing(rows):
             for row in rows:
-                if (sink, row[1]) not in settled and row[2] not in besides:
+                if (sink, row[1]) not in completed and row[2] not in exclude:
                     return _queued_message(row)
         return None
 
-    def settle(self, sink: str, key: str, reason: str | None) -> bool:
-        """Delete a message, or with a reason put it aside; whether it was there."""
+    def complete(self, sink: str, key: str, reason: str | None) -> bool:
+        """Delete a message, or with a reason put it aside; returns whether it existed."""
         if reason is None:
             done = self._db.execute("DELETE FROM messages WHERE sink=? AND key=?", (sink, key))
         else:
@@ -225,8 +225,8 @@ class OutboxTable:
             )
         return done.rowcount > 0
 
-    def take_over(self, other: "OutboxTable") -> dict[str, dict[Loss, int]]:
-        """Add everything of another one; what that cost, by sink and bound."""
+    def merge(self, other: "OutboxTable") -> dict[str, dict[Loss, int]]:
+        """Add all messages of another table; returns dropped messages by sink and bound."""
         lost: dict[str, dict[Loss, int]] = {}
         for *row, refused in other._db.execute(
             f"SELECT {_COLUMNS}, refused FROM messages ORDER BY number"
@@ -236,14 +236,14 @@ class OutboxTable:
             for bound, count in self.put(queued_message).items():
                 costs[bound] = costs.get(bound, 0) + count
             if refused is not None:
-                self.settle(queued_message.sink, queued_message.key, refused)
+                self.complete(queued_message.sink, queued_message.key, refused)
         for sink, subject, position, at in other._db.execute("SELECT * FROM heads"):
             if position > self.head(sink, subject):
                 self._set_head(sink, subject, position, at)
         return lost
 
     def backlog(self, sink: str) -> Backlog:
-        """What waits for a sink."""
+        """Messages that wait for a sink."""
         row = self._db.execute(
             "SELECT COUNT(*) FILTER (WHERE refused IS NULL),"
             " COALESCE(SUM(bytes) FILTER (WHERE refused IS NULL), 0),"
@@ -254,7 +254,7 @@ class OutboxTable:
         return Backlog(*row)
 
     def prune(self, now: float) -> dict[str, int]:
-        """Remove what is too old; how many messages still waited, by sink."""
+        """Remove old messages; returns the number of those that still waited, by sink."""
         too_old = now - self._bounds.age_seconds
         lost = self._db.execute(
             "SELECT sink, COUNT(*) FROM messages"
@@ -266,7 +266,7 @@ class OutboxTable:
         return dict(lost)
 
     def shift(self, seconds: float) -> None:
-        """Count all ages by a clock that was set by so many seconds."""
+        """Adjust all ages to a clock that was set by so many seconds."""
         self._db.execute("UPDATE messages SET created_at = created_at + ?", (seconds,))
         self._db.execute("UPDATE heads SET at = at + ?", (seconds,))
 
@@ -286,7 +286,7 @@ class OutboxTable:
                 bound = "bytes"
             else:
                 return lost
-            # First what is dead, then the updates, of which people miss the least; old before new.
+            # First refused messages, then updates, which matter least; old before new.
             number, refused = self._db.execute(
                 "SELECT number, refused FROM messages WHERE sink=?"
                 " ORDER BY refused IS NULL, kind <> 'update', number LIMIT 1",

@@ -16,7 +16,7 @@ from pipeline.runtime.attached_cameras import load_registry, save_registry
 from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.supervisor import Supervisor
-from pipeline.storage.retention import too_small
+from pipeline.storage.retention import free_space_problem
 from pipeline.storage.score_log import last_connection
 from pipeline.transport.topics import run_endpoints
 from pipeline.worker import RunInfo
@@ -92,7 +92,7 @@ def local_service(
         )
         usage = shutil.disk_usage(run.data_folder)
         min_free_bytes = config.record.min_free_gb * BYTES_PER_GB
-        if problem := too_small(usage.free, usage.total, min_free_bytes):
+        if problem := free_space_problem(usage.free, usage.total, min_free_bytes):
             LOG.warning("%s: %s", run.data_folder, problem)
         metrics = config.metrics
         registry = load_registry(run.data_folder, config)
