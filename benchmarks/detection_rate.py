@@ -30,7 +30,8 @@ from models.calibrator import CalibratorSettings
 from pipeline.cli.demo_report import SLACK_SECONDS
 from pipeline.evaluation.replay import replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 
@@ -131,8 +132,8 @@ def watch(
         time, judgement = frame.pts_seconds, frame.judgement
         if judgement.state == "ready":
             ready_seconds = min(ready_seconds, time)
-        sample = Sample("street", 0, frame.index, time, time, judgement.score, judgement.state)
-        changes = tracker.update(sample)
+        record = ScoreRecord("street", 0, frame.index, time, time, judgement.score, judgement.state)
+        changes = tracker.update(record)
         begun += [change.event.started_at for change in changes if change.kind == "new"]
     outcome.ready_seconds.append(ready_seconds)
     told = [one for one in [*early, *plan] if any(begins_with(time, one) for time in begun)]

@@ -31,10 +31,10 @@ from benchmarks.recordings import (
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.config import Config
+from pipeline.events.score_record import ScoreRecord
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.supervisor import RunOutcome, Supervisor
 from pipeline.storage.json_lines import read_json_lines
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, set_up_logging
 from pipeline.transport.topics import FRAMES

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.alerts.absorption import Absorption
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.event_queries import Annotation
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics

@@ -18,8 +18,10 @@ from stage_parts import small_config, worker_context
 from cameras.shown_picture import encode
 from pipeline.alerts.alert_sink import AlertSink
 from pipeline.config import Config
+from pipeline.events.event import Event
 from pipeline.events.event_settings import event_settings
-from pipeline.events.event_tracker import Event, EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import record_of
 from pipeline.notifiers import Notifiers
 from pipeline.storage.database import StoreError, StoreUnreachableError
 from pipeline.storage.journal import EventJournal
@@ -75,9 +77,7 @@ def expected_events(messages: list[ScoreMessage]) -> list[Event]:
     tracker = EventTracker(event_settings(config().cameras["door"]))
     changes = []
     for m in messages:
-        changes += tracker.update(
-            Sample(m.camera, m.connection, m.index, m.pts_seconds, m.captured_at, m.score, m.state)
-        )
+        changes += tracker.update(record_of(m, {}))
     changes += tracker.finish()
     return [change.event for change in changes if change.kind == "end"]
 

@@ -34,15 +34,13 @@ from benchmarks.views import (
 from cameras.picture_statistics import measure
 from cameras.source import Pixels
 from pipeline.datasets.layout import DatasetError
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 
 def record(seconds: float, state: SceneState = "ready", score: float | None = 0.0) -> ScoreRecord:
     """A frame of a camera that is scored ten times a second, since 1000."""
-    return ScoreRecord(
-        "gate", 1, round(seconds * 10), seconds, 1000 + seconds, score, score, 1.0, state, 0
-    )
+    return ScoreRecord("gate", 1, round(seconds * 10), seconds, 1000 + seconds, score, state)
 
 
 def test_a_camera_that_goes_on_beside_another_one_and_one_that_does_not() -> None:

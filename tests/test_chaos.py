@@ -24,7 +24,7 @@ from benchmarks.chaos.checks import (
 from benchmarks.chaos.schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
 from cameras.simulation import PlannedAnomaly
 from pipeline.events.event_settings import EventSettings
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 LIVE = ["gate1", "gate2"]
 CAMERAS = [*LIVE, "film"]
@@ -32,9 +32,7 @@ CAMERAS = [*LIVE, "film"]
 
 def record(seconds: float, score: float | None = 0.0, camera: str = "film") -> ScoreRecord:
     """A frame of connection 1, five a second; its wall clock is its stream time + 1000."""
-    return ScoreRecord(
-        camera, 1, round(seconds * 5), seconds, 1000 + seconds, score, score, 1.0, "ready", 0
-    )
+    return ScoreRecord(camera, 1, round(seconds * 5), seconds, 1000 + seconds, score, "ready")
 
 
 def burst(begin: float, end: float, until: float, camera: str = "film") -> list[ScoreRecord]:

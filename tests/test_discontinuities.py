@@ -22,7 +22,8 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scoring.clips import ClipBuffer
@@ -151,7 +152,7 @@ def test_one_seam_raises_no_alarm(
         change.kind
         for one in frames
         for change in tracker.update(
-            Sample("a", 1, one.index, one.pts_seconds, 0.0, one.judgement.score, "ready")
+            ScoreRecord("a", 1, one.index, one.pts_seconds, 0.0, one.judgement.score, "ready")
         )
     ]
     assert changes == []

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers.message import EventMessage
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.metrics import Metrics
 
 DOCS = Path(__file__).parents[1] / "docs"

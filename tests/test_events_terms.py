@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from models.calibration import Calibration
+from pipeline.events.event import EventChange
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventChange, EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers.message import event_message
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scoring.score_message import score_message, terms_of_score
@@ -21,7 +23,9 @@ def changes(*scored: tuple[float, dict[str, float]]) -> list[EventChange]:
     found: list[EventChange] = []
     for index, (score, terms) in enumerate(scored):
         found += tracker.update(
-            Sample("door", 1, index, index / 10, 1000 + index / 10, score, "ready", terms=terms)
+            ScoreRecord(
+                "door", 1, index, index / 10, 1000 + index / 10, score, "ready", terms=terms
+            )
         )
     return found
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from test_alert_sink import course, expected_events
 
 from pipeline.config.model import Api
-from pipeline.events.event_tracker import EventChange
+from pipeline.events.event import EventChange
 from pipeline.notifiers.links import LINK_SECONDS, Links
 from pipeline.notifiers.message import event_message
 from pipeline.storage.store import EventStore

@@ -20,7 +20,7 @@ from stage_parts import small_config, worker_context
 from test_alert_sink import ALERT, Killed, OpenSink, course, score
 
 from pipeline.config import Config, Webhook
-from pipeline.events.event_tracker import Event, EventChange
+from pipeline.events.event import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
 from pipeline.notifiers.apprise_service import title_and_body
 from pipeline.notifiers.delivery import DeliveryWorker

@@ -8,7 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.config import Record
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation
 from pipeline.storage.housekeeping import Housekeeper
@@ -16,7 +18,6 @@ from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import read_json_lines
 from pipeline.storage.retention import KeptEvent, Limits, removals
 from pipeline.storage.score_history import ScoreHistory
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
 
@@ -259,7 +260,7 @@ def test_a_store_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatc
 def test_scores_and_logs_of_lost_cameras_go_with_age(house: House) -> None:
     history = ScoreHistory()
     for at in (NOW - 2 * DAY, NOW - 10):
-        history.add(ScoreRecord("door", 1, 0, 0.0, at, 1.0, 0.5, 2.0, "ready", 0))
+        history.add(ScoreRecord("door", 1, 0, 0.0, at, 0.5, "ready", energy=1.0, threshold=2.0))
     house.store.save([], {"door": TrackerState()}, history.pending)
     logs = house.folder / "scores"
     logs.mkdir()

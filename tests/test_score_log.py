@@ -10,15 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines, read_last_lines
-from pipeline.storage.score_log import ScoreLog, ScoreRecord
+from pipeline.storage.score_log import ScoreLog
 
 
 def record(connection: int, index: int) -> ScoreRecord:
     return ScoreRecord(
-        "door", connection, index, index / 10, 1000 + index / 10, -2.5, 0.25, 7.5, "ready", 0
+        "door",
+        connection,
+        index,
+        index / 10,
+        1000 + index / 10,
+        0.25,
+        "ready",
+        energy=-2.5,
+        threshold=7.5,
     )
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.event_tracker import Event, Sample, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import schema as schema_module
 from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation, StoredEvent
@@ -18,7 +20,7 @@ EVENT = Event(
 
 
 def test_events_and_trackers_come_back_as_they_were(tmp_path: Path) -> None:
-    sample = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready", {"porch": 1.3, "path": 0.2})
+    sample = ScoreRecord("door", 1, 9, 0.9, 1000.9, 1.4, "ready", {"porch": 1.3, "path": 0.2})
     state = TrackerState("active", EVENT, 1.5, 1000.9, 1.0, None, 2.0, sample, {"porch": 1.2})
     with EventStore(tmp_path / "deep" / "events.sqlite") as store:
         store.save([EVENT], {"door": state})
@@ -111,7 +113,7 @@ def test_a_tracker_of_before_the_zones_goes_on(tmp_path: Path) -> None:
         connection.execute("INSERT INTO trackers VALUES ('door', ?)", (state,))
         connection.commit()
         connection.close()
-        last = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
+        last = ScoreRecord("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
         assert store.tracker("door") == TrackerState(phase="fading", now_seconds=2.0, last=last)
 
 

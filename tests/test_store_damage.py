@@ -16,7 +16,8 @@ from stage_parts import worker_context
 from test_alert_sink import config, course, expected_events, opened
 
 from pipeline.alerts.alert_sink import run as sink_run
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
 from pipeline.storage import database as database_module
 from pipeline.storage.database import StoreDamagedError, StoreError
 from pipeline.storage.file_systems import file_system_of

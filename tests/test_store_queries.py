@@ -21,12 +21,13 @@ from postgresql_server import (
 )
 from pydantic import ValidationError
 
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import database, schema
 from pipeline.storage.database import StoreError, StoreUnreachableError, store_url
 from pipeline.storage.event_queries import Annotation, EventQuery
 from pipeline.storage.score_history import ScoreHistory, ScorePoint
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.storage.store import EventFacts, EventStore
 
 EVENT = Event(
@@ -208,7 +209,7 @@ def test_facts_clips_and_forgetting(store: EventStore) -> None:
 def record(at: float, score: float | None, camera: str = "door") -> ScoreRecord:
     threshold = None if score is None else 4.0
     state = "collecting" if score is None else "ready"
-    return ScoreRecord(camera, 1, 0, 0.0, at, score, score, threshold, state, 0)  # type: ignore[arg-type]
+    return ScoreRecord(camera, 1, 0, 0.0, at, score, state, energy=score, threshold=threshold)  # type: ignore[arg-type]
 
 
 def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:

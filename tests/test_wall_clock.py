@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
 from models import FeedbackExemplar
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers import Notifiers
 from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
 from pipeline.runtime import worker_process as process
@@ -21,7 +22,7 @@ from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar
 from pipeline.scenes.scene_history import SceneHistory, write_json
 from pipeline.storage.retention import KeptEvent, Limits, removals
-from pipeline.storage.score_log import ScoreLog, ScoreRecord, last_connection
+from pipeline.storage.score_log import ScoreLog, last_connection
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.wall_clock import ClockWatch, recency
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
@@ -36,8 +37,8 @@ def log_scores(folder: Path, camera: str, connection: int, count: int = 3) -> No
         for index in range(count):
             log.append(
                 ScoreRecord(
-                    camera, connection, index, index / 10, connection / 1000, -2.5, 0.2, 7.5,
-                    "ready", 0,
+                    camera, connection, index, index / 10, connection / 1000, 0.2, "ready",
+                    energy=-2.5, threshold=7.5,
                 )
             )  # fmt: skip
 
@@ -59,9 +60,7 @@ def test_the_highest_number_of_all_logs_counts(tmp_path: Path) -> None:
     log_scores(tmp_path, "yard", 50)
     with ScoreLog(tmp_path, "gone", rotate_bytes=10) as log:
         for connection in (90, 91):  # the first file is put aside
-            log.append(
-                ScoreRecord("gone", connection, 0, 0.0, 0.0, None, None, None, "collecting", 0)
-            )
+            log.append(ScoreRecord("gone", connection, 0, 0.0, 0.0, None, "collecting"))
     (tmp_path / "gone.jsonl").write_text('{"connection": "a foreign line"}\n')
     assert last_connection(tmp_path) == 90
 

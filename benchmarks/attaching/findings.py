@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from benchmarks.chaos.checks import ObservedEvent
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 LEAST_RATE_RATIO = 0.9
 """Below this part of its rate before, a camera that was already watched suffered."""

@@ -19,7 +19,7 @@ from benchmarks.chaos.service import ServiceProcess, fetch, stored_events
 from benchmarks.chaos.world import free_port
 from cameras.simulation.rtsp_server import RtspAuthentication, RtspServer
 from pipeline.cli.service_client import ServiceClient, ServiceClientError
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 AUTHENTICATION = RtspAuthentication("bench", "street-corner")
 PATIENCE_SECONDS = 300.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.event_queries import Annotation, EventQuery, StoredEvent
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics

@@ -25,7 +25,7 @@ from pipeline.alerts.camera_watch import CameraWatch, shows_peak
 from pipeline.alerts.event_commands import handle_request
 from pipeline.alerts.live_updates import LiveUpdates
 from pipeline.config import Camera
-from pipeline.events.event_tracker import Event, EventChange
+from pipeline.events.event import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
 from pipeline.storage.database import (
     StoreDamagedError,

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from pipeline.config import Camera
+from pipeline.events.event import Event, EventChange
 from pipeline.events.event_settings import event_settings
-from pipeline.events.event_tracker import Event, EventChange, EventTracker, Sample, TrackerState
+from pipeline.events.event_tracker import EventTracker, TrackerState
+from pipeline.events.score_record import ScoreRecord, record_of
 from pipeline.events.zones import ZoneReader
 from pipeline.storage.score_history import ScoreHistory
-from pipeline.storage.score_log import ScoreLog, ScoreRecord, record_of
+from pipeline.storage.score_log import ScoreLog
 from pipeline.transport.messages import ScoreMessage
 
 _MIN_PEAK_RATIO = 0.6
@@ -86,7 +88,7 @@ class CameraWatch:
     def track(self, record: ScoreRecord) -> Sequence[EventChange]:
         """Add a new score to the history and the tracker; returns the changes of the events."""
         self._history.add(record)
-        return self._tracker.update(_sample(record))
+        return self._tracker.update(record)
 
     def consider(self, message: ScoreMessage) -> None:
         """Store a message, new or repeated, if its pixels are the best of the event."""
@@ -118,17 +120,3 @@ def _is_sharper(message: ScoreMessage, chosen: ScoreMessage, event: Event) -> bo
     if message.picture is None or chosen.picture is not None or message.score is None:
         return False
     return message.score >= _MIN_PEAK_RATIO * event.peak_score
-
-
-def _sample(record: ScoreRecord) -> Sample:
-    return Sample(
-        camera=record.camera,
-        connection=record.connection,
-        index=record.index,
-        pts_seconds=record.pts_seconds,
-        captured_at=record.captured_at,
-        score=record.score,
-        state=record.state,
-        zones=record.zones,
-        terms=record.terms,
-    )

@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from pipeline.events.event_tracker import EventChange, Suppression
+from pipeline.events.event import EventChange, Suppression
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live, ScoreMessage

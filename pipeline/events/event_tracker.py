@@ -23,82 +23,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pipeline.events.event import ChangeKind, Event, EventChange, Suppression
 from pipeline.events.event_settings import EventSettings, ZoneSettings, is_active
+from pipeline.events.score_record import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 Phase = Literal["idle", "pending", "active", "fading"]
-ChangeKind = Literal["new", "suppressed", "released", "update", "end"]
-"""released: an event that began outside of the schedule continues into its hours."""
-Suppression = Literal["cooldown", "schedule", "calibrating"]
 _SCORED_STATES: tuple[SceneState, ...] = ("calibrating", "ready")
 _WHOLE = ""
 """Name of the whole frame among the places; no zone has an empty name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One scored frame as input of the tracker."""
-
-    camera: str
-    connection: int
-    index: int
-    pts_seconds: float
-    captured_at: float
-    """Unix seconds UTC."""
-    score: float | None
-    state: SceneState
-    zones: Mapping[str, float] = field(default_factory=dict)
-    """Score of each zone; empty if zones were not scored."""
-    terms: Mapping[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score; empty if unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One interval in which the scene of a camera was anomalous."""
-
-    id: str
-    """Made of camera, connection and first index: the same scores give the same id again."""
-    camera: str
-    connection: int
-    """Connection of the first frame."""
-    first_index: int
-    started_at: float
-    """Wall clock of the first frame, Unix seconds UTC."""
-    started_pts_seconds: float
-    """Stream time of the first frame within its connection."""
-    ended_at: float | None
-    """Wall clock of the last frame that was up; None while the event is active."""
-    duration_seconds: float
-    """From the first to the last frame that was up, in stream time."""
-    peak_score: float
-    """Highest score; of the zones alone if only they count."""
-    peak_at: float
-    """Wall clock of the frame with the highest score."""
-    peak_connection: int
-    peak_index: int
-    state: SceneState
-    """State of the scene at the first frame; "calibrating" means a provisional threshold."""
-    suppressed: bool
-    """The event is stored, but no notification is sent."""
-    frames: int
-    """Number of frames that were up."""
-    zones: tuple[str, ...] = ()
-    """Zones that were up for their minimum duration, in the order in which they were reached."""
-    suppressed_by: Suppression | None = None
-    """Why no notification is sent: the event began in the cool-down of another one, or outside of
-    the schedule and has not continued into its hours, or while the scene was calibrated."""
-    terms: Mapping[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score of the peak, by its name: why there is an
-    event. Unlike the score not smoothed; empty if unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventChange:
-    """A change of an event: it began, left its suppression, rose or spread, or ended."""
-
-    kind: ChangeKind
-    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +51,7 @@ class TrackerState:
     """End of the cool-down in stream time; None before the first event."""
     now_seconds: float = 0.0
     """Stream time, counted from the first frame of the camera."""
-    last: Sample | None = None
+    last: ScoreRecord | None = None
     """The newest frame."""
     up_since: Mapping[str, float] = field(default_factory=dict)
     """Stream time since which zones are up, or the whole frame under the empty name."""
@@ -146,19 +79,19 @@ class EventTracker:
         """The current event, reported or still pending."""
         return self._state.event
 
-    def update(self, sample: Sample) -> Sequence[EventChange]:
+    def update(self, record: ScoreRecord) -> Sequence[EventChange]:
         """Process the next frame in the order (connection, index)."""
-        self._advance(sample)
-        changes = self._end_if_quiet() + self._end_if_calibrated(sample)
+        self._advance(record)
+        changes = self._end_if_quiet() + self._end_if_calibrated(record)
         up = {
             place: score
-            for place, score in self._scores(sample).items()
+            for place, score in self._scores(record).items()
             if self._is_up(place, score)
         }
         since, now = self._state.up_since, self._state.now_seconds
         self._state = replace(self._state, up_since={place: since.get(place, now) for place in up})
         if up:
-            changes += self._rise(sample, max(up.values()))
+            changes += self._rise(record, max(up.values()))
         elif self._state.phase == "pending":
             self._state = replace(self._state, phase="idle", event=None)
         elif self._state.phase == "active":
@@ -169,25 +102,25 @@ class EventTracker:
         """End the current event, as no more frames are expected for a long time."""
         return self._end()
 
-    def _advance(self, sample: Sample) -> None:
+    def _advance(self, record: ScoreRecord) -> None:
         last = self._state.last
         if last is None:
             step = 0.0
-        elif last.connection == sample.connection:
-            step = sample.pts_seconds - last.pts_seconds
+        elif last.connection == record.connection:
+            step = record.pts_seconds - last.pts_seconds
         else:
-            step = sample.captured_at - last.captured_at
+            step = record.captured_at - last.captured_at
         now = self._state.now_seconds + max(0.0, step)
-        self._state = replace(self._state, now_seconds=now, last=sample)
+        self._state = replace(self._state, now_seconds=now, last=record)
 
-    def _scores(self, sample: Sample) -> dict[str, float]:
+    def _scores(self, record: ScoreRecord) -> dict[str, float]:
         """Scores that count in a frame, by place."""
-        if sample.score is None or sample.state not in _SCORED_STATES:
+        if record.score is None or record.state not in _SCORED_STATES:
             return {}
-        scores = {zone: s for zone, s in sample.zones.items() if zone in self._settings.zones}
+        scores = {zone: s for zone, s in record.zones.items() if zone in self._settings.zones}
         # Scores that were logged before zones were configured count for the whole frame.
         if not scores or not self._settings.only_zones:
-            scores[_WHOLE] = sample.score
+            scores[_WHOLE] = record.score
         return scores
 
     def _rule(self, place: str) -> ZoneSettings | EventSettings:
@@ -208,10 +141,10 @@ class EventTracker:
         quiet = self._state.now_seconds - self._state.last_up_seconds
         return self._end() if quiet > self._settings.merge_gap_seconds else []
 
-    def _end_if_calibrated(self, sample: Sample) -> list[EventChange]:
+    def _end_if_calibrated(self, record: ScoreRecord) -> list[EventChange]:
         event = self._state.event
         is_provisional = event is not None and event.suppressed_by == "calibrating"
-        return self._end() if is_provisional and sample.state == "ready" else []
+        return self._end() if is_provisional and record.state == "ready" else []
 
     def _end(self) -> list[EventChange]:
         state, event = self._state, self.active
@@ -228,13 +161,13 @@ class EventTracker:
         )
         return [EventChange("end", event)]
 
-    def _rise(self, sample: Sample, score: float) -> list[EventChange]:
+    def _rise(self, record: ScoreRecord, score: float) -> list[EventChange]:
         state = self._state
         if state.event is None:
             state = replace(
                 state,
                 phase="pending",
-                event=self._begin(sample, score),
+                event=self._begin(record, score),
                 began_seconds=state.now_seconds,
             )
         assert state.event is not None
@@ -251,12 +184,12 @@ class EventTracker:
             event = replace(
                 event,
                 peak_score=score,
-                peak_at=sample.captured_at,
-                peak_connection=sample.connection,
-                peak_index=sample.index,
-                terms=sample.terms,
+                peak_at=record.captured_at,
+                peak_connection=record.connection,
+                peak_index=record.index,
+                terms=record.terms,
             )
-        is_released = event.suppressed_by == "schedule" and self._suppression(sample) is None
+        is_released = event.suppressed_by == "schedule" and self._suppression(record) is None
         if is_released:
             event = replace(event, suppressed=False, suppressed_by=None)
         was_pending = state.phase == "pending"
@@ -265,7 +198,7 @@ class EventTracker:
             phase="pending" if was_pending and not lasting else "active",
             event=event,
             last_up_seconds=state.now_seconds,
-            last_up_at=sample.captured_at,
+            last_up_at=record.captured_at,
         )
         if was_pending:
             kind: ChangeKind = "suppressed" if event.suppressed else "new"
@@ -274,34 +207,34 @@ class EventTracker:
             return [EventChange("released", event)]
         return [EventChange("update", event)] if is_peak or reached else []
 
-    def _suppression(self, sample: Sample) -> Suppression | None:
+    def _suppression(self, record: ScoreRecord) -> Suppression | None:
         """Why an event is suppressed at a frame; None: it is not."""
-        if sample.state == "calibrating" and not self._settings.notify_while_calibrating:
+        if record.state == "calibrating" and not self._settings.notify_while_calibrating:
             return "calibrating"
         schedule, cool_until = self._settings.schedule, self._state.cool_until_seconds
-        if schedule is not None and not is_active(schedule, sample.captured_at):
+        if schedule is not None and not is_active(schedule, record.captured_at):
             return "schedule"
         is_cooling_down = cool_until is not None and self._state.now_seconds < cool_until
         return "cooldown" if is_cooling_down else None
 
-    def _begin(self, sample: Sample, score: float) -> Event:
-        suppression = self._suppression(sample)
+    def _begin(self, record: ScoreRecord, score: float) -> Event:
+        suppression = self._suppression(record)
         return Event(
-            id=f"{sample.camera}-{sample.connection}-{sample.index}",
-            camera=sample.camera,
-            connection=sample.connection,
-            first_index=sample.index,
-            started_at=sample.captured_at,
-            started_pts_seconds=sample.pts_seconds,
+            id=f"{record.camera}-{record.connection}-{record.index}",
+            camera=record.camera,
+            connection=record.connection,
+            first_index=record.index,
+            started_at=record.captured_at,
+            started_pts_seconds=record.pts_seconds,
             ended_at=None,
             duration_seconds=0.0,
             peak_score=score,
-            peak_at=sample.captured_at,
-            peak_connection=sample.connection,
-            peak_index=sample.index,
-            state=sample.state,
+            peak_at=record.captured_at,
+            peak_connection=record.connection,
+            peak_index=record.index,
+            state=record.state,
             suppressed=suppression is not None,
             frames=0,
             suppressed_by=suppression,
-            terms=sample.terms,
+            terms=record.terms,
         )

@@ -6,7 +6,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.config.base import Name, Section
-from pipeline.events.event_tracker import Suppression
+from pipeline.events.event import Suppression
 from pipeline.telemetry.health import WorkerPhase
 from pipeline.transport.commands import EventId, Label, SceneId
 from pipeline.transport.messages import CameraState, SceneState

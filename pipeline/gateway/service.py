@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import accepted_file
 from pipeline.storage.database import StoreError, store_url

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.events.event_tracker import Event, EventChange
+from pipeline.events.event import Event, EventChange
 from pipeline.notifiers.outbox import Kind, OutboxMessage
 from pipeline.transport.messages import SceneState
 

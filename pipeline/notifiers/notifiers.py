@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.config import Config, Mqtt
-from pipeline.events.event_tracker import Event, EventChange
+from pipeline.events.event import Event, EventChange
 from pipeline.notifiers.delivery import DeliveryWorker, Notifier
 from pipeline.notifiers.links import Links
 from pipeline.notifiers.message import FrigateEvent, event_message, message_for

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.schema import EVENTS, MAX_NOTE_CHARACTERS
 
 Label = Literal["normal", "anomaly"]

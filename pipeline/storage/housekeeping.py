@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.config import Record
 from pipeline.config.retention import BYTES_PER_GB
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.database import StoreError
 from pipeline.storage.retention import KeptEvent, Limits, Removal, removals
 from pipeline.storage.snapshots import CLIP_NAME

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines
 
 ROTATE_BYTES = 16 * 1024 * 1024

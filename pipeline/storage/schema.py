@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import sqlalchemy as sa
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 
 MAX_NOTE_CHARACTERS = 2000
 """Maximum number of characters of a note."""

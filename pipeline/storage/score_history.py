@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.database import upsert
 from pipeline.storage.schema import SCORE_HISTORY, TRACKERS
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 Resolution = Literal[1, 60]

@@ -8,51 +8,17 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.events.score_record import Position, ScoreRecord
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines, read_last_lines
-from pipeline.transport.messages import SceneState, ScoreMessage
 
 LOG = logging.getLogger(__name__)
 
 ROTATE_BYTES = 64 * 1024 * 1024
-
-Position = tuple[int, int]
-"""Connection and index of a frame; frames of a camera are ordered by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRecord:
-    """One line of the log."""
-
-    camera: str
-    connection: int
-    index: int
-    pts_seconds: float
-    captured_at: float
-    energy: float | None
-    score: float | None
-    threshold: float | None
-    state: SceneState
-    dropped: int
-    zones: dict[str, float] = field(default_factory=dict)
-    """Score of each zone; empty without zones or without a score."""
-    terms: dict[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score, see `ScoreMessage`; empty without energy."""
-
-    @property
-    def position(self) -> Position:
-        """Position of the frame among those of its camera."""
-        return self.connection, self.index
-
-
-def record_of(message: ScoreMessage, zones: dict[str, float]) -> ScoreRecord:
-    """The record of a score and of the scores of its zones."""
-    names = (field.name for field in fields(ScoreRecord) if field.name != "zones")
-    return ScoreRecord(**{name: getattr(message, name) for name in names}, zones=zones)
 
 
 class ScoreLog:

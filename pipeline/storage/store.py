@@ -14,7 +14,8 @@ from typing import Any, Self
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
 from pipeline.storage.database import Database, store_url, upsert
 from pipeline.storage.event_queries import (
     Annotation,
