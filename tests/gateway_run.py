@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from stage_parts import run_info, small_config, worker_context
 
-from pipeline.alerts import alert_sink
+from pipeline.alerts import alert_worker
 from pipeline.gateway import server
 from pipeline.runtime.attached_cameras import save_registry
 from pipeline.runtime.camera_registry import CameraRegistry
@@ -115,7 +115,7 @@ def gateway_run(
         stack.callback(backend.thread.join)
         stack.callback(backend.stop.set)
         backend.thread.start()
-        for name, entry in (("sink", alert_sink.run), ("gateway", server.run)):
+        for name, entry in (("sink", alert_worker.run), ("gateway", server.run)):
             context = worker_context(name, config, run)
             thread = threading.Thread(target=entry, args=(context,))
             stack.callback(_end, thread, context)

@@ -23,12 +23,12 @@ from pipeline.events.event_settings import event_settings
 from pipeline.events.event_tracker import EventTracker
 from pipeline.events.score_record import record_of
 from pipeline.notifiers import Notifiers
-from pipeline.storage.database import StoreError, StoreUnreachableError
 from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines
 from pipeline.storage.score_log import ScoreLog
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError, StoreUnreachableError
 from pipeline.storage.store_opening import open_store
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage

@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.notifiers.delivery import DeliveryWorker, RateLimit
-from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxMessage
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, Kind, OutboxMessage
 from pipeline.notifiers.retry_policy import (
     Delivered,
     Disconnected,

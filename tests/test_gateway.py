@@ -28,8 +28,8 @@ from pipeline.gateway.tokens import (
     load_tokens,
     revoke_token,
 )
-from pipeline.storage.database import StoreError
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import PermanentError

@@ -26,7 +26,8 @@ from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_connection import MqttLink, Will
 from pipeline.notifiers.mqtt_losses import Losses
 from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_significant_change, status_of
-from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 from pipeline.notifiers.retained_state import ANNOUNCED_NAME
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import AdaptCamera, Command, GetOverview, SetEnabled, SetThreshold

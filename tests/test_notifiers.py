@@ -23,15 +23,15 @@ from pipeline.config import Config, Webhook
 from pipeline.events.event import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
 from pipeline.notifiers.apprise_service import title_and_body
-from pipeline.notifiers.delivery import DeliveryWorker
+from pipeline.notifiers.delivery import DeliveryWorker, Receiver
 from pipeline.notifiers.message import (
     EventMessage,
     event_message,
     message_for,
     read_message,
 )
-from pipeline.notifiers.notifiers import Receiver
-from pipeline.notifiers.outbox import Bounds, Outbox
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds
 from pipeline.notifiers.webhook import WebhookNotifier
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
@@ -59,7 +59,7 @@ def change(kind: str, frames: int, *, suppressed: bool = False) -> EventChange:
 
 
 def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:
-    spec = WorkerSpec("sink", "pipeline.alerts.alert_sink:run", None, settings, run)
+    spec = WorkerSpec("sink", "pipeline.alerts.alert_worker:run", None, settings, run)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.runtime.worker_process", str(os.getpid())],
         stdin=subprocess.PIPE,

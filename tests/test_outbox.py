@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxError, OutboxMessage
+from pipeline.notifiers.outbox import Outbox, OutboxError
+from pipeline.notifiers.outbox_message import Bounds, Kind, OutboxMessage
 
 SINK = "webhook:office"
 
@@ -293,7 +294,8 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from pipeline.notifiers.outbox import Bounds, OutboxMessage, Outbox
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 with Outbox(Path(sys.argv[1]), Bounds()) as outbox:
     number = 0
     while True:

@@ -11,7 +11,6 @@ from pipeline.config import Record
 from pipeline.events.event import Event
 from pipeline.events.event_tracker import TrackerState
 from pipeline.events.score_record import ScoreRecord
-from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation
 from pipeline.storage.housekeeping import Housekeeper
 from pipeline.storage.journal import EventJournal
@@ -19,6 +18,7 @@ from pipeline.storage.json_lines import read_json_lines
 from pipeline.storage.retention import KeptEvent, Limits, removals
 from pipeline.storage.score_history import ScoreHistory
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.telemetry.metrics import Metrics
 
 DAY = 86_400

@@ -9,9 +9,9 @@ from pipeline.events.event import Event
 from pipeline.events.event_tracker import TrackerState
 from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import schema as schema_module
-from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation, StoredEvent
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 
 EVENT = Event(
     "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7,

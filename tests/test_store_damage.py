@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from stage_parts import worker_context
 from test_alert_sink import config, course, expected_events, opened
 
-from pipeline.alerts.alert_sink import run as sink_run
+from pipeline.alerts.alert_worker import run as sink_run
 from pipeline.events.event import Event
 from pipeline.events.event_tracker import TrackerState
 from pipeline.storage import database as database_module
-from pipeline.storage.database import StoreDamagedError, StoreError
 from pipeline.storage.file_systems import file_system_of
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreDamagedError, StoreError
 from pipeline.storage.store_opening import open_store
 from pipeline.worker import RunInfo
 

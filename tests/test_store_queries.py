@@ -25,10 +25,11 @@ from pipeline.events.event import Event
 from pipeline.events.event_tracker import TrackerState
 from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import database, schema
-from pipeline.storage.database import StoreError, StoreUnreachableError, store_url
+from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import Annotation, EventQuery
 from pipeline.storage.score_history import ScoreHistory, ScorePoint
 from pipeline.storage.store import EventFacts, EventStore
+from pipeline.storage.store_errors import StoreError, StoreUnreachableError
 
 EVENT = Event(
     "door-1-5", "door", 1_763_000_000_123, 5, 1_763_000_000.125, 0.5, None, 0.6, 1.4,

@@ -16,7 +16,8 @@ from stage_parts import small_config
 from models import FeedbackExemplar
 from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers import Notifiers
-from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 from pipeline.runtime import worker_process as process
 from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar

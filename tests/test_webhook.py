@@ -11,7 +11,7 @@ from http_receiver import receiving
 from mqtt_broker import free_port
 
 from pipeline.config import Webhook
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Refused
 from pipeline.notifiers.webhook import (
     WebhookNotifier,

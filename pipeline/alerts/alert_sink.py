@@ -13,100 +13,36 @@ the store can be written, and scores that cannot be logged are acknowledged neve
 disk must not stop the cameras.
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
-from cameras.shown_picture import display_pixels
 from pipeline.alerts.absorption import Absorption
-from pipeline.alerts.camera_watch import CameraWatch, shows_peak
+from pipeline.alerts.camera_watch import CameraWatch
 from pipeline.alerts.event_commands import handle_request
+from pipeline.alerts.event_pictures import EventPictures
+from pipeline.alerts.event_writer import EventWriter
 from pipeline.alerts.live_updates import LiveUpdates
+from pipeline.alerts.sink_failures import SinkFailures
 from pipeline.config import Camera
-from pipeline.events.event import Event, EventChange
-from pipeline.notifiers import Notifiers, open_notifiers
-from pipeline.storage.database import (
-    StoreDamagedError,
-    StoreError,
-    StoreUnreachableError,
-    store_url,
-)
+from pipeline.events.event import EventChange
+from pipeline.notifiers import Notifiers
 from pipeline.storage.housekeeping import Housekeeper, folder_size_bytes
 from pipeline.storage.journal import EventJournal
-from pipeline.storage.score_history import ScoreHistory
 from pipeline.storage.score_log import ScoreLog
-from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
-from pipeline.storage.store_opening import open_store, put_store_aside
-from pipeline.telemetry.log_rate_limit import LimitedWarning
-from pipeline.transport.commands import Command
-from pipeline.transport.control import ControlClient, ControlMember, read_cameras
+from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.live import LivePublisher
-from pipeline.transport.messages import Answer, Request, ScoreAck, ScoreMessage
+from pipeline.transport.messages import Request, ScoreAck, ScoreMessage
 from pipeline.transport.ports import wait
 from pipeline.transport.scores import ScoreReceiver
 from pipeline.worker import WorkerContext
 
-LOG = logging.getLogger(__name__)
-
 _POLL_SECONDS = 0.2
-_ASK_SECONDS = 5.0
 _QUIET_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _SILENCE_SECONDS = 30.0  # beyond the merge gap; a restart of another worker takes less
-_SAVE_INTERVAL_SECONDS = 5.0
 _CLEAN_UP_SECONDS = 60.0
 _CLEAN_UP_RATIO = 100  # minimum interval as a multiple of the duration
-_STORE_RETRY_SECONDS = 15.0  # an attempt to reach a server that does not answer takes 5 s
-
-
-def run(context: WorkerContext) -> None:
-    """Entry of the worker: process scores until stopped and no more arrive.
-
-    Raises:
-        OSError: the data folder cannot be written.
-        StoreError: the event store cannot be used.
-    """
-    try:
-        _work(context)
-    except StoreDamagedError as error:
-        # The next start of this worker creates a new one from the score logs.
-        spec = context.spec
-        put_store_aside(store_url(spec.config.store.url, spec.run.data_folder), error)
-        raise
-
-
-def _work(context: WorkerContext) -> None:
-    folder, endpoints = context.spec.run.data_folder, context.spec.run.endpoints
-    with ExitStack() as stack:
-        store = open_store(context, stack)
-        journal = stack.enter_context(EventJournal(folder / "events.jsonl"))
-
-        def ask(command: Command) -> Answer:
-            with ControlClient(endpoints) as client:
-                return client.ask(command, _ASK_SECONDS)
-
-        def open_log(camera: str) -> ScoreLog:
-            return stack.enter_context(ScoreLog(folder / "scores", camera))
-
-        logs = {name: open_log(name) for name in context.spec.config.cameras}
-        publisher = stack.enter_context(LivePublisher(endpoints))
-        notifiers = stack.enter_context(
-            open_notifiers(context.spec.config, folder, context.metrics, context.problems, ask)
-        )
-        receiver = stack.enter_context(ScoreReceiver(endpoints))
-        spec = context.spec
-        control = stack.enter_context(ControlMember(endpoints, spec.name, spec.revision))
-        absorption = stack.enter_context(
-            Absorption.from_endpoints(endpoints, store, context.metrics)
-        )
-        sink = AlertSink(
-            context, store, journal, logs, publisher, notifiers=notifiers, absorption=absorption
-        )
-        sink.recover()
-        sink.serve(receiver, control, open_log)
 
 
 class AlertSink:
@@ -132,32 +68,26 @@ class AlertSink:
         """
         self._context = context
         self._metrics = context.metrics
-        self._problems = context.problems
         self._store = store
-        self._journal = journal
-        self._live_updates = LiveUpdates(publisher, context.metrics)
-        self._snapshots = Snapshots(context.spec.run.data_folder / "events")
         self._clock = clock
-        self._notifiers = notifiers or Notifiers.without_receivers(
-            context.spec.run.data_folder, context.metrics
-        )
-        self._absorption = absorption
-        self._limited_log = LimitedWarning(LOG)
         self._cameras: Mapping[str, Camera] = context.spec.config.cameras
-        self._history = ScoreHistory()
-        spec = context.spec
+        folder = context.spec.run.data_folder
+        self._failures = SinkFailures(context.metrics, context.problems, clock)
         self._housekeeper = Housekeeper(
-            store, spec.run.data_folder, spec.config.record, context.metrics, self._fail
+            store, folder, context.spec.config.record, context.metrics, self._failures.report
         )
+        self._writer = EventWriter(store, journal, self._housekeeper, self._failures, clock)
+        self._pictures = EventPictures(folder / "events")
+        self._live_updates = LiveUpdates(publisher, context.metrics)
+        self._notifiers = notifiers or Notifiers.without_receivers(folder, context.metrics)
+        self._absorption = absorption
         states = {name: store.tracker(name) for name in logs}
         self._known = {name for name, state in states.items() if state is not None}
         self._watches = {
-            name: CameraWatch(log, self._cameras[name], states[name], self._history)
+            name: CameraWatch(log, self._cameras[name], states[name], self._writer.history)
             for name, log in logs.items()
         }
-        self._unsaved: dict[str, Event] = {}
-        self._unwritten: dict[str, Event] = {}
-        self._saved_at = self._clean_up_at = self._store_retry_at = -float("inf")
+        self._clean_up_at = -float("inf")
         self._rejected = 0
 
     def recover(self) -> None:
@@ -174,11 +104,11 @@ class AlertSink:
         watch = self._watches[name]
         watch.last_score_at = self._clock()
         for change in watch.replay_log():
-            self._queue(change)
+            self._writer.queue(change)
             # Without a stored tracker all past events are made again: they are not published.
             if name in self._known:
-                self._notifiers.notify(change, *self._pictures(change.event))
-                self._live_updates.publish_event(change, *self._pictures(change.event))
+                self._notifiers.notify(change, *self._pictures.paths(change.event))
+                self._live_updates.publish_event(change, *self._pictures.paths(change.event))
         active, enabled = watch.tracker.active, self._cameras[name].enabled
         self._notifiers.add_camera(name, active, enabled=enabled)
         self._metrics.event_active.labels(name).set(watch.tracker.active is not None)
@@ -224,10 +154,10 @@ class AlertSink:
     def _handle_commands(self, control: ControlMember, open_log: Callable[[str], ScoreLog]) -> None:
         for message in control.poll():
             if isinstance(message, Request):
-                control.answer(handle_request(message, self._store, self._fail))
+                control.answer(handle_request(message, self._store, self._failures.report))
                 continue
             # A failure is retried: the supervisor repeats a revision that is not acknowledged.
-            with self._reported("score_log"):
+            with self._failures.reported("score_log"):
                 self.apply_cameras(read_cameras(message), open_log)
                 control.acknowledge_revision(message.revision)
 
@@ -249,7 +179,7 @@ class AlertSink:
             watch = self._watches.get(name)
             if watch is None:
                 state, log = self._store.tracker(name), open_log(name)
-                self._watches[name] = CameraWatch(log, camera, state, self._history)
+                self._watches[name] = CameraWatch(log, camera, state, self._writer.history)
                 if state is not None:
                     self._known.add(name)
                 self._cameras = {**self._cameras, name: camera}
@@ -265,20 +195,20 @@ class AlertSink:
         """Process one score, new or repeated; afterwards it may be acknowledged."""
         watch = self._watches.get(message.camera)
         if watch is None:
-            self._fail("scores", f"camera {message.camera!r:.80}: not in the configuration")
+            reason = f"camera {message.camera!r:.80}: not in the configuration"
+            self._failures.report("scores", reason)
             return
         watch.last_score_at = begin = self._clock()
-        changes: Sequence[EventChange] = ()
-        is_new = watch.is_new(message)
-        if is_new:
-            record = watch.record(message)
-            with self._reported("score_log"):
-                watch.log(record)
-            changes = watch.track(record)
-        watch.consider(message)
-        self._save_picture(watch)
-        self._handle(changes)
-        if is_new:
+        taken = watch.take(message)
+        if taken.is_new:
+            with self._failures.reported("score_log"):
+                if taken.log_error is not None:
+                    raise taken.log_error
+        if taken.picture is not None:
+            with self._failures.reported("snapshot"):
+                self._pictures.save(taken.picture)
+        self._handle(taken.changes)
+        if taken.is_new:
             self._notifiers.publish_score(message)
             self._live_updates.publish_score(message)
             latency = max(0.0, time.time() - message.captured_at)
@@ -294,25 +224,27 @@ class AlertSink:
             if watch.tracker.candidate is not None and now - watch.last_score_at > seconds:
                 self._handle(watch.tracker.finish())
         self._absorb()
-        if now - self._saved_at > _SAVE_INTERVAL_SECONDS:
+        if self._writer.is_due:
             self._save()
         if now > self._clean_up_at:
-            busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
-            if self._housekeeper.run(time.time(), busy | self._unsaved.keys(), self._watches):
-                self._problems.clear("retention")
-                self._problems.clear("snapshot")  # a lost picture cannot be written later
-            used = folder_size_bytes(self._context.spec.run.data_folder)
-            self._metrics.storage_used_bytes.set(used)
-            # Less often if the disk is slow: frames wait meanwhile.
-            self._clean_up_at = now + max(
-                _CLEAN_UP_SECONDS, _CLEAN_UP_RATIO * (self._clock() - now)
-            )
+            self._clean_up(now)
+
+    def _clean_up(self, now: float) -> None:
+        busy = {one.tracker.active.id for one in self._watches.values() if one.tracker.active}
+        if self._housekeeper.run(time.time(), busy | {*self._writer.unsaved}, self._watches):
+            self._failures.clear("retention")
+            self._failures.clear("snapshot")  # a lost picture cannot be written later
+        used = folder_size_bytes(self._context.spec.run.data_folder)
+        self._metrics.storage_used_bytes.set(used)
+        # Less often if the disk is slow: frames wait meanwhile.
+        seconds = _CLEAN_UP_RATIO * (self._clock() - now)
+        self._clean_up_at = now + max(_CLEAN_UP_SECONDS, seconds)
 
     def _absorb(self) -> None:
         """Request the absorption of active events, and apply the results."""
-        if self._absorption is None or self._clock() < self._store_retry_at:
+        if self._absorption is None or not self._failures.may_try_store:
             return
-        with self._reported("store", heals=False):
+        with self._failures.reported("store", clears=False):
             for name, watch in self._watches.items():
                 if watch.tracker.active is not None:
                     after_seconds = self._cameras[name].adapt.absorb_after
@@ -328,86 +260,23 @@ class AlertSink:
         """End all active events, and save everything."""
         for watch in self._watches.values():
             self._handle(watch.tracker.finish())
-        self._store_retry_at = -float("inf")
+        self._failures.retry_store_now()
         self._save()
 
     def _handle(self, changes: Sequence[EventChange]) -> None:
         for change in changes:
-            self._queue(change)
+            self._writer.queue(change)
             # Before it is stored: after a crash in between the same change is made again.
-            self._notifiers.notify(change, *self._pictures(change.event))
+            self._notifiers.notify(change, *self._pictures.paths(change.event))
         if changes:
             self._save()
         for change in changes:
-            self._live_updates.publish_event(change, *self._pictures(change.event))
+            self._live_updates.publish_event(change, *self._pictures.paths(change.event))
             stopping = self._context.stop.is_set()
             if change.kind == "end" and self._absorption is not None and not stopping:
                 times = self._cameras[change.event.camera].adapt.absorb_recurring
-                with self._reported("store"):
+                with self._failures.reported("store"):
                     self._absorption.consider_recurring(change.event, times)
 
-    def _queue(self, change: EventChange) -> None:
-        self._unsaved[change.event.id] = change.event
-        if change.kind == "end":
-            self._unwritten[change.event.id] = change.event
-            self._housekeeper.expect_clip(change.event, self._clock())
-
     def _save(self) -> None:
-        """Write pending events and states; what fails stays pending."""
-        self._saved_at = self._clock()
-        for event in [*self._unwritten.values()]:
-            with self._reported("journal"):
-                self._journal.append(event)
-                del self._unwritten[event.id]
-        if self._clock() < self._store_retry_at:
-            return
-        with self._reported("store"):
-            states = {name: watch.tracker.state for name, watch in self._watches.items()}
-            self._store.save(self._unsaved.values(), states, self._history.pending)
-            self._unsaved.clear()
-            self._history.mark_written()
-            self._housekeeper.note_new_clips(self._clock())
-
-    def _save_picture(self, watch: CameraWatch) -> None:
-        event, picture = watch.tracker.active, watch.take_picture()
-        if event is None or picture is None or picture.pixels is None or picture.score is None:
-            return
-        exists = self._snapshots.snapshot_path(event.camera, event.id).exists()
-        if exists and not shows_peak(picture, event):
-            return  # a previous run has saved a better one
-        with self._reported("snapshot"):
-            self._snapshots.save(
-                event.camera,
-                event.id,
-                display_pixels(picture.pixels, picture.picture, picture.source_hw),
-                picture.anomaly_map,
-                picture.score,
-                picture.captured_at,
-                watch.zones.polygons,
-            )
-
-    def _pictures(self, event: Event) -> tuple[Path | None, Path | None]:
-        """Snapshot and heatmap of an event; None for one that does not exist."""
-        snapshot = self._snapshots.snapshot_path(event.camera, event.id)
-        heatmap = self._snapshots.heatmap_path(event.camera, event.id)
-        return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
-
-    @contextmanager
-    def _reported(self, sink: str, *, heals: bool = True) -> Iterator[None]:
-        try:
-            yield
-            if heals:
-                self._problems.clear(sink)
-        except StoreDamagedError:
-            raise  # see `run`
-        except (OSError, StoreError) as error:
-            if isinstance(error, StoreUnreachableError):
-                self._store_retry_at = self._clock() + _STORE_RETRY_SECONDS
-            self._fail(sink, str(error))
-
-    def _fail(self, sink: str, reason: str) -> None:
-        self._metrics.sink_failures.labels(sink).inc()
-        if sink == "scores":
-            self._limited_log.warn(f"{sink}: {reason}")
-        else:
-            self._problems.set(sink, reason)
+        self._writer.save({name: watch.tracker.state for name, watch in self._watches.items()})

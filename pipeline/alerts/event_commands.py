@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import asdict, fields
 
-from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation, StoredEvent
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.transport.commands import Annotate, CommandError, arguments_of, read_command
 from pipeline.transport.messages import Answer, Request
 

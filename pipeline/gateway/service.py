@@ -16,11 +16,12 @@ from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event import Event
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import accepted_file
-from pipeline.storage.database import StoreError, store_url
+from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.transport.commands import AcceptAsNormal, Command, GetPicture, RevokeNormal
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus, Live

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.config import Apprise
 from pipeline.notifiers.message import EventMessage, read_message
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Outcome
 from pipeline.worker import PermanentError
 

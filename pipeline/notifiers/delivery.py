@@ -9,10 +9,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from pipeline.notifiers.outbox import Outbox, OutboxError, OutboxMessage
+from pipeline.notifiers.outbox import Outbox, OutboxError
+from pipeline.notifiers.outbox_message import Kind, OutboxMessage
 from pipeline.notifiers.retry_policy import (
     Delivered,
     Disconnected,
@@ -183,3 +185,13 @@ class DeliveryWorker:
     def _fail(self, reason: str) -> None:
         self._metrics.sink_failures.labels(self.name).inc()
         self._limited_log.warn(f"{self.name}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One sink of messages."""
+
+    notifier: Notifier
+    delivery_worker: DeliveryWorker
+    kinds: frozenset[Kind]
+    """Kinds of messages that it receives."""

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from pipeline.events.event import Event, EventChange
-from pipeline.notifiers.outbox import Kind, OutboxMessage
+from pipeline.notifiers.outbox_message import Kind, OutboxMessage
 from pipeline.transport.messages import SceneState
 
 VERSION: Literal[1] = 1

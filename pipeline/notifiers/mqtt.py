@@ -18,7 +18,7 @@ from pipeline.notifiers.mqtt_topics import (
     Topics,
     is_significant_change,
 )
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retained_state import RetainedState
 from pipeline.notifiers.retry_policy import Delivered, Disconnected, Outcome, Refused
 from pipeline.telemetry.log_rate_limit import LimitedWarning

@@ -19,18 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pipeline.notifiers.outbox_table import (
-    Backlog,
-    Bounds,
-    Kind,
-    Loss,
-    OutboxMessage,
-    OutboxTable,
-    VersionError,
-)
+from pipeline.notifiers.outbox_message import Backlog, Bounds, Loss, OutboxMessage
+from pipeline.notifiers.outbox_table import OutboxTable, VersionError
 from pipeline.telemetry.damaged_files import put_aside
-
-__all__ = ["Backlog", "Bounds", "Kind", "Loss", "Outbox", "OutboxError", "OutboxMessage"]
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from pipeline.worker import RunInfo, WorkerSpec
 
 INGEST = "pipeline.ingest.ingest_worker:run"
 SCORER = "pipeline.scoring.scoring_worker:run"
-SINK = "pipeline.alerts.alert_sink:run"
+SINK = "pipeline.alerts.alert_worker:run"
 GATEWAY = "pipeline.gateway.server:run"
 
 

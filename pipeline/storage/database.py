@@ -6,7 +6,6 @@ lock of the database that is held as long as the writer's connection.
 """
 
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,17 +17,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.storage.file_systems import DOUBTFUL, NETWORK, file_system_of
 from pipeline.storage.schema import MIGRATIONS, NewerSchemaError, migrate, schema_version
+from pipeline.storage.store_errors import StoreError, store_error
 
 LOG = logging.getLogger(__name__)
 
 SQLITE_NAME = "events.sqlite"
-_FULL_BYTES = 65_536
 _WAL_LIMIT_BYTES = 16 * 2**20
 _CONNECT_SECONDS = 5
 # A pooler may run each transaction in another session, where a prepared statement does not exist,
 # or belongs to another client.
 _CONNECT = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
-_LOCK_NOT_AVAILABLE = "55P03"
 _POSTGRESQL_SESSION = (
     "SET statement_timeout = '20s'",
     # A writer on a lost machine must not lock out its successor for hours.
@@ -40,22 +38,6 @@ _ONE_WRITER = (
     "SET lock_timeout = '5s'",
     "SELECT pg_advisory_lock(86, hashtext(current_schema()))",
 )
-
-
-class StoreError(Exception):
-    """The store cannot be opened, read or written; the text states where and why."""
-
-
-class StoreUnreachableError(StoreError):
-    """The database server does not answer; a later attempt may succeed."""
-
-
-class StoreFullError(StoreError):
-    """The disk has no space left for the store."""
-
-
-class StoreDamagedError(StoreError):
-    """The SQLite file is not a database, or is damaged."""
 
 
 def store_url(url: str | None, data_folder: Path) -> sa.URL:
@@ -202,30 +184,7 @@ class Database:
             )
 
     def _error(self, what: str, error: Exception) -> StoreError:
-        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        text = "; ".join(str(cause).split("\n")).strip("; ")
-        if self._url.password:
-            text = text.replace(str(self._url.password), "***")
-        if isinstance(cause, sqlite3.Error) and self._is_full(cause):
-            return StoreFullError(f"{self._where}: {what}: the disk is full ({text})")
-        damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in damaged:
-            return StoreDamagedError(f"{self._where}: {what}: {text}")
-        if getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-            text = (
-                "want one service that writes to it, got another one (or a session that a pooler "
-                "holds with its lock: see pg_locks)"
-            )
-        elif not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
-            # The server disconnects, refuses or shuts down; errors in statements are other types.
-            return StoreUnreachableError(f"{self._where}: {what}: {text}")
-        return StoreError(f"{self._where}: {what}: {text}")
-
-    def _is_full(self, error: sqlite3.Error) -> bool:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code != sqlite3.SQLITE_IOERR:  # raised if the index of the log has no space
-            return code == sqlite3.SQLITE_FULL
-        return shutil.disk_usage(Path(self._url.database or "").parent).free < _FULL_BYTES
+        return store_error(f"{self._where}: {what}", self._url, error)
 
 
 def upsert(

@@ -15,10 +15,10 @@ from pathlib import Path
 from pipeline.config import Record
 from pipeline.config.retention import BYTES_PER_GB
 from pipeline.events.event import Event
-from pipeline.storage.database import StoreError
 from pipeline.storage.retention import KeptEvent, Limits, Removal, removals
 from pipeline.storage.snapshots import CLIP_NAME
 from pipeline.storage.store import EventFacts, EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from pipeline.storage.database import (
+from pipeline.storage.database import store_url
+from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import (
     StoreDamagedError,
     StoreError,
     StoreFullError,
     StoreUnreachableError,
-    store_url,
 )
-from pipeline.storage.store import EventStore
 from pipeline.telemetry.damaged_files import put_aside
 from pipeline.worker import WorkerContext
 
