@@ -78,7 +78,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             yield found
 
 
-def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_persistent_event_is_accepted_labelled_and_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     bench.absorption.consider(EVENT, 10.0)
     bench.absorption.consider(OLD, 0.0)
@@ -93,7 +95,7 @@ def test_it_is_asked_for_labelled_and_told(bench: Bench, caplog: pytest.LogCaptu
     assert "event yard-1-0: absorbed, as it had lasted 10 s" in caplog.text
 
 
-def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Bench) -> None:
+def test_an_event_that_continues_is_requested_again_and_counted_once(bench: Bench) -> None:
     for number in range(1, 4):
         bench.absorption.consider(OLD, 10.0)
         bench.absorption.consider(OLD, 10.0)
@@ -103,7 +105,7 @@ def test_what_goes_on_all_the_same_is_asked_for_again_and_counted_once(bench: Be
     assert bench.counted == 1
 
 
-def test_what_a_person_says_goes_first(bench: Bench) -> None:
+def test_a_label_of_a_person_takes_precedence(bench: Bench) -> None:
     bench.store.annotate(EVENT.id, Annotation(label="anomaly"))
     bench.absorption.consider(OLD, 10.0)
     bench.apply_results(asked=0)
@@ -115,7 +117,7 @@ def test_what_a_person_says_goes_first(bench: Bench) -> None:
     assert bench.label == ("normal", "mine"), "no note is written over"
 
 
-def test_what_was_taken_back_is_not_absorbed_again(bench: Bench) -> None:
+def test_an_event_whose_label_was_removed_is_not_absorbed_again(bench: Bench) -> None:
     bench.absorption.consider(OLD, 10.0)
     bench.apply_results(asked=1)
     bench.store.annotate(EVENT.id, Annotation(label=None))
@@ -125,7 +127,7 @@ def test_what_was_taken_back_is_not_absorbed_again(bench: Bench) -> None:
     assert len(bench.scorer.commands) == 1
 
 
-def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
+def test_a_label_given_while_a_request_is_pending(bench: Bench) -> None:
     def object_to_it() -> None:
         bench.store.annotate(EVENT.id, Annotation(label="anomaly"))
 
@@ -138,7 +140,7 @@ def test_an_objection_while_the_scorer_is_asked(bench: Bench) -> None:
     assert bench.counted is None
 
 
-def test_a_scorer_that_is_away_is_asked_again_even_if_the_event_is_over(bench: Bench) -> None:
+def test_a_failed_request_is_retried_even_after_the_event(bench: Bench) -> None:
     bench.scorer.answer = Answer("", "unavailable", problem="the scorer is not there")
     bench.absorption.consider(OLD, 10.0)
     bench.apply_results(asked=1)
@@ -152,7 +154,7 @@ def test_a_scorer_that_is_away_is_asked_again_even_if_the_event_is_over(bench: B
     assert bench.label[0] == "normal"
 
 
-def test_nothing_is_labelled_where_nothing_is_kept(bench: Bench) -> None:
+def test_no_label_without_stored_features(bench: Bench) -> None:
     bench.scorer.answer = Answer("", "ok", {"remembered": False})
     bench.absorption.consider(OLD, 10.0)
     bench.apply_results(asked=1)
@@ -180,7 +182,7 @@ def labels(bench: Bench) -> list[str | None]:
     return [one.label for one in stored if one is not None]
 
 
-def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
+def test_a_recurring_event_becomes_normal_with_a_note(bench: Bench) -> None:
     last = visits(bench, 4)
     bench.absorption.consider_recurring(last, 0)
     bench.absorption.consider_recurring(replace(last, state="calibrating"), 4)
@@ -201,7 +203,7 @@ def test_what_recurs_becomes_normal_and_says_why(bench: Bench) -> None:
     assert bench.counted == 1
 
 
-def test_at_most_one_kind_an_hour_becomes_normal(bench: Bench) -> None:
+def test_at_most_one_recurring_event_per_hour_becomes_normal(bench: Bench) -> None:
     last = visits(bench, 4)
     bench.absorption.consider_recurring(last, 4)
     bench.apply_results(asked=1)
@@ -218,7 +220,7 @@ def test_at_most_one_kind_an_hour_becomes_normal(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("said", ["anomaly", "taken back"])
-def test_what_is_like_an_anomaly_does_not_become_normal(bench: Bench, said: str) -> None:
+def test_an_event_similar_to_an_anomaly_does_not_become_normal(bench: Bench, said: str) -> None:
     last = visits(bench, 4)
     note = Annotation(label="anomaly") if said == "anomaly" else Annotation(note="absorbed: so")
     bench.store.annotate("yard-2-0", note)
@@ -228,7 +230,7 @@ def test_what_is_like_an_anomaly_does_not_become_normal(bench: Bench, said: str)
     assert labels(bench)[-1] is None
 
 
-def test_what_is_not_alike_or_too_long_ago_does_not_recur(bench: Bench) -> None:
+def test_different_or_old_events_do_not_count_as_recurring(bench: Bench) -> None:
     last = visits(bench, 4)
     bench.scorer.alike = [True, False, True]
     bench.absorption.consider_recurring(last, 4)

@@ -181,7 +181,7 @@ def test_the_snapshot_is_the_frame_of_the_peak(run: RunInfo) -> None:
         assert cv2.imread(str(path))[:24].mean() == pytest.approx(event.peak_index, abs=1.5)
 
 
-def test_watchers_see_scores_and_changes(run: RunInfo) -> None:
+def test_live_topic_receives_scores_and_changes(run: RunInfo) -> None:
     with LiveSubscriber(run.endpoints) as watcher, opened(run) as it:
         seen = []
         deadline = time.monotonic() + 10
@@ -223,7 +223,7 @@ CRASH_POINTS = (
 
 
 @pytest.mark.parametrize(("kind", "name", "moment"), CRASH_POINTS)
-def test_death_at_any_point_leaves_each_score_and_event_once(
+def test_crash_at_any_point_leaves_each_score_and_event_once(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
 ) -> None:
     real = getattr(kind, name)
@@ -315,7 +315,7 @@ def test_killed_processes_lose_and_repeat_nothing(run: RunInfo) -> None:
     assert len(set(journalled(run.data_folder))) == len(journalled(run.data_folder)) == 12
 
 
-def test_a_full_disk_is_counted_and_the_watch_goes_on(
+def test_a_full_disk_is_counted_and_processing_continues(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -367,7 +367,7 @@ def test_scores_of_unknown_cameras_are_counted(run: RunInfo) -> None:
     assert not (run.data_folder / "scores" / "ghost.jsonl").exists()
 
 
-def test_a_lost_store_is_made_again_from_the_score_log(run: RunInfo) -> None:
+def test_a_lost_store_is_rebuilt_from_the_score_log(run: RunInfo) -> None:
     with opened(run) as it:
         for message in course():
             it.sink.take(message)
@@ -380,7 +380,7 @@ def test_a_lost_store_is_made_again_from_the_score_log(run: RunInfo) -> None:
         assert it.metric("vedette_events_total", camera="door") is None
 
 
-def test_a_store_that_is_away_is_asked_seldom_and_loses_nothing(
+def test_an_unreachable_store_is_retried_rarely_and_loses_nothing(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, now, tries = EventStore.save, [0.0], []
@@ -435,7 +435,7 @@ def on_the(side: str, messages: list[ScoreMessage]) -> list[ScoreMessage]:
     return shown
 
 
-def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> None:
+def test_events_list_their_zones_and_are_rebuilt_with_them(run: RunInfo) -> None:
     settings = config(zones=HALVES)
     messages = on_the("left", course()[:40]) + on_the("right", course()[40:])
     with opened(run, settings=settings) as it:
@@ -456,7 +456,7 @@ def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> N
         assert it.store.events() == events
 
 
-def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
+def test_zones_and_schedule_change_while_an_event_is_active(run: RunInfo) -> None:
     left = {"left": HALVES["left"]}
     night = {"schedule": {"timezone": "UTC", "active": ["22:00-06:00"]}}
     day = {"schedule": {"timezone": "UTC", "active": ["08:00-22:00"]}}
@@ -483,9 +483,7 @@ def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
         assert event.ended_at is None
 
 
-def test_an_event_that_the_hours_reach_is_counted_once(
-    run: RunInfo, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_released_event_is_counted_once(run: RunInfo, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     hours = {"schedule": {"timezone": "UTC", "active": ["00:17-00:18"]}}  # from 1020 s on
     levels = [0.1] * 5 + [1.2] * 20 + [0.1] * 10

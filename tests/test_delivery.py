@@ -20,20 +20,20 @@ from pipeline.notifiers.retry_policy import (
 from pipeline.telemetry.metrics import Metrics
 
 
-def test_retries_double_to_a_minute_and_up_to_half_is_chance() -> None:
+def test_retries_double_to_a_minute_with_jitter_up_to_half() -> None:
     longest = [retry_seconds(failures, 0.0) for failures in range(1, 9)]
     assert longest == [1, 2, 4, 8, 16, 32, 60, 60]
     assert [retry_seconds(failures, 1.0) for failures in range(1, 9)] == [s / 2 for s in longest]
     assert retry_seconds(10_000, 0.5) == 45
 
 
-def test_a_receiver_may_ask_for_patience_within_reason() -> None:
+def test_a_receiver_may_request_a_bounded_wait() -> None:
     assert retry_seconds(1, 0.0, requested=120) == 120
     assert retry_seconds(7, 0.0, requested=3) == 60
     assert retry_seconds(1, 0.0, requested=10**9) == 3600
 
 
-def test_pace_allows_a_burst_and_then_a_rate() -> None:
+def test_rate_limit_allows_a_burst_and_then_a_rate() -> None:
     pace, now, sent = RateLimit(5.0), 100.0, []
     while now < 110.0:
         wait = pace.wait_seconds(now)
@@ -87,7 +87,7 @@ def failures(metrics: Metrics) -> float:
     return value or 0.0
 
 
-def test_an_hour_of_outage_loses_nothing_and_floods_nobody(outbox: Outbox) -> None:
+def test_an_hour_of_outage_loses_nothing_and_sends_no_flood(outbox: Outbox) -> None:
     """In simulated time: one event a second, each with four new peaks, for an hour."""
     now = 0.0
     receiver = Receiver(
@@ -127,7 +127,7 @@ def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
     assert outbox.backlog("hook").refused == 1
 
 
-def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outbox) -> None:
+def test_any_exception_of_a_library_is_a_failure_that_is_retried(outbox: Outbox) -> None:
     put(outbox, "a")
 
     def broken(_: OutboxMessage) -> Outcome:
@@ -145,7 +145,7 @@ def test_whatever_a_library_raises_is_a_failure_that_is_tried_again(outbox: Outb
     assert outbox.oldest("hook") is None
 
 
-def test_away_is_no_failure_and_wakes_at_once(outbox: Outbox) -> None:
+def test_disconnected_is_not_a_failure_and_wakes_at_once(outbox: Outbox) -> None:
     put(outbox, "a")
     connected, asked, done = threading.Event(), threading.Event(), threading.Event()
 
@@ -166,7 +166,7 @@ def test_away_is_no_failure_and_wakes_at_once(outbox: Outbox) -> None:
     assert failures(metrics) == 0
 
 
-def test_a_courier_that_hangs_keeps_neither_the_outbox_nor_the_end(outbox: Outbox) -> None:
+def test_a_hanging_delivery_worker_blocks_neither_outbox_nor_shutdown(outbox: Outbox) -> None:
     put(outbox, "a")
     hanging, release = threading.Event(), threading.Event()
 
@@ -199,7 +199,7 @@ def run_until(
         turn_at = now[0] + it.step()
 
 
-def test_a_message_that_is_not_taken_is_passed_over_and_put_aside(
+def test_a_message_that_is_not_accepted_is_skipped_and_put_aside(
     outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [0.0]
@@ -223,7 +223,7 @@ def test_a_message_that_is_not_taken_is_passed_over_and_put_aside(
     assert failures(metrics) == 8
 
 
-def test_a_message_that_comes_behind_a_bad_one_waits_some_seconds_at_most(outbox: Outbox) -> None:
+def test_a_message_behind_a_bad_one_waits_some_seconds_at_most(outbox: Outbox) -> None:
     now = [0.0]
     put(outbox, "a")
     receiver = Receiver(poisoned)
@@ -235,7 +235,7 @@ def test_a_message_that_comes_behind_a_bad_one_waits_some_seconds_at_most(outbox
     run_until(it, now, lambda: "b:new:1" in receiver.asked, seconds=5.1)
 
 
-def test_a_receiver_that_takes_nothing_is_not_flooded_and_loses_nothing(outbox: Outbox) -> None:
+def test_a_receiver_that_accepts_nothing_is_not_flooded_and_loses_nothing(outbox: Outbox) -> None:
     now = [0.0]
     receiver = Receiver(lambda _: Failed("got HTTP status 500"))
     it, metrics = delivery_worker(outbox, receiver, lambda: now[0])
@@ -250,7 +250,7 @@ def test_a_receiver_that_takes_nothing_is_not_flooded_and_loses_nothing(outbox: 
     assert sorted(receiver.asked) == sorted(f"e{number}:new:1" for number in range(60))
 
 
-def test_patience_has_an_end(outbox: Outbox) -> None:
+def test_retries_end_after_the_give_up_time(outbox: Outbox) -> None:
     now = [0.0]
     put(outbox, "a")
     receiver = Receiver(lambda _: Failed("got HTTP status 404", give_up_seconds=600.0))

@@ -56,13 +56,13 @@ def test_one_event_from_first_to_last_high_frame() -> None:
     assert changes[0].event.ended_at is None
 
 
-def test_it_is_told_when_it_has_lasted_and_again_at_each_new_peak() -> None:
+def test_it_is_reported_after_the_minimum_duration_and_at_each_new_peak() -> None:
     tracker = EventTracker(SETTINGS)
     told = [kinds(list(tracker.update(record))) for record in records([1.1] * 7 + [1.3, 1.2, 1.4])]
     assert told == [[]] * 5 + [["new"], [], ["update"], [], ["update"]]
 
 
-def test_a_flash_is_no_event() -> None:
+def test_a_short_exceedance_is_no_event() -> None:
     assert run([0.0, 2.0, 2.0, 2.0, 2.0, 0.0] * 5) == []
 
 
@@ -70,7 +70,7 @@ def test_scores_between_exit_and_enter_start_nothing() -> None:
     assert run([0.9] * 100) == []
 
 
-def test_a_rise_within_the_merge_gap_goes_on_with_the_same_event() -> None:
+def test_a_rise_within_the_merge_gap_continues_the_same_event() -> None:
     changes = run([1.2] * 8 + [0.0] * 15 + [1.2] * 8 + [0.0] * 40)
     assert kinds(changes) == ["new", "end"]
     assert changes[-1].event.duration_seconds == pytest.approx(3.0)
@@ -82,7 +82,7 @@ def test_noise_around_exit_does_not_keep_a_faded_event_alive() -> None:
     assert changes[-1].event.duration_seconds == pytest.approx(0.7)
 
 
-def test_after_the_gap_it_is_another_event_suppressed_in_the_cooldown() -> None:
+def test_after_the_merge_gap_another_event_is_suppressed_in_the_cooldown() -> None:
     high, low = [1.2] * 8, [0.0] * 30
     changes = run([*high, *low, *high, *low, *[0.0] * 60, *high, *low])
     assert kinds(changes) == ["new", "end", "suppressed", "end", "new", "end"]
@@ -90,7 +90,7 @@ def test_after_the_gap_it_is_another_event_suppressed_in_the_cooldown() -> None:
 
 
 @pytest.mark.parametrize("state", ["collecting", "fitting", "stale"])
-def test_scenes_that_are_not_judged_raise_nothing(state: str) -> None:
+def test_scenes_that_are_not_ready_make_no_event(state: str) -> None:
     stream = [replace(record, state=state) for record in records([5.0] * 50)]
     assert play(EventTracker(SETTINGS), stream) == []
 
@@ -103,7 +103,7 @@ def calibrating(stream: list[ScoreRecord], until: int) -> list[ScoreRecord]:
     return [replace(one, state="calibrating") if one.index < until else one for one in stream]
 
 
-def test_while_calibrating_events_are_kept_and_nobody_is_notified() -> None:
+def test_events_while_calibrating_are_suppressed() -> None:
     stream = calibrating(records([1.5] * 10 + [0.0] * 40), 50)
     changes = play(EventTracker(LEARNING), stream)
     assert kinds(changes) == ["suppressed", "end"]
@@ -116,11 +116,11 @@ def test_on_request_a_calibrating_scene_notifies() -> None:
     assert (change.kind, change.event.state) == ("new", "calibrating")
 
 
-def test_the_shipped_configuration_notifies_nobody_while_calibrating() -> None:
+def test_the_default_configuration_suppresses_while_calibrating() -> None:
     assert not event_settings(Camera(source="x")).notify_while_calibrating  # type: ignore[arg-type]
 
 
-def test_what_is_still_up_when_the_scene_is_calibrated_is_another_event() -> None:
+def test_a_score_still_up_at_the_end_of_calibration_is_another_event() -> None:
     """It must rise to `enter` on the threshold that counts, and begins no cool-down before."""
     tracker = EventTracker(LEARNING)
     changes = play(tracker, calibrating(records([1.5] * 50), 20))
@@ -174,7 +174,7 @@ def test_a_short_reconnection_does_not_split_an_event() -> None:
     assert end.event.duration_seconds == pytest.approx(1.7)
 
 
-def test_without_minimum_duration_the_first_frame_tells() -> None:
+def test_without_minimum_duration_the_first_frame_begins_the_event() -> None:
     settings = replace(SETTINGS, min_duration_seconds=0.0)
     assert kinds(run([1.2] + [0.0] * 40, settings)) == ["new", "end"]
 
@@ -189,7 +189,7 @@ def random_scores(seed: int, count: int = 600) -> list[float | None]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_laws_hold_for_any_scores(seed: int) -> None:
+def test_invariants_hold_for_any_scores(seed: int) -> None:
     scores = random_scores(seed)
     changes = run(scores)
     events = [change.event for change in changes if change.kind == "end"]
@@ -216,7 +216,7 @@ def test_laws_hold_for_any_scores(seed: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [3, 52, 111, 305, 599])
-def test_a_tracker_goes_on_from_its_json_as_if_nothing_had_happened(cut: int) -> None:
+def test_a_tracker_continues_from_its_json(cut: int) -> None:
     stream = records(random_scores(3))
     whole = play(EventTracker(SETTINGS), stream)
     first = EventTracker(SETTINGS)
@@ -245,7 +245,7 @@ def ended(settings: EventSettings, stream: list[ScoreRecord]) -> list[Event]:
     return [change.event for change in changes if change.kind == "end"]
 
 
-def test_only_what_is_in_a_zone_makes_an_event() -> None:
+def test_only_an_anomaly_in_a_zone_makes_an_event() -> None:
     elsewhere = in_zones(*[(0.1, 0.1)] * 30, whole=5.0)
     assert ended(ZONES, elsewhere) == []
     (event,) = ended(ZONES, in_zones(*[(0.1, 0.1)] * 5, *[(1.2, 0.1)] * 10, *[(0.1, 0.1)] * 5))
@@ -260,7 +260,7 @@ def test_the_peak_is_that_of_the_zones_whatever_happens_elsewhere() -> None:
     assert (event.peak_score, event.peak_index) == (1.4, 10)
 
 
-def test_with_the_whole_picture_zones_only_say_where() -> None:
+def test_with_the_whole_frame_zones_only_locate() -> None:
     settings = replace(ZONES, only_zones=False)
     (event,) = ended(settings, in_zones(*[(0.1, 0.1)] * 10, whole=1.5))
     assert (event.zones, event.peak_score) == ((), 1.5)
@@ -268,14 +268,14 @@ def test_with_the_whole_picture_zones_only_say_where() -> None:
     assert (event.zones, event.first_index) == (("porch",), 0)
 
 
-def test_each_zone_has_its_own_level_and_patience() -> None:
+def test_each_zone_has_its_own_threshold_and_minimum_duration() -> None:
     assert ended(ZONES, in_zones(*[(0.1, 1.9)] * 30)) == []
     (event,) = ended(ZONES, in_zones((0.1, 2.1), (0.1, 1.5), (0.1, 1.4), (0.1, 0.1)))
     assert (event.zones, event.frames) == (("path",), 3)
     assert ended(ZONES, in_zones(*[(1.2, 0.1)] * 4, *[(0.1, 0.1)] * 4)) == []
 
 
-def test_what_goes_from_zone_to_zone_is_one_event_that_tells_of_each() -> None:
+def test_an_anomaly_moving_between_zones_is_one_event_with_all_zones() -> None:
     frames = [(0.1, 2.2)] * 5 + [(1.5, 2.1)] * 3 + [(1.5, 0.1)] * 6 + [(0.1, 0.1)] * 30
     tracker = EventTracker(ZONES)
     told = [(c.kind, c.event.zones) for c in play(tracker, in_zones(*frames))]
@@ -286,7 +286,7 @@ def test_what_goes_from_zone_to_zone_is_one_event_that_tells_of_each() -> None:
     ]
 
 
-def test_a_moment_in_a_zone_is_not_named() -> None:
+def test_a_zone_reached_only_briefly_is_not_listed() -> None:
     frames = [(1.5, 0.1)] * 8 + [(1.5, 3.0)] + [(1.5, 0.1)] * 8
     (event,) = ended(ZONES, in_zones(*frames))
     assert event.zones == ("porch",)
@@ -298,7 +298,7 @@ def test_from_zone_to_zone_none_long_enough_is_no_event() -> None:
     assert ended(settings, in_zones(*[(1.2, 0.1), (1.2, 0.1), (0.1, 1.2), (0.1, 1.2)] * 9)) == []
 
 
-def test_scores_from_before_there_were_zones_count_as_they_did() -> None:
+def test_records_without_zones_count_for_the_whole_frame() -> None:
     stream = records([0.0] * 5 + [1.2] * 20 + [0.0] * 40)
     assert ended(ZONES, stream) == ended(SETTINGS, stream)
     renamed = [replace(record, zones={"gone": 0.1}) for record in stream]
@@ -338,7 +338,7 @@ def at(wall: float, scores: list[float | None]) -> list[ScoreRecord]:
     return records(scores, wall=wall)
 
 
-def test_outside_of_the_schedule_events_are_kept_and_nobody_is_told() -> None:
+def test_outside_of_the_schedule_events_are_suppressed() -> None:
     settings = replace(SETTINGS, schedule=HOURS)
     scores: list[float | None] = [1.2] * 10 + [0.0] * 30
     (kept,) = ended(settings, at(1000.0, scores))
@@ -347,7 +347,7 @@ def test_outside_of_the_schedule_events_are_kept_and_nobody_is_told() -> None:
     assert (told.suppressed, told.suppressed_by) == (False, None)
 
 
-def test_an_event_that_goes_on_into_the_hours_is_told_then() -> None:
+def test_an_event_that_continues_into_the_schedule_is_released() -> None:
     tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
     changes = play(tracker, at(1798.0, [1.2] * 30 + [1.4] * 5))
     assert [(c.kind, c.event.suppressed_by) for c in changes] == [
@@ -360,20 +360,20 @@ def test_an_event_that_goes_on_into_the_hours_is_told_then() -> None:
     assert not end.event.suppressed
 
 
-def test_one_that_begins_just_before_the_hours_is_new_in_them() -> None:
+def test_an_event_that_begins_just_before_the_schedule_is_new_in_it() -> None:
     tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
     (change,) = play(tracker, at(1799.8, [1.2] * 10))
     assert (change.kind, change.event.suppressed) == ("new", False)
 
 
-def test_an_event_that_began_in_the_hours_is_told_to_its_end() -> None:
+def test_an_event_that_began_in_the_schedule_is_reported_to_its_end() -> None:
     tracker = EventTracker(replace(SETTINGS, schedule=HOURS))
     changes = play(tracker, at(3599.0, [1.2] * 20 + [1.4] + [0.0] * 30))
     assert kinds(changes) == ["new", "update", "end"]
     assert not any(change.event.suppressed for change in changes)
 
 
-def test_what_nobody_was_told_of_begins_no_cooldown() -> None:
+def test_a_suppressed_event_begins_no_cooldown() -> None:
     settings = replace(SETTINGS, schedule=HOURS)
     high, low = [1.2] * 8, [0.0] * 30
     first, second, third = ended(settings, at(1797.0, [*high, *low, *high, *low, *high, *low]))

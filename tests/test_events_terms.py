@@ -39,7 +39,7 @@ def test_an_event_has_the_terms_of_its_peak() -> None:
     assert found[-1].event.terms == high
 
 
-def test_message_and_store_keep_them(tmp_path: Path) -> None:
+def test_message_and_store_contain_the_terms(tmp_path: Path) -> None:
     event = changes((1.2, {"motion": 1.25}), (1.3, {"motion": 1.5, "still": 0.25}))[-1].event
     message = event_message(EventChange("new", event), None, None, api=False)
     assert message is not None
@@ -57,7 +57,7 @@ def test_terms_are_in_units_of_the_score() -> None:
     }
 
 
-def test_a_score_travels_with_its_terms() -> None:
+def test_a_score_message_contains_its_terms() -> None:
     frame = FrameMessage(
         camera="door", connection=1, index=0, pts_seconds=0.0, captured_at=0.0, sent_at=0.0,
         dropped=0, context=False, scorer=0, pixels=np.zeros((4, 4, 3), np.uint8),

@@ -65,7 +65,7 @@ def settings(port: int) -> Config:
     return small_config(["door"], alert=ALERT, webhooks=hooks, record=record)
 
 
-def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
+def test_on_a_full_disk_each_message_is_sent_once_and_stored_later(
     run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -130,7 +130,7 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         assert "store: works again after" in caplog.text
 
 
-def test_a_sink_starts_on_a_full_disk_with_the_space_it_has_reserved(
+def test_a_sink_starts_on_a_full_disk_with_its_reserved_space(
     run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
@@ -157,7 +157,7 @@ def test_a_full_data_folder_can_be_held(small_disk: Path) -> None:
         pass
 
 
-def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
+def test_without_a_reserve_the_sink_waits_for_space_and_reports_it(
     run: RunInfo, small_disk: Path
 ) -> None:
     run = replace(run, data_folder=small_disk)
@@ -184,7 +184,7 @@ def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
     assert context.problems.snapshot() == {}
 
 
-def test_health_answers_say_what_is_degraded_and_why() -> None:
+def test_health_answers_state_what_is_degraded_and_why() -> None:
     full = WorkerStatus("sink", "running", 1, 0, degraded={"store": "the disk is full"})
     tight = replace(full, degraded={"retention": "want 1 GB of free space"})
     assert readiness([full]) == (
@@ -206,7 +206,7 @@ def test_health_answers_say_what_is_degraded_and_why() -> None:
         refused.value.close()
 
 
-def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
+def test_a_problem_is_logged_at_its_beginning_rarely_and_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -231,7 +231,7 @@ def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
     ]
 
 
-def test_the_list_of_cameras_says_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_cameras_shows_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
     class Service(ServiceClient):
         def __init__(self) -> None:
             pass

@@ -129,7 +129,7 @@ def test_the_ids_of_cameras_differ_and_do_not_change() -> None:
         ({"trusted": True, "trusted_in_seconds": 0.0}, ("OFF", "0.0")),
     ],
 )
-def test_a_camera_that_learns_says_so_and_for_how_long(
+def test_calibration_state_and_remaining_time(
     payload: dict[str, Any], learning: dict[str, object], shown: tuple[str, str]
 ) -> None:
     found = []
@@ -142,7 +142,7 @@ def test_a_camera_that_learns_says_so_and_for_how_long(
     assert payload["components"]["learning"]["payload_on"] == "ON"
 
 
-def test_a_camera_that_is_not_seen_has_no_anomaly_but_a_status(payload: dict[str, Any]) -> None:
+def test_an_offline_camera_has_no_anomaly_but_a_status(payload: dict[str, Any]) -> None:
     components = payload["components"]
     topics = [one["topic"] for one in components["anomaly"]["availability"]]
     assert topics == ["vedette/available", "vedette/door/status"]

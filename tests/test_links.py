@@ -27,7 +27,7 @@ def query(text: str) -> dict[str, str]:
     return {name: value for name, [value] in parse_qs(urlsplit(text).query).items()}
 
 
-def test_a_link_is_good_for_its_path_and_its_time(tmp_path: Path) -> None:
+def test_a_link_is_valid_for_its_path_and_time(tmp_path: Path) -> None:
     links = Links.of(tmp_path)
     made = query(links.query(PATH, 1000.0))
     assert links.is_valid(PATH, made, 1000.0)
@@ -41,7 +41,7 @@ def test_a_link_is_good_for_its_path_and_its_time(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=70))
-def test_no_nonsense_is_good(expires: str, signature: str) -> None:
+def test_malformed_links_are_invalid(expires: str, signature: str) -> None:
     links = Links(b"k" * 32)
     assert not links.is_valid(PATH, {"expires": expires, "signature": signature}, 0.0)
 
@@ -80,7 +80,7 @@ def test_a_message_has_before_and_after_and_whole_addresses() -> None:
     assert again.before == earlier
 
 
-def test_the_gateway_shows_a_picture_to_whoever_has_its_link(
+def test_the_gateway_serves_a_picture_by_its_link(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shift = time.time() - 1100

@@ -124,7 +124,7 @@ def running_last(running: Broker) -> bytes:
         return late.of("vedette/available")[0]
 
 
-def test_a_broker_that_dies_and_comes_back_loses_no_event(
+def test_a_broker_that_is_killed_and_restarts_loses_no_event(
     running: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long after the listener, which comes back within a second: events are not retained.
@@ -159,7 +159,7 @@ def now(listener: Listener, since: int) -> list[tuple[str, bytes]]:
     return [(topic, payload) for topic, payload, _ in listener.heard[since:]]
 
 
-def test_nothing_that_waited_is_lost_or_doubled(
+def test_waiting_events_are_neither_lost_nor_duplicated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The listener is there first: every event arrives exactly once, in order."""
@@ -181,7 +181,7 @@ def test_nothing_that_waited_is_lost_or_doubled(
     assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
 
 
-def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
+def test_a_late_acknowledgement_prevents_a_second_publication(
     running: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.notifiers.mqtt_connection._ACKNOWLEDGED_SECONDS", 0.2)
@@ -205,7 +205,7 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
     assert listener.of("events") == [b"1", b"2"]
 
 
-def test_a_message_that_the_broker_hangs_up_on_is_left_out(
+def test_a_message_on_which_the_broker_disconnects_is_not_published(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of any kind: a state, and an event; what is behind it is told."""
@@ -237,7 +237,7 @@ def test_a_message_that_the_broker_hangs_up_on_is_left_out(
     assert lost == 4
 
 
-def test_an_event_that_the_broker_hangs_up_on_is_put_aside(tmp_path: Path) -> None:
+def test_an_event_on_which_the_broker_disconnects_is_put_aside(tmp_path: Path) -> None:
     with (
         broker(tmp_path, lines=("max_packet_size 6000",)) as it,
         listening(it.port) as listener,
@@ -258,7 +258,7 @@ def retained(port: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("change", ["camera", "prefix", "discovery", "damaged"])
-def test_what_an_earlier_run_announced_is_taken_back(
+def test_obsolete_topics_of_an_earlier_run_are_cleared(
     running: Broker, tmp_path: Path, change: str
 ) -> None:
     path = tmp_path / ANNOUNCED_NAME
@@ -309,7 +309,7 @@ def overview(**changes: object) -> Answer:
     return Answer("", "ok", {"cameras": [camera]})
 
 
-def test_commands_are_carried_out_and_what_became_of_them_is_told(
+def test_commands_are_executed_and_their_results_published(
     running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[Command] = []
@@ -357,7 +357,7 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
     assert "commands that are not retained" in caplog.text
 
 
-def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
+def test_commands_can_be_disabled(running: Broker, tmp_path: Path) -> None:
     asked: list[Command] = []
 
     def ask(command: Command) -> Answer:
@@ -381,7 +381,7 @@ def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
     assert details == {"status": "offline", "reason": "refused"}
 
 
-def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
+def test_a_state_is_published_at_most_once_a_second_and_only_if_changed(
     running: Broker, tmp_path: Path
 ) -> None:
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
@@ -398,7 +398,7 @@ def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
         assert len(listener.of(f"vedette/door/{what}")) <= seconds + 1
 
 
-def test_two_clients_of_one_name_are_told_what_to_look_for(
+def test_two_clients_with_one_id_get_a_hint(
     running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sending(tmp_path, running.port) as one:
@@ -427,7 +427,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
+def test_no_message_is_refused_if_the_broker_accepts_none() -> None:
     losses = Losses()
     for at in range(10):
         losses.lost(("a", 1), float(at))
@@ -441,7 +441,7 @@ def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
     assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # its limit may have been raised
 
 
-def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_password_authentication(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with broker(tmp_path, password=True) as it:
         with sending(tmp_path, it.port, user="vedette", password=PASSWORD + "x") as sender:
             sender.event(1)
@@ -460,7 +460,7 @@ def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptur
 # The library leaves the socket of a failed handshake, and the pair by which it wakes itself, to the
 # garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <(ssl.SSLSocket|socket.socket)")
-def test_tls_and_only_with_a_certificate_that_is_known(tmp_path: Path) -> None:
+def test_tls_requires_a_trusted_certificate(tmp_path: Path) -> None:
     authority, stranger = trustme.CA(), trustme.CA()
     pem, ca, other = (tmp_path / name for name in ("server.pem", "ca.pem", "other.pem"))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
@@ -479,7 +479,7 @@ def test_tls_and_only_with_a_certificate_that_is_known(tmp_path: Path) -> None:
     gc.collect()
 
 
-def test_a_ca_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_ca_file(tmp_path: Path) -> None:
     with (
         pytest.raises(PermanentError, match=r"mqtt\.ca: want a file in PEM"),
         sending(tmp_path, free_port(), tls=True, ca=str(tmp_path / "none.pem")),
@@ -513,7 +513,9 @@ def test_the_last_will_after_kill_9(running: Broker, tmp_path: Path) -> None:
     assert running_last(running) == b"offline"
 
 
-def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> None:
+def test_discovery_is_repeated_on_home_assistants_birth_message(
+    running: Broker, tmp_path: Path
+) -> None:
     topic = "homeassistant/device/vedette_door/config"
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.announce("door")
@@ -535,7 +537,7 @@ def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> N
         )
 
 
-def test_states_newest_only_and_not_too_often() -> None:
+def test_states_are_published_newest_only_and_rate_limited() -> None:
     retained = RetainedTopics()
     assert retained.set("a", b"1")
     assert not retained.set("a", b"1")
@@ -552,7 +554,7 @@ def test_states_newest_only_and_not_too_often() -> None:
     assert retained.due(25.0) == ("a", b"1", 1)
 
 
-def test_what_is_set_while_it_is_told_is_told_as_well() -> None:
+def test_a_state_set_during_publication_is_published_too() -> None:
     retained = RetainedTopics()
     retained.set("a", b"1")
     due = retained.due(0.0)
@@ -564,7 +566,7 @@ def test_what_is_set_while_it_is_told_is_told_as_well() -> None:
     assert due[1] == b"2"
 
 
-def test_which_scores_are_worth_telling() -> None:
+def test_which_score_changes_are_significant() -> None:
     assert is_significant_change(None, 0.1)
     assert not is_significant_change(0.30, 0.33)
     assert is_significant_change(0.30, 0.36)
@@ -574,7 +576,7 @@ def test_which_scores_are_worth_telling() -> None:
     ]  # fmt: skip
 
 
-def test_names() -> None:
+def test_topic_names() -> None:
     topics = Topics("home/vedette", "homeassistant")
     assert topics.available == "home/vedette/available"
     assert topics.of("front_door", "score") == "home/vedette/front_door/score"

@@ -70,7 +70,7 @@ def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_what_a_message_says() -> None:
+def test_fields_of_a_message() -> None:
     message = event_message(change("end", 25), "events/door/door-7-10/snapshot.jpg", None, api=True)
     assert message is not None
     assert replace(message, before=None, after=None) == EventMessage(
@@ -99,7 +99,7 @@ def test_what_a_message_says() -> None:
     assert (without.snapshot, without.snapshot_url, without.ended_at) == ("a.jpg", None, None)
 
 
-def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
+def test_a_message_lists_the_zones_and_a_released_event_is_new() -> None:
     began = change("released", 40)
     told = event_message(
         replace(began, event=replace(began.event, zones=("porch", "path"))), None, None, api=False
@@ -116,11 +116,11 @@ def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
 
 
 @pytest.mark.parametrize("kind", ["suppressed", "update", "end"])
-def test_nobody_is_told_of_suppressed_events(kind: str) -> None:
+def test_suppressed_events_have_no_message(kind: str) -> None:
     assert event_message(change(kind, 5, suppressed=True), None, None, api=False) is None
 
 
-def test_the_alert_path_waits_for_no_receiver(tmp_path: Path) -> None:
+def test_the_alert_path_does_not_wait_for_receivers(tmp_path: Path) -> None:
     """One receiver stalls, one is not there, the broker is not there: telling takes no time."""
     metrics = Metrics(CollectorRegistry())
     with receiving() as stalling:
@@ -150,7 +150,7 @@ def test_the_alert_path_waits_for_no_receiver(tmp_path: Path) -> None:
         assert read_message(waiting.body).type == "new"
 
 
-def test_an_outbox_that_cannot_be_written_is_made_up_for(
+def test_messages_of_an_unwritable_outbox_are_delivered_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlite3
@@ -173,7 +173,7 @@ def test_an_outbox_that_cannot_be_written_is_made_up_for(
         assert [json.loads(post.body)["type"] for post in receiver.posts] == ["new", "end"]
 
 
-def test_a_proxy_that_answers_404_while_its_server_restarts_costs_no_message(
+def test_a_404_of_a_proxy_during_a_restart_loses_no_message(
     tmp_path: Path,
 ) -> None:
     statuses = [404, 403, 502, 410]
@@ -190,7 +190,7 @@ def test_a_proxy_that_answers_404_while_its_server_restarts_costs_no_message(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("kind", "name"), [(Outbox, "put"), (EventStore, "save")])
-def test_death_between_outbox_and_store_puts_each_message_once(
+def test_a_crash_between_outbox_and_store_queues_each_message_once(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
 ) -> None:
     real, rng, deaths = getattr(kind, name), random.Random(f"{name}{moment}"), 0
@@ -238,7 +238,7 @@ def test_death_between_outbox_and_store_puts_each_message_once(
     assert keys == ["door-7-10:new:4", "door-7-10:end:6", "door-7-72:new:5", "door-7-72:end:8"]
 
 
-def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> None:
+def test_a_receiver_that_starts_late_gets_all_messages_in_order(tmp_path: Path) -> None:
     port = free_port()
     metrics = Metrics(CollectorRegistry())
     settings = config(webhooks=hook(port, max_rate=100))
@@ -257,7 +257,7 @@ def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> 
     assert [json.loads(post.body)["key"] for post in receiver.posts] == keys
 
 
-def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:
+def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
     """Scores over ZeroMQ into a real sink, which is killed while the receiver fails."""
     # Of today: the sink deletes what is older than it may keep.
     shift = time.time() - 1100
@@ -324,7 +324,7 @@ def test_without_receivers_there_is_no_outbox(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_camera_that_falls_silent_is_offline(tmp_path: Path) -> None:
+def test_a_camera_without_scores_is_offline(tmp_path: Path) -> None:
     with broker(tmp_path) as mqtt, listening(mqtt.port) as listener:
         settings = config(mqtt={"enabled": True, "port": mqtt.port})
         with open_notifiers(settings, tmp_path, Metrics(CollectorRegistry())) as notifiers:
@@ -376,7 +376,7 @@ def test_apprise_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
-def test_an_address_that_apprise_does_not_know(tmp_path: Path) -> None:
+def test_an_address_that_apprise_does_not_support(tmp_path: Path) -> None:
     pytest.importorskip("apprise", reason="no Apprise: pip install vedette[apprise]")
     settings = config(apprise={"phone": {"url": "carrier-pigeon://planted"}})
     with (

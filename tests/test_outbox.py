@@ -49,7 +49,7 @@ def test_messages_leave_in_order_and_per_sink(outbox: Outbox) -> None:
     assert drained(outbox, "mqtt") == ["c:new:2"]
 
 
-def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
+def test_a_message_is_restored_unchanged(outbox: Outbox) -> None:
     message = queued_message("door-7-10", "update", 12, body='{"peak": 1.5, "text": "ü"}')
     outbox.put(message)
     got = outbox.oldest(SINK)
@@ -60,7 +60,7 @@ def test_a_letter_comes_out_as_it_went_in(outbox: Outbox) -> None:
     )
 
 
-def test_updates_coalesce_to_the_newest_and_the_end_ends_them(outbox: Outbox) -> None:
+def test_updates_coalesce_to_the_newest_and_the_end_removes_them(outbox: Outbox) -> None:
     outbox.put(queued_message("a", "new", 1))
     outbox.put(queued_message("a", "update", 2))
     outbox.put(queued_message("b", "new", 1))
@@ -71,7 +71,7 @@ def test_updates_coalesce_to_the_newest_and_the_end_ends_them(outbox: Outbox) ->
     assert drained(outbox) == ["a:new:1", "a:update:5", "b:new:1", "b:end:2"]
 
 
-def test_an_update_that_is_on_its_way_does_not_take_its_successor_along(outbox: Outbox) -> None:
+def test_an_update_in_flight_does_not_delete_its_successor(outbox: Outbox) -> None:
     outbox.put(queued_message("a", "update", 2))
     on_its_way = outbox.oldest(SINK)
     assert on_its_way is not None
@@ -80,7 +80,7 @@ def test_an_update_that_is_on_its_way_does_not_take_its_successor_along(outbox: 
     assert drained(outbox) == ["a:update:3"]
 
 
-def test_repetitions_are_known_even_after_delivery(outbox: Outbox, tmp_path: Path) -> None:
+def test_repetitions_are_detected_even_after_delivery(outbox: Outbox, tmp_path: Path) -> None:
     course = [
         queued_message("a", "new", 1),
         queued_message("a", "update", 4),
@@ -99,7 +99,7 @@ def test_repetitions_are_known_even_after_delivery(outbox: Outbox, tmp_path: Pat
         assert drained(another) == []
 
 
-def test_bounds_drop_the_dead_first_then_updates_then_the_oldest(tmp_path: Path) -> None:
+def test_bounds_drop_refused_first_then_updates_then_the_oldest(tmp_path: Path) -> None:
     with Outbox(tmp_path / "o.sqlite", Bounds(messages=3)) as outbox:
         outbox.put(queued_message("a", "new", 1))
         outbox.put(queued_message("b", "update", 1))
@@ -124,7 +124,7 @@ def test_bound_on_bytes_leaves_other_sinks_alone(tmp_path: Path) -> None:
         assert drained(outbox, "mqtt") == ["x:new:1"]
 
 
-def test_old_messages_go_and_are_counted(outbox: Outbox) -> None:
+def test_old_messages_are_dropped_and_counted(outbox: Outbox) -> None:
     outbox.put(queued_message("a", "new", 1, at=1000.0))
     outbox.put(queued_message("b", "new", 1, at=1000.0 + 86_000))
     outbox.put(queued_message("gone", "new", 1, sink="webhook:removed", at=1000.0))
@@ -133,7 +133,7 @@ def test_old_messages_go_and_are_counted(outbox: Outbox) -> None:
     assert drained(outbox) == ["b:new:1"]
 
 
-def test_refused_messages_are_kept_aside_for_people(outbox: Outbox, tmp_path: Path) -> None:
+def test_refused_messages_are_put_aside(outbox: Outbox, tmp_path: Path) -> None:
     outbox.put(queued_message("a", "new", 1))
     outbox.put(queued_message("b", "new", 1))
     first = outbox.oldest(SINK)
@@ -150,7 +150,7 @@ def test_only_the_owner_may_read_it(outbox: Outbox, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "outbox.sqlite").stat().st_mode) == 0o600
 
 
-def test_a_foreign_lock_costs_the_alert_path_a_moment_only(outbox: Outbox, tmp_path: Path) -> None:
+def test_a_foreign_lock_delays_the_alert_path_only_briefly(outbox: Outbox, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         outbox.put(queued_message("a", "new", 1))
@@ -168,7 +168,7 @@ def damaged(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("outbox.sqlite.damaged-*"))
 
 
-def test_a_file_that_is_no_outbox_is_moved_aside(
+def test_a_file_that_is_not_an_outbox_is_moved_aside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "outbox.sqlite"
@@ -196,7 +196,7 @@ def test_a_file_of_another_version_is_moved_aside(
     assert len(damaged(tmp_path)) == 1
 
 
-def test_a_file_that_is_damaged_while_it_is_used(tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_while_in_use(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite"
     with Outbox(path, Bounds()) as outbox:
         outbox.put(queued_message("a", "new", 1, body="x" * 20_000))
@@ -223,7 +223,7 @@ def no_room(path: Path) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before)
 
 
-def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
+def test_messages_held_in_memory_are_delivered_once_and_stored_later(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     outbox.put(queued_message("a", "new", 1))
@@ -257,7 +257,7 @@ def test_what_a_full_disk_cannot_hold_is_delivered_once_and_kept_afterwards(
     assert rows == [("d:new:1",)]
 
 
-def test_it_opens_where_there_is_no_room_at_all(tmp_path: Path) -> None:
+def test_it_opens_on_a_full_disk(tmp_path: Path) -> None:
     now = [0.0]
     with no_room(tmp_path), Outbox(tmp_path / "o.sqlite", Bounds(), lambda: now[0]) as outbox:
         outbox.put(queued_message("a", "new", 1))
@@ -283,7 +283,7 @@ def test_memory_is_bounded_too(tmp_path: Path) -> None:
         assert drained(outbox) == ["c:new:1", "d:new:1"]
 
 
-def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
+def test_a_closed_outbox_raises(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.sqlite", Bounds())
     with outbox:
         pass

@@ -36,13 +36,13 @@ def decided(events: list[KeptEvent], limits: Limits, free: float = 1e12) -> dict
     return {one.event.id: one.reason for one in removals(events, NOW, free, limits)}
 
 
-def test_what_is_old_goes_files_or_not() -> None:
+def test_old_events_are_removed_with_or_without_files() -> None:
     events = [kept("new", 9), kept("old", 11), kept("bare", 12, size=0)]
     assert decided(events, AMPLE) == {"bare": "age", "old": "age"}
     assert decided(events, replace(AMPLE, max_age_seconds=100 * DAY)) == {}
 
 
-def test_beyond_the_size_the_oldest_go_and_no_more_than_needed() -> None:
+def test_above_the_size_limit_the_oldest_are_removed_and_no_more() -> None:
     events = [kept(f"e{age}", age) for age in (1, 2, 3, 4, 5)] + [kept("bare", 9, size=0)]
     assert decided(events, replace(AMPLE, max_bytes=500)) == {}
     assert decided(events, replace(AMPLE, max_bytes=499)) == {"e5": "size"}
@@ -52,7 +52,7 @@ def test_beyond_the_size_the_oldest_go_and_no_more_than_needed() -> None:
     assert len(decided(events, replace(AMPLE, max_bytes=0))) == 5
 
 
-def test_with_little_free_space_the_oldest_go() -> None:
+def test_with_little_free_space_the_oldest_are_removed() -> None:
     events = [kept(f"e{age}", age) for age in (1, 2, 3)]
     limits = replace(AMPLE, min_free_bytes=1000)
     assert decided(events, limits, free=1000) == {}
@@ -60,13 +60,13 @@ def test_with_little_free_space_the_oldest_go() -> None:
     assert decided(events, limits, free=0) == dict.fromkeys(("e3", "e2", "e1"), "free")
 
 
-def test_what_goes_for_age_counts_for_the_other_limits() -> None:
+def test_removals_by_age_count_for_the_other_limits() -> None:
     events = [kept("old", 11), kept("a", 2), kept("b", 1)]
     limits = replace(AMPLE, max_bytes=200, min_free_bytes=1000)
     assert decided(events, limits, free=900) == {"old": "age"}
 
 
-def test_active_and_labelled_events_stay_under_any_pressure() -> None:
+def test_active_and_labelled_events_are_never_removed() -> None:
     events = [kept("active", 50, active=True), kept("labelled", 40, labelled=True), kept("a", 1)]
     tight = replace(AMPLE, max_bytes=0, min_free_bytes=1e9)
     assert decided(events, tight, free=0) == {"a": "size"}
@@ -75,7 +75,7 @@ def test_active_and_labelled_events_stay_under_any_pressure() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_afterwards_the_limits_hold_and_nothing_older_than_what_went_stays(seed: int) -> None:
+def test_after_removal_the_limits_hold_and_only_newer_events_remain(seed: int) -> None:
     rng = random.Random(seed)
     events = [
         kept(f"e{n}", rng.uniform(0, 20), rng.choice((0, 10, 500)), labelled=rng.random() < 0.2)
@@ -151,7 +151,9 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(tmp_path, store)
 
 
-def test_old_events_go_as_a_whole(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_old_events_are_deleted_with_their_rows(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     for name, age in (("new", 1), ("old", 11), ("labelled", 12), ("going", 13), ("unsaved", 14)):
         house.add(name, age, row=name != "unsaved")
@@ -169,7 +171,7 @@ def test_old_events_go_as_a_whole(house: House, caplog: pytest.LogCaptureFixture
     assert house.failures == []
 
 
-def test_for_size_only_the_files_go(house: House) -> None:
+def test_for_size_only_the_files_are_deleted(house: House) -> None:
     for age in range(1, 6):
         place = house.add(f"e{age}", age)
         (place / "clip.mp4").write_bytes(bytes(1000))
@@ -184,7 +186,7 @@ def test_for_size_only_the_files_go(house: House) -> None:
     assert not house.store.event("e1").has_clip  # type: ignore[union-attr]
 
 
-def test_a_clip_that_comes_soon_after_its_event_is_noted(house: House) -> None:
+def test_a_clip_written_after_its_event_is_detected(house: House) -> None:
     builder = Housekeeper(
         house.store, house.folder, Record(), house.metrics, lambda sink, why: pytest.fail(why)
     )
@@ -204,7 +206,7 @@ def test_a_clip_that_comes_soon_after_its_event_is_noted(house: House) -> None:
     assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
 
 
-def test_little_free_space_is_told_when_nothing_more_can_go(house: House) -> None:
+def test_little_free_space_is_reported_if_nothing_can_be_deleted(house: House) -> None:
     house.add("only", 1)
     house.free = 10**8
     house.clean()
@@ -227,7 +229,7 @@ def test_links_are_not_followed(house: House, tmp_path: Path) -> None:
     assert (precious / "file").exists()
 
 
-def test_a_folder_that_cannot_be_deleted_holds_up_no_other(
+def test_a_folder_that_cannot_be_deleted_does_not_block_others(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
@@ -248,7 +250,7 @@ def test_a_folder_that_cannot_be_deleted_holds_up_no_other(
     assert "stuck: cannot be deleted: Permission denied" in house.failures[0][1]
 
 
-def test_a_store_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_failure_is_reported(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(store: EventStore) -> None:
         raise StoreError("event store: full")
 
@@ -257,7 +259,7 @@ def test_a_store_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatc
     assert house.failures == [("retention", "event store: full")]
 
 
-def test_scores_and_logs_of_lost_cameras_go_with_age(house: House) -> None:
+def test_old_scores_and_logs_of_removed_cameras_are_deleted(house: House) -> None:
     history = ScoreHistory()
     for at in (NOW - 2 * DAY, NOW - 10):
         history.add(ScoreRecord("door", 1, 0, 0.0, at, 0.5, "ready", energy=1.0, threshold=2.0))

@@ -63,7 +63,7 @@ def test_hours_are_those_of_the_time_zone() -> None:
     assert is_active(schedule("17:45-17:46", timezone="Asia/Kathmandu"), noon)
 
 
-def test_when_summer_time_ends_an_hour_is_there_twice() -> None:
+def test_when_summer_time_ends_an_hour_occurs_twice() -> None:
     night = schedule("sun 02:00-03:00")
     first, second = at("2026-10-25 02:30:00"), at("2026-10-25 02:30:00", fold=1)
     assert second - first == 3600
@@ -72,7 +72,7 @@ def test_when_summer_time_ends_an_hour_is_there_twice() -> None:
     assert minutes(night, "2026-10-25") == 120
 
 
-def test_when_summer_time_begins_an_hour_is_left_out() -> None:
+def test_when_summer_time_begins_an_hour_is_skipped() -> None:
     assert minutes(schedule("sun 02:00-03:00"), "2026-03-29") == 0
     assert minutes(schedule("sat 22:00-06:00"), "2026-03-29") == 300
     assert minutes(schedule("sun"), "2026-03-29") == 23 * 60
@@ -106,7 +106,7 @@ def test_a_span_over_midnight_is_two(
 
 
 @given(MOMENTS, ZONES, st.integers(0, 1439), st.integers(0, 1439))
-def test_day_and_night_share_every_moment_between_them(
+def test_day_and_night_cover_every_time_once(
     now: float, timezone: str, begin: int, end: int
 ) -> None:
     if begin == end:
@@ -133,7 +133,7 @@ def test_how_days_are_written() -> None:
 
 
 @given(st.text("mon,-tue0123459: ", max_size=24))
-def test_any_text_is_a_span_or_refused(text: str) -> None:
+def test_any_text_is_a_span_or_rejected(text: str) -> None:
     try:
         span = read_span(text)
     except ValueError:

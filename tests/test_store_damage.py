@@ -47,7 +47,7 @@ with EventStore(Path(sys.argv[1])) as store:
 """
 
 
-def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_a_consistent_database(tmp_path: Path) -> None:
     path, begin = tmp_path / "events.sqlite", 0
     for kill_after in (3, 20, 41):
         process = subprocess.Popen(
@@ -79,7 +79,7 @@ def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
         begin = newest + 1
 
 
-def test_a_full_disk_is_called_that_and_passes(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_recovers(tmp_path: Path) -> None:
     with EventStore(tmp_path / "events.sqlite") as store:
         fill(store)
         with pytest.raises(StoreError, match=r"cannot be written: the disk is full"):
@@ -110,7 +110,7 @@ def small_disk(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_really_full_disk(small_disk: Path) -> None:
+def test_a_real_full_file_system(small_disk: Path) -> None:
     try:
         with EventStore(small_disk / "events.sqlite") as store:
             store.save([EVENT], {})
@@ -144,7 +144,7 @@ def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", os.urandom(8192), b"SQLite format 3\0" + bytes(5000)])
-def test_a_damaged_store_is_moved_aside_and_made_again_from_the_score_log(
+def test_a_damaged_store_is_moved_aside_and_rebuilt_from_the_score_log(
     run: RunInfo, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = run.data_folder / "events.sqlite"
@@ -164,7 +164,7 @@ def test_a_damaged_store_is_moved_aside_and_made_again_from_the_score_log(
     assert ("is damaged" in caplog.text) == (content != b"")
 
 
-def test_a_store_that_is_damaged_while_it_is_used_is_made_again_at_the_next_start(
+def test_a_store_damaged_while_in_use_is_rebuilt_at_the_next_start(
     run: RunInfo,
 ) -> None:
     path = run.data_folder / "events.sqlite"
@@ -187,7 +187,7 @@ def test_a_store_that_is_damaged_while_it_is_used_is_made_again_at_the_next_star
 
 @pytest.mark.parametrize("name", ["events.jsonl", "scores/door.jsonl"])
 @pytest.mark.parametrize("kind", ["noise", "empty", "folder"])
-def test_a_damaged_log_does_not_end_the_watch(run: RunInfo, name: str, kind: str) -> None:
+def test_a_damaged_log_does_not_stop_processing(run: RunInfo, name: str, kind: str) -> None:
     path = run.data_folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
@@ -239,7 +239,7 @@ def test_this_machines_file_systems_are_known() -> None:
     assert file_system_of(Path("/proc"), "") is None
 
 
-def test_network_file_systems_are_refused_and_doubtful_ones_told(
+def test_network_file_systems_are_rejected_and_doubtful_ones_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "deep" / "events.sqlite"
@@ -258,7 +258,7 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         EventStore(sa.make_url("postgresql://u:p@127.0.0.1/x"))
 
 
-def test_deleted_space_goes_back_to_the_disk(tmp_path: Path) -> None:
+def test_deleted_space_is_reclaimed(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         events = [replace(EVENT, id=f"door-1-{n}", camera="x" * 2000) for n in range(200)]

@@ -90,7 +90,7 @@ def ids(store: EventStore, **query: object) -> list[str]:
     return [one.event.id for one in store.find(EventQuery(**query)).events]  # type: ignore[arg-type]
 
 
-def test_events_and_trackers_come_back_exactly(opener: Opener) -> None:
+def test_events_and_trackers_are_restored_exactly(opener: Opener) -> None:
     state = TrackerState("active", EVENT, 1.5, 1_763_000_000.9, 1.0, None, 2.0)
     with opener() as store:
         store.save([EVENT], {"door": state})
@@ -134,7 +134,7 @@ def test_every_filter(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30])
-def test_pages_hold_each_event_once_while_new_ones_come(store: EventStore, limit: int) -> None:
+def test_pages_contain_each_event_once_while_new_ones_arrive(store: EventStore, limit: int) -> None:
     events = many()
     store.save(events, {})
     seen, cursor = [], None
@@ -152,12 +152,12 @@ def test_pages_hold_each_event_once_while_new_ones_come(store: EventStore, limit
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!!", "W10", "WzEsMl0", "eyJ9", "W1tbW1tbW1tb"])
-def test_a_made_up_cursor_is_refused(store: EventStore, cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(store: EventStore, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor: want one from an earlier page"):
         store.find(EventQuery(cursor=cursor))
 
 
-def test_limits_are_refused(store: EventStore) -> None:
+def test_limits_out_of_range_are_rejected(store: EventStore) -> None:
     for limit in (0, 1001):
         with pytest.raises(ValueError, match="limit: want 1 to 1000"):
             store.find(EventQuery(limit=limit))
@@ -165,7 +165,7 @@ def test_limits_are_refused(store: EventStore) -> None:
             store.scores("door", 0, 1, 1, limit=limit * 10)
 
 
-def test_annotations_change_what_they_name_and_outlive_the_event(store: EventStore) -> None:
+def test_annotations_change_only_given_fields_and_survive_updates(store: EventStore) -> None:
     store.save([EVENT], {})
     assert store.annotate("nobody", Annotation(label="normal")) is None
     first = store.annotate(
@@ -186,12 +186,12 @@ def test_annotations_change_what_they_name_and_outlive_the_event(store: EventSto
 @pytest.mark.parametrize(
     "wrong", [{"label": "cat"}, {"note": "x" * 2001}, {"seen": True}, {"acknowledged": "yes"}]
 )
-def test_annotations_without_meaning_are_refused(wrong: dict[str, object]) -> None:
+def test_invalid_annotations_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Annotation.model_validate(wrong)
 
 
-def test_facts_clips_and_forgetting(store: EventStore) -> None:
+def test_facts_clips_and_deletion(store: EventStore) -> None:
     events = many()
     store.save(events, {})
     store.set_clips([event.id for event in events[:2]], True)
@@ -213,7 +213,7 @@ def record(at: float, score: float | None, camera: str = "door") -> ScoreRecord:
     return ScoreRecord(camera, 1, 0, 0.0, at, score, state, energy=score, threshold=threshold)  # type: ignore[arg-type]
 
 
-def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
+def test_scores_are_aggregated_in_seconds_and_minutes(store: EventStore) -> None:
     history = ScoreHistory()
     for at, score in ((60.1, None), (60.4, 0.25), (60.9, 0.75), (61.0, 1.5), (119.9, -1.0)):
         history.add(record(at, score))
@@ -239,9 +239,7 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
     ]
 
 
-def test_a_store_of_before_the_zones_is_brought_up(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_without_zones_is_migrated(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     notified = replace(EVENT, id="notified")
     suppressed = replace(EVENT, id="suppressed", suppressed=True)
     with monkeypatch.context() as patch:
@@ -263,7 +261,7 @@ def test_a_store_of_before_the_zones_is_brought_up(
         assert found.event == later
 
 
-def test_scores_that_find_no_store_are_bounded() -> None:
+def test_pending_scores_are_bounded() -> None:
     history = ScoreHistory(capacity=20)
     for second in range(100):
         history.add(record(second, 0.5))
@@ -271,7 +269,7 @@ def test_scores_that_find_no_store_are_bounded() -> None:
     assert history.pending[-1].begins_at == 99
 
 
-def test_old_scores_go(store: EventStore) -> None:
+def test_old_scores_are_deleted(store: EventStore) -> None:
     now, day = 1_763_000_000, 86_400
     history = ScoreHistory()
     for age_days in (0.5, 2, 29, 31):
@@ -363,7 +361,7 @@ def pgbouncer() -> Path:
     return Path(found)
 
 
-def test_a_pooler_in_transaction_mode_is_called_that(
+def test_a_pooler_in_transaction_mode_is_reported(
     server: PostgresqlServer, pgbouncer: Path
 ) -> None:
     with pooler(server, pgbouncer, "transaction", free_port()) as url:
@@ -381,7 +379,7 @@ def test_a_pooler_in_transaction_mode_is_called_that(
         store.delete_events([EVENT.id])
 
 
-def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: Path) -> None:
+def test_a_pooler_in_session_mode_works(server: PostgresqlServer, pgbouncer: Path) -> None:
     with pooler(server, pgbouncer, "session", free_port()) as url:
         for _ in range(2):
             with EventStore(store_url(url, Path())) as store:
@@ -390,7 +388,7 @@ def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: P
                 store.delete_events([EVENT.id])
 
 
-def test_postgresql_that_goes_and_comes_back(server: PostgresqlServer) -> None:
+def test_postgresql_restarts(server: PostgresqlServer) -> None:
     url = store_url(server.fresh_url(), Path())
     with EventStore(url) as store:
         store.save([EVENT], {})
