@@ -36,13 +36,13 @@ from pipeline.transport.scores import ScoreSender
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 ALERT = {"min_duration": 0.3, "merge_gap": 0.5, "cooldown": 3}
-# Two told events and one suppressed, at 10 frames a second; the first one has two peaks.
+# Two events and a suppressed one, at 10 frames a second; the first one has two peaks.
 COURSE = [0.1] * 10 + [1.2, 1.6, 1.4, 1.1, 1.9, 1.2] + [0.1] * 10 + [1.3] * 6 + [0.1] * 40
 COURSE += [1.5] * 8 + [0.2] * 10
 
 
 def config(alert: Mapping[str, object] | None = None, **of_each: object) -> Config:
-    # The events of these tests are of 1970: they must not be forgotten at once.
+    # The events of these tests are of 1970: they must not be deleted at once.
     alert = {**ALERT, **(alert or {})}
     retain = {"retain": {"days": 1e5}}
     return small_config(["door", "yard"], of_each, alert=alert, record=retain)
@@ -73,7 +73,7 @@ def course(camera: str = "door") -> list[ScoreMessage]:
 
 
 def expected_events(messages: list[ScoreMessage]) -> list[Event]:
-    """What a tracker that never dies makes of the scores."""
+    """Events of an uninterrupted tracker."""
     tracker = EventTracker(event_settings(config().cameras["door"]))
     changes = []
     for m in messages:
@@ -145,7 +145,7 @@ def test_scores_become_log_events_pictures_and_metrics(run: RunInfo) -> None:
 def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
     run: RunInfo,
 ) -> None:
-    """The first peak has none: what is shown is a frame of nearly its score that has one."""
+    """The first peak has none: the snapshot is a frame of nearly its score that has one."""
     import cv2
 
     def seen(message: ScoreMessage) -> ScoreMessage:
@@ -156,7 +156,7 @@ def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
     with opened(run) as it, LiveSubscriber(run.endpoints) as news:
         for message in course():
             it.sink.take(seen(message))
-            if message.index == 13:  # the event has begun
+            if message.index == 13:  # the event is active
                 (event,) = it.store.events()
                 path = Snapshots(run.data_folder / "events").snapshot_path("door", event.id)
                 shown = cv2.imread(str(path))
@@ -186,7 +186,7 @@ def test_live_topic_receives_scores_and_changes(run: RunInfo) -> None:
         seen = []
         deadline = time.monotonic() + 10
         index = 0
-        while not seen and time.monotonic() < deadline:  # a subscription takes a moment
+        while not seen and time.monotonic() < deadline:  # a subscription takes a when
             it.sink.take(score("yard", index, 0.1))
             seen = watcher.poll(0.05)
             index += 1
@@ -207,7 +207,7 @@ def test_live_topic_receives_scores_and_changes(run: RunInfo) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process at this very place."""
+    """Simulates a crash of the process at this point."""
 
 
 CRASH_POINTS = (
@@ -222,18 +222,18 @@ CRASH_POINTS = (
 )
 
 
-@pytest.mark.parametrize(("kind", "name", "moment"), CRASH_POINTS)
+@pytest.mark.parametrize(("kind", "name", "when"), CRASH_POINTS)
 def test_crash_at_any_point_leaves_each_score_and_event_once(
-    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, when: str
 ) -> None:
     real = getattr(kind, name)
-    rng = random.Random(f"{kind}{name}{moment}")
+    rng = random.Random(f"{kind}{name}{when}")
     deaths = 0
 
     def mortal(*args: object) -> object:
         nonlocal deaths
         dies = deaths == 0 or rng.random() < 0.25
-        if dies and moment == "before":
+        if dies and when == "before":
             deaths += 1
             raise Killed
         result = real(*args)
@@ -385,12 +385,12 @@ def test_an_unreachable_store_is_retried_rarely_and_loses_nothing(
 ) -> None:
     real, now, tries = EventStore.save, [0.0], []
 
-    def away(*args: object) -> None:
+    def unreachable(*args: object) -> None:
         tries.append(now[0])
-        raise StoreUnreachableError("event store: the server is away")
+        raise StoreUnreachableError("event store: the server does not answer")
 
     with opened(run, lambda: now[0]) as it:
-        monkeypatch.setattr(EventStore, "save", away)
+        monkeypatch.setattr(EventStore, "save", unreachable)
         for message in course()[:-1]:
             now[0] += 0.1
             it.sink.take(message)
@@ -426,7 +426,7 @@ HALVES = {
 
 
 def on_the(side: str, messages: list[ScoreMessage]) -> list[ScoreMessage]:
-    """The same scores, of something in one half of the picture."""
+    """The same scores, of an anomaly in one half of the frame."""
     shown = []
     for message in messages:
         cells = np.full((3, 4), -1.0, np.float32)
@@ -446,7 +446,7 @@ def test_events_list_their_zones_and_are_rebuilt_with_them(run: RunInfo) -> None
     assert [event.zones for event in events] == [("left",), ("left",), ("right",)]
     for event, whole in zip(events, expected_events(messages), strict=True):
         assert (event.id, event.ended_at, event.frames) == (whole.id, whole.ended_at, whole.frames)
-        # The smoothed share of a side still knows a little of what was on the other one.
+        # The smoothed share of a side still includes some of the other side.
         assert event.peak_score == pytest.approx(whole.peak_score, rel=1e-4)
     journal = [line["zones"] for line in read_json_lines(run.data_folder / "events.jsonl")]
     assert journal == [["left"], ["left"], ["right"]]

@@ -47,14 +47,14 @@ def test_rate_limit_allows_a_burst_and_then_a_rate() -> None:
 
 
 class Receiver:
-    """A notifier that does what the test says."""
+    """A notifier with prepared outcomes."""
 
     def __init__(self, outcome: Callable[[OutboxMessage], Outcome]) -> None:
         self.outcome = outcome
-        self.asked: list[str] = []
+        self.attempts: list[str] = []
 
     def deliver(self, queued_message: OutboxMessage) -> Outcome:
-        self.asked.append(queued_message.key)
+        self.attempts.append(queued_message.key)
         return self.outcome(queued_message)
 
     def refresh(self, now: float) -> None:
@@ -94,21 +94,21 @@ def test_an_hour_of_outage_loses_nothing_and_sends_no_flood(outbox: Outbox) -> N
         lambda _: Failed("refused", unreachable=True) if now < 3600 else Delivered()
     )
     it, metrics = delivery_worker(outbox, receiver, lambda: now, rate=5.0)
-    told, turn_at, arrivals = 0, 0.0, []
+    events, step_at, arrivals = 0, 0.0, []
     while now < 3600 or outbox.backlog("hook").messages:
-        if now < 3600 and told <= now:
+        if now < 3600 and events <= now:
             for kind, revision in (("new", 1), ("update", 2), ("update", 3), ("end", 4)):
-                if told % 60 == 0:  # one event a minute is enough for the disk of the test
-                    put(outbox, f"e{told}", kind, revision)  # type: ignore[arg-type]
-            told += 1
-        while turn_at <= now:
-            before = len(receiver.asked)
-            turn_at = now + max(0.001, it.step())
-            if now >= 3600 and len(receiver.asked) > before:
+                if events % 60 == 0:  # one event a minute is enough for the disk of the test
+                    put(outbox, f"e{events}", kind, revision)  # type: ignore[arg-type]
+            events += 1
+        while step_at <= now:
+            before = len(receiver.attempts)
+            step_at = now + max(0.001, it.step())
+            if now >= 3600 and len(receiver.attempts) > before:
                 arrivals.append(now)
         now += 0.25
     assert failures(metrics) < 80  # about once a minute, rather than 3,600 times
-    delivered = receiver.asked[-len(arrivals) :]
+    delivered = receiver.attempts[-len(arrivals) :]
     assert delivered == [f"e{n}:{k}" for n in range(0, 3600, 60) for k in ("new:1", "end:4")]
     assert min(b - a for a, b in zip(arrivals, arrivals[10:], strict=False)) >= 1.0
 
@@ -122,7 +122,7 @@ def test_refused_messages_make_room_for_the_next(outbox: Outbox) -> None:
     it, metrics = delivery_worker(outbox, receiver, lambda: 0.0)
     while outbox.oldest("hook") is not None:
         assert it.step() == 0.0
-    assert receiver.asked == ["a:new:1", "b:new:1"]
+    assert receiver.attempts == ["a:new:1", "b:new:1"]
     assert failures(metrics) == 1
     assert outbox.backlog("hook").refused == 1
 
@@ -138,7 +138,7 @@ def test_any_exception_of_a_library_is_a_failure_that_is_retried(outbox: Outbox)
     it, metrics = delivery_worker(outbox, receiver, lambda: now)
     it.step()
     it.step()
-    assert (len(receiver.asked), failures(metrics)) == (1, 1)  # the second turn only waited
+    assert (len(receiver.attempts), failures(metrics)) == (1, 1)  # the second step only waited
     now = 1.0
     receiver.outcome = lambda _: Delivered()
     it.step()
@@ -147,10 +147,10 @@ def test_any_exception_of_a_library_is_a_failure_that_is_retried(outbox: Outbox)
 
 def test_disconnected_is_not_a_failure_and_wakes_at_once(outbox: Outbox) -> None:
     put(outbox, "a")
-    connected, asked, done = threading.Event(), threading.Event(), threading.Event()
+    connected, attempts, done = threading.Event(), threading.Event(), threading.Event()
 
     def maybe(_: OutboxMessage) -> Outcome:
-        asked.set()
+        attempts.set()
         if not connected.is_set():
             return Disconnected()
         done.set()
@@ -158,10 +158,10 @@ def test_disconnected_is_not_a_failure_and_wakes_at_once(outbox: Outbox) -> None
 
     it, metrics = delivery_worker(outbox, Receiver(maybe), lambda: 0.0)
     it.start()
-    assert asked.wait(5)
+    assert attempts.wait(5)
     connected.set()
     it.wake()
-    assert done.wait(0.9)  # sooner than it would look by itself
+    assert done.wait(0.9)  # sooner than without `wake`
     it.stop(time.monotonic() + 5)
     assert failures(metrics) == 0
 
@@ -192,11 +192,11 @@ def poisoned(queued_message: OutboxMessage) -> Outcome:
 def run_until(
     it: DeliveryWorker, now: list[float], done: Callable[[], bool], seconds: float
 ) -> None:
-    begin, turn_at = now[0], now[0]
+    begin, step_at = now[0], now[0]
     while not done():
         assert now[0] - begin < seconds
-        now[0] = max(now[0] + 0.01, turn_at)
-        turn_at = now[0] + it.step()
+        now[0] = max(now[0] + 0.01, step_at)
+        step_at = now[0] + it.step()
 
 
 def test_a_message_that_is_not_accepted_is_skipped_and_put_aside(
@@ -209,15 +209,15 @@ def test_a_message_that_is_not_accepted_is_skipped_and_put_aside(
         put(outbox, event)
     receiver = Receiver(poisoned)
     it, metrics = delivery_worker(outbox, receiver, lambda: now[0])
-    run_until(it, now, lambda: "d:new:1" in receiver.asked, seconds=10)
+    run_until(it, now, lambda: "d:new:1" in receiver.attempts, seconds=10)
     put(outbox, "later")
-    run_until(it, now, lambda: "later:new:1" in receiver.asked, seconds=2)
+    run_until(it, now, lambda: "later:new:1" in receiver.attempts, seconds=2)
     receiver.outcome = lambda queued_message: (
         Failed("got HTTP status 500") if queued_message.key == "a:new:1" else Delivered()
     )
     run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=300)
-    assert receiver.asked.count("a:new:1") == 8
-    assert receiver.asked[-1] == "a:end:2"  # in the order of its event, and only afterwards
+    assert receiver.attempts.count("a:new:1") == 8
+    assert receiver.attempts[-1] == "a:end:2"  # in the order of its event, and only afterwards
     assert outbox.backlog("hook").refused == 1
     assert "message a:new:1 is put aside: got HTTP status 500; 8 attempts" in caplog.text
     assert failures(metrics) == 8
@@ -230,9 +230,9 @@ def test_a_message_behind_a_bad_one_waits_some_seconds_at_most(outbox: Outbox) -
     it, _ = delivery_worker(outbox, receiver, lambda: now[0])
     run_until(it, now, lambda: now[0] > 1000, seconds=1100)  # alone: it may be the receiver
     assert outbox.backlog("hook").refused == 0
-    assert len(receiver.asked) < 30
+    assert len(receiver.attempts) < 30
     put(outbox, "b")
-    run_until(it, now, lambda: "b:new:1" in receiver.asked, seconds=5.1)
+    run_until(it, now, lambda: "b:new:1" in receiver.attempts, seconds=5.1)
 
 
 def test_a_receiver_that_accepts_nothing_is_not_flooded_and_loses_nothing(outbox: Outbox) -> None:
@@ -244,10 +244,10 @@ def test_a_receiver_that_accepts_nothing_is_not_flooded_and_loses_nothing(outbox
         until = now[0] + 60
         run_until(it, now, lambda until=until: now[0] >= until, seconds=100)  # type: ignore[misc]
     assert failures(metrics) < 130
-    receiver.asked.clear()
+    receiver.attempts.clear()
     receiver.outcome = lambda _: Delivered()
     run_until(it, now, lambda: outbox.oldest("hook") is None, seconds=100)
-    assert sorted(receiver.asked) == sorted(f"e{number}:new:1" for number in range(60))
+    assert sorted(receiver.attempts) == sorted(f"e{number}:new:1" for number in range(60))
 
 
 def test_retries_end_after_the_give_up_time(outbox: Outbox) -> None:

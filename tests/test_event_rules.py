@@ -58,8 +58,10 @@ def test_one_event_from_first_to_last_high_frame() -> None:
 
 def test_it_is_reported_after_the_minimum_duration_and_at_each_new_peak() -> None:
     tracker = EventTracker(SETTINGS)
-    told = [kinds(list(tracker.update(record))) for record in records([1.1] * 7 + [1.3, 1.2, 1.4])]
-    assert told == [[]] * 5 + [["new"], [], ["update"], [], ["update"]]
+    reported = [
+        kinds(list(tracker.update(record))) for record in records([1.1] * 7 + [1.3, 1.2, 1.4])
+    ]
+    assert reported == [[]] * 5 + [["new"], [], ["update"], [], ["update"]]
 
 
 def test_a_short_exceedance_is_no_event() -> None:
@@ -107,8 +109,9 @@ def test_events_while_calibrating_are_suppressed() -> None:
     stream = calibrating(records([1.5] * 10 + [0.0] * 40), 50)
     changes = play(EventTracker(LEARNING), stream)
     assert kinds(changes) == ["suppressed", "end"]
-    kept = changes[-1].event
-    assert (kept.state, kept.suppressed, kept.suppressed_by) == ("calibrating", True, "calibrating")
+    stored = changes[-1].event
+    assert stored.state == "calibrating"
+    assert (stored.suppressed, stored.suppressed_by) == (True, "calibrating")
 
 
 def test_on_request_a_calibrating_scene_notifies() -> None:
@@ -121,7 +124,7 @@ def test_the_default_configuration_suppresses_while_calibrating() -> None:
 
 
 def test_a_score_still_up_at_the_end_of_calibration_is_another_event() -> None:
-    """It must rise to `enter` on the threshold that counts, and begins no cool-down before."""
+    """It must reach `enter` on the final threshold, and begins no cool-down before."""
     tracker = EventTracker(LEARNING)
     changes = play(tracker, calibrating(records([1.5] * 50), 20))
     assert [(one.kind, one.event.suppressed_by) for one in changes] == [
@@ -230,7 +233,7 @@ def test_a_tracker_continues_from_its_json(cut: int) -> None:
 
 
 def in_zones(*frames: tuple[float, float], whole: float | None = None) -> list[ScoreRecord]:
-    """Frames with scores of porch and path; of the whole picture the highest of all."""
+    """Frames with scores of porch and path; of the whole frame the highest of all."""
     return [
         replace(record, zones={"porch": porch, "path": path})
         for (porch, path), record in zip(
@@ -278,8 +281,8 @@ def test_each_zone_has_its_own_threshold_and_minimum_duration() -> None:
 def test_an_anomaly_moving_between_zones_is_one_event_with_all_zones() -> None:
     frames = [(0.1, 2.2)] * 5 + [(1.5, 2.1)] * 3 + [(1.5, 0.1)] * 6 + [(0.1, 0.1)] * 30
     tracker = EventTracker(ZONES)
-    told = [(c.kind, c.event.zones) for c in play(tracker, in_zones(*frames))]
-    assert told == [
+    reported = [(c.kind, c.event.zones) for c in play(tracker, in_zones(*frames))]
+    assert reported == [
         ("new", ("path",)),
         ("update", ("path", "porch")),
         ("end", ("path", "porch")),
@@ -341,10 +344,10 @@ def at(wall: float, scores: list[float | None]) -> list[ScoreRecord]:
 def test_outside_of_the_schedule_events_are_suppressed() -> None:
     settings = replace(SETTINGS, schedule=HOURS)
     scores: list[float | None] = [1.2] * 10 + [0.0] * 30
-    (kept,) = ended(settings, at(1000.0, scores))
-    assert (kept.suppressed, kept.suppressed_by) == (True, "schedule")
-    (told,) = ended(settings, at(2000.0, scores))
-    assert (told.suppressed, told.suppressed_by) == (False, None)
+    (stored,) = ended(settings, at(1000.0, scores))
+    assert (stored.suppressed, stored.suppressed_by) == (True, "schedule")
+    (reported,) = ended(settings, at(2000.0, scores))
+    assert (reported.suppressed, reported.suppressed_by) == (False, None)
 
 
 def test_an_event_that_continues_into_the_schedule_is_released() -> None:

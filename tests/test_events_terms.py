@@ -1,4 +1,4 @@
-"""Why an event began: the terms of the energy at its peak, from the score to the message."""
+"""The terms of the energy at the peak of an event, from the score to the message."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pipeline.transport.messages import FrameMessage
 
 
 def changes(*scored: tuple[float, dict[str, float]]) -> list[EventChange]:
-    """What an event machine says of frames, 0.1 s apart."""
+    """Changes from a tracker for frames 0.1 s apart."""
     tracker = EventTracker(EventSettings(min_duration_seconds=0.1, cooldown_seconds=0.0))
     found: list[EventChange] = []
     for index, (score, terms) in enumerate(scored):
@@ -46,7 +46,7 @@ def test_message_and_store_contain_the_terms(tmp_path: Path) -> None:
     assert message.terms == {"motion": 1.5, "still": 0.25}
     with EventStore(tmp_path / "events.sqlite") as store:
         store.save([event], {})
-        assert [kept.terms for kept in store.events()] == [event.terms]
+        assert [found.terms for found in store.events()] == [event.terms]
 
 
 def test_terms_are_in_units_of_the_score() -> None:

@@ -1,4 +1,4 @@
-"""The alert sink on a file system that is really full: nothing blocks, repeats or is forgotten."""
+"""The alert sink on a full file system: nothing blocks, is repeated or is lost."""
 
 import json
 import logging
@@ -101,7 +101,7 @@ def test_on_a_full_disk_each_message_is_sent_once_and_stored_later(
         receiver.wait(2 * len(ends))
         time.sleep(
             1.5
-        )  # longer than the delivery workers' turn: what would be repeated comes by then
+        )  # longer than a step of the delivery workers: a repetition would arrive by then
         bodies = [json.loads(post.body) for post in receiver.posts]
         keys = [body["key"] for body in bodies]
         assert len(keys) == len(set(keys))

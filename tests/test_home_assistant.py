@@ -1,4 +1,4 @@
-"""Announcements to Home Assistant, against what its documentation allows.
+"""Discovery messages to Home Assistant, checked against its documentation.
 
 There is no official JSON schema. These tables were written down from the pages "MQTT", "MQTT binary
 sensor", "MQTT sensor" and "MQTT image" of Home Assistant's documentation and from the schema of its
@@ -119,7 +119,7 @@ def test_the_ids_of_cameras_differ_and_do_not_change() -> None:
         for component in json.loads(device_payload(topics, camera))["components"].values()
     ]
     assert len(set(ids)) == len(ids) == 18
-    assert "vedette_door_anomaly" in ids  # people's automations hang on it
+    assert "vedette_door_anomaly" in ids  # automations of users refer to it
 
 
 @pytest.mark.parametrize(

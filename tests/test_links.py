@@ -1,4 +1,4 @@
-"""Signed links to pictures of events: good for one address and some days, and nothing else."""
+"""Signed links to pictures of events: valid for one path and some days only."""
 
 import json
 import stat
@@ -29,12 +29,12 @@ def query(text: str) -> dict[str, str]:
 
 def test_a_link_is_valid_for_its_path_and_time(tmp_path: Path) -> None:
     links = Links.of(tmp_path)
-    made = query(links.query(PATH, 1000.0))
-    assert links.is_valid(PATH, made, 1000.0)
-    assert Links.of(tmp_path).is_valid(PATH, made, 1000.0 + LINK_SECONDS - 1)  # another process
-    assert not links.is_valid(PATH, made, 1000.0 + LINK_SECONDS)
-    assert not links.is_valid(PATH.replace("10", "11"), made, 1000.0)
-    later = {**made, "expires": str(int(made["expires"]) + 1)}
+    signed = query(links.query(PATH, 1000.0))
+    assert links.is_valid(PATH, signed, 1000.0)
+    assert Links.of(tmp_path).is_valid(PATH, signed, 1000.0 + LINK_SECONDS - 1)  # another process
+    assert not links.is_valid(PATH, signed, 1000.0 + LINK_SECONDS)
+    assert not links.is_valid(PATH.replace("10", "11"), signed, 1000.0)
+    later = {**signed, "expires": str(int(signed["expires"]) + 1)}
     assert not links.is_valid(PATH, later, 1000.0)
     assert not links.is_valid(PATH, {}, 1000.0)
     assert stat.S_IMODE((tmp_path / "link.key").stat().st_mode) == 0o600
@@ -70,7 +70,7 @@ def test_a_message_has_before_and_after_and_whole_addresses() -> None:
     assert message is not None
     assert message.snapshot_url == f"https://x/api/v1/events/{event.id}/snapshot.jpg?s"
     assert message.after is not None
-    assert message.before == message.after  # nothing was told before
+    assert message.before == message.after  # no message was sent before
     assert message.after.end_time == event.ended_at
     assert (message.after.entered_zones, message.after.current_zones) == (("porch",), ())
     assert (message.after.label, message.after.camera) == ("anomaly", "door")
@@ -97,14 +97,14 @@ def test_the_gateway_serves_a_picture_by_its_link(
     path = f"/api/v1/events/{event.id}/snapshot.jpg"
     link = path + Links.of(tmp_path).query(path, time.time())
     with gateway_run(tmp_path, caplog, TOKENS) as gateway:
-        with gateway.client() as nobody:
-            assert nobody.get(link).content == b"picture"
-            assert nobody.get(path).status_code == 401
-            assert nobody.get(link.replace("snapshot", "heatmap")).status_code == 403
-            assert nobody.get(link.replace("/snapshot.jpg", "")).status_code == 401
-            assert nobody.get(link[:-1] + ("0" if link[-1] != "0" else "1")).status_code == 403
+        with gateway.client() as anonymous:
+            assert anonymous.get(link).content == b"picture"
+            assert anonymous.get(path).status_code == 401
+            assert anonymous.get(link.replace("snapshot", "heatmap")).status_code == 403
+            assert anonymous.get(link.replace("/snapshot.jpg", "")).status_code == 401
+            assert anonymous.get(link[:-1] + ("0" if link[-1] != "0" else "1")).status_code == 403
             old = path + Links.of(tmp_path).query(path, time.time() - LINK_SECONDS - 5)
-            refused = nobody.get(old)
+            refused = anonymous.get(old)
             assert refused.status_code == 403
             assert "has not expired" in json.dumps(refused.json())
         with gateway.client(VIEWER) as viewer:

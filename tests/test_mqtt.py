@@ -110,7 +110,8 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
             topic = component.get("state_topic", "vedette/door/status")
             if not topic.endswith(("/enabled/state", "/threshold/state")):  # the supervisor's
                 listener.wait(lambda topic=topic: listener.of(topic) != [])
-        with listening(running.port) as late:  # who comes later sees the states, but no old events
+        # A later subscriber gets the states, but no old events.
+        with listening(running.port) as late:
             late.wait(has(late, "vedette/door/anomaly", b"ON"))
             late.wait(lambda: len(late.heard) >= 8)
             assert all(retained for _, _, retained in late.heard)
@@ -148,8 +149,8 @@ def test_a_broker_that_is_killed_and_restarts_loses_no_event(
         listener.wait(has(listener, "vedette/door/anomaly", b"OFF"))
         listener.wait(lambda: ("vedette/available", b"online") in now(listener, before))
     got = [json.loads(body)["n"] for body in listener.of("vedette/events")]
-    # The listener may have been away for the first ones after the return; order holds, and the
-    # broker that died may have passed one on whose acknowledgement went down with it.
+    # The listener may have missed the first ones after the restart; order holds, and the
+    # killed broker may have forwarded one that it did not acknowledge.
     assert got == sorted(got)
     assert set(got[:10]) | set(range(20)) == set(range(20))
     assert len(got) <= 41
@@ -208,7 +209,7 @@ def test_a_late_acknowledgement_prevents_a_second_publication(
 def test_a_message_on_which_the_broker_disconnects_is_not_published(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of any kind: a state, and an event; what is behind it is told."""
+    """A state, and an event; messages behind it are published."""
     picture = tmp_path / "snapshot.jpg"
     picture.write_bytes(bytes(9000))
     caplog.set_level(logging.INFO)
@@ -271,7 +272,7 @@ def test_obsolete_topics_of_an_earlier_run_are_cleared(
                 notifiers.add_camera(camera, None)
             wait_for(lambda: has_told(cameras, mqtt))
             deadline = time.monotonic() + 0.3
-            while time.monotonic() < deadline:  # what is withdrawn goes out as well
+            while time.monotonic() < deadline:  # obsolete topics are cleared, too
                 notifiers.tick()
                 time.sleep(0.02)
 
@@ -312,13 +313,13 @@ def overview(**changes: object) -> Answer:
 def test_commands_are_executed_and_their_results_published(
     running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[Command] = []
+    commands: list[Command] = []
     shown = [overview()]
 
     def ask(command: Command) -> Answer:
         if isinstance(command, GetOverview):
             return shown[0]
-        asked.append(command)
+        commands.append(command)
         match command:
             case SetEnabled(enabled=enabled):
                 shown[0] = overview(enabled=enabled, state="disabled")
@@ -331,7 +332,7 @@ def test_commands_are_executed_and_their_results_published(
     settings = small_config(["door"], mqtt={"enabled": True, "port": running.port})
     metrics = Metrics(CollectorRegistry())
     with listening(running.port) as listener:
-        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be obeyed
+        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be executed
         with open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers:
             notifiers.add_camera("door", None)
             listener.wait(has(listener, "vedette/door/enabled/state", b"ON"))
@@ -347,9 +348,9 @@ def test_commands_are_executed_and_their_results_published(
             ):  # fmt: skip
                 listener.publish(f"vedette/{topic}", payload)
             listener.publish("vedette/door/adapt/set", "PRESS")
-            wait_for(lambda: len(asked) == 3)
+            wait_for(lambda: len(commands) == 3)
             wait_for(lambda: "mqtt: adapt of camera door: camera door: is disabled" in caplog.text)
-    assert asked == [
+    assert commands == [
         SetEnabled(name="door", enabled=False),
         SetThreshold(name="door", threshold=1.4),
         AdaptCamera(name="door"),
@@ -358,10 +359,10 @@ def test_commands_are_executed_and_their_results_published(
 
 
 def test_commands_can_be_disabled(running: Broker, tmp_path: Path) -> None:
-    asked: list[Command] = []
+    commands: list[Command] = []
 
     def ask(command: Command) -> Answer:
-        asked.append(command)
+        commands.append(command)
         return overview(state="offline", reason="refused")
 
     mqtt = {"enabled": True, "port": running.port, "commands": False}
@@ -373,10 +374,10 @@ def test_commands_can_be_disabled(running: Broker, tmp_path: Path) -> None:
         notifiers.add_camera("door", None)
         listener.wait(has(listener, "vedette/door/status", b"offline"))
         listener.publish("vedette/door/enabled/set", "OFF")
-        wait_for(lambda: len(asked) >= 3)
+        wait_for(lambda: len(commands) >= 3)
         [device] = listener.of("homeassistant/device/vedette_door/config")
         details = json.loads(listener.of("vedette/door/details")[-1])
-    assert set(map(type, asked)) == {GetOverview}
+    assert set(map(type, commands)) == {GetOverview}
     assert "command_topic" not in device.decode()
     assert details == {"status": "offline", "reason": "refused"}
 
@@ -434,11 +435,11 @@ def test_no_message_is_refused_if_the_broker_accepts_none() -> None:
         assert losses.refusal(("a", 1), 5000, float(at)) == ""
     losses.acknowledged(("b", 2), 4000)
     assert "5000 bytes" in losses.refusal(("a", 1), 5000, 10.0)
-    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # told again after a reconnection
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # also after a reconnection
     assert losses.refusal(("c", 3), 6000, 11.0) != ""
     assert losses.refusal(("c", 3), 4999, 11.0) != ""  # nearly as large, and none such was taken
     assert losses.refusal(("c", 3), 4000, 11.0) == ""
-    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # its limit may have been raised
+    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # the limit may have been raised
 
 
 def test_password_authentication(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -542,14 +543,14 @@ def test_states_are_published_newest_only_and_rate_limited() -> None:
     assert retained.set("a", b"1")
     assert not retained.set("a", b"1")
     assert retained.set("score", b"0.1", 10.0)
-    told = []
+    published = []
     for now_seconds in range(25):
         retained.set("score", f"0.{now_seconds}".encode(), 10.0)
         while (due := retained.due(float(now_seconds))) is not None:
             topic, payload, version = due
             retained.mark_published(topic, version, float(now_seconds))
-            told.append((topic, payload))
-    assert told == [("a", b"1"), ("score", b"0.0"), ("score", b"0.10"), ("score", b"0.20")]
+            published.append((topic, payload))
+    assert published == [("a", b"1"), ("score", b"0.0"), ("score", b"0.10"), ("score", b"0.20")]
     retained.republish(lambda topic: topic == "a")
     assert retained.due(25.0) == ("a", b"1", 1)
 

@@ -1,4 +1,4 @@
-"""The alert sink with real receivers: nothing that was promised is lost, whatever dies."""
+"""The alert sink with real receivers: no message is lost, whichever process is killed."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def test_suppressed_events_have_no_message(kind: str) -> None:
 
 
 def test_the_alert_path_does_not_wait_for_receivers(tmp_path: Path) -> None:
-    """One receiver stalls, one is not there, the broker is not there: telling takes no time."""
+    """One receiver stalls, one and the broker are unreachable: `notify` does not block."""
     metrics = Metrics(CollectorRegistry())
     with receiving() as stalling:
         stalling.stall = threading.Event()
@@ -138,7 +138,7 @@ def test_the_alert_path_does_not_wait_for_receivers(tmp_path: Path) -> None:
             notifiers.tick()
             assert (time.monotonic() - begin) / 200 < 0.05
             read = metrics.registry.get_sample_value
-            # Of 200 updates the newest is left; the first message is still on its way.
+            # Of 200 updates the newest is left; the first message is still in flight.
             for sink in ("webhook:x", "webhook:y", "mqtt"):
                 assert read("vedette_outbox_messages", {"sink": sink}) == 2
                 assert read("vedette_outbox_oldest_seconds", {"sink": sink}) is not None
@@ -188,18 +188,18 @@ def test_a_404_of_a_proxy_during_a_restart_loses_no_message(
     assert kinds == ["new"] * (len(statuses) + 1) + ["end"]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("kind", "name"), [(Outbox, "put"), (EventStore, "save")])
 def test_a_crash_between_outbox_and_store_queues_each_message_once(
-    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, when: str
 ) -> None:
-    real, rng, deaths = getattr(kind, name), random.Random(f"{name}{moment}"), 0
+    real, rng, crashes = getattr(kind, name), random.Random(f"{name}{when}"), 0
 
     def mortal(*args: object) -> object:
-        nonlocal deaths
+        nonlocal crashes
         dies = rng.random() < 0.3
-        deaths += dies
-        if dies and moment == "before":
+        crashes += dies
+        if dies and when == "before":
             raise Killed
         result = real(*args)
         if dies:
@@ -208,7 +208,7 @@ def test_a_crash_between_outbox_and_store_queues_each_message_once(
 
     messages, taken = course(), 0
     while taken < len(messages):
-        # The sink of a new process, with a delivery worker that never comes.
+        # The sink of a new process, with a delivery worker that is never started.
         with ExitStack() as stack:
             outbox = stack.enter_context(Outbox(run.data_folder / "outbox.sqlite", Bounds()))
             context = worker_context("sink", config(), run)
@@ -228,13 +228,13 @@ def test_a_crash_between_outbox_and_store_queues_each_message_once(
                         taken += 1
             except Killed:
                 continue
-    assert deaths > 0
+    assert crashes > 0
     keys = []
     with Outbox(run.data_folder / "outbox.sqlite", Bounds()) as outbox:
         while (queued_message := outbox.oldest("webhook:x")) is not None:
             keys.append(queued_message.key)
             outbox.delivered(queued_message)
-    # 7.5 - 7.2 is a little less than 0.3: the second event is told one frame later.
+    # 7.5 - 7.2 is a little less than 0.3: the second event is reported one frame later.
     assert keys == ["door-7-10:new:4", "door-7-10:end:6", "door-7-72:new:5", "door-7-72:end:8"]
 
 
@@ -259,7 +259,7 @@ def test_a_receiver_that_starts_late_gets_all_messages_in_order(tmp_path: Path) 
 
 def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
     """Scores over ZeroMQ into a real sink, which is killed while the receiver fails."""
-    # Of today: the sink deletes what is older than it may keep.
+    # Of today: the sink deletes events beyond the retention age.
     shift = time.time() - 1100
     told = [replace(m, captured_at=m.captured_at + shift) for m in course()]
     with receiving() as receiver, broker(run.data_folder) as mqtt:

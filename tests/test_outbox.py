@@ -73,10 +73,10 @@ def test_updates_coalesce_to_the_newest_and_the_end_removes_them(outbox: Outbox)
 
 def test_an_update_in_flight_does_not_delete_its_successor(outbox: Outbox) -> None:
     outbox.put(queued_message("a", "update", 2))
-    on_its_way = outbox.oldest(SINK)
-    assert on_its_way is not None
+    in_flight = outbox.oldest(SINK)
+    assert in_flight is not None
     outbox.put(queued_message("a", "update", 3))
-    outbox.delivered(on_its_way)
+    outbox.delivered(in_flight)
     assert drained(outbox) == ["a:update:3"]
 
 
@@ -107,7 +107,7 @@ def test_bounds_drop_refused_first_then_updates_then_the_oldest(tmp_path: Path) 
         first = outbox.oldest(SINK)
         assert first is not None
         outbox.refused(first, "HTTP 410")
-        assert outbox.put(queued_message("d", "new", 1)) == {}  # the dead one went
+        assert outbox.put(queued_message("d", "new", 1)) == {}  # the refused one was dropped
         assert outbox.put(queued_message("e", "new", 1)) == {"count": 1}
         assert outbox.put(queued_message("f", "new", 1)) == {"count": 1}
         assert drained(outbox) == ["d:new:1", "e:new:1", "f:new:1"]
@@ -212,7 +212,7 @@ def test_a_file_that_is_damaged_while_in_use(tmp_path: Path) -> None:
 
 @contextmanager
 def no_room(path: Path) -> Iterator[None]:
-    """No file of this process may grow."""
+    """Limit the size of files of this process to 0."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -239,18 +239,18 @@ def test_messages_held_in_memory_are_delivered_once_and_stored_later(
             queued_message("b", "new", 1),
         ):
             outbox.put(message)
-        outbox.put(queued_message("a", "new", 1))  # a repetition is known without the disk's help
+        outbox.put(queued_message("a", "new", 1))  # a repetition is detected without the disk
         assert outbox.backlog(SINK).messages == 2
         second = outbox.oldest(SINK)
         assert second is not None
         assert second.key == "b:new:1"
         outbox.delivered(second)
-        on_its_way = outbox.oldest(SINK)
-        assert on_its_way is not None
+        in_flight = outbox.oldest(SINK)
+        assert in_flight is not None
     outbox.sync()
     assert outbox.problem == ""
     outbox.put(queued_message("d", "new", 1))
-    outbox.delivered(on_its_way)  # moved from memory to the disk meanwhile
+    outbox.delivered(in_flight)  # moved from memory to the disk meanwhile
     outbox.put(queued_message("b", "new", 1))
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as reader:
         rows = reader.execute("SELECT key FROM messages").fetchall()
@@ -310,14 +310,14 @@ def test_what_was_put_survives_kill_9(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite"
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
     assert writer.stdout is not None
-    told = -1
-    while told < 200:
-        told = int(writer.stdout.readline())
+    written = -1
+    while written < 200:
+        written = int(writer.stdout.readline())
     os.kill(writer.pid, signal.SIGKILL)
-    told = max([told, *map(int, writer.stdout.read().split())])
+    written = max([written, *map(int, writer.stdout.read().split())])
     writer.wait()
     writer.stdout.close()
     with Outbox(path, Bounds()) as outbox:
         keys = drained(outbox, "mqtt")
-    assert len(keys) - (told + 1) in (0, 1)  # one may be written, but not yet told
+    assert len(keys) - (written + 1) in (0, 1)  # one may be stored, but not printed yet
     assert keys == [f"e{number}:new:1" for number in range(len(keys))]

@@ -27,7 +27,7 @@ AMPLE = Limits(max_age_seconds=10 * DAY, max_bytes=1e9, min_free_bytes=0, keep_l
 EVENT = Event("x", "door", 1, 0, NOW, 0.5, NOW, 0.6, 1.4, NOW, 1, 9, "ready", False, 7)
 
 
-def kept(name: str, age_days: float, size: int = 100, **more: bool) -> KeptEvent:
+def event(name: str, age_days: float, size: int = 100, **more: bool) -> KeptEvent:
     state = {"active": False, "labelled": False, **more}
     return KeptEvent(name, "door", NOW - age_days * DAY, size, **state)
 
@@ -37,13 +37,13 @@ def decided(events: list[KeptEvent], limits: Limits, free: float = 1e12) -> dict
 
 
 def test_old_events_are_removed_with_or_without_files() -> None:
-    events = [kept("new", 9), kept("old", 11), kept("bare", 12, size=0)]
+    events = [event("new", 9), event("old", 11), event("bare", 12, size=0)]
     assert decided(events, AMPLE) == {"bare": "age", "old": "age"}
     assert decided(events, replace(AMPLE, max_age_seconds=100 * DAY)) == {}
 
 
 def test_above_the_size_limit_the_oldest_are_removed_and_no_more() -> None:
-    events = [kept(f"e{age}", age) for age in (1, 2, 3, 4, 5)] + [kept("bare", 9, size=0)]
+    events = [event(f"e{age}", age) for age in (1, 2, 3, 4, 5)] + [event("bare", 9, size=0)]
     assert decided(events, replace(AMPLE, max_bytes=500)) == {}
     assert decided(events, replace(AMPLE, max_bytes=499)) == {"e5": "size"}
     assert decided(events, replace(AMPLE, max_bytes=250)) == dict.fromkeys(
@@ -53,7 +53,7 @@ def test_above_the_size_limit_the_oldest_are_removed_and_no_more() -> None:
 
 
 def test_with_little_free_space_the_oldest_are_removed() -> None:
-    events = [kept(f"e{age}", age) for age in (1, 2, 3)]
+    events = [event(f"e{age}", age) for age in (1, 2, 3)]
     limits = replace(AMPLE, min_free_bytes=1000)
     assert decided(events, limits, free=1000) == {}
     assert decided(events, limits, free=899) == {"e3": "free", "e2": "free"}
@@ -61,13 +61,13 @@ def test_with_little_free_space_the_oldest_are_removed() -> None:
 
 
 def test_removals_by_age_count_for_the_other_limits() -> None:
-    events = [kept("old", 11), kept("a", 2), kept("b", 1)]
+    events = [event("old", 11), event("a", 2), event("b", 1)]
     limits = replace(AMPLE, max_bytes=200, min_free_bytes=1000)
     assert decided(events, limits, free=900) == {"old": "age"}
 
 
 def test_active_and_labelled_events_are_never_removed() -> None:
-    events = [kept("active", 50, active=True), kept("labelled", 40, labelled=True), kept("a", 1)]
+    events = [event("active", 50, active=True), event("labelled", 40, labelled=True), event("a", 1)]
     tight = replace(AMPLE, max_bytes=0, min_free_bytes=1e9)
     assert decided(events, tight, free=0) == {"a": "size"}
     freely = replace(tight, keep_labelled=False)
@@ -78,7 +78,7 @@ def test_active_and_labelled_events_are_never_removed() -> None:
 def test_after_removal_the_limits_hold_and_only_newer_events_remain(seed: int) -> None:
     rng = random.Random(seed)
     events = [
-        kept(f"e{n}", rng.uniform(0, 20), rng.choice((0, 10, 500)), labelled=rng.random() < 0.2)
+        event(f"e{n}", rng.uniform(0, 20), rng.choice((0, 10, 500)), labelled=rng.random() < 0.2)
         for n in range(60)
     ]
     limits = replace(AMPLE, max_bytes=rng.uniform(0, 9000), min_free_bytes=rng.uniform(0, 5000))
@@ -278,7 +278,7 @@ def test_old_scores_and_logs_of_removed_cameras_are_deleted(house: House) -> Non
 
 def test_the_journal_has_at_most_two_files_and_each_event_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    for n in range(40):  # opened anew again and again, as after deaths
+    for n in range(40):  # opened repeatedly, as after restarts
         with EventJournal(path, rotate_bytes=2000) as journal:
             for m in (n - 1, n, n):
                 journal.append(replace(EVENT, id=f"door-1-{m}"))

@@ -1,4 +1,4 @@
-"""Hours of notifications: spans of hours, over midnight and over changes to summer time."""
+"""Schedules: spans of hours, over midnight and over changes to and from summer time."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -22,12 +22,12 @@ def schedule(*active: str, timezone: str = "Europe/Berlin") -> Schedule:
 
 
 def at(text: str, fold: int = 0) -> float:
-    """Unix seconds of a time on the wall in Berlin."""
+    """Unix seconds of a local time in Berlin."""
     return datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold).timestamp()
 
 
 @pytest.mark.parametrize(
-    ("moment", "active"),
+    ("time", "active"),
     [
         ("2026-11-23 17:59:59", False),  # a Monday
         ("2026-11-23 18:00:00", True),
@@ -41,8 +41,8 @@ def at(text: str, fold: int = 0) -> float:
         ("2026-11-23 03:00:00", False),  # nothing began on Sunday
     ],
 )
-def test_nights_after_working_days(moment: str, active: bool) -> None:
-    assert is_active(schedule("mon-fri 18:00-07:00"), at(moment)) is active
+def test_nights_after_working_days(time: str, active: bool) -> None:
+    assert is_active(schedule("mon-fri 18:00-07:00"), at(time)) is active
 
 
 def test_whole_days_and_any_of_several_spans() -> None:
@@ -81,9 +81,9 @@ def test_when_summer_time_begins_an_hour_is_skipped() -> None:
 def minutes(hours: Schedule, day: str) -> int:
     """How long a schedule is active on a day in Berlin."""
     begin = datetime.fromisoformat(day).replace(tzinfo=BERLIN)
-    end = begin + timedelta(days=1)  # on the wall
-    moments = range(int(begin.timestamp()), int(end.timestamp()), 60)
-    return sum(is_active(hours, moment) for moment in moments)
+    end = begin + timedelta(days=1)  # in local time
+    times = range(int(begin.timestamp()), int(end.timestamp()), 60)
+    return sum(is_active(hours, time) for time in times)
 
 
 def clock(minute: int) -> str:

@@ -32,7 +32,7 @@ def record(connection: int, index: int) -> ScoreRecord:
 
 
 def positions(log: ScoreLog) -> list[tuple[int, int]]:
-    return [kept.position for kept in log.after(None)]
+    return [stored.position for stored in log.after(None)]
 
 
 def test_the_watermark_survives_restarts(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_it_has_at_most_two_files_of_bounded_size(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door", rotate_bytes=1000) as log:
         for index in range(40):
             log.append(record(1, index))
-        kept = positions(log)
-    assert kept == [(1, index) for index in range(kept[0][1], 40)]
-    assert len(kept) < 40
+        stored = positions(log)
+    assert stored == [(1, index) for index in range(stored[0][1], 40)]
+    assert len(stored) < 40
     names = ["door.1.jsonl", "door.jsonl"]
     assert sorted(os.listdir(tmp_path)) == names
     assert all((tmp_path / name).stat().st_size < 1300 for name in names)
@@ -141,12 +141,12 @@ def test_after_a_kill_every_acknowledged_line_is_in_the_file(tmp_path: Path) -> 
     command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = [int(process.stdout.readline()) for _ in range(50)]
+        acknowledged = [int(process.stdout.readline()) for _ in range(50)]
         process.send_signal(signal.SIGKILL)
-        said += [int(line) for line in process.stdout]
+        acknowledged += [int(line) for line in process.stdout]
     with JsonLinesFile(path):
         found = [line["n"] for line in read_json_lines(path)]
-    assert found[: len(said)] == said
+    assert found[: len(acknowledged)] == acknowledged
     assert found == list(range(len(found)))
 
 

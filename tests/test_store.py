@@ -79,7 +79,7 @@ FIRST_SCHEMA = (
     "CREATE TABLE trackers (camera TEXT PRIMARY KEY, state TEXT NOT NULL)",
     "PRAGMA user_version=1",
 )
-"""What version 1 of the program made; written out again, so that nothing can change it."""
+"""Schema of version 1, written out, so that later changes do not affect it."""
 
 
 def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the store says and keeps when the disk, the machine or the network lets it down."""
+"""The store on a full disk, after a crash, and on damaged or network file systems."""
 
 import os
 import resource
@@ -56,24 +56,24 @@ def test_a_killed_writer_leaves_a_consistent_database(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         try:
-            told = [int(process.stdout.readline()) for _ in range(kill_after)]
+            written = [int(process.stdout.readline()) for _ in range(kill_after)]
         finally:
             process.send_signal(signal.SIGKILL)
-            told += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
+            written += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
             process.stdout.close()
             process.wait()
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
         with EventStore(path) as store:
-            kept = {event.id for event in store.events()}
+            stored = {event.id for event in store.events()}
             tracker = store.tracker("door")
             assert tracker is not None
             newest = int(tracker.now_seconds)
-            # Told to be written is written; at most the one under way came in addition, and then
-            # wholly: event, tracker and scores.
-            assert newest - told[-1] in (0, 1)
-            assert kept == {f"door-1-{n}" for n in range(newest + 1)}
+            # Every acknowledged event is stored; at most the one in progress in addition, and then
+            # completely: event, tracker and scores.
+            assert newest - written[-1] in (0, 1)
+            assert stored == {f"door-1-{n}" for n in range(newest + 1)}
             points = store.scores("door", 0, 1e9, 1)
             assert [point.frames for point in points] == [20] * (newest + 1)
         begin = newest + 1
@@ -90,7 +90,7 @@ def test_a_full_disk_is_reported_and_recovers(tmp_path: Path) -> None:
 
 
 def fill(store: EventStore) -> None:
-    """Let the database have no page more than it has."""
+    """Do not let the database grow by another page."""
     store.save([EVENT], {"door": TrackerState()})
     with store._database.begin() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -126,14 +126,14 @@ def test_a_real_full_file_system(small_disk: Path) -> None:
 
 
 def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
-    """A sink that dies there must not be given up for it, and the whole service with it."""
+    """A sink that ends there must restart, and must not stop the service."""
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         store.save([EVENT], {"door": TrackerState(now_seconds=7.0)})
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         try:
-            # The log of the dead one is there, as whoever still has it open keeps it.
+            # The write-ahead log of the killed sink is there, as an open reader keeps it.
             with EventStore(path) as successor:
                 assert successor.events() == [EVENT]
                 assert successor.tracker("door") == TrackerState(now_seconds=7.0)

@@ -1,4 +1,4 @@
-"""What the API asks of the store, of SQLite and of PostgreSQL alike."""
+"""Queries of the API to the store, on SQLite and on PostgreSQL."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """Makes openings of one and the same empty store."""
+    """Opens the same empty store repeatedly."""
     url: str | None = None
     if request.param == "postgresql":
         url = request.getfixturevalue("server").fresh_url()
@@ -65,7 +65,7 @@ def store(opener: Opener) -> Iterator[EventStore]:
 
 
 def many() -> list[Event]:
-    """Two cameras; every third event at the same time as the one before; the last ones go on."""
+    """Two cameras; every third event at the same time as the previous one; the last are active."""
     events = []
     for n in range(30):
         camera = "door" if n % 2 else "yard"
@@ -96,7 +96,7 @@ def test_events_and_trackers_are_restored_exactly(opener: Opener) -> None:
         store.save([EVENT], {"door": state})
         ended = replace(EVENT, ended_at=1_763_000_003.0, peak_score=1 / 3)
         store.save([ended], {"door": state})
-    with opener() as store:  # once more: what is there already is brought nowhere
+    with opener() as store:  # again: an up-to-date store is not migrated
         assert store.events() == [ended]
         assert store.tracker("door") == state
 
@@ -229,7 +229,7 @@ def test_scores_are_aggregated_in_seconds_and_minutes(store: EventStore) -> None
     assert store.scores("door", 0, 1000, 60) == [ScorePoint(60, 1.5, 0.375, 4.0, "ready", 5)]
     assert [point.begins_at for point in store.scores("door", 61, 119, 1)] == [61]
     assert [point.begins_at for point in store.scores("door", 0, 1000, 1, limit=2)] == [60, 61]
-    # More of the same second adds to it; a lower score leaves the highest.
+    # More scores of the same second are added; a lower score leaves the highest.
     history.add(record(60.95, 0.5))
     history.add(record(59.0, None))
     store.save([], {}, history.pending)
@@ -291,12 +291,12 @@ def test_readers_read_only_and_see_what_is_written(opener: Opener) -> None:
 
 def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    with pytest.raises(StoreError, match=r"no such file; it is made by the first run"):
+    with pytest.raises(StoreError, match=r"no such file; the first run creates it"):
         EventStore(path, read_only=True).__enter__()
     assert not path.exists()
     with EventStore(path) as writer:
         writer.save([EVENT], {})
-    with EventStore.for_reading(None, tmp_path) as reader:  # nobody writes now
+    with EventStore.for_reading(None, tmp_path) as reader:  # no writer is open
         assert reader.events() == [EVENT]
         with pytest.raises(StoreError, match=r"cannot be written: .*readonly"):
             reader.delete_events([EVENT.id])
@@ -308,7 +308,7 @@ def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
 
 
 def test_many_threads_read_while_one_writes(opener: Opener) -> None:
-    """As a gateway does: none waits for another, none sees half of a transaction."""
+    """As in the gateway: readers do not block each other or see a partial transaction."""
     stop = threading.Event()
     failures: list[Exception] = []
 
@@ -365,10 +365,10 @@ def test_a_pooler_in_transaction_mode_is_reported(
     server: PostgresqlServer, pgbouncer: Path
 ) -> None:
     with pooler(server, pgbouncer, "transaction", free_port()) as url:
-        for _ in range(2):  # also with sessions that it has from before
+        for _ in range(2):  # also with existing sessions
             with pytest.raises(StoreError, match=r"want session pooling \(pool_mode = session\)"):
                 EventStore(store_url(url, Path())).__enter__()
-    # It has left no lock behind, and readers get on with such a pooler.
+    # No lock is left, and readers work with such a pooler.
     direct = server.url.set(drivername="postgresql")
     with EventStore(direct) as store:
         store.save([EVENT], {})

@@ -39,7 +39,7 @@ def test_a_message_arrives_signed() -> None:
     assert post.headers["Content-Type"] == "application/json"
     assert post.headers["Idempotency-Key"] == LETTER.key
     assert post.headers["X-Vedette-Timestamp"] == "1234"
-    # As docs/sinks.md tells receivers to do it.
+    # As docs/sinks.md describes it for receivers.
     wanted = hmac.new(SECRET.encode(), b"1234." + post.body, hashlib.sha256).hexdigest()
     assert hmac.compare_digest(post.headers["X-Vedette-Signature"], f"sha256={wanted}")
 

@@ -1,4 +1,4 @@
-"""Where an anomaly is: geometry of the zones, and their scores."""
+"""Geometry of the zones, and their scores."""
 
 import math
 from dataclasses import replace
@@ -27,7 +27,7 @@ def message(
 
 
 def spot(row: int, column: int, height: float, size: int = 2) -> np.ndarray:
-    """A quiet map, -2 everywhere, with a square that is not."""
+    """A map of -2 everywhere, except for a square."""
     cells = np.full(MAP_HW, -2.0, np.float32)
     cells[row : row + size, column : column + size] = height
     return cells
@@ -119,7 +119,7 @@ def test_no_scores_without_zones_or_without_a_score() -> None:
 
 
 def test_shares_are_smoothed_as_the_score_is() -> None:
-    """The thing is gone, the average goes down slowly: it is still that of the thing."""
+    """The object is gone, and the average falls slowly: it still belongs to the object."""
     reader = ZoneReader({"left": LEFT, "right": RIGHT}, 0.4)
     reader.read(message(spot(3, 4, 4.0), 3.0, 0.0))
     quiet = np.full(MAP_HW, -1.0, np.float32)
