@@ -145,7 +145,7 @@ def test_a_sink_starts_on_a_full_disk_with_its_reserved_space(
         store = open_store(worker_context("sink", settings(9), run), stack)
         assert store.events() == [event]
         store.save([replace(event, id="door-9-9")], {})
-    assert "giving up the reserve" in caplog.text
+    assert "releasing the reserved space" in caplog.text
     assert not (small_disk / RESERVE_NAME).exists()
     for file in small_disk.glob("events.sqlite-*"):
         file.unlink()

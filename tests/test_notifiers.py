@@ -101,17 +101,21 @@ def test_fields_of_a_message() -> None:
 
 def test_a_message_lists_the_zones_and_a_released_event_is_new() -> None:
     began = change("released", 40)
-    told = event_message(
+    released = event_message(
         replace(began, event=replace(began.event, zones=("porch", "path"))), None, None, api=False
     )
-    assert told is not None
-    assert (told.type, told.key, told.zones) == ("new", "door-7-10:new:40", ("porch", "path"))
-    body = json.loads(message_for("mqtt", told, 1000.0).body)
+    assert released is not None
+    assert (released.type, released.key, released.zones) == (
+        "new",
+        "door-7-10:new:40",
+        ("porch", "path"),
+    )
+    body = json.loads(message_for("mqtt", released, 1000.0).body)
     assert body["zones"] == ["porch", "path"]
     del body["zones"]
     waiting = read_message(json.dumps(body))
-    assert waiting == replace(told, zones=()), "a message that waited since before the zones"
-    assert "door (porch, path)" in title_and_body(told)[1]
+    assert waiting == replace(released, zones=()), "a message that waited since before the zones"
+    assert "door (porch, path)" in title_and_body(released)[1]
     assert "door since" in title_and_body(waiting)[1]
 
 
@@ -214,10 +218,10 @@ def test_a_crash_between_outbox_and_store_queues_each_message_once(
             context = worker_context("sink", config(), run)
             hook = WebhookNotifier("x", Webhook(url="http://127.0.0.1:1/"))
             delivery_worker = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
-            told = {
+            receivers = {
                 "webhook:x": Receiver(hook, delivery_worker, frozenset({"new", "update", "end"}))
             }
-            notifiers = Notifiers(outbox, told, None, run.data_folder, context.metrics)
+            notifiers = Notifiers(outbox, receivers, None, run.data_folder, context.metrics)
             sink = OpenSink(context, stack, lambda: 0.0, notifiers).sink
             try:
                 with monkeypatch.context() as patch:
@@ -261,16 +265,16 @@ def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
     """Scores over ZeroMQ into a real sink, which is killed while the receiver fails."""
     # Of today: the sink deletes events beyond the retention age.
     shift = time.time() - 1100
-    told = [replace(m, captured_at=m.captured_at + shift) for m in course()]
+    messages = [replace(m, captured_at=m.captured_at + shift) for m in course()]
     with receiving() as receiver, broker(run.data_folder) as mqtt:
         receiver.answer = lambda number: (503 if number % 3 == 0 else 200, {})
         settings = config(webhooks=hook(receiver.port), mqtt={"enabled": True, "port": mqtt.port})
-        process, acknowledged, kills, queue = start(run, settings), 0, [18], [*told]
+        process, acknowledged, kills, queue = start(run, settings), 0, [18], [*messages]
         try:
             with listening(mqtt.port) as listener:
                 with ScoreSender(run.endpoints, resend_seconds=0.2) as sender:
                     deadline = time.monotonic() + 60
-                    while acknowledged < len(told) and time.monotonic() < deadline:
+                    while acknowledged < len(messages) and time.monotonic() < deadline:
                         while queue and sender.unacknowledged < 4:
                             sender.send(queue.pop(0))
                         acknowledged += len(sender.poll(0.05))
@@ -279,7 +283,7 @@ def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
                             process.kill()
                             process.wait()
                             process = start(run, settings)
-                assert acknowledged == len(told)
+                assert acknowledged == len(messages)
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(20) == 0
                 listener.wait(lambda: listener.of("vedette/available")[-1:] == [b"offline"])
@@ -359,7 +363,11 @@ def test_apprise_delivers_to_a_real_service(tmp_path: Path) -> None:
                 notifiers.notify(change(kind, frames), picture, None)
             receiver.wait(3)
     posts = [json.loads(post.body) for post in receiver.posts]
-    assert [post["title"] for post in posts] == ["door: anomaly", "door: anomaly", "door: over"]
+    assert [post["title"] for post in posts] == [
+        "door: anomaly",
+        "door: anomaly",
+        "door: anomaly ended",
+    ]
     assert "score 1.9" in posts[1]["message"]
     assert "2 s from 1970-01-01T00:16:40.000Z" in posts[2]["message"]
     assert posts[1]["attachments"][0]["filename"] == "snapshot.jpg"

@@ -287,7 +287,7 @@ def test_a_closed_outbox_raises(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.sqlite", Bounds())
     with outbox:
         pass
-    with pytest.raises(OutboxError, match="it is closed"):
+    with pytest.raises(OutboxError, match="closed"):
         outbox.put(queued_message("a", "new", 1))
 
 

@@ -244,7 +244,7 @@ def test_network_file_systems_are_rejected_and_doubtful_ones_logged(
 ) -> None:
     path = tmp_path / "deep" / "events.sqlite"
     monkeypatch.setattr(database_module, "file_system_of", lambda path: "nfs4")
-    with pytest.raises(StoreError, match=r"got a network file system \(nfs4\).*want a folder of"):
+    with pytest.raises(StoreError, match=r"got a network file system \(nfs4\).*want a folder on"):
         EventStore(path).__enter__()
     assert not path.parent.exists()
     monkeypatch.setattr(database_module, "file_system_of", lambda path: "fuse.mergerfs")
