@@ -27,7 +27,7 @@ OFFLINE_SECONDS = 30.0
 """Without a score for so long, the status of a camera is published as offline."""
 _MEASURE_SECONDS = 2.0
 _PRUNE_SECONDS = 60.0
-_MAX_LAST_FRIGATE = 1000
+_MAX_PREVIOUS = 1000
 _DRAIN_SECONDS = 2.0
 _JOIN_SECONDS = 0.5
 
@@ -77,7 +77,7 @@ class Notifiers:
         self._api = api
         self._public_url = public_url
         self._links = links
-        self._last_frigate: dict[str, FrigateEvent] = {}
+        self._previous: dict[str, FrigateEvent] = {}
         self._clock = clock
         self._wall_clock = wall_clock
         self._limited_log = LimitedWarning(LOG)
@@ -122,15 +122,15 @@ class Notifiers:
             self._relative(heatmap),
             api=self._api,
             link=partial(self._link, now),
-            before=self._last_frigate.get(subject),
+            before=self._previous.get(subject),
         )
         if message is None:
             return
-        self._last_frigate.pop(subject, None)
+        self._previous.pop(subject, None)
         if message.after is not None and message.type != "end":
-            self._last_frigate[subject] = message.after
-            while len(self._last_frigate) > _MAX_LAST_FRIGATE:
-                self._last_frigate.pop(next(iter(self._last_frigate)))
+            self._previous[subject] = message.after
+            while len(self._previous) > _MAX_PREVIOUS:
+                self._previous.pop(next(iter(self._previous)))
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
                 self._put(message_for(name, message, now))
