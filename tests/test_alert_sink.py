@@ -269,7 +269,7 @@ def test_crash_at_any_point_leaves_each_score_and_event_once(
 
 
 def start(run: RunInfo) -> subprocess.Popen[bytes]:
-    spec = WorkerSpec("sink", "pipeline.alerts.alert_sink:run", None, config(), run)
+    spec = WorkerSpec("sink", "pipeline.alerts.alert_worker:run", None, config(), run)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.runtime.worker_process", str(getpid())],
         stdin=subprocess.PIPE,

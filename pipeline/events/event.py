@@ -1,4 +1,4 @@
-"""An event and its changes, as the event tracker reports them and the store keeps them."""
+"""An event and its changes: output of the event tracker, content of the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,8 @@ from typing import Literal
 from pipeline.transport.messages import SceneState
 
 ChangeKind = Literal["new", "suppressed", "released", "update", "end"]
-"""released: an event that began outside of the schedule continues into its hours."""
+"""new: an event began; suppressed: one began that is suppressed; released: one that began outside
+of the schedule continues into its hours; update: it has a new peak or zone; end: it ended."""
 Suppression = Literal["cooldown", "schedule", "calibrating"]
 
 
