@@ -204,7 +204,7 @@ class AlertSink:
             with self._failures.reported("score_log"):
                 if taken.log_error is not None:
                     raise taken.log_error
-        if taken.picture is not None:
+        if taken.picture is not None and self._pictures.improves(taken.picture):
             with self._failures.reported("snapshot"):
                 self._pictures.save(taken.picture)
         self._handle(taken.changes)

@@ -14,19 +14,23 @@ class EventPictures:
     def __init__(self, folder: Path) -> None:
         self._snapshots = Snapshots(folder)
 
-    def save(self, picture: Picture) -> None:
-        """Save a picture, unless it is not of the peak and the event has one already.
+    def improves(self, picture: Picture) -> bool:
+        """Whether a picture is of the peak, or the event has none yet.
 
         The existing picture may be a better one of a previous run.
+        """
+        event = picture.event
+        exists = self._snapshots.snapshot_path(event.camera, event.id).exists()
+        return picture.shows_peak or not exists
+
+    def save(self, picture: Picture) -> None:
+        """Save a picture over an earlier one of the event.
 
         Raises:
             OSError: it cannot be written.
         """
         event, message = picture.event, picture.message
         if message.pixels is None or message.score is None:
-            return
-        exists = self._snapshots.snapshot_path(event.camera, event.id).exists()
-        if exists and not picture.shows_peak:
             return
         self._snapshots.save(
             event.camera,
