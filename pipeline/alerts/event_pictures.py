@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cameras.shown_picture import for_people
+from cameras.shown_picture import display_pixels
 from pipeline.alerts.camera_watch import Picture
 from pipeline.events.event import Event
 from pipeline.storage.snapshots import Snapshots
@@ -35,7 +35,7 @@ class EventPictures:
         self._snapshots.save(
             event.camera,
             event.id,
-            for_people(message.pixels, message.picture, message.source_hw),
+            display_pixels(message.pixels, message.picture, message.source_hw),
             message.anomaly_map,
             message.score,
             message.captured_at,
