@@ -1,7 +1,5 @@
 """Energy terms: how badly the scene's dictionary explains a clip, and where nothing moves."""
 
-import math
-
 from torch import Tensor
 
 from models.config import SceneModelConfig
@@ -33,19 +31,16 @@ def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModel
 
 
 def still_residual(residual: Tensor, moving: Tensor) -> Tensor:
-    """Residual of the cells where nothing moves above the frame's median of them, else 0 (ours).
+    """Residual of the cells where nothing moves, 0 elsewhere (ours).
 
-    Who walks by looks unlike the support now and then; an object that stands still and looks unlike
-    it was left there. It covers a small part of the picture: what raises the residual everywhere is
-    another light or another day.
+    Whoever walks by looks unlike the support now and then; what stands still and looks unlike it
+    was left there.
 
     Args:
         residual: (B, h, w).
         moving: Share of the box around each cell that moves, (B, h, w).
     """
-    still = moving <= _STILL
-    median = residual.masked_fill(~still, math.nan).flatten(1).nanmedian(1).values
-    return (residual - median.nan_to_num()[:, None, None]).clamp_min(0.0) * still
+    return residual * (moving <= _STILL)
 
 
 def pool_top(cells: Tensor, count: int) -> Tensor:
