@@ -44,7 +44,7 @@ def main() -> None:
 
     scene = scorer.adapt(torch.stack([clip(20 * number) for number in range(10)]))
     odd = [clip(index) for begin in (400, 500, 600) for index in range(begin + 8, begin + 44, 3)]
-    seen = [scorer.evidence(scorer.score(one[None], [scene]), 0) for one in odd]
+    seen = [scorer.exemplar(scorer.score(one[None], [scene]), 0) for one in odd]
     most = options.events * MOMENTS_OF_EVENT
     moments = (seen * (most // len(seen) + 1))[:most]
     started = time.perf_counter()

@@ -68,8 +68,9 @@ def main() -> None:
 
     def film(clips: list[np.ndarray]) -> None:
         watch = StillWatch(length)
+        ages = tuple(back / 10 for back in range(length - 1, -1, -1))
         for clip in clips:
-            score_clips(scorer, [BatchItem(clip, scene, watch)])
+            score_clips(scorer, [BatchItem(clip, scene, watch, ages)])
 
     rows: dict[str, tuple[int, Callable[[], object]]] = {
         "as before: difference, network, code": (1, before),

@@ -18,8 +18,8 @@ import av
 import httpx
 import numpy as np
 
-from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic
+from cameras.source import SourceOptions
 from pipeline.config import Config
 from pipeline.runtime.local_engine import local_service
 from pipeline.transport.listening import listen

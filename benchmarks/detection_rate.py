@@ -1,7 +1,7 @@
 """What is told of made streets: things out of place, and what of normal life is told in vain.
 
     python -m benchmarks.detection_rate --streets 8
-    python -m benchmarks.detection_rate --streets 8 --swell 90 --early --widen 0 20
+    python -m benchmarks.detection_rate --streets 8 --occupancy-cycle 90 --early --widen 0 20
 
 Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
 comes once. It is told of if an event begins with it; one that was up already tells nothing. With
@@ -30,7 +30,8 @@ from models.calibrator import CalibratorSettings
 from pipeline.cli.demo_report import SLACK_SECONDS
 from pipeline.evaluation.replay import replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 
@@ -104,7 +105,7 @@ def rendered(
     """All pictures of a street."""
     height, width = map(int, options.size.split("x"))
     street = SyntheticStreet(
-        seed, (height, width), FRAMES_PER_SECOND, anomalies, options.swell or None
+        seed, (height, width), FRAMES_PER_SECOND, anomalies, options.occupancy_cycle or None
     )
     end = max(one.end_seconds for one in anomalies) + 2.0
     return [street.render(index).pixels for index in range(round(end * FRAMES_PER_SECOND))]
@@ -131,8 +132,8 @@ def watch(
         time, judgement = frame.pts_seconds, frame.judgement
         if judgement.state == "ready":
             ready_seconds = min(ready_seconds, time)
-        sample = Sample("street", 0, frame.index, time, time, judgement.score, judgement.state)
-        changes = tracker.update(sample)
+        record = ScoreRecord("street", 0, frame.index, time, time, judgement.score, judgement.state)
+        changes = tracker.update(record)
         begun += [change.event.started_at for change in changes if change.kind == "new"]
     outcome.ready_seconds.append(ready_seconds)
     told = [one for one in [*early, *plan] if any(begins_with(time, one) for time in begun)]
@@ -187,7 +188,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--streets", type=int, default=8, help="made streets (8)")
     parser.add_argument("--first", type=int, default=FIRST_STREET, help="seed of the first one")
     parser.add_argument("--size", default="240x320", metavar="HxW", help="of the pictures")
-    parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
+    parser.add_argument(
+        "--occupancy-cycle", type=float, default=0.0, help="seconds; streets fill and empty"
+    )
     parser.add_argument("--early", action="store_true", help="one in the calibration, too")
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument("--spare", type=int, default=6, help="spare candidates of the support")

@@ -43,12 +43,12 @@ def main() -> None:
         scorer = SceneScorer.load(options.weights)
         addresses = normal_videos(options.videos)
         for number in range(options.streets):
-            seed, swell = (
+            seed, cycle = (
                 FIRST_STREET + number,
-                f"&swell={options.swell:g}" if options.swell else "",
+                f"&occupancy_cycle={options.occupancy_cycle:g}" if options.occupancy_cycle else "",
             )
             address = f"synthetic:street?seed={seed}&fps=10&seconds={options.minutes * 60:g}"
-            addresses[f"street {seed}"] = [address + swell]
+            addresses[f"street {seed}"] = [address + cycle]
         watched = watch_all(addresses, scorer, console, options)
     except (CheckpointError, DatasetError, SourceError, ValueError) as error:
         raise SystemExit(f"false_alarms: {error}") from error
@@ -187,7 +187,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
     parser.add_argument("--streets", type=int, help=f"made streets (0 with videos, else {STREETS})")
     parser.add_argument("--minutes", type=float, default=20.0, help="length of a street")
-    parser.add_argument("--swell", type=float, default=0.0, help="seconds; streets fill and empty")
+    parser.add_argument(
+        "--occupancy-cycle", type=float, default=0.0, help="seconds; streets fill and empty"
+    )
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument(
         "--widen", type=int, default=20, metavar="CLIPS",

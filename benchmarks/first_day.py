@@ -36,7 +36,8 @@ from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwar
 from pipeline.datasets.layout import DatasetError
 from pipeline.evaluation.replay import replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 
@@ -100,7 +101,8 @@ def gather_all(options: argparse.Namespace, console: Console) -> list[Pool]:
     scorer = SceneScorer.load(options.weights)
     addresses = dict(list(normal_videos(options.videos).items())[: options.scenes])
     for seed in range(FIRST_STREET, FIRST_STREET + options.streets):
-        address = f"synthetic:street?seed={seed}&fps=10&seconds={options.minutes * 60:g}&swell=90"
+        seconds = options.minutes * 60
+        address = f"synthetic:street?seed={seed}&fps=10&seconds={seconds:g}&occupancy_cycle=90"
         addresses[f"street {seed}"] = [address]
     pools = []
     for name, recordings in track(addresses.items(), console=console, transient=True):
@@ -121,8 +123,8 @@ def gather(name: str, recordings: Sequence[str], scorer: SceneScorer) -> Pool | 
         if adaptation.wider is not None:
             break
         for frame, connection in played(recordings, scorer, adaptation, number):
-            sample = Sample(name, connection, *frame, "calibrating")
-            learning += sum(change.kind == "new" for change in tracker.update(sample))
+            record = ScoreRecord(name, connection, *frame, "calibrating")
+            learning += sum(change.kind == "new" for change in tracker.update(record))
     wider = adaptation.wider
     if wider is None:
         return None
@@ -191,8 +193,8 @@ def live(pool: Pool, settings: CalibratorSettings, hours: float, seed: int) -> D
         for index, energy in enumerate(piece):
             clock += 1 / RATE
             score = calibrator.read(index / RATE, energy).score
-            sample = Sample(pool.name, connection, index, index / RATE, clock, score, "ready")
-            alarms[-1] += sum(change.kind == "new" for change in tracker.update(sample))
+            record = ScoreRecord(pool.name, connection, index, index / RATE, clock, score, "ready")
+            alarms[-1] += sum(change.kind == "new" for change in tracker.update(record))
         if clock >= len(alarms) * _HOUR_SECONDS:
             thresholds.append((calibrator.calibration.threshold - calibration.median) / reach)
             alarms.append(0)

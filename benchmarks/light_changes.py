@@ -32,10 +32,11 @@ from models import SceneScorer
 from models.calibration import provisional
 from models.calibrator import Calibrator, CalibratorSettings
 from pipeline.config import Config
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
+from pipeline.events.score_record import ScoreRecord
 from pipeline.runtime.local_engine import local_service
 from pipeline.scenes.scene_history import SceneHistory
-from pipeline.storage.score_log import ScoreLog, ScoreRecord
+from pipeline.storage.score_log import ScoreLog
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.logs import Redactor, set_up_logging
 from pipeline.transport.messages import SceneState

@@ -18,7 +18,8 @@ from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwar
 from pipeline.datasets.layout import DatasetError
 from pipeline.evaluation.replay import replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.calibration_window import STEP_SECONDS
@@ -258,8 +259,8 @@ def count_false_alarms(
                 continue
             counted += step
             new += 0.0 if again else step
-            sample = Sample(watched.name, connection, index, time, clock, score, "ready")
-            events += sum(change.kind == "new" for change in tracker.update(sample))
+            record = ScoreRecord(watched.name, connection, index, time, clock, score, "ready")
+            events += sum(change.kind == "new" for change in tracker.update(record))
     return Realised(events, counted, new)
 
 

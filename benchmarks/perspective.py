@@ -23,6 +23,7 @@ _ALONG = 0.45
 _ROWS = (0.15, 0.98)
 """Where feet may be, as shares of the height."""
 _SUPPORT, _NORMAL, _PLANTED = range(3)
+SPED_UP = "sped_up walker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ class PerspectiveOptions:
     """Standard deviation in grey levels of 255."""
     jpeg_quality: tuple[int, int] = (55, 91)
     """The bounds included."""
+    sped_up: tuple[float, float] | None = None
+    """Lowest and highest pace, in the walker's own, of one of a clip's walkers: the only anomaly
+    then; None: the kinds of `ANOMALY_KINDS`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +151,12 @@ class PerspectiveScene:
         count = int(walkers.integers(self._most // 3, self._most, endpoint=True))
         placements = [self._walker(cast, walkers) for _ in range(count)]
         kind = ""
-        if anomalous:
+        if anomalous and self._options.sped_up is not None:
+            kind = SPED_UP
+            placements = placements or [self._walker(cast, anomaly)]
+            one = placements.pop(int(anomaly.integers(len(placements))))
+            placements.append(one.sped_up(anomaly.uniform(*self._options.sped_up)))
+        elif anomalous:
             kind = str(anomaly.choice(list(ANOMALY_KINDS), p=_SHARES))
             placements.append(self._anomaly(ANOMALY_KINDS[kind], cast, anomaly))
         frames = np.repeat(self._background[None], CLIP_LENGTH, axis=0)

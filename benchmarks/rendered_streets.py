@@ -30,7 +30,7 @@ class StreetOptions:
     """Length of each."""
     pause_seconds: float = 4.0
     """Normal life after each."""
-    swell_seconds: float = 90.0
+    cycle_seconds: float = 90.0
     """Time in which the street fills and empties again; 0: always about as busy."""
     colour: bool = False
     """Keep RGB; else grey."""
@@ -43,8 +43,8 @@ class StreetOptions:
         """
         if self.normal_seconds < 5:
             raise ValueError(f"street: want normal_seconds >= 5, got {self.normal_seconds}")
-        if self.swell_seconds < 0:
-            raise ValueError(f"street: want swell_seconds >= 0, got {self.swell_seconds}")
+        if self.cycle_seconds < 0:
+            raise ValueError(f"street: want cycle_seconds >= 0, got {self.cycle_seconds}")
 
 
 def planned(number: int, options: StreetOptions) -> list[PlannedAnomaly]:
@@ -116,7 +116,7 @@ class RenderedStreet:
             options.size_hw,
             FRAMES_PER_SECOND,
             anomalies,
-            options.swell_seconds or None,
+            options.cycle_seconds or None,
         )
         frames = []
         for index in range(round(anomalies[-1].end_seconds * FRAMES_PER_SECOND)):

@@ -31,10 +31,10 @@ from benchmarks.recordings import (
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.config import Config
+from pipeline.events.score_record import ScoreRecord
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.supervisor import RunOutcome, Supervisor
 from pipeline.storage.json_lines import read_json_lines
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.health import WorkerStatus, camera_statuses
 from pipeline.telemetry.logs import Redactor, set_up_logging
 from pipeline.transport.topics import FRAMES
@@ -71,9 +71,9 @@ def measure(folder: Path, options: argparse.Namespace, console: Console) -> bool
     }
     before = leftovers()
     set_up_logging("bench", Redactor(), level="ERROR")
-    guard = RtspAuthentication("bench", "street-corner")
+    authentication = RtspAuthentication("bench", "street-corner")
     mount = Mount(lambda: VideoFile(shown, "live"), frames_per_second=STREET_FRAMES_PER_SECOND)
-    with RtspServer({"street": mount}, guard=guard) as server:
+    with RtspServer({"street": mount}, authentication=authentication) as server:
         sources: dict[str, object] = {"rtsp": server.address("street")}
         sources |= {name: {"url": str(path), "loop": True} for name, path in recordings.items()}
         config = Config.model_validate(
@@ -221,8 +221,9 @@ def leftovers() -> dict[str, set[str]]:
 
 
 def shared_memory() -> set[str]:
-    """Segments of this machine, but for those of database servers, which come and go."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith("PostgreSQL.")}
+    """Segments of this machine, without those of database servers and of faked clocks."""
+    others = ("PostgreSQL.", "faketime_", "sem.faketime_")
+    return {name for name in os.listdir("/dev/shm") if not name.startswith(others)}
 
 
 def cameras_table(

@@ -1,12 +1,11 @@
-"""Turns any source of pictures into pictures with trusted times.
+"""Decode any video source into frames with validated time stamps.
 
-`open_source` gives a `Source` for an address: one connection, opened by `with`, iterated once.
+`open_source` returns a `Source` for an address: one connection, opened by `with`, iterated once.
 """
 
 from cameras.frame import Frame
 from cameras.opening import open_source
-from cameras.options import SourceOptions
-from cameras.source import Picture, Source, SourceError, SourceInfo
+from cameras.source import Picture, Source, SourceError, SourceInfo, SourceOptions
 
 __all__ = [
     "Frame",

@@ -1,4 +1,4 @@
-"""Addresses of sources: which kind they are, whether they are well formed, and how to show them."""
+"""Addresses of sources: kind, validation and redaction."""
 
 import re
 import unicodedata
@@ -12,9 +12,9 @@ ALLOWED = (
     "or the path of a video file or a folder of images"
 )
 PORTS = {"rtsp": 554, "http": 80, "https": 443}
-"""Schemes that are spoken here, with the port where an address names none."""
+"""Supported network schemes, with their default ports."""
 RECORDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
-"""How the path of a video file ends; only the server knows whether that is one."""
+"""Suffixes of video files; only the server can confirm that it is one."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
@@ -22,14 +22,14 @@ _SECRET_FIELD = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret)=)[^&\s'\"]+"
 
 
 def kind_of(address: str) -> Kind:
-    """Say which kind of source an address names, without touching disk or network.
+    """Return the kind of source of an address, without access to disk or network.
 
     Raises:
         ValueError: it is empty or malformed, or its scheme is unknown.
     """
     if not address.strip():
         raise ValueError(f"source address: {ALLOWED}, got an empty one")
-    # A name may have any space, and bytes that are no text; what would steer a terminal may not be.
+    # A file name may contain any space and undecodable bytes, but no terminal control characters.
     if any(unicodedata.category(character) == "Cc" for character in address):
         raise ValueError(f"source address: {ALLOWED}, got one with control characters")
     if address.startswith("synthetic:"):
@@ -45,20 +45,22 @@ def kind_of(address: str) -> Kind:
     if any(character.isspace() for character in address):
         raise ValueError("source address: want no spaces (write %20), got one with a space")
     if not address.isprintable():
-        raise ValueError("source address: want what can be read, got one with hidden characters")
+        raise ValueError(
+            "source address: want printable characters, got one with hidden characters"
+        )
     host_and_port(address)
     return "rtsp" if scheme[1].lower() == "rtsp" else "http"
 
 
 def is_live(address: str, kind: Literal["auto", "live", "file"] = "auto") -> bool:
-    """Whether frames that are not taken in time are lost, as far as an address tells.
+    """Whether frames that are not read in time are lost, as far as the address shows.
 
-    A camera or a webcam is live; so is what HTTP serves under a name that is not a video file's,
-    unless somebody knows better: see `cameras.http_stream.is_endless`.
+    A camera or a webcam is live; so is an HTTP address without the suffix of a video file. Only
+    the response of the server is conclusive: see `cameras.http_stream.is_endless`.
 
     Args:
         address: Of the source.
-        kind: What is known of an HTTP address.
+        kind: Configured kind of an HTTP address.
 
     Raises:
         ValueError: as for `kind_of`.
@@ -74,7 +76,7 @@ def is_live(address: str, kind: Literal["auto", "live", "file"] = "auto") -> boo
 
 
 def webcam_number(address: str) -> int:
-    """Number of the device that "webcam:N" names, as in /dev/videoN.
+    """Return N of "webcam:N", the number of /dev/videoN.
 
     Raises:
         ValueError: it is not a number of at most three digits.
@@ -88,10 +90,10 @@ def webcam_number(address: str) -> int:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Host name and port of a network address; the scheme's own port where it names none.
+    """Return host name and port of a network address; by default the port of the scheme.
 
     Raises:
-        ValueError: there is no host, or the port is not one.
+        ValueError: there is no host, or the port is invalid.
     """
     port, host = None, None
     scheme = address.partition(":")[0].lower()
@@ -99,7 +101,7 @@ def host_and_port(address: str) -> tuple[str, int]:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
         valid = bool(host) and port != 0
-    except ValueError:  # its text may hold a part of the password
+    except ValueError:  # its message may contain a part of the password
         valid = False
     if not valid or host is None:
         raise ValueError(
@@ -112,8 +114,8 @@ def host_and_port(address: str) -> tuple[str, int]:
 def redact(text: str) -> str:
     """Replace the credentials of every address in a text by "***".
 
-    Everything from "://" to the last "@" before a space goes: a password may hold any other
-    character, and losing a host name from a log is the smaller harm. So do the values of fields
-    such as "password=…", which some cameras want in the path.
+    Everything from "://" to the last "@" before a space is removed: a password may contain any
+    other character, and a host name missing from a log does less harm. So are the values of fields
+    such as "password=…", which some cameras require in the path.
     """
     return _SECRET_FIELD.sub(r"\1***", _USER_INFO.sub(r"\1***@", text))

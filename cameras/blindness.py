@@ -1,13 +1,13 @@
-"""Does a camera whose pictures arrive still see anything? Pure: the clock is passed in.
+"""Detect cameras whose frames arrive but show nothing. Pure: the clock is passed in.
 
-Three ways of being blind are told apart. The picture is black, or all of one colour. Or it is
-frozen: the encoder goes on, but the sensor or its driver hangs.
+Three cases are distinguished. The frames are black, or of one constant colour. Or they are frozen:
+the encoder continues, but the sensor or its driver hangs.
 
-Frozen means the same bit by bit. A sensor has noise, so two pictures of a still scene that were
-encoded independently of each other never are. Pictures between two key frames may well be: an
-encoder that sees no motion says "as before", often for ten seconds and more. So key frames are
-compared with key frames, and each picture of Motion JPEG is one; only a stream that shows none for
-long is judged by its other pictures.
+Frozen means identical bit by bit. A sensor has noise, so two frames of a still scene that were
+encoded independently always differ. Frames between two key frames may be identical: without motion
+an encoder repeats the previous frame, often for ten seconds and more. So key frames are compared
+with key frames, and each frame of Motion JPEG is one; only a stream without key frames for long is
+judged by its other frames.
 """
 
 import hashlib
@@ -20,28 +20,28 @@ import numpy as np
 import numpy.typing as npt
 
 from cameras.picture_statistics import Pixels
-from cameras.sampling import Polygon, fit, paint_masks
+from cameras.sampling import Polygon, paint_masks, resize
 
 Blindness = Literal["frozen", "black", "constant"]
 
-_LOOK_SECONDS = 0.9
-_LEAST_KEYFRAMES = 3
+_INTERVAL_SECONDS = 0.9
+_MIN_KEYFRAMES = 3
 _WITHOUT_KEYFRAMES_RATIO = 30.0
 _SMALL_HW = (120, 160)
 _CELL = 10
 _CELLS_HW = (_SMALL_HW[0] // _CELL, _SMALL_HW[1] // _CELL)
 _BLANK_RATIO = 0.9
-"""Part of the picture that must be blank: lines with date and name do not hide it."""
+"""Part of the frame that must be blank, so that an overlay of date and name is tolerated."""
 _BLANK_LEVELS = 3.0
-"""Most difference from the median of all cells, and most deviation within one, in grey levels."""
+"""Largest difference from the median of all cells, and largest deviation within one, in levels."""
 _BLACK_BELOW = 24.0
 _MOVED_LEVELS = 4.0
-"""What no encoder adds to a picture that stays, in the mean of a cell."""
+"""Change of the mean of a cell, in grey levels, that no encoder causes in a still frame."""
 
 
 @dataclass(slots=True)
 class _Unchanged:
-    """A picture, and for how long there was no other one."""
+    """The latest distinct frame, and since when it has been repeated."""
 
     digest: bytes
     since: float
@@ -49,20 +49,20 @@ class _Unchanged:
     count: int = 1
 
 
-class BlindWatch:
-    """Watches the pictures of one camera, one a second."""
+class BlindnessDetector:
+    """Checks one frame a second of one camera."""
 
     def __init__(self, after_seconds: float, masks: Sequence[Polygon] = ()) -> None:
-        """Begin before the first picture.
+        """Start before the first frame.
 
         Args:
-            after_seconds: For how long a picture must be blank or frozen; 0: nothing is watched.
-            masks: Parts that are not looked at, such as a clock that goes on in a frozen picture.
+            after_seconds: For how long frames must be blank or frozen; 0: off.
+            masks: Ignored areas, such as a clock that continues in a frozen frame.
         """
         self._after_seconds = after_seconds
         self._masks = masks
         self._counts = _unmasked_cells(masks)
-        self._looked_at = self._key_looked_at = -float("inf")
+        self._checked_at = self._key_checked_at = -float("inf")
         self._blank: tuple[Blindness, float] | None = None
         self._key: _Unchanged | None = None
         self._any: _Unchanged | None = None
@@ -70,29 +70,29 @@ class BlindWatch:
 
     @property
     def reason(self) -> Blindness | None:
-        """Why the camera is blind; None: it sees something."""
+        """Why the frames show nothing; None: they have visible content."""
         return self._reason
 
-    def wants(self, now: float, keyframe: bool) -> bool:
-        """Whether the next picture is to be looked at.
+    def is_due(self, now: float, keyframe: bool) -> bool:
+        """Whether to check the next frame.
 
         Args:
             now: Monotonic seconds.
             keyframe: Whether it was encoded independently of all others.
         """
-        last = self._key_looked_at if keyframe else self._looked_at
-        return self._after_seconds > 0 and now - last >= _LOOK_SECONDS
+        last = self._key_checked_at if keyframe else self._checked_at
+        return self._after_seconds > 0 and now - last >= _INTERVAL_SECONDS
 
-    def look(self, now: float, pixels: Pixels, keyframe: bool) -> None:
-        """Look at a picture.
+    def update(self, now: float, pixels: Pixels, keyframe: bool) -> None:
+        """Check a frame.
 
         Args:
             now: Monotonic seconds.
-            pixels: uint8 (H, W, 3), RGB, as it came.
+            pixels: uint8 (H, W, 3), RGB, as decoded.
             keyframe: Whether it was encoded independently of all others.
         """
-        self._looked_at = now
-        grey = cv2.cvtColor(fit(pixels, _SMALL_HW), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        self._checked_at = now
+        grey = cv2.cvtColor(resize(pixels, _SMALL_HW), cv2.COLOR_RGB2GRAY).astype(np.float32)
         cells = grey.reshape(_CELLS_HW[0], _CELL, _CELLS_HW[1], _CELL)
         means = np.asarray(cells.mean((1, 3)), np.float32)
         blank = _blank(means[self._counts], cells.std((1, 3))[self._counts])
@@ -103,11 +103,11 @@ class BlindWatch:
         masked = np.ascontiguousarray(paint_masks(pixels, self._masks))
         digest = hashlib.blake2b(masked.data, digest_size=16).digest()
         if keyframe:
-            self._key_looked_at = now
-            self._key = _follow(self._key, digest, now, means)
+            self._key_checked_at = now
+            self._key = _tracked(self._key, digest, now, means)
         elif self._key is not None and np.abs(means - self._key.cells).max() > _MOVED_LEVELS:
             self._key = None
-        self._any = _follow(self._any, digest, now, means)
+        self._any = _tracked(self._any, digest, now, means)
         self._reason = self._decide(now)
 
     def _decide(self, now: float) -> Blindness | None:
@@ -115,13 +115,13 @@ class BlindWatch:
         if self._blank is not None and now - self._blank[1] >= after:
             return self._blank[0]
         key, last = self._key, self._any
-        if key is not None and key.count >= _LEAST_KEYFRAMES and now - key.since >= after:
+        if key is not None and key.count >= _MIN_KEYFRAMES and now - key.since >= after:
             return "frozen"
         long = last is not None and now - last.since >= _WITHOUT_KEYFRAMES_RATIO * after
         return "frozen" if long else None
 
 
-def _follow(
+def _tracked(
     last: _Unchanged | None, digest: bytes, now: float, cells: npt.NDArray[np.float32]
 ) -> _Unchanged:
     if last is None or last.digest != digest:
@@ -131,12 +131,12 @@ def _follow(
 
 
 def _blank(means: npt.NDArray[np.float32], spreads: npt.NDArray[np.float32]) -> Blindness | None:
-    """Whether cells show nothing at all."""
+    """Classify cells without content; None: there is content."""
     if not means.size:
         return None
     level = float(np.median(means))
-    nothing = (np.abs(means - level) <= _BLANK_LEVELS) & (spreads <= _BLANK_LEVELS)
-    if nothing.mean() < _BLANK_RATIO:
+    empty = (np.abs(means - level) <= _BLANK_LEVELS) & (spreads <= _BLANK_LEVELS)
+    if empty.mean() < _BLANK_RATIO:
         return None
     return "black" if level < _BLACK_BELOW else "constant"
 

@@ -1,9 +1,9 @@
-"""What FFmpeg may open, and its errors in our words.
+"""Allow-lists for FFmpeg, and its errors as error codes with messages without credentials.
 
 A playlist, a concatenation or a session description names further addresses, and FFmpeg would open
-those too: a camera, or a file in a folder of recordings, could so have any file of this machine
-read. Only containers that hold their own pictures are let in, and only the protocols that the
-address itself asks for, redirects included.
+those too: a camera, or a file in a folder of recordings, could make it read any local file. Only
+containers that hold their own video are allowed, and only the protocols that the address itself
+needs, also for redirects.
 """
 
 import av
@@ -15,11 +15,11 @@ CONTAINERS = (
     "avi,mov,mp4,matroska,webm,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,dv,gif,"
     "yuv4mpegpipe,h264,hevc,m4v,mjpeg,mpjpeg,wav,mp3"
 )
-"""Names of the containers that hold what they show; wav and mp3 to say that they hold no video."""
+"""Names of self-contained containers; wav and mp3 for the error that they have no video."""
 
 
-def fences(protocols: str) -> dict[str, str]:
-    """Options that keep FFmpeg to these protocols and to `CONTAINERS`.
+def protocol_options(protocols: str) -> dict[str, str]:
+    """Return options that restrict FFmpeg to these protocols and to `CONTAINERS`.
 
     Args:
         protocols: FFmpeg's names, separated by commas.
@@ -28,15 +28,15 @@ def fences(protocols: str) -> dict[str, str]:
 
 
 def explain(
-    error: Exception, silent: bool, stall_timeout_seconds: float, with_login: bool
+    error: Exception, timed_out: bool, stall_timeout_seconds: float, with_login: bool
 ) -> tuple[ErrorCode, str]:
-    """Say it in our words: FFmpeg's text holds the address, and so the password.
+    """Map an error to a code and a message; FFmpeg's message contains the password.
 
     Args:
         error: As FFmpeg, PyAV or the socket raised it.
-        silent: Whether it came about when a time-out was due.
-        stall_timeout_seconds: What to call that time-out.
-        with_login: Whether the address has a user or a password.
+        timed_out: Whether it was raised when a time-out expired.
+        stall_timeout_seconds: The time-out, for the message.
+        with_login: Whether the address contains a user or a password.
     """
     match error:
         case av.error.HTTPUnauthorizedError():
@@ -48,15 +48,15 @@ def explain(
         case av.error.HTTPClientError() | av.error.HTTPError():
             return "refused", f"the camera refused ({type(error).__name__})"
         case ConnectionRefusedError():
-            return "refused", "nobody listens at that port"
+            return "refused", "nothing listens at that port"
         case TimeoutError() | av.error.ExitError():
-            return "timeout", f"silent for {stall_timeout_seconds:g} s"
+            return "timeout", f"no data for {stall_timeout_seconds:g} s"
         case ConnectionError() | av.error.EOFError():
             return "ended", "the camera closed the connection"
-        case _ if silent:
-            return "timeout", f"no answer in {stall_timeout_seconds / 2:g} s"
+        case _ if timed_out:
+            return "timeout", f"no response in {stall_timeout_seconds / 2:g} s"
         case av.error.ArgumentError():
-            return "codec", "want a stream or file that holds its own pictures, got something else"
+            return "codec", "want a stream or file that contains video, got something else"
         case OSError():
-            return "refused", f"no way to the camera ({error.strerror})"
-    return "codec", f"what it sends is not understood ({type(error).__name__})"
+            return "refused", f"no connection to the camera ({error.strerror})"
+    return "codec", f"its data cannot be decoded ({type(error).__name__})"

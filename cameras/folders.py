@@ -1,7 +1,7 @@
-"""What of a folder is looked at: the same everywhere, for watching, replay, training, evaluation.
+"""Which files of a folder are used: the same for live sources, replay, training and evaluation.
 
-Systems leave files of their own beside those of a person: "._01.mp4" and ".DS_Store" by macOS,
-"__MACOSX" in its archives, "@eaDir" by a file server, "Thumbs.db". They are passed over.
+Operating systems add files of their own: "._01.mp4" and ".DS_Store" by macOS,
+"__MACOSX" in its archives, "@eaDir" by a file server, "Thumbs.db". They are skipped.
 """
 
 import re
@@ -20,7 +20,7 @@ def natural_key(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a person put into a folder, in natural order.
+    """List a folder without files of the operating system, in natural order.
 
     Raises:
         OSError: it cannot be listed.
@@ -30,17 +30,17 @@ def visible(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Images that lie directly in a folder, in natural order."""
+    """List the images directly in a folder, in natural order."""
     return _files(folder, IMAGE_SUFFIXES)
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """Video files that lie directly in a folder, in natural order."""
+    """List the video files directly in a folder, in natural order."""
     return _files(folder, VIDEO_SUFFIXES)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders in a folder, in natural order."""
+    """List the folders in a folder, in natural order."""
     return [path for path in visible(folder) if path.is_dir()]
 
 

@@ -1,4 +1,4 @@
-"""The first of the three nouns: one decoded picture from one camera."""
+"""One sampled and resized video frame of one camera."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from cameras.blindness import Blindness
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded picture from one camera."""
+    """One video frame of one camera."""
 
     camera: str
     """Name of the camera in the configuration."""
     connection: int
-    """Which connection the frame came through; strictly increasing for one camera.
+    """Number of the connection that delivered the frame; strictly increasing for one camera.
 
     For a live camera it counts up from the number of the ingest process, for a file from the number
-    of the run; both rise from one to the next, however the wall clock is set.
+    of the run; both increase from one to the next, independent of the wall clock.
     """
     index: int
     """Position among the frames of this connection, counted from 0 without gaps."""
@@ -29,15 +29,15 @@ class Frame:
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, contiguous; treat as read-only."""
     blind: Blindness | None = None
-    """Why nothing can be seen in it, since some time; None: something can."""
+    """Why it shows nothing (see `Blindness`); None: it has visible content."""
     source_hw: tuple[int, int] | None = None
-    """Height and width of the picture that the pixels were made of; None: theirs."""
+    """Height and width of the source frame; None: those of the pixels."""
     picture: npt.NDArray[np.uint8] | None = None
-    """That picture as JPEG for people, uint8 (N,), at most 1280 pixels wide or high; None: nobody
-    wants it."""
+    """The source frame as JPEG for display, uint8 (N,), at most 1280 pixels wide or high; None: not
+    requested."""
 
     def __post_init__(self) -> None:
-        """Refuse pixels of another shape or type.
+        """Reject pixels of another shape or type.
 
         Raises:
             ValueError: the pixels are not a contiguous uint8 (H, W, 3) array.

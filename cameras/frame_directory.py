@@ -1,4 +1,4 @@
-"""A folder of images as a source: one picture a file, in natural order (UCSD, Avenue)."""
+"""A folder of images as a source: one frame per file, in natural order (UCSD, Avenue)."""
 
 import time
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ class FrameDirectory:
     def __init__(
         self, folder: Path, frames_per_second: float, pace: Pace, repeat_damaged: bool = False
     ) -> None:
-        """Remember what to open.
+        """Store what to open.
 
         Args:
-            folder: Holds the images directly; hidden files and other suffixes are passed over.
+            folder: Holds the images directly; hidden files and other suffixes are skipped.
             frames_per_second: Rate at which they were taken, > 0.
-            pace: "live" at that rate, "fast" as the reader takes them.
-            repeat_damaged: Give the picture before in the place of a damaged image.
+            pace: "live" at that rate, "fast" without waits.
+            repeat_damaged: Repeat the previous image in place of a damaged one.
         """
         self._folder = folder
         self._frames_per_second = frames_per_second
@@ -49,9 +49,9 @@ class FrameDirectory:
             raise self._error("not_found", "want a folder of images, found none")
         self._paths = images_in(self._folder)
         if not self._paths:
-            seen = ", ".join(path.name for path in visible(self._folder)[:3]) or "nothing"
+            got = ", ".join(path.name for path in visible(self._folder)[:3]) or "nothing"
             wanted = " ".join(sorted(IMAGE_SUFFIXES))
-            raise self._error("not_found", f"want images ({wanted}), got {seen}")
+            raise self._error("not_found", f"want images ({wanted}), got {got}")
         first = next((one for path in self._paths if (one := read_image(path)) is not None), None)
         if first is None:
             raise self._error("corrupt", f"none of its {len(self._paths)} images can be read")
@@ -70,12 +70,12 @@ class FrameDirectory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let a waiting reader go on."""
+        """Release a waiting reader."""
         self._pacer.close()
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the folder.
+        """Properties of the folder.
 
         Raises:
             RuntimeError: it is not open.
@@ -85,7 +85,7 @@ class FrameDirectory:
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield a picture for every image that is whole; the place of an image gives its time.
+        """Yield every intact image; the position of an image gives its time.
 
         Raises:
             SourceError: damaged images are to be repeated, and the first one is damaged.
@@ -113,18 +113,18 @@ class FrameDirectory:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8] | None:
-    """Read an image as uint8 (H, W, 3) RGB, grey ones too; None where it is not whole."""
+    """Read an image as uint8 (H, W, 3) RGB, also for greyscale; None where it is damaged."""
     try:
         encoded = path.read_bytes()
     except OSError:
         return None
     if encoded.startswith(jpeg.BEGIN):
-        if not jpeg.is_whole(encoded):
+        if not jpeg.is_complete(encoded):
             return None
-        encoded += jpeg.END  # OpenCV reads none that lacks only this
+        encoded += jpeg.END  # OpenCV rejects images without the end marker
     try:
         decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # of no bytes, for one
+    except cv2.error:  # such as for an empty file
         return None
     if decoded is None:
         return None

@@ -1,8 +1,8 @@
-"""Pictures of an H.264 stream that never came, by the numbers of those that did.
+"""Detect lost reference frames of an H.264 stream by gaps in `frame_num`.
 
-Where all packets of a picture are lost, FFmpeg's decoder goes on from the one before and marks
-nothing, and what moves leaves trails. But each picture that others build upon has a number
-(`frame_num`, ITU-T H.264, 7.4.3).
+Where all packets of a frame are lost, FFmpeg's decoder continues from the previous frame without an
+error, and moving objects leave trails. But each reference frame has a number (`frame_num`, ITU-T
+H.264, 7.4.3).
 """
 
 from collections.abc import Iterator
@@ -11,57 +11,57 @@ _SLICES, _IDR, _PARAMETERS = (1, 5), 5, 7
 _START = b"\x00\x00\x01"
 _SEPARATE_COLOURS = 3
 _WITH_CHROMA = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
-"""Profiles that say more of colour."""
+"""Profiles with chroma fields in the sequence parameter set."""
 _HEAD_BYTES = 40
-"""Enough of a slice for its number."""
-_LEAST_MISSED, _MOST_MISSED_RATIO = 10, 1 / 3
-"""Beyond both, the camera numbers its pictures in a way of its own."""
+"""Enough of a slice for its frame_num."""
+_MIN_MISSED, _MAX_MISSED_RATIO = 10, 1 / 3
+"""Above both, the camera does not number its frames by the standard."""
 
 
-class H264Numbers:
-    """Follows the numbers of one stream."""
+class FrameNumberTracker:
+    """Tracks the frame_num of one stream."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        """Begin before the first packet.
+        """Start before the first packet.
 
         Args:
-            extradata: Of the codec: parameter sets; in MP4 and Matroska the form of packets, too.
+            extradata: Of the codec: parameter sets; in MP4 and Matroska also the packet format.
         """
         self._length_bytes = 0
         self._number_bits = 0
         self._separate_colours = False
         self._gaps_allowed = False
-        self._before: int | None = None
-        self._seen = self._missed = 0
+        self._previous: int | None = None
+        self._frames = self._missed = 0
         if extradata and extradata[0] == 1 and len(extradata) > 7:
             self._length_bytes = (extradata[4] & 3) + 1
-            self._take_parameters(extradata[8:])
+            self._store_parameters(extradata[8:])
         elif extradata:
             for unit in self._units(extradata):
-                self._take(unit)
+                self._parse(unit)
 
-    def misses(self, packet: bytes) -> bool:
-        """Whether a picture that others build upon is missing between this packet and the last."""
+    def gap_before(self, packet: bytes) -> bool:
+        """Whether a reference frame is missing between this packet and the previous one."""
         for unit in self._units(packet):
-            number = self._take(unit)
+            number = self._parse(unit)
             if number is not None:
-                return self._follow(unit, number)
+                return self._is_gap(unit, number)
         return False
 
-    def _follow(self, unit: bytes, number: int) -> bool:
-        before, most = self._before, 1 << self._number_bits
-        misses = before is not None and number not in (before, (before + 1) % most)
+    def _is_gap(self, unit: bytes, number: int) -> bool:
+        previous, modulus = self._previous, 1 << self._number_bits
+        gap = previous is not None and number not in (previous, (previous + 1) % modulus)
         if unit[0] & 0x1F == _IDR:
-            misses = False
-        if unit[0] & 0x60:  # others build upon it
-            self._before = number
-        self._seen += 1
-        self._missed += misses
-        wrong = self._missed > _LEAST_MISSED and self._missed > _MOST_MISSED_RATIO * self._seen
-        return misses and not self._gaps_allowed and not wrong
+            gap = False
+        if unit[0] & 0x60:  # a reference frame
+            self._previous = number
+        self._frames += 1
+        self._missed += gap
+        unreliable = self._missed > _MIN_MISSED and self._missed > _MAX_MISSED_RATIO * self._frames
+        return gap and not self._gaps_allowed and not unreliable
 
     def _units(self, packet: bytes) -> Iterator[bytes]:
-        """The NAL units of a packet, each without what separates it."""
+        """Yield the NAL units of a packet, without start codes or lengths."""
         if self._length_bytes:
             place = 0
             while place + self._length_bytes < len(packet):
@@ -75,11 +75,11 @@ class H264Numbers:
             yield packet[begin + 3 : end if end >= 0 else len(packet)]
             begin = end
 
-    def _take(self, unit: bytes) -> int | None:
-        """The number in a slice; parameters are remembered."""
+    def _parse(self, unit: bytes) -> int | None:
+        """Return the frame_num of a slice, else None; store parameter sets."""
         kind = unit[0] & 0x1F if unit else 0
         if kind == _PARAMETERS:
-            self._take_parameters(unit)
+            self._store_parameters(unit)
         if kind not in _SLICES or not self._number_bits:
             return None
         bits = _Bits(unit[1:_HEAD_BYTES])
@@ -91,7 +91,7 @@ class H264Numbers:
         except ValueError:
             return None
 
-    def _take_parameters(self, unit: bytes) -> None:
+    def _store_parameters(self, unit: bytes) -> None:
         bits = _Bits(unit[1:])
         try:
             profile = bits.fixed(24) >> 16
@@ -107,29 +107,29 @@ class H264Numbers:
 
 
 class _Bits:
-    """Reads bits, without the bytes that only keep start codes from appearing by chance."""
+    """Bit reader that removes the emulation prevention bytes."""
 
     def __init__(self, data: bytes) -> None:
         plain = data.replace(b"\x00\x00\x03", b"\x00\x00")
         self._value = int.from_bytes(plain, "big")
-        self._left = 8 * len(plain)
+        self._remaining = 8 * len(plain)
 
     def fixed(self, count: int) -> int:
-        """A number of so many bits.
+        """Read a number of `count` bits.
 
         Raises:
-            ValueError: the data are at their end.
+            ValueError: the data end.
         """
-        self._left -= count
-        if self._left < 0:
+        self._remaining -= count
+        if self._remaining < 0:
             raise ValueError("no bits left")
-        return (self._value >> self._left) & ((1 << count) - 1)
+        return (self._value >> self._remaining) & ((1 << count) - 1)
 
     def number(self) -> int:
-        """An Exp-Golomb number: as many bits again as zeros come first.
+        """Read an unsigned Exp-Golomb number.
 
         Raises:
-            ValueError: the data are at their end, or are none.
+            ValueError: the data end, or are invalid.
         """
         zeros = 0
         while not self.fixed(1):
@@ -138,7 +138,7 @@ class _Bits:
 
 
 def _skip_chroma(bits: _Bits) -> bool:
-    """Pass what high profiles say; whether the colours are coded apart."""
+    """Skip the chroma fields of high profiles; return separate_colour_plane_flag."""
     chroma = bits.number()
     separate = chroma == _SEPARATE_COLOURS and bool(bits.fixed(1))
     bits.number()
@@ -162,7 +162,7 @@ def _skip_scaling(bits: _Bits, size: int) -> None:
 
 
 def _skip_order(bits: _Bits) -> None:
-    """Pass how pictures are put in order."""
+    """Skip the fields of the picture order count."""
     kind = bits.number()
     if kind == 0:
         bits.number()

@@ -1,7 +1,7 @@
-"""Whole JPEG pictures out of the bytes of a camera, whatever stands between them.
+"""Extract complete JPEG images from the bytes of a camera, ignoring everything between them.
 
-Cameras leave out the first boundary, dashes, lengths or types of a multipart answer, and some send
-no multipart at all. A JPEG says itself where it begins and ends, and so nothing else is read.
+Cameras omit the first boundary, dashes, lengths or types of a multipart response, and some send no
+multipart at all. A JPEG marks its own beginning and end, so nothing else is parsed.
 """
 
 import re
@@ -13,47 +13,47 @@ _START = b"\xff\xd8\xff"
 _END, _BEGIN, _SCAN, _FILL = 0xD9, 0xD8, 0xDA, 0xFF
 _ALONE = (0x01, *range(0xD0, 0xD8))
 _MARKER = re.compile(rb"\xff[\xc4\xd8-\xdd\xe0-\xef\xfe]")
-"""What may follow on the coded picture; all else in it is picture, or damage."""
-_MOST_BYTES = 32 * 1024 * 1024
+"""Markers that may follow the coded scan; everything else in it is image data, or damage."""
+_MAX_BYTES = 32 * 1024 * 1024
 
 
 class Readable(Protocol):
-    """What FFmpeg can read from."""
+    """A file-like object for FFmpeg."""
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes, as soon as there are any; none at the end."""
+        """Read at most `size` bytes, as soon as any are available; none at the end."""
         ...
 
 
 class JpegSplitter:
-    """Takes bytes as they come, and gives pictures as soon as they are whole."""
+    """Splits a byte stream into images, each available as soon as it is complete."""
 
     def __init__(self) -> None:
         self.broken = 0
-        """Pictures that were not whole."""
+        """Incomplete images."""
         self._data = bytearray()
         self._at = 0
         self._in_scan = False
         self._coded = False
-        self._ever_whole = False
+        self._saw_end = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes.
+        """Append bytes.
 
         Returns:
-            The pictures that are whole now. Where a camera never marks the end of one, each is
-            whole when the next one begins.
+            The images that are now complete. Where a camera never marks the end of an image, each
+            is complete when the next one begins.
         """
         self._data += data
         found: list[bytes] = []
         while self._advance(found):
             pass
-        if len(self._data) > _MOST_BYTES:
+        if len(self._data) > _MAX_BYTES:
             self._drop(len(self._data))
         return found
 
     def _advance(self, found: list[bytes]) -> bool:
-        """Go one step on; False where more bytes are wanted."""
+        """Parse one step; return False where more bytes are needed."""
         data, at = self._data, self._at
         if at == 0:
             begin = data.find(_START)
@@ -80,12 +80,12 @@ class JpegSplitter:
         if data[at] != _FILL:
             self._drop(2)
         elif kind == _END:
-            self._ever_whole = True
+            self._saw_end = True
             found.append(bytes(data[: at + 2]))
             del data[: at + 2]
             self._at = 0
         elif kind == _BEGIN:
-            if self._coded and not self._ever_whole:
+            if self._coded and not self._saw_end:
                 found.append(bytes(data[:at]) + b"\xff\xd9")
                 del data[:at]
                 self._at = 0
@@ -114,14 +114,14 @@ class JpegSplitter:
 
 
 class CleanMultipart:
-    """Motion JPEG as FFmpeg reads it, made of what a camera sends."""
+    """Converts what a camera sends to Motion JPEG that FFmpeg reads."""
 
     def __init__(self, body: Readable, on_damaged: DamageTap) -> None:
-        """Begin with the first byte of the answer's body.
+        """Start with the first byte of the response body.
 
         Args:
-            body: What the camera sends.
-            on_damaged: Told of pictures that are not whole, and so left out.
+            body: Response body of the camera.
+            on_damaged: Called with the number of incomplete images, which are discarded.
         """
         self._splitter = JpegSplitter()
         self._body = body
@@ -129,18 +129,18 @@ class CleanMultipart:
         self._ready = bytearray()
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes, as soon as there is a picture; none at the end."""
+        """Read at most `size` bytes, as soon as an image is complete; none at the end."""
         while not self._ready:
             data = self._body.read(65_536)
             if not data:
                 return b""
             before = self._splitter.broken
-            pictures = self._splitter.feed(data)
+            images = self._splitter.feed(data)
             if self._splitter.broken > before:
                 self._on_damaged(self._splitter.broken - before)
-            for picture in pictures:
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
-                self._ready += head.encode() + b"\r\n" + picture + b"\r\n"
+            for image in images:
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n"
+                self._ready += head.encode() + b"\r\n" + image + b"\r\n"
         part = bytes(self._ready[:size])
         del self._ready[:size]
         return part

@@ -1,8 +1,8 @@
-"""One live connection through FFmpeg, whatever it speaks.
+"""One live connection through FFmpeg, over any protocol.
 
-FFmpeg reports the same trouble in many ways, and puts the address with the password into every
-text. So errors are caught here, turned into values, and raised outside of their handler: no chain
-of exceptions leads back to FFmpeg's own.
+FFmpeg reports the same failure in many ways, and includes the address with the password in every
+message. So errors are caught here, returned as values, and raised outside of their handler: no
+exception chain leads back to FFmpeg's errors.
 """
 
 import socket
@@ -21,73 +21,75 @@ from av.video.stream import VideoStream
 
 from cameras.address import redact
 from cameras.clock import StreamClock, plausible_rate
-from cameras.display import shown_hw, shown_pixels
+from cameras.display import display_matrix, shown_hw, shown_pixels
 from cameras.ffmpeg import explain
 from cameras.lag import CatchUp
 from cameras.packet_decoder import DamageTap, PacketDecoder
 from cameras.refusals import has_login
 from cameras.source import ErrorCode, PacketTap, Picture, SourceError, SourceInfo
-from cameras.tracks import film_tracks
+from cameras.tracks import main_video_tracks
 
 _PROBE_MICROSECONDS = 500_000
-_NEARLY = 0.9
+_TIMEOUT_RATIO = 0.9
 _KEYFRAME_STALLS = 2.0
-"""A key frame is awaited for so many stall time-outs: some cameras send one every ten seconds."""
+"""Stall time-outs to wait for a key frame: some cameras send one every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """How FFmpeg is to open one kind of stream."""
+    """How FFmpeg opens one kind of stream."""
 
     how: str
     """For messages, such as "over tcp"."""
     options: Mapping[str, str]
-    """FFmpeg's, the fences of `cameras.ffmpeg` among them."""
+    """FFmpeg options, including the protocol_options of `cameras.ffmpeg`."""
     format: str | None = None
-    """FFmpeg's name of the container; None: it finds out."""
-    opens: str | None = None
-    """What is opened in place of the address; None: the address."""
+    """FFmpeg's name of the container; None: detected by FFmpeg."""
+    url: str | None = None
+    """URL for FFmpeg where it differs from the address; None: the address."""
     host_and_port: tuple[str, int] | None = None
-    """Looked up before; None: no network is involved."""
+    """Resolved before opening; None: no network is involved."""
 
 
 class LiveStream:
-    """One connection to a camera; every way of losing it is a `SourceError`."""
+    """One connection to a camera; every loss raises a `SourceError`."""
 
-    def __init__(self, address: str, dialect: OpenOptions, stall_timeout_seconds: float) -> None:
-        """Remember what to open.
+    def __init__(
+        self, address: str, open_options: OpenOptions, stall_timeout_seconds: float
+    ) -> None:
+        """Store what to open.
 
         Args:
-            address: As the person wrote it.
-            dialect: How to open it.
-            stall_timeout_seconds: Lost after so long without a picture, > 0.
+            address: As configured, with credentials.
+            open_options: How to open it.
+            stall_timeout_seconds: Maximum time without a frame, > 0.
         """
         self._address = address
-        self._dialect = dialect
+        self._open_options = open_options
         self._stall_timeout_seconds = stall_timeout_seconds
         self._opened = ExitStack()
         self._info: SourceInfo | None = None
         self._first: av.VideoFrame | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._stream: VideoStream | None = None
-        self._left_out = 0
-        """Pictures that were found damaged before FFmpeg saw them."""
+        self._discarded = 0
+        """Frames found damaged before they were passed to FFmpeg."""
         self._damaged = 0
         self._late = 0
         self.on_packet: PacketTap | None = None
         self.on_damaged: DamageTap | None = None
         self.by_arrival = False
-        """The stream has no time stamps of its own: a picture's time is its arrival."""
+        """Whether the stream has no time stamps: the time of a frame is its arrival."""
         self.catch_up: CatchUp | None = CatchUp()
 
     def __enter__(self) -> Self:
-        """Connect, and wait for the first picture.
+        """Connect, and wait for the first frame.
 
         Raises:
-            SourceError: any code; corrupt where all pictures are damaged.
+            SourceError: any code; corrupt where all frames are damaged.
         """
         av.logging.set_level(None)  # FFmpeg's log call-backs into Python can deadlock
-        missing = self._look_up()
+        missing = self._resolve()
         if missing is not None:
             raise missing
         container = self._connect()
@@ -110,13 +112,13 @@ class LiveStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Hang up, and let go of the decoder without waiting for the garbage collector."""
+        """Close the connection, and free the decoder without waiting for the garbage collector."""
         self._opened.close()
         self._first, self._frames = None, iter(())
 
     @property
     def info(self) -> SourceInfo:
-        """What the camera says of its stream, and the size of its first picture.
+        """Announced properties of the stream, and the size of its first frame.
 
         Raises:
             RuntimeError: it is not open.
@@ -126,11 +128,11 @@ class LiveStream:
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield pictures as they arrive, until the connection is lost.
+        """Yield frames as they arrive, until the connection is lost.
 
         Raises:
-            SourceError: ended where the camera hung up, timeout where it fell silent, corrupt where
-                nothing it sends can be decoded.
+            SourceError: ended where the camera closed the connection, timeout where it stopped
+                sending, corrupt where nothing it sends can be decoded.
         """
         by_arrival = self.by_arrival
         clock = StreamClock(None if by_arrival else self.info.frames_per_second)
@@ -146,57 +148,58 @@ class LiveStream:
                 decode_errors=self._damaged,
                 late=self._late,
                 keyframe=bool(frame.key_frame),
+                display_matrix=display_matrix(frame),
             )
 
-    def _look_up(self) -> SourceError | None:
-        """FFmpeg calls an unknown host an input/output error; so look it up before."""
-        if self._dialect.host_and_port is None:
+    def _resolve(self) -> SourceError | None:
+        """Resolve the host name first: FFmpeg reports an unknown host as an input/output error."""
+        if self._open_options.host_and_port is None:
             return None
         try:
-            socket.getaddrinfo(*self._dialect.host_and_port, type=socket.SOCK_STREAM)
+            socket.getaddrinfo(*self._open_options.host_and_port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return self._error("not_found", "the host name is unknown")
         return None
 
     def _connect(self) -> av.container.InputContainer | SourceError:
-        # FFmpeg's time-outs strike twice before they are reported, hence the halves. Its own
-        # watches the socket; the other one is PyAV's, and watches the whole call.
+        # FFmpeg's time-outs expire twice before they are reported, hence the halves. Its own
+        # time-out covers the socket; the other one is PyAV's, and covers the whole call.
         half = self._stall_timeout_seconds / 2
         options = {
             "timeout": str(max(1, int(half * 1e6))),
             **self._probing(),
-            **self._dialect.options,
+            **self._open_options.options,
         }
         began = time.monotonic()
         try:
             return av.open(
-                self._dialect.opens or self._address,
-                format=self._dialect.format,
+                self._open_options.url or self._address,
+                format=self._open_options.format,
                 options=options,
                 timeout=(self._stall_timeout_seconds, half),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            silent = time.monotonic() - began > _NEARLY * half
-            return self._translate(error, silent)
+            timed_out = time.monotonic() - began > _TIMEOUT_RATIO * half
+            return self._translate(error, timed_out)
 
     def _probing(self) -> dict[str, str]:
-        """For how long FFmpeg looks at a stream before it is opened."""
+        """FFmpeg options that limit stream probing at opening."""
         half = self._stall_timeout_seconds / 2
         return {
-            "fpsprobesize": "3",  # by default 20 pictures are awaited, only to guess the rate
+            "fpsprobesize": "3",  # by default 20 frames are read only to estimate the rate
             "analyzeduration": str(min(_PROBE_MICROSECONDS, int(half * 1e6))),
         }
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """Yield frames for ever; our own deadline holds even where packets without one arrive."""
+        """Yield frames without end; the deadline also holds while packets without frames arrive."""
         if not container.streams.video:
             raise self._error("codec", "want a video stream, got none")
-        stream = self._stream = next(iter(film_tracks(container)), None)
+        stream = self._stream = next(iter(main_video_tracks(container)), None)
         if stream is None:
             raise self._error("codec", "there is no decoder for its video stream")
         decoder = PacketDecoder(stream, self.on_damaged)
         packets = container.demux(stream)
-        heard, damaged = time.monotonic(), 0
+        last_frame_at, damaged = time.monotonic(), 0
         while True:
             packet = self._read(packets)
             if isinstance(packet, SourceError):
@@ -206,37 +209,41 @@ class LiveStream:
             if self._is_late(packet):
                 self._late += 1
                 decoder.skip()
-                heard = time.monotonic()
+                last_frame_at = time.monotonic()
                 continue
-            whole = [one.frame for one in decoder.decode(packet) if one.whole and one.frame]
-            self._damaged = decoder.damaged + self._left_out
-            if whole:
-                yield from whole
-                heard, damaged = time.monotonic(), self._damaged
+            intact = [one.frame for one in decoder.decode(packet) if one.intact and one.frame]
+            self._damaged = decoder.damaged + self._discarded
+            if intact:
+                yield from intact
+                last_frame_at, damaged = time.monotonic(), self._damaged
             else:
-                self._give_up_late(decoder, time.monotonic() - heard, self._damaged - damaged)
+                self._check_deadline(
+                    decoder, time.monotonic() - last_frame_at, self._damaged - damaged
+                )
 
-    def _give_up_late(self, decoder: PacketDecoder, seconds: float, damaged: int) -> None:
-        """End a connection that sends packets, but for so long no whole picture."""
-        patience = self._keyframe_patience if decoder.waits else self._stall_timeout_seconds
-        if seconds <= patience:
+    def _check_deadline(self, decoder: PacketDecoder, seconds: float, damaged: int) -> None:
+        """Raise where packets arrive, but no intact frame within the deadline."""
+        limit = (
+            self._keyframe_timeout_seconds
+            if decoder.waits_for_keyframe
+            else self._stall_timeout_seconds
+        )
+        if seconds <= limit:
             return
-        if not decoder.began and not damaged:
-            raise self._error(
-                "timeout", f"no key frame for {patience:g} s, and so no picture to begin with"
-            )
-        raise self._no_picture(patience, damaged)
+        if not decoder.has_keyframe and not damaged:
+            raise self._error("timeout", f"no key frame for {limit:g} s, so decoding cannot start")
+        raise self._no_frame(limit, damaged)
 
     @property
-    def _keyframe_patience(self) -> float:
+    def _keyframe_timeout_seconds(self) -> float:
         return self._stall_timeout_seconds * _KEYFRAME_STALLS
 
-    def _no_picture(self, seconds: float, damaged: int) -> SourceError:
-        """What to say where data arrive, but no picture that can be shown."""
+    def _no_frame(self, seconds: float, damaged: int) -> SourceError:
+        """Describe a connection on which data arrive, but no intact frame."""
         if damaged:
-            message = f"no whole picture for {seconds:g} s, {damaged} were damaged"
+            message = f"no intact frame for {seconds:g} s, {damaged} were damaged"
             return self._error("corrupt", f"{message} or could not be decoded")
-        return self._error("timeout", f"no picture for {seconds:g} s, though data arrive")
+        return self._error("timeout", f"no frame for {seconds:g} s, although data arrive")
 
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"
@@ -245,14 +252,14 @@ class LiveStream:
         try:
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            # Where data come of which FFmpeg makes no packet, the end of its patience is an
-            # input/output error.
+            # Where data arrive that form no packet, FFmpeg reports its time-out as an input/output
+            # error.
             half = self._stall_timeout_seconds / 2
-            failure = self._translate(error, time.monotonic() - began > _NEARLY * half)
-            if failure.code == "refused":  # an open connection refuses nothing
-                return self._error("ended", "the connection broke off")
+            failure = self._translate(error, time.monotonic() - began > _TIMEOUT_RATIO * half)
+            if failure.code == "refused":  # an open connection cannot be refused
+                return self._error("ended", "the connection was lost")
             return failure
-        # At its end FFmpeg hands out an empty packet to flush the decoder.
+        # At the end FFmpeg returns an empty packet to flush the decoder.
         if packet is None or packet.size == 0:
             return self._error("ended", "the camera closed the connection")
         return packet
@@ -270,7 +277,7 @@ class LiveStream:
     def _inspect(self, first: av.VideoFrame) -> SourceInfo:
         stream = self._stream
         assert stream is not None
-        # Where nothing is announced, FFmpeg makes one up: 25 a second for all Motion JPEG.
+        # Where no rate is announced, FFmpeg assumes one: 25 a second for all Motion JPEG.
         rate = None if self.by_arrival else stream.average_rate or stream.guessed_rate
         return SourceInfo(
             size_hw=shown_hw(first, self._aspect()),
@@ -280,11 +287,11 @@ class LiveStream:
             live=True,
         )
 
-    def _translate(self, error: Exception, silent: bool) -> SourceError:
+    def _translate(self, error: Exception, timed_out: bool) -> SourceError:
         login = has_login(self._address)
-        code, message = explain(error, silent, self._stall_timeout_seconds, login)
+        code, message = explain(error, timed_out, self._stall_timeout_seconds, login)
         return self._error(code, message)
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
         where = redact(self._address)
-        return SourceError(code, f"{where} {self._dialect.how}: {message}")
+        return SourceError(code, f"{where} {self._open_options.how}: {message}")

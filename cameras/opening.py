@@ -1,16 +1,15 @@
-"""From an address to a source that is ready to be opened."""
+"""Create the source for an address."""
 
 from pathlib import Path
 
 from cameras.address import is_live, kind_of, webcam_number
-from cameras.options import SourceOptions
-from cameras.source import Source
+from cameras.source import Source, SourceOptions
 
 
 def open_source(address: str, options: SourceOptions) -> Source:
-    """Choose the source for an address; nothing is touched before its `with`.
+    """Create the source for an address; nothing is opened before its `with`.
 
-    Each kind is imported where it is chosen, so that a file needs no synthetic street.
+    Each kind is imported on demand, so that a file does not load the synthetic street.
 
     Args:
         address: "rtsp://…", "http[s]://…", "webcam:N", "synthetic:…", or the path of a video file
@@ -18,7 +17,7 @@ def open_source(address: str, options: SourceOptions) -> Source:
         options: How to open it.
 
     Raises:
-        ValueError: the address is malformed or has a scheme that nobody here speaks.
+        ValueError: the address is malformed or has an unsupported scheme.
     """
     match kind_of(address):
         case "rtsp":

@@ -1,4 +1,4 @@
-"""Hold pictures of a recording back until their time."""
+"""Delay the frames of a recording until their time."""
 
 import threading
 import time
@@ -8,20 +8,20 @@ Pace = Literal["live", "fast"]
 
 
 class Pacer:
-    """Lets a recording run at its own speed; after a slow reader it catches up."""
+    """Paces a recording at its own rate; after a slow reader it catches up."""
 
     def __init__(self, pace: Pace) -> None:
-        """Start the clock at the first picture.
+        """Start the clock at the first frame.
 
         Args:
-            pace: "live" waits for each picture's time; "fast" never waits.
+            pace: "live" waits for each frame's time; "fast" never waits.
         """
         self._pace = pace
         self._closed = threading.Event()
         self._started_at: float | None = None
 
     def wait_until(self, pts_seconds: float) -> None:
-        """Return when this stream time has come, or at once after `close`."""
+        """Return when this stream time is due, or at once after `close`."""
         if self._pace == "fast":
             return
         now = time.monotonic()
@@ -30,5 +30,5 @@ class Pacer:
         self._closed.wait(max(0.0, self._started_at + pts_seconds - now))
 
     def close(self) -> None:
-        """Wake whoever waits."""
+        """Release a waiting thread."""
         self._closed.set()

@@ -1,7 +1,7 @@
-"""Small numbers about a whole picture, from which one sees that its camera was moved or covered.
+"""Statistics of a whole frame that show whether its camera was moved or covered.
 
-Of what happens in the scene they know nothing: a few grey levels of a few hundred areas, and how
-strong the edges are in each. That is little to compute, to compare and to keep.
+They are independent of what happens in the scene: grey levels and edge strengths of a few hundred
+areas. They are cheap to compute, to compare and to store.
 """
 
 from dataclasses import dataclass
@@ -23,23 +23,23 @@ EDGES_HW = (BLOCKS_HW[0] * _CELLS, BLOCKS_HW[1] * _CELLS)
 AREAS_HW = (12, 16)
 """Areas of the maps of luma and chroma."""
 _TEXTURED = 0.5
-"""Least standard deviation of the edges in a block that is known by them, in grey levels."""
+"""Least standard deviation of the edges in a textured block, in grey levels."""
 _VISIBLE = 0.2
-"""Least such deviation above the noise of a camera: a tenth of the light is enough for it."""
+"""Least such deviation above camera noise: still reached at a tenth of the light."""
 _VISIBLE_RATIO = 0.03
-_ALIKE = 0.6
-"""Correlation from which two blocks show the same. Street scenes moved sideways by a fifth keep at
-most a quarter of their blocks, with half of the picture hidden four tenths are left."""
-_OUT_OF_FOCUS_CELLS = 1.5
+_SAME_CORRELATION = 0.6
+"""Correlation above which two blocks show the same. Street scenes shifted sideways by a fifth keep
+at most a quarter of their blocks; with half of the frame hidden four tenths remain."""
+_DEFOCUS_CELLS = 1.5
 """Spread of a blur of some 6 pixels in 320, in cells of the map of edges."""
-_LEAST_BLOCKS = 12
-"""With fewer blocks that are known by their edges, what moves would count more than what stays."""
+_MIN_BLOCKS = 12
+"""With fewer textured blocks, moving objects would outweigh the static scene."""
 _STRONG_QUANTILE = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureStatistics:
-    """One picture as a whole."""
+    """Statistics of one frame."""
 
     luma: Floats
     """Grey levels of 12×16 areas, 0..255."""
@@ -48,25 +48,25 @@ class PictureStatistics:
     contrast: float
     """Standard deviation of the grey levels, 0..128."""
     sharpness: float
-    """Strength of the strongest edges, relative to the contrast; light does not change it."""
+    """Strength of the strongest edges, relative to the contrast; independent of the light."""
     edges: Floats
     """Mean strength of the edges in 60×80 cells, in grey levels a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewSimilarity:
-    """How far two pictures show the same view."""
+    """Similarity of the views of two frames."""
 
     same: float
-    """Part 0..1 of the areas with something to see in both, that show the same in both."""
-    seen: float
-    """Part 0..1 of the areas with something to see in the first, that show anything in both."""
-    known: bool
-    """False: there is too little to see in the first, and nothing can be said."""
+    """Part 0..1 of the blocks visible in both frames that match."""
+    visible: float
+    """Part 0..1 of the textured blocks of the first frame that are visible in both."""
+    reliable: bool
+    """False: the first frame has too few textured blocks for a comparison."""
 
 
 def measure(pixels: Pixels) -> PictureStatistics:
-    """Look at a picture as a whole.
+    """Compute the statistics of a frame.
 
     Args:
         pixels: uint8 (H, W, 3), RGB, of any size.
@@ -86,46 +86,49 @@ def measure(pixels: Pixels) -> PictureStatistics:
     )
 
 
-def likeness(edges: Floats, other: Floats) -> ViewSimilarity:
-    """Compare two views by where their edges are; light and shade change little about that.
+def view_similarity(edges: Floats, other: Floats) -> ViewSimilarity:
+    """Compare two views by the positions of their edges, which depend little on the light.
 
     Args:
-        edges: Of the view that is known, as `PictureStatistics.edges`; may be a mean of several.
-        other: Of the picture.
+        edges: Of the reference view, as `PictureStatistics.edges`; may be a mean of several.
+        other: Of the frame.
     """
-    known, seen = _blocks(edges), _blocks(other)
-    known_size, seen_size = known.std(-1), seen.std(-1)
-    textured = known_size > _TEXTURED
-    visible = textured & (seen_size > np.maximum(_VISIBLE_RATIO * known_size, _VISIBLE))
-    centred = known - known.mean(-1, keepdims=True), seen - seen.mean(-1, keepdims=True)
-    product = (centred[0] * centred[1]).mean(-1)
-    alike = visible & (product > _ALIKE * known_size * seen_size)
+    reference, current = _blocks(edges), _blocks(other)
+    reference_std, current_std = reference.std(-1), current.std(-1)
+    textured = reference_std > _TEXTURED
+    visible = textured & (current_std > np.maximum(_VISIBLE_RATIO * reference_std, _VISIBLE))
+    centred = (
+        reference - reference.mean(-1, keepdims=True),
+        current - current.mean(-1, keepdims=True),
+    )
+    covariance = (centred[0] * centred[1]).mean(-1)
+    same = visible & (covariance > _SAME_CORRELATION * reference_std * current_std)
     return ViewSimilarity(
-        same=float(alike.sum() / max(1, visible.sum())),
-        seen=float(visible.sum() / max(1, textured.sum())),
-        known=bool(textured.sum() >= _LEAST_BLOCKS),
+        same=float(same.sum() / max(1, visible.sum())),
+        visible=float(visible.sum() / max(1, textured.sum())),
+        reliable=bool(textured.sum() >= _MIN_BLOCKS),
     )
 
 
 def out_of_focus(edges: Floats) -> Floats:
-    """About where the edges of a view are when it is out of focus.
+    """Approximate the edges of a view when it is out of focus.
 
     Args:
         edges: As `PictureStatistics.edges`; may be a mean of several.
     """
-    return np.asarray(cv2.GaussianBlur(edges, (0, 0), _OUT_OF_FOCUS_CELLS), np.float32)
+    return np.asarray(cv2.GaussianBlur(edges, (0, 0), _DEFOCUS_CELLS), np.float32)
 
 
 def median_step(values: Floats, others: Floats) -> float:
-    """How much the picture as a whole has changed, as in `PictureStatistics.luma` or `.chroma`.
+    """Return the change of the whole frame in `PictureStatistics.luma` or `.chroma`.
 
-    The median over all areas: what covers less than half of them changes nothing.
+    The median over all areas: a change of less than half of them has no effect.
     """
     return float(np.median(others - values))
 
 
 def _softened(grey: Floats) -> Floats:
-    """Without most of the noise, which has edges too."""
+    """Smooth away most of the noise, which has edges too."""
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.float32)
 
 

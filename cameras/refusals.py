@@ -1,4 +1,4 @@
-"""What a refusal of a camera means, over HTTP or RTSP, and no more than that."""
+"""Explain the error status of a camera, over HTTP or RTSP."""
 
 import re
 import socket
@@ -8,47 +8,49 @@ from urllib.parse import urlsplit
 from cameras.source import ErrorCode
 
 _ALGORITHM = re.compile(r'algorithm\s*=\s*"?([A-Za-z0-9-]+)', re.IGNORECASE)
-_MOST_HEAD_BYTES = 16_384
+_MAX_HEAD_BYTES = 16_384
 
 
 def has_login(address: str) -> bool:
-    """Whether an address has a user or a password in front of its host."""
+    """Whether an address contains a user or a password."""
     return "@" in urlsplit(address).netloc
 
 
 def explain_status(
     status: int, challenges: Iterable[str], with_password: bool
 ) -> tuple[ErrorCode, str]:
-    """What a refusal means, and no more than that.
+    """Map an error status to a code and a message.
 
     Args:
         status: Of HTTP or RTSP, 400 … 599.
         challenges: Values of WWW-Authenticate.
-        with_password: Whether the address has a user or a password.
+        with_password: Whether the address contains a user or a password.
     """
-    asked = list(challenges)
-    ways = sorted({challenge.partition(" ")[0] for challenge in asked if challenge.strip()})
-    spoken = [one for one in asked if _is_spoken(one)]
+    offered = list(challenges)
+    schemes = sorted({challenge.partition(" ")[0] for challenge in offered if challenge.strip()})
+    supported = any(map(_is_supported, offered))
     if status in (401, 407):
-        if asked and not spoken:
-            return "unauthorised", unspoken(_algorithm(asked[0]) or " or ".join(ways))
-        wants = f" ({' or '.join(ways)} authentication)" if ways else ""
+        if offered and not supported:
+            return "unauthorised", unsupported_authentication(
+                _algorithm(offered[0]) or " or ".join(schemes)
+            )
+        scheme = f" ({' or '.join(schemes)} authentication)" if schemes else ""
         if not with_password:
-            return "unauthorised", f"it wants a user and a password{wants}, and none was given"
-        return "unauthorised", f"it does not accept this user and password{wants}"
+            return "unauthorised", f"it requires a user and a password{scheme}, and none was given"
+        return "unauthorised", f"it does not accept this user and password{scheme}"
     if status == 403:
         given = "with this user and password" if with_password else "without a user and a password"
-        return "unauthorised", f"it forbids this address {given} (answer 403)"
+        return "unauthorised", f"it denies access to this address {given} (status 403)"
     if status in (404, 410):
-        return "not_found", f"the camera has no such stream (answer {status})"
-    return "refused", f"the camera refused (answer {status})"
+        return "not_found", f"the camera has no such stream (status {status})"
+    return "refused", f"the camera refused (status {status})"
 
 
-def unspoken(way: str) -> str:
-    """That a camera wants to be shown a password in a way that is not spoken here."""
+def unsupported_authentication(scheme: str) -> str:
+    """Message for an authentication scheme that is not supported."""
     return (
-        f"it asks for a password by {way or 'an unknown way'}, which is not spoken here (no "
-        "password was sent): let the camera accept basic, or digest with MD5"
+        f"it requires authentication by {scheme or 'an unknown scheme'}, which is not supported "
+        "(no password was sent): set the camera to basic, or digest with MD5"
     )
 
 
@@ -57,22 +59,22 @@ def _algorithm(challenge: str) -> str | None:
     return f"digest with {found[1]}" if found else None
 
 
-def _is_spoken(challenge: str) -> bool:
-    way = challenge.partition(" ")[0].lower()
+def _is_supported(challenge: str) -> bool:
+    scheme = challenge.partition(" ")[0].lower()
     found = _ALGORITHM.search(challenge)
     algorithm = "MD5" if found is None else found[1].upper()
-    return way == "basic" or (way == "digest" and algorithm in ("MD5", "MD5-SESS"))
+    return scheme == "basic" or (scheme == "digest" and algorithm in ("MD5", "MD5-SESS"))
 
 
 def rtsp_challenges(address: str, timeout_seconds: float) -> tuple[int, list[str]] | None:
-    """Ask an RTSP server, without a password, what it wants.
+    """Request the authentication challenges of an RTSP server, without sending a password.
 
     Args:
-        address: "rtsp://[user:password@]host[:port]/path"; the login stays here.
+        address: "rtsp://[user:password@]host[:port]/path"; credentials are not sent.
         timeout_seconds: For each step, > 0.
 
     Returns:
-        The status of the answer, and its WWW-Authenticate headers; None: there was no such answer.
+        Status and WWW-Authenticate headers of the response; None: there was no valid response.
     """
     parts = urlsplit(address)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -82,7 +84,7 @@ def rtsp_challenges(address: str, timeout_seconds: float) -> tuple[int, list[str
         where = parts.hostname or "", parts.port or 554
         with socket.create_connection(where, timeout_seconds) as connection:
             connection.sendall(request.encode())
-            while b"\r\n\r\n" not in head and len(head) < _MOST_HEAD_BYTES:
+            while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD_BYTES:
                 data = connection.recv(4096)
                 if not data:
                     break

@@ -1,4 +1,4 @@
-"""From packets as a camera encoded them to a file that players open; nothing is encoded anew."""
+"""Write encoded packets to a playable file without re-encoding."""
 
 import io
 import os
@@ -11,19 +11,19 @@ import av
 
 from cameras.packet_ring import HEADER_FORMAT, EncodedPacket, Excerpt
 
-_LARGEST_STEP_SECONDS = 10.0
-_GUESSED_STEP_SECONDS = Fraction(1, 25)
+_MAX_STEP_SECONDS = 10.0
+_DEFAULT_STEP = Fraction(1, 25)
 
 
 class RemuxError(Exception):
-    """Packets that cannot be put into the file; the text says why."""
+    """Packets that cannot be written to the file; the message says why."""
 
 
 def write_mp4(excerpt: Excerpt, path: Path) -> None:
-    """Write an excerpt as MP4, with its index at the beginning; whole, or not at all.
+    """Write an excerpt as MP4, with its index at the beginning; never leave a partial file.
 
     Raises:
-        RemuxError: MP4 does not take the codec, or the packets are damaged.
+        RemuxError: MP4 does not support the codec, or the packets are damaged.
         OSError: the file cannot be written, such as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,10 +31,10 @@ def write_mp4(excerpt: Excerpt, path: Path) -> None:
     try:
         _write(excerpt, unfinished)
         os.replace(unfinished, path)
-    except OSError:  # some of FFmpeg's errors are such, as of a full disk
+    except OSError:  # some of FFmpeg's errors are OSErrors, as for a full disk
         raise
     except (av.error.FFmpegError, ValueError) as error:
-        raise RemuxError(f"cannot be put into MP4 ({error})") from None
+        raise RemuxError(f"cannot be written as MP4 ({error})") from None
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -47,7 +47,8 @@ def _write(excerpt: Excerpt, path: Path) -> None:
     ):
         stream = container.add_stream_from_template(header.streams.video[0])
         if stream.codec_context.codec.canonical_name == "hevc":
-            stream.codec_context.codec_tag = "hvc1"  # by another name some players refuse it
+            stream.codec_context.codec_tag = "hvc1"  # some players reject other tags
+        stream.set_display_matrix(excerpt.display_matrix)
         for one in in_order(excerpt.packets, excerpt.time_base):
             packet = av.Packet(one.data)
             packet.pts, packet.dts, packet.duration = one.pts, one.dts, one.duration
@@ -58,34 +59,38 @@ def _write(excerpt: Excerpt, path: Path) -> None:
 
 
 def in_order(packets: Iterable[EncodedPacket], time_base: Fraction) -> Iterator[EncodedPacket]:
-    """The packets with times from 0 on that rise, whatever the camera said.
+    """Yield the packets with time stamps that start at 0 and increase strictly.
 
-    Some have none at the beginning of a connection; others jump when the camera sets its clock.
-    Times of decoding then go on by the last step that was sound, and those of showing with them.
+    Some cameras send no time stamps at the beginning of a connection; others jump when their clock
+    is set. Decoding times then advance by the last valid step, and presentation times with them.
 
     Args:
-        packets: In the order of decoding.
-        time_base: Seconds of one unit of their times.
+        packets: In decoding order.
+        time_base: Seconds of one unit of their time stamps.
     """
-    step = max(1, round(_GUESSED_STEP_SECONDS / time_base))
+    step = max(1, round(_DEFAULT_STEP / time_base))
     packets = _with_first_times(list(packets), step)
-    largest = _LARGEST_STEP_SECONDS / time_base
-    before: int | None = None
-    said: int | None = None
+    largest = _MAX_STEP_SECONDS / time_base
+    previous: int | None = None
+    previous_input: int | None = None
     for packet in packets:
-        if packet.dts is not None and said is not None and 0 < packet.dts - said <= largest:
-            step = packet.dts - said
+        if (
+            packet.dts is not None
+            and previous_input is not None
+            and 0 < packet.dts - previous_input <= largest
+        ):
+            step = packet.dts - previous_input
         elif packet.duration > 0:
             step = packet.duration
-        dts = 0 if before is None else before + step
-        # How long after its decoding it is shown: 0 but for pictures that wait for others.
-        wait = 0 if packet.pts is None or packet.dts is None else max(0, packet.pts - packet.dts)
-        yield replace(packet, dts=dts, pts=dts + wait)
-        before, said = dts, packet.dts
+        dts = 0 if previous is None else previous + step
+        # From decoding to presentation: 0 except for reordered frames.
+        delay = 0 if packet.pts is None or packet.dts is None else max(0, packet.pts - packet.dts)
+        yield replace(packet, dts=dts, pts=dts + delay)
+        previous, previous_input = dts, packet.dts
 
 
 def _with_first_times(packets: list[EncodedPacket], step: int) -> list[EncodedPacket]:
-    """Count back from the first packet that says when it is to be decoded."""
+    """Fill in leading decoding times by counting back from the first packet that has one."""
     first = next((n for n, packet in enumerate(packets) if packet.dts is not None), None)
     if not first:
         return packets

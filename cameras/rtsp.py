@@ -10,7 +10,7 @@ from cameras.live_stream import LiveStream, OpenOptions
 from cameras.refusals import explain_status, has_login, rtsp_challenges
 from cameras.source import SourceError
 
-_ASK_SECONDS = 2.0
+_REQUEST_SECONDS = 2.0
 
 
 class RtspStream(LiveStream):
@@ -19,12 +19,12 @@ class RtspStream(LiveStream):
     def __init__(
         self, address: str, transport: Literal["tcp", "udp"], stall_timeout_seconds: float
     ) -> None:
-        """Remember what to open.
+        """Store what to open.
 
         Args:
             address: "rtsp://[user:password@]host[:port]/path".
-            transport: "tcp" inside the control connection, "udp" beside it.
-            stall_timeout_seconds: Lost after so long without a picture, > 0.
+            transport: "tcp" inside the control connection, or "udp".
+            stall_timeout_seconds: Maximum time without a frame, > 0.
 
         Raises:
             ValueError: the address has no valid host or port.
@@ -34,15 +34,19 @@ class RtspStream(LiveStream):
             "rtsp_transport": transport,
             "allowed_media_types": "video",
         }
-        dialect = OpenOptions(f"over {transport}", options, host_and_port=host_and_port(address))
-        super().__init__(address, dialect, stall_timeout_seconds)
+        open_options = OpenOptions(
+            f"over {transport}", options, host_and_port=host_and_port(address)
+        )
+        super().__init__(address, open_options, stall_timeout_seconds)
 
     def _connect(self) -> av.container.InputContainer | SourceError:
         opened = super()._connect()
         if not isinstance(opened, SourceError) or opened.code != "unauthorised":
             return opened
-        # FFmpeg does not say what the camera asks for.
-        asked = rtsp_challenges(self._address, min(_ASK_SECONDS, self._stall_timeout_seconds))
-        if asked is None or asked[0] not in (401, 403):
+        # FFmpeg does not report which authentication the camera requires.
+        response = rtsp_challenges(
+            self._address, min(_REQUEST_SECONDS, self._stall_timeout_seconds)
+        )
+        if response is None or response[0] not in (401, 403):
             return opened
-        return self._error(*explain_status(*asked, has_login(self._address)))
+        return self._error(*explain_status(*response, has_login(self._address)))

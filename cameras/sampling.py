@@ -1,4 +1,4 @@
-"""Rate, size and masks: what happens to a picture between its source and its frame."""
+"""Sampling rate, size and masks: the steps between a decoded frame and a camera's `Frame`."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ _EARLY_RATIO = 0.3
 
 
 class Sampler:
-    """Thins the pictures of one connection out to a steady rate."""
+    """Reduces the frames of one connection to a steady rate."""
 
     def __init__(self, frames_per_second: float) -> None:
-        """Start with the next picture.
+        """Start with the next frame.
 
         Args:
-            frames_per_second: Wanted rate, > 0; a slower stream passes whole.
+            frames_per_second: Wanted rate, > 0; every frame of a slower stream is accepted.
 
         Raises:
             ValueError: the rate is not above 0.
@@ -30,11 +30,11 @@ class Sampler:
         self._due_seconds: float | None = None
 
     def accept(self, pts_seconds: float) -> bool:
-        """Decide on the next picture.
+        """Decide whether to accept the next frame.
 
-        Pictures are due on a grid, so that the rate holds on average although 25 a second do not
-        divide into 10. One may come 0.3 of an interval early: at equal rates, jitter must
-        not cost every other picture.
+        Frames are due on a fixed grid, so that the average rate is exact although 25 a second are
+        not a multiple of 10. A frame may arrive 0.3 of an interval early: at equal rates, jitter
+        must not drop every other frame.
 
         Args:
             pts_seconds: Stream time, strictly increasing.
@@ -45,35 +45,37 @@ class Sampler:
         if pts_seconds < self._due_seconds - _EARLY_RATIO * interval:
             return False
         self._due_seconds += interval
-        if self._due_seconds <= pts_seconds:  # after a gap the grid starts anew
+        if self._due_seconds <= pts_seconds:  # after a gap the grid restarts
             self._due_seconds = pts_seconds + interval
         return True
 
 
-def fit(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
-    """Resize to a fixed size, whatever the shape was; equal sizes pass unchanged.
+def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
+    """Resize to a fixed size without keeping the aspect ratio; equal sizes pass unchanged.
 
     Args:
         pixels: uint8 (H, W, 3).
         size_hw: Wanted height and width.
 
     Returns:
-        uint8 (h, w, 3): area means where it shrinks, linear interpolation where it grows.
+        uint8 (h, w, 3): area means for reduction, linear interpolation for enlargement.
     """
     height, width = size_hw
     if pixels.shape[:2] == (height, width):
         return pixels
     shrinks = pixels.shape[0] > height or pixels.shape[1] > width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), dtype=np.uint8)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.resize(pixels, (width, height), interpolation=interpolation), dtype=np.uint8
+    )
 
 
 def paint_masks(pixels: Pixels, polygons: Sequence[Polygon]) -> Pixels:
-    """Paint areas black, so that nothing in them can be seen or scored.
+    """Paint areas black, so that their content is neither shown nor scored.
 
     Args:
-        pixels: uint8 (H, W, 3); left as it is.
-        polygons: Corners (x, y), both 0 … 1 from the upper left corner of the picture.
+        pixels: uint8 (H, W, 3); not modified.
+        polygons: Corners (x, y), both 0 … 1 from the upper left corner of the frame.
 
     Returns:
         A painted copy; `pixels` itself where there are no polygons.

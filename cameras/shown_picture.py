@@ -1,4 +1,4 @@
-"""Pictures for people: of the size and shape of the source, not of what is scored."""
+"""Display images: with the size and shape of the source, not those of the scored frame."""
 
 import cv2
 import numpy as np
@@ -6,19 +6,19 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
-LONGEST_SIDE = 1280
-"""Pixels; larger sources are made smaller."""
+MAX_SIDE = 1280
+"""Pixels; larger sources are reduced."""
 _JPEG_QUALITY = 90
 
 
 def shown_size(size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the picture of a source, as it is or smaller, of the same shape."""
-    scale = min(1.0, LONGEST_SIDE / max(size_hw))
+    """Height and width of the display image of a source: its size or less, same aspect ratio."""
+    scale = min(1.0, MAX_SIDE / max(size_hw))
     return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
 
 
 def encode(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """A picture as JPEG, in its own shape.
+    """Encode a frame as JPEG, in its own aspect ratio.
 
     Args:
         pixels: uint8 (H, W, 3), RGB.
@@ -34,25 +34,27 @@ def encode(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def resized(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
-    """Pixels in another size; not as well as possible, but as fast as it looks well."""
+    """Resize with the fastest interpolation of good visual quality."""
     height, width = size_hw
     if pixels.shape[:2] == (height, width):
         return pixels
-    # Area means take five times as long, and show only from a shrinking by half on.
+    # Area means take five times as long, and look better only for a reduction by half or more.
     half = 2 * height <= pixels.shape[0]
-    how = cv2.INTER_AREA if half else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), dtype=np.uint8)
+    interpolation = cv2.INTER_AREA if half else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.resize(pixels, (width, height), interpolation=interpolation), dtype=np.uint8
+    )
 
 
-def for_people(
+def display_pixels(
     pixels: Pixels, picture: npt.NDArray[np.uint8] | None, source_hw: list[int] | None
 ) -> Pixels:
-    """What is shown of a frame: its picture, or what was scored, in the shape of the source.
+    """Return what to display of a frame: its picture, or the scored pixels in the source's shape.
 
     Args:
-        pixels: uint8 (H, W, 3), RGB, in the size that was scored.
-        picture: As `encode` gave it; None: the frame has none.
-        source_hw: Height and width of the source; None: not known.
+        pixels: uint8 (H, W, 3), RGB, in the scored size.
+        picture: Result of `encode`; None: the frame has none.
+        source_hw: Height and width of the source; None: unknown.
     """
     if picture is not None:
         bgr = cv2.imdecode(picture, cv2.IMREAD_COLOR)

@@ -1,87 +1,88 @@
-"""What the times of a stream are worth: pure functions of what was seen."""
+"""Quality of the time stamps of a stream. Pure functions of the received packets."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_WIDEST_STEPS = 5.0
+_GAP_STEPS = 5.0
 _BURST_SECONDS = 0.5
-_LEAST_SECONDS = 1.0
+_MIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPacket:
-    """What one packet says of itself."""
+class PacketRecord:
+    """Time stamp, type, size and arrival of one packet."""
 
     stamp_seconds: float | None
-    """Time stamp as it came; None where there was none."""
+    """Time stamp as received; None where there was none."""
     keyframe: bool
     size_bytes: int
     arrived_seconds: float
-    """On a clock that only rises."""
+    """Monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockQuality:
-    """What the time stamps of a stream are worth as they come, before anything is mended."""
+    """Quality of the time stamps of a stream as received, before any correction."""
 
     stamped: int
     """Packets with a time stamp."""
     missing: int
-    """Packets without one; over RTSP the first one has none."""
+    """Packets without one; over RTSP the first packet has none."""
     backwards: int
-    """Time stamps before the one before."""
+    """Time stamps lower than the previous one."""
     repeated: int
-    """Time stamps equal to the one before."""
+    """Time stamps equal to the previous one."""
     gaps: int
-    """Steps of more than five usual ones."""
+    """Steps of more than five median steps."""
     rate_ratio: float | None
-    """Seconds of the stream in a second of ours; None: it is no live stream, or too short."""
+    """Stream seconds per second of the local clock; None: no live stream, or too short."""
 
 
-def clock_quality(packets: Sequence[SeenPacket], live: bool) -> ClockQuality:
-    """Judge the time stamps of packets in the order in which they came."""
+def clock_quality(packets: Sequence[PacketRecord], live: bool) -> ClockQuality:
+    """Assess the time stamps of packets in order of arrival."""
     stamped = [packet for packet in packets if packet.stamp_seconds is not None]
     stamps = [packet.stamp_seconds or 0.0 for packet in stamped]
     steps = [late - early for early, late in pairwise(stamps)]
     forward = [step for step in steps if step > 0]
-    usual = statistics.median(forward) if forward else 0.0
+    median = statistics.median(forward) if forward else 0.0
     return ClockQuality(
         stamped=len(stamped),
         missing=len(packets) - len(stamped),
         backwards=sum(step < 0 for step in steps),
         repeated=sum(step == 0 for step in steps),
-        gaps=sum(step > _WIDEST_STEPS * usual for step in forward),
+        gaps=sum(step > _GAP_STEPS * median for step in forward),
         rate_ratio=_rate_ratio(stamped) if live else None,
     )
 
 
 def rate(times_seconds: Sequence[float]) -> float | None:
-    """Pictures a second, on average; None for fewer than two pictures or no time between them."""
+    """Average frames a second; None for fewer than two frames or no time between them."""
     if len(times_seconds) < 2 or times_seconds[-1] <= times_seconds[0]:
         return None
     return (len(times_seconds) - 1) / (times_seconds[-1] - times_seconds[0])
 
 
-def after_the_burst(times_seconds: Sequence[float]) -> Sequence[float]:
-    """Without what had gathered while the connection was opened: it says nothing of the rate."""
+def without_initial_burst(times_seconds: Sequence[float]) -> Sequence[float]:
+    """Drop the frames buffered while the connection was opened: they distort the rate."""
     later = [time for time in times_seconds if time > times_seconds[0] + _BURST_SECONDS]
     return later if len(later) > 1 else times_seconds
 
 
-def keyframe_interval_seconds(packets: Sequence[SeenPacket], step_seconds: float) -> float | None:
-    """Longest time between two key frames; None where fewer than two were seen.
+def keyframe_interval_seconds(packets: Sequence[PacketRecord], step_seconds: float) -> float | None:
+    """Return the longest time between two key frames; None for fewer than two key frames.
 
     Args:
         packets: In order.
-        step_seconds: Between two pictures; their number counts, as time stamps may be wrong.
+        step_seconds: Between two frames; the interval is counted in frames, as time stamps may be
+            wrong.
     """
     places = [number for number, packet in enumerate(packets) if packet.keyframe]
     return max((b - a for a, b in pairwise(places)), default=0) * step_seconds or None
 
 
-def _rate_ratio(packets: Sequence[SeenPacket]) -> float | None:
+def _rate_ratio(packets: Sequence[PacketRecord]) -> float | None:
     later = [
         packet
         for packet in packets
@@ -91,6 +92,6 @@ def _rate_ratio(packets: Sequence[SeenPacket]) -> float | None:
         return None
     first, last = later[0], later[-1]
     passed = last.arrived_seconds - first.arrived_seconds
-    if passed < _LEAST_SECONDS:
+    if passed < _MIN_SECONDS:
         return None
     return ((last.stamp_seconds or 0.0) - (first.stamp_seconds or 0.0)) / passed

@@ -1,7 +1,7 @@
-"""Whether a recording was cut off, as by a lost power supply or an unfinished copy.
+"""Detect a truncated recording, as after a power failure or an unfinished copy.
 
-What a container says of its pictures proves nothing: an edit list hides some of them, and counts
-and durations may be those of another cut. But the sizes of its outermost parts must fit.
+Frame counts and durations of a container prove nothing: an edit list hides some frames, and the
+values may be those of another cut. But the sizes of its top-level elements must match the file.
 """
 
 import struct
@@ -14,13 +14,13 @@ _MP4_BOXES = frozenset(
 )  # fmt: skip
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _TOLERANCE_RATIO = 0.01
-"""What is missing of the last bytes, beside padding that some writers count wrongly."""
+"""A smaller missing part is ignored: some writers count padding wrongly."""
 
 
 def missing_ratio(path: Path) -> float:
-    """Part 0..1 of a file that is missing at its end, as its container says; 0 where it is whole.
+    """Return the part 0..1 of a file that is missing at its end; 0 where the file is complete.
 
-    Known of MP4, Matroska and AVI; others do not say how large they are.
+    Supports MP4, Matroska and AVI; other containers do not state their size.
 
     Raises:
         OSError: the file cannot be read.
@@ -30,19 +30,19 @@ def missing_ratio(path: Path) -> float:
         head = file.read(12)
         file.seek(0)
         if head[4:8] in _MP4_BOXES:
-            promised = _mp4_bytes(file, size)
+            declared = _mp4_bytes(file, size)
         elif head[:4] == _EBML:
-            promised = _matroska_bytes(file)
+            declared = _matroska_bytes(file)
         elif head[:4] == b"RIFF":
-            promised = _riff_bytes(file, size)
+            declared = _riff_bytes(file, size)
         else:
-            promised = 0
-    ratio = 1 - size / promised if promised > size else 0.0
+            declared = 0
+    ratio = 1 - size / declared if declared > size else 0.0
     return ratio if ratio > _TOLERANCE_RATIO else 0.0
 
 
 def _mp4_bytes(file: BinaryIO, size: int) -> int:
-    """Where the last box ends; a box of size 0 goes on to the end of the file."""
+    """End of the last box; a box of size 0 extends to the end of the file."""
     end = 0
     while end + 8 <= size:
         file.seek(end)
@@ -57,7 +57,7 @@ def _mp4_bytes(file: BinaryIO, size: int) -> int:
 
 
 def _riff_bytes(file: BinaryIO, size: int) -> int:
-    """Where the last of the RIFF lists ends; large files have several."""
+    """End of the last RIFF list; large files have several."""
     end = 0
     while end + 8 <= size:
         file.seek(end)
@@ -69,7 +69,7 @@ def _riff_bytes(file: BinaryIO, size: int) -> int:
 
 
 def _matroska_bytes(file: BinaryIO) -> int:
-    """Where the segment ends; 0 where it was written as a stream, whose size nobody knew."""
+    """End of the segment; 0 where it was written as a stream of unknown size."""
     file.seek(4)
     head = _matroska_size(file)
     if head is None:
@@ -82,7 +82,7 @@ def _matroska_bytes(file: BinaryIO) -> int:
 
 
 def _matroska_size(file: BinaryIO) -> int | None:
-    """A number of 1 to 8 bytes; how many, the zeros before its first one tell. None: unknown."""
+    """Read an EBML size of 1 to 8 bytes, given by its leading zero bits. None: unknown size."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None

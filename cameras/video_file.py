@@ -1,4 +1,4 @@
-"""A video file as a source: every picture in order, then the end."""
+"""A video file as a source: every frame in order, then the end."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,31 +15,31 @@ import av.container
 from av.video.stream import VideoStream
 
 from cameras.clock import plausible_rate
-from cameras.display import shown_hw, shown_pixels
-from cameras.ffmpeg import fences
+from cameras.display import display_matrix, shown_hw, shown_pixels
+from cameras.ffmpeg import protocol_options
 from cameras.file_time import RecordingClock
 from cameras.pacing import Pace, Pacer
 from cameras.packet_decoder import DamageTap, Decoded, PacketDecoder
 from cameras.source import ErrorCode, PacketTap, Picture, Pixels, SourceError, SourceInfo
-from cameras.tracks import film_tracks, moving_tracks
+from cameras.tracks import main_video_tracks, multi_frame_tracks
 from cameras.truncation import missing_ratio
 
-_MOST_IN_A_ROW = 400
-"""Damaged pictures without a whole one: more than come between two key frames."""
-_LONGEST_BEGINNING_SECONDS = 86_400.0
-"""Before its first picture a recording may have sound, or what needs an earlier key frame."""
+_MAX_CONSECUTIVE_DAMAGED = 400
+"""Consecutive damaged frames: more than fit between two key frames."""
+_MAX_LEAD_IN_SECONDS = 86_400.0
+"""Before its first frame a recording may have audio, or frames that need an earlier key frame."""
 
 
 class VideoFile:
     """One pass through a video file; every error is permanent."""
 
     def __init__(self, path: Path, pace: Pace, repeat_damaged: bool = False) -> None:
-        """Remember what to open.
+        """Store what to open.
 
         Args:
             path: The file, in any container and codec that FFmpeg reads.
-            pace: "live" as its time stamps say, "fast" as the reader takes them.
-            repeat_damaged: Give the picture before in the place of a damaged one.
+            pace: "live" paced by its time stamps, "fast" without waits.
+            repeat_damaged: Repeat the previous frame in place of a damaged one.
         """
         self._path = path
         self._where = str(path)
@@ -56,7 +56,7 @@ class VideoFile:
         self.on_damaged: DamageTap | None = None
 
     def __enter__(self) -> Self:
-        """Open the file and find its first picture.
+        """Open the file and decode its first frame.
 
         Raises:
             SourceError: not_found, codec or corrupt.
@@ -85,7 +85,7 @@ class VideoFile:
 
     @property
     def info(self) -> SourceInfo:
-        """What the file says of itself.
+        """Properties of the open file.
 
         Raises:
             RuntimeError: it is not open.
@@ -95,30 +95,32 @@ class VideoFile:
         return self._info
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the whole pictures in time order; time counts from the beginning of the file.
+        """Yield the intact frames in time order; time counts from the beginning of the file.
 
         Raises:
-            SourceError: codec where there was no picture at all; corrupt where too many packets in
-                a row could not be decoded, or where the file was cut off.
+            SourceError: codec where there was no frame at all; corrupt where too many consecutive
+                packets could not be decoded, or where the file is truncated.
         """
         clock = RecordingClock(self._origin_seconds, self.info.frames_per_second)
         image: Callable[[], Pixels] | None = None
+        matrix: tuple[int, ...] | None = None
         pts_seconds = 0.0
         for pts_seconds, one in clock.run(self._timed()):
-            if one.whole and one.frame is not None:
+            if one.intact and one.frame is not None:
                 image = partial(shown_pixels, one.frame, self._aspect())
+                matrix = display_matrix(one.frame)
             if image is None:
                 continue
             self._pacer.wait_until(pts_seconds)
-            yield Picture(pts_seconds, time.time(), image, self._damaged())
+            yield Picture(pts_seconds, time.time(), image, self._damaged(), display_matrix=matrix)
         missing = self._missing_ratio()
         if missing:
-            message = f"the file is cut off after {pts_seconds:.1f} s"
+            message = f"the file is truncated after {pts_seconds:.1f} s"
             raise self._error("corrupt", f"{message}: {missing:.0%} of it is missing")
 
     def _timed(self) -> Iterator[tuple[float | None, Decoded]]:
         for one in self._decoded:
-            if one.whole or self._repeat_damaged:
+            if one.intact or self._repeat_damaged:
                 yield one.stamp_seconds, one
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Decoded]:
@@ -135,21 +137,23 @@ class VideoFile:
             if self.on_packet is not None and packet.size:  # the last one only flushes the decoder
                 self.on_packet(packet)
             yield from decoder.decode(packet)
-            if decoder.damaged_in_a_row >= _MOST_IN_A_ROW:
-                raise self._error("corrupt", f"{_MOST_IN_A_ROW} pictures in a row are damaged")
+            if decoder.damaged_in_a_row >= _MAX_CONSECUTIVE_DAMAGED:
+                raise self._error(
+                    "corrupt", f"{_MAX_CONSECUTIVE_DAMAGED} consecutive frames are damaged"
+                )
 
     def _open(self) -> av.container.InputContainer | SourceError:
         if not self._path.is_file():
             return self._error("not_found", "want a video file or a folder, found neither")
         try:
-            # Whole, so that no name is taken for the protocol that FFmpeg calls so.
-            return av.open(str(self._path.absolute()), options=fences("file"))
+            # An absolute path, so that no file name is parsed as an FFmpeg protocol.
+            return av.open(str(self._path.absolute()), options=protocol_options("file"))
         except av.error.PermissionError:
-            return self._error("not_found", "it may not be read")
+            return self._error("not_found", "no permission to read it")
         except av.error.EOFError:
-            return self._error("corrupt", "it ends before its first picture")
+            return self._error("corrupt", "it ends before its first frame")
         except av.error.ArgumentError:
-            return self._error("codec", "want a file that holds its own pictures, got a playlist")
+            return self._error("codec", "want a file that contains video, got a playlist")
         except (av.error.InvalidDataError, av.error.OSError) as error:
             message = f"want a video file, got something unreadable ({error.strerror})"
             return self._error("corrupt", message)
@@ -157,17 +161,17 @@ class VideoFile:
     def _read(
         self, packets: "Iterator[av.Packet[VideoStream]]"
     ) -> "av.Packet[VideoStream] | SourceError | None":
-        """The error is a value, so that no chain leads to FFmpeg's, which has the address in it."""
+        """Return errors as values: no exception chain to FFmpeg's errors with the address."""
         try:
             return next(packets, None)
         except (av.error.FFmpegError, OSError) as error:
-            return self._error("corrupt", f"it breaks off ({error.strerror})")
+            return self._error("corrupt", f"reading failed ({error.strerror})")
 
     def _inspect(self, container: av.container.InputContainer) -> SourceInfo:
         if not container.streams.video:
             kinds = ", ".join(sorted({str(stream.type) for stream in container.streams}))
             raise self._error("codec", f"want a video stream, got {kinds or 'none at all'}")
-        stream = self._stream = self._film(container)
+        stream = self._stream = self._main_track(container)
         if stream is None:
             raise self._error("codec", "there is no decoder for its video stream")
         decoder = self._decoder = PacketDecoder(stream, self.on_damaged)
@@ -177,9 +181,9 @@ class VideoFile:
         while first is None:
             one = next(decoded, None)
             if one is None:
-                raise self._no_picture(decoder)
+                raise self._no_frame(decoder)
             before.append(one)
-            first = one.frame if one.whole else None
+            first = one.frame if one.intact else None
         self._decoded = chain(before, decoded)
         self._origin_seconds = _origin_seconds(container, before[0])
         rate = stream.average_rate
@@ -191,31 +195,32 @@ class VideoFile:
             live=False,
         )
 
-    def _no_picture(self, decoder: PacketDecoder) -> SourceError:
+    def _no_frame(self, decoder: PacketDecoder) -> SourceError:
         if decoder.damaged:
-            message = f"all of its {decoder.damaged} pictures are damaged or cannot be decoded"
+            message = f"all of its {decoder.damaged} frames are damaged or cannot be decoded"
             return self._error("corrupt", message)
         if missing := self._missing_ratio():
             return self._error(
-                "corrupt", f"{missing:.0%} of it is missing, from before its first whole picture on"
+                "corrupt",
+                f"{missing:.0%} of it is missing, beginning before its first intact frame",
             )
-        what = "picture that can be decoded" if decoder.began else "key frame to begin with"
-        return self._error("codec", f"it holds no {what}")
+        what = "decodable frame" if decoder.has_keyframe else "key frame"
+        return self._error("codec", f"it contains no {what}")
 
-    def _film(self, container: av.container.InputContainer) -> VideoStream | None:
-        tracks = film_tracks(container)
+    def _main_track(self, container: av.container.InputContainer) -> VideoStream | None:
+        tracks = main_video_tracks(container)
         if len(tracks) > 1:
-            moving = self._moving_tracks()
+            moving = self._multi_frame_tracks()
             tracks.sort(key=lambda track: track.index not in moving)
         return tracks[0] if tracks else None
 
-    def _moving_tracks(self) -> set[int]:
+    def _multi_frame_tracks(self) -> set[int]:
         again = self._open()
         if isinstance(again, SourceError):
             return set()
         try:
             with again:
-                return moving_tracks(again)
+                return multi_frame_tracks(again)
         except (av.error.FFmpegError, OSError):
             return set()
 
@@ -228,7 +233,7 @@ class VideoFile:
     def _missing_ratio(self) -> float:
         try:
             return missing_ratio(self._path)
-        except OSError:  # it was there to be read; now it may be gone
+        except OSError:  # the file may have been removed since it was opened
             return 0.0
 
     def _error(self, code: ErrorCode, message: str) -> SourceError:
@@ -236,16 +241,16 @@ class VideoFile:
 
 
 def _origin_seconds(container: av.container.InputContainer, first: Decoded) -> float | None:
-    """The time stamp at which players begin to count, or that of the first picture."""
+    """Time stamp at which players start the recording, or that of the first frame."""
     stamp = first.stamp_seconds
     if container.start_time is None or stamp is None:
         return stamp
     origin = container.start_time / av.time_base
-    return origin if 0 <= stamp - origin <= _LONGEST_BEGINNING_SECONDS else stamp
+    return origin if 0 <= stamp - origin <= _MAX_LEAD_IN_SECONDS else stamp
 
 
 def _frame_count(stream: VideoStream) -> int | None:
-    """Pictures that will be shown; an edit list hides others, which the container counts, too."""
+    """Number of displayed frames; the container also counts those hidden by an edit list."""
     if not stream.frames:
         return None
     entries = stream.index_entries

@@ -10,20 +10,22 @@ class Webcam(LiveStream):
     """One opening of /dev/videoN."""
 
     def __init__(self, number: int, stall_timeout_seconds: float) -> None:
-        """Remember what to open.
+        """Store what to open.
 
         Args:
             number: N of /dev/videoN.
-            stall_timeout_seconds: Lost after so long without a picture, > 0.
+            stall_timeout_seconds: Maximum time without a frame, > 0.
         """
         self._device = f"/dev/video{number}"
-        # The driver's time stamps begin anywhere, on a clock of its choice: StreamClock copes.
-        dialect = OpenOptions(f"({self._device})", {}, format="v4l2", opens=self._device)
-        super().__init__(f"webcam:{number}", dialect, stall_timeout_seconds)
+        # The driver's time stamps have an arbitrary origin and clock: StreamClock maps them.
+        open_options = OpenOptions(f"({self._device})", {}, format="v4l2", url=self._device)
+        super().__init__(f"webcam:{number}", open_options, stall_timeout_seconds)
 
-    def _look_up(self) -> SourceError | None:
+    def _resolve(self) -> SourceError | None:
         if not os.path.exists(self._device):
-            return self._error("not_found", "want a camera at this number, found none")
+            return self._error("not_found", "want a camera with this number, found none")
         if not os.access(self._device, os.R_OK | os.W_OK):
-            return self._error("refused", "it may not be opened (is this user in the group video?)")
+            return self._error(
+                "refused", "no permission to open it (is this user in the group video?)"
+            )
         return None

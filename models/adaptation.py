@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.dictionary import Dictionary
-from models.energy import pool_top
+from models.energy import pool_lags
 from models.row_normal import log_ratio
 from models.scene_exemplars import SceneExemplars
 from models.scene_model import EnergyTerms, Observation, SceneModel
@@ -151,8 +151,8 @@ def _term_statistics(
             prior_spread[place] *= _ALONE_SPREAD
         frames = prior_mean.clone().unsqueeze(0)
         if support.motion is not None and row_normal is not None:
-            motion = log_ratio(support.motion, row_normal)
-            frames[:, 1] = pool_top(motion, model.config.motion_cells)
+            by_lag = log_ratio(support.motion, row_normal)
+            frames[:, 1] = pool_lags(by_lag, model.config.motion_cells)
     count = frames.shape[0]
     mean = (frames.sum(0) + _PRIOR_WEIGHT_MEAN * prior_mean) / (count + _PRIOR_WEIGHT_MEAN)
     scatter = (frames - frames.mean(0)).square().sum(0)  # of count − 1 degrees of freedom

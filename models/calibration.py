@@ -1,9 +1,9 @@
 """From energies to a score that people can read: 0 is the median of normal, 1 the threshold (ours).
 
 The threshold comes in steps. `provisional` has only the leave-one-out energies of a few support
-clips and is deliberately high; `firmer` corrects it while the scene's first normal minute goes by;
-`refine` has seen that minute, and asks the tail of its energies for the level that normal life
-passes as often as people allow; `learn` goes on with every further passage that raised no alarm.
+clips and is deliberately high; `update_provisional` corrects it during the calibration window;
+`refine` has seen that window, and asks the tail of its energies for the level that normal life
+passes as often as people allow; `learn` goes on with every further exceedance that raised no alarm.
 
 A level that is passed once in a longer time than was watched is extrapolated: the threshold stands
 above it by a margin that shrinks as the watch grows. What raised alarms is no part of the tail; but
@@ -107,7 +107,9 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     return Calibration(middle, threshold, spread, count, final=False)
 
 
-def firmer(first: Calibration, energies: Sequence[float], seconds: float) -> Calibration:
+def update_provisional(
+    first: Calibration, energies: Sequence[float], seconds: float
+) -> Calibration:
     """The first calibration, corrected by what was seen since.
 
     Clips of a few seconds resemble each other more than they resemble the next minute, so that the

@@ -179,33 +179,33 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
         raise CheckpointError(f"{path}.json: damaged, {error!r}") from error
 
 
-def save_evidence(evidence: FeedbackExemplar, path: Path, beside: Mapping[str, Tensor]) -> None:
-    """Write evidence, and what else is to be kept with it, as one file in one step.
+def save_exemplar(exemplar: FeedbackExemplar, path: Path, beside: Mapping[str, Tensor]) -> None:
+    """Write exemplar, and what else is to be kept with it, as one file in one step.
 
     Args:
-        evidence: Of one or several moments.
+        exemplar: Of one or several moments.
         path: With suffix; its folder is there.
-        beside: Further tensors, by names that evidence does not use.
+        beside: Further tensors, by names that exemplar does not use.
 
     Raises:
         OSError: it cannot be written.
     """
     tensors = {
         **{name: tensor.contiguous() for name, tensor in beside.items()},
-        "cells": evidence.cells.contiguous(),
-        "vectors": evidence.vectors.contiguous(),
-        "motion": evidence.motion.contiguous(),
-        "grid_hw": torch.tensor(evidence.grid_hw),
+        "cells": exemplar.cells.contiguous(),
+        "vectors": exemplar.vectors.contiguous(),
+        "motion": exemplar.motion.contiguous(),
+        "grid_hw": torch.tensor(exemplar.grid_hw),
     }
-    head = {"format": str(FORMAT), "kind": "evidence", "model": evidence.model_id}
+    head = {"format": str(FORMAT), "kind": "exemplar", "model": exemplar.model_id}
     # Always the same name: what a death in between leaves is replaced by the next one.
-    partial = path.parent / "evidence.tmp"
+    partial = path.parent / "exemplar.tmp"
     partial.write_bytes(save(tensors, head))
     os.replace(partial, path)
 
 
-def load_evidence(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
-    """Read what `save_evidence` wrote: the evidence, and what was kept with it.
+def load_exemplar(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
+    """Read what `save_exemplar` wrote: the exemplar, and what was kept with it.
 
     Raises:
         CheckpointError: missing, damaged, or something else.
@@ -214,10 +214,10 @@ def load_evidence(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             head = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if head.get("kind") != "evidence" or head.get("format") != str(FORMAT):
-            raise ValueError(f"want evidence of format {FORMAT}, got {head}")
+        if head.get("kind") != "exemplar" or head.get("format") != str(FORMAT):
+            raise ValueError(f"want an exemplar of format {FORMAT}, got {head}")
         height, width = map(int, tensors.pop("grid_hw"))
-        evidence = FeedbackExemplar(
+        exemplar = FeedbackExemplar(
             tensors.pop("cells"),
             tensors.pop("vectors"),
             tensors.pop("motion"),
@@ -225,8 +225,8 @@ def load_evidence(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
             head["model"],
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as evidence: {error}") from error
-    return evidence, tensors
+        raise CheckpointError(f"{path}: cannot be read as an exemplar: {error}") from error
+    return exemplar, tensors
 
 
 def _size(value: object) -> tuple[int, int]:

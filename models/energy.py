@@ -57,3 +57,18 @@ def pool_top(cells: Tensor, count: int) -> Tensor:
     if count == 0:
         return flat.mean(1)
     return flat.topk(min(count, flat.shape[1]), dim=1).values.mean(1)
+
+
+def pool_lags(cells: Tensor, count: int) -> Tensor:
+    """Mean over the lags of `pool_top` (ours): each lag has its own highest cells.
+
+    What moves is seen in both lags, but not in the same cells: it has gone on between them.
+
+    Args:
+        cells: (B, lags, h, w).
+        count: As of `pool_top`.
+
+    Returns:
+        (B,).
+    """
+    return pool_top(cells.flatten(0, 1), count).reshape(cells.shape[:2]).mean(1)

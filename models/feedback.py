@@ -1,6 +1,6 @@
 """The memory of a scene: what people labelled normal after all (ours, not in the paper).
 
-`evidence_of` keeps of a moment what made it stand out: the feature vectors of its strongest cells,
+`exemplar_of` keeps of a moment what made it stand out: the feature vectors of its strongest cells,
 and what moved there. `remember` gives them to a scene, without a gradient step: as atoms that
 their cell and those around it may use, and as motion that is nothing unusual there.
 """
@@ -16,7 +16,7 @@ from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, farthest_first, prepare, safe_step
 from models.row_normal import log_ratio_at
-from models.scene_exemplars import SceneExemplars
+from models.scene_exemplars import SceneExemplars, left_over
 from models.scene_model import Observation
 
 MOST_CELLS = 128
@@ -60,19 +60,19 @@ class FeedbackExemplar:
         count, cells = self.cells.numel(), self.grid_hw[0] * self.grid_hw[1]
         if self.cells.shape != (count,) or self.vectors.shape[:1] != (count,):
             raise ValueError(
-                f"evidence: want a vector for each cell, got {tuple(self.vectors.shape)} "
+                f"exemplar: want a vector for each cell, got {tuple(self.vectors.shape)} "
                 f"for {tuple(self.cells.shape)}"
             )
         if self.motion.numel() and self.motion.shape[:1] != (count,):
-            raise ValueError(f"evidence: want motion of {count} cells, got {self.motion.shape[0]}")
+            raise ValueError(f"exemplar: want motion of {count} cells, got {self.motion.shape[0]}")
         if not ((self.cells >= 0) & (self.cells < cells)).all():
-            raise ValueError(f"evidence: want cells of a grid of {self.grid_hw}, got others")
+            raise ValueError(f"exemplar: want cells of a grid of {self.grid_hw}, got others")
         if not (torch.isfinite(self.vectors).all() and torch.isfinite(self.motion).all()):
-            raise ValueError("evidence: want finite values")
+            raise ValueError("exemplar: want finite values")
 
 
 @torch.no_grad()
-def evidence_of(
+def exemplar_of(
     observation: Observation, anomaly_map: Tensor, config: SceneModelConfig, model_id: str
 ) -> FeedbackExemplar:
     """Keep what stands out at one moment.
@@ -98,45 +98,45 @@ def evidence_of(
     )
 
 
-def merged(evidence: Sequence[FeedbackExemplar]) -> FeedbackExemplar:
+def merged(exemplar: Sequence[FeedbackExemplar]) -> FeedbackExemplar:
     """Several moments as one.
 
     Args:
-        evidence: At least one; of one model and one size of pictures.
+        exemplar: At least one; of one model and one size of pictures.
 
     Raises:
         ValueError: none, or of several models or sizes.
     """
-    kinds = {(one.model_id, one.grid_hw, one.vectors.shape[1]) for one in evidence}
+    kinds = {(one.model_id, one.grid_hw, one.vectors.shape[1]) for one in exemplar}
     if len(kinds) != 1:
-        raise ValueError(f"evidence: want moments of one kind, got of {len(kinds)}")
+        raise ValueError(f"exemplars: want moments of one kind, got of {len(kinds)}")
     return FeedbackExemplar(
-        torch.cat([one.cells for one in evidence]),
-        torch.cat([one.vectors for one in evidence]),
-        torch.cat([one.motion for one in evidence]),
-        evidence[0].grid_hw,
-        evidence[0].model_id,
+        torch.cat([one.cells for one in exemplar]),
+        torch.cat([one.vectors for one in exemplar]),
+        torch.cat([one.motion for one in exemplar]),
+        exemplar[0].grid_hw,
+        exemplar[0].model_id,
     )
 
 
 @torch.no_grad()
 def remember(
-    scene: AdaptedScene, evidence: Sequence[FeedbackExemplar], config: SceneModelConfig
+    scene: AdaptedScene, exemplar: Sequence[FeedbackExemplar], config: SceneModelConfig
 ) -> AdaptedScene:
     """The scene, with this memory and no other.
 
     Args:
         scene: Any; what it remembered before does not count.
-        evidence: Oldest first; none of it gives the scene as it was adapted.
+        exemplar: Oldest first; none of it gives the scene as it was adapted.
         config: Of the model.
 
     Raises:
-        ValueError: evidence of another model, or of another size of pictures.
+        ValueError: exemplar of another model, or of another size of pictures.
     """
-    for one in evidence:
+    for one in exemplar:
         if (problem := misfit(one, scene, config)) is not None:
-            raise ValueError(f"evidence: {problem}")
-    seen = [one for one in evidence if one.cells.numel()]
+            raise ValueError(f"exemplar: {problem}")
+    seen = [one for one in exemplar if one.cells.numel()]
     if not seen:
         return replace(scene, memory=None)
     height, width = seen[0].grid_hw
@@ -178,16 +178,16 @@ def feature_vectors_at(features: Tensor, cells: Tensor, receptive_field: int) ->
     return columns[0].T[cells]
 
 
-def misfit(evidence: FeedbackExemplar, scene: AdaptedScene, config: SceneModelConfig) -> str | None:
-    """Why a scene cannot remember evidence, for people; None: it can."""
-    if evidence.model_id != scene.model_id:
-        return f"want of model {scene.model_id}, got of model {evidence.model_id}"
+def misfit(exemplar: FeedbackExemplar, scene: AdaptedScene, config: SceneModelConfig) -> str | None:
+    """Why a scene cannot remember exemplar, for people; None: it can."""
+    if exemplar.model_id != scene.model_id:
+        return f"want of model {scene.model_id}, got of model {exemplar.model_id}"
     height, width = (-(-size // config.stride) for size in scene.size_hw)
-    values, found = scene.dictionary.mean.shape[1], evidence.vectors.shape[1]
-    if (evidence.grid_hw, found) != ((height, width), values):
+    values, found = scene.dictionary.mean.shape[1], exemplar.vectors.shape[1]
+    if (exemplar.grid_hw, found) != ((height, width), values):
         return (
             f"want of a grid of {(height, width)} with {values} values, "
-            f"got {evidence.grid_hw} with {found}"
+            f"got {exemplar.grid_hw} with {found}"
         )
     return None
 
@@ -228,3 +228,37 @@ def _allowance(cells: Tensor, motion: Tensor, height: int, width: int) -> Tensor
     side = 2 * REACH_CELLS + 1
     grid = seen.view(1, 1, height, width)
     return functional.max_pool2d(grid, side, 1, REACH_CELLS)[0, 0]
+
+
+@torch.no_grad()
+def explained(
+    scene: AdaptedScene, known: FeedbackExemplar, seen: FeedbackExemplar, config: SceneModelConfig
+) -> float:
+    """How much of what stands out would not, if the scene remembered something else.
+
+    Args:
+        scene: In which both stood out.
+        known: To be remembered for the question only.
+        seen: What stands out.
+        config: Of the model.
+
+    Returns:
+        Part 0 … 1 of the residual beyond the typical one; 0 where they cannot be compared.
+    """
+    if any(misfit(one, scene, config) is not None for one in (known, seen)):
+        return 0.0
+    memory = remember(scene, [known], config).memory
+    if memory is None or not seen.cells.numel():
+        return 0.0
+    device = scene.dictionary.mean.device
+    cells, vectors = seen.cells.to(device), seen.vectors.float().to(device)
+    left = left_over(vectors, scene.dictionary, cells, config)
+    excess = (left - memory.typical_residual).clamp_min(0.0)
+    rows = torch.searchsorted(memory.cells, cells).clamp_max(memory.cells.numel() - 1)
+    near = memory.cells[rows] == cells
+    rest = excess.clone()
+    if near.any():
+        then = left_over(vectors[near], memory.dictionary, rows[near], config)
+        rest[near] = torch.minimum(excess[near], (then - memory.typical_residual).clamp_min(0.0))
+    whole = float(excess.sum())
+    return 1.0 - float(rest.sum()) / whole if whole > 0 else 0.0

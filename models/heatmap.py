@@ -6,7 +6,7 @@ from torch import Tensor
 from models.adaptation import AdaptedScene
 from models.energy import residual_energy
 from models.inputs import colour_clips, grey_clips
-from models.scene_exemplars import recalled_residual
+from models.scene_exemplars import residual_with_exemplars
 from models.scene_model import SceneModel
 
 
@@ -27,7 +27,7 @@ def gradient_heatmap(model: SceneModel, clip: Tensor, scene: AdaptedScene) -> Te
         features = model.features(x)
         residual = residual_energy(features, scene.dictionary, model.config)
         if scene.memory is not None:
-            residual = recalled_residual(residual, features, scene.memory, model.config)
+            residual = residual_with_exemplars(residual, features, scene.memory, model.config)
         (gradient,) = torch.autograd.grad(residual.sum(), x)
     newest = gradient[0, -1] if model.config.colour else gradient[0, -1:]
     return newest.abs().sum(0)

@@ -20,7 +20,7 @@ def check_clips(clips: Tensor) -> None:
         )
 
 
-def begun_later(clips: Tensor, pasts: Sequence[int]) -> Tensor:
+def truncate_history(clips: Tensor, pasts: Sequence[int]) -> Tensor:
     """Clips as if their video had begun later; the earliest frame that is left is repeated.
 
     Args:

@@ -26,6 +26,8 @@ BOXES = (12, 20, 28)
 height of people by row were measured beside them and are no better (docs/experiments.md)."""
 CHANGE = 8
 """Grey levels of 255 by which the mean of 5×5 pixels must change for its middle to move."""
+_LEAST_OF_LAG = 0.5
+"""A frame is taken for at least so much of its lag old: a repeated one has no age."""
 _BLUR = 5
 _MOVING_BOX = 20
 _SAMPLE = 4
@@ -44,13 +46,18 @@ def motion_channels(clip_length: int) -> int:
     return len(lags(clip_length)) * len(BOXES) + 1
 
 
-def observe_motion(grey: Tensor, stride: int, kind: MotionKind = "flow") -> Tensor:
+def observe_motion(
+    grey: Tensor, stride: int, kind: MotionKind = "flow", ages: Tensor | None = None
+) -> Tensor:
     """Motion in every cell of the newest frame.
 
     Args:
         grey: Clips (B, T, H, W) in [0, 1], T >= 2, oldest first; the last three frames count.
         stride: Pixels between cells, a multiple of 4.
         kind: What is measured.
+        ages: How old each frame is beside the newest, in frame intervals, (B, T), falling to 0.
+            A camera whose rate is not that of the clips, or that lost frames, shows a longer or a
+            shorter way than that of one interval. None: T - 1 … 0.
 
     Returns:
         float32 (B, C + 1, ceil(H/stride), ceil(W/stride)), where `grey` is. Channels 0 … C-1,
@@ -61,17 +68,30 @@ def observe_motion(grey: Tensor, stride: int, kind: MotionKind = "flow") -> Tens
     length = grey.shape[1]
     reach = lags(length)
     frames = (grey[:, -1 - reach[-1] :] * 255.0).round().to(torch.uint8).cpu().numpy()
-    found = np.stack([_observe(clip, reach, stride, kind) for clip in frames])
+    if ages is None:
+        elapsed = np.tile(np.array(reach, np.float32), (len(frames), 1))
+    else:
+        elapsed = ages[:, [length - 1 - lag for lag in reach]].cpu().numpy().astype(np.float32)
+    found = np.stack(
+        [
+            _observe(clip, reach, passed, stride, kind)
+            for clip, passed in zip(frames, elapsed, strict=True)
+        ]
+    )
     return torch.from_numpy(found).to(grey.device)
 
 
 def _observe(
-    frames: npt.NDArray[np.uint8], reach: tuple[int, ...], stride: int, kind: MotionKind
+    frames: npt.NDArray[np.uint8],
+    reach: tuple[int, ...],
+    elapsed: npt.NDArray[np.float32],
+    stride: int,
+    kind: MotionKind,
 ) -> npt.NDArray[np.float32]:
     newest = frames[-1]
     channels = []
     moving = np.zeros(newest.shape, np.float32)
-    for lag in reach:
+    for lag, passed in zip(reach, elapsed, strict=True):
         earlier = frames[-1 - lag]
         change = cv2.absdiff(earlier, newest)
         moving = (cv2.blur(change, (_BLUR, _BLUR)) > CHANGE).astype(np.float32)
@@ -79,7 +99,7 @@ def _observe(
             channels += [_nothing(newest.shape, stride)] * len(BOXES)
             continue
         speed = change.astype(np.float32) if kind == "difference" else _speed(earlier, newest)
-        speed *= moving / lag
+        speed *= moving / max(float(passed), _LEAST_OF_LAG * lag)
         channels += [_in_cells(_mean(speed, box), stride) for box in BOXES]
     share = _in_cells(_mean(moving, _MOVING_BOX), stride)
     return np.stack([*channels, share]).astype(np.float32)

@@ -72,10 +72,10 @@ def log_ratio(motion: Tensor, normal: Tensor) -> Tensor:
         normal: (C, h).
 
     Returns:
-        (B, h, w), mean over the lags of the log of the mean over the boxes; at least log 0.3, about
-        0.3 for a walker like those of the support.
+        (B, lags, h, w), log of the mean over the boxes; at least log 0.3, about 0.3 for a walker
+        like those of the support.
     """
-    return _log(motion[:, :-1] / normal.unsqueeze(-1))
+    return _by_lag(motion[:, :-1] / normal.unsqueeze(-1))
 
 
 def log_ratio_at(motion: Tensor, normal: Tensor, rows: Tensor) -> Tensor:
@@ -87,15 +87,15 @@ def log_ratio_at(motion: Tensor, normal: Tensor, rows: Tensor) -> Tensor:
         rows: In which each lies, int (n,).
 
     Returns:
-        (n,).
+        (n,), mean over the lags.
     """
-    return _log(motion / normal[:, rows].T)
+    return _by_lag(motion / normal[:, rows].T).mean(1)
 
 
-def _log(ratio: Tensor) -> Tensor:
-    """(B, C, …) to (B, …)."""
+def _by_lag(ratio: Tensor) -> Tensor:
+    """(B, C, …) to (B, lags, …)."""
     by_lag = ratio.reshape(ratio.shape[0], -1, len(BOXES), *ratio.shape[2:]).mean(2)
-    return torch.log(by_lag + _LOG_OFFSET).mean(1)
+    return torch.log(by_lag + _LOG_OFFSET)
 
 
 def _line(x: Tensor, y: Tensor, weights: Tensor, at: Tensor) -> Tensor:

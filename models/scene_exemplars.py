@@ -40,7 +40,7 @@ class SceneExemplars:
     """What it then counts as, ()."""
 
 
-def recalled_residual(
+def residual_with_exemplars(
     residual: Tensor, features: Tensor, memory: SceneExemplars, config: SceneModelConfig
 ) -> Tensor:
     """Residual of every cell, lower where the memory explains what the scene does not.
@@ -72,11 +72,11 @@ def excused_motion(motion: Tensor, memory: SceneExemplars) -> Tensor:
     """Log motion of every cell, typical where no more moves than was labelled normal there.
 
     Args:
-        motion: (B, h, w).
+        motion: (…, h, w).
         memory: Of the scene.
 
     Returns:
-        (B, h, w), nowhere above `motion`.
+        (…, h, w), nowhere above `motion`.
     """
     if memory.allowance is None or memory.typical_motion is None:
         return motion

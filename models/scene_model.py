@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from models.backbone import build_backbone
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
-from models.energy import pool_top, residual_energy, still_residual
+from models.energy import pool_lags, pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
 from models.row_normal import fit_row_normal, log_ratio
-from models.scene_exemplars import SceneExemplars, excused_motion, recalled_residual
+from models.scene_exemplars import SceneExemplars, excused_motion, residual_with_exemplars
 
 TERMS = ("residual", "motion", "still")
 """Names of the energy terms, in their order; a model without motion has the first alone."""
@@ -77,14 +77,16 @@ class SceneModel(nn.Module):
         self.register_buffer("prior_mean", torch.zeros(terms))
         self.register_buffer("prior_spread", torch.ones(terms))
 
-    def observe(self, clips: Tensor) -> Observation:
+    def observe(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
         """Look at clips.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            ages: By how many seconds each frame is older than the newest, (B, T); None: they are
+                `config.clip_interval_seconds` apart.
 
         Raises:
-            ValueError: another shape or type, or another clip length.
+            ValueError: another shape or type, another clip length, or not an age for each frame.
         """
         check_clips(clips)
         if clips.shape[1] != self.config.clip_length:
@@ -92,18 +94,26 @@ class SceneModel(nn.Module):
                 f"clips: want {self.config.clip_length} frames for preset "
                 f"{self.config.preset}, got {clips.shape[1]}"
             )
-        return self.observe_input(colour_clips(clips) if self.config.colour else grey_clips(clips))
+        if ages is not None:
+            if ages.shape != clips.shape[:2]:
+                raise ValueError(f"ages: want {tuple(clips.shape[:2])}, got {tuple(ages.shape)}")
+            ages = ages / self.config.clip_interval_seconds
+        pixels = colour_clips(clips) if self.config.colour else grey_clips(clips)
+        return self.observe_input(pixels, ages=ages)
 
-    def observe_input(self, pixels: Tensor, autocast: bool = False) -> Observation:
+    def observe_input(
+        self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
+    ) -> Observation:
         """Look at clips that are floats already, as in training.
 
         Args:
             pixels: In [0, 1]: RGB (B, T, 3, H, W) where `config.colour`, else grey (B, T, H, W).
             autocast: Run the network in bfloat16; what follows it stays in float32.
+            ages: As `models.motion.observe_motion` takes them.
         """
         motion = None
         if self.config.motion_weight > 0:
-            motion = observe_motion(pixels, self.config.stride, self.config.motion)
+            motion = observe_motion(pixels, self.config.stride, self.config.motion, ages)
         return Observation(self.features(pixels, autocast), motion)
 
     def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:
@@ -134,18 +144,19 @@ class SceneModel(nn.Module):
         """Energy terms of clips in the scene of that dictionary and normal, and with its memory."""
         residual = residual_energy(observation.features, dictionary, self.config)
         if memory is not None:
-            residual = recalled_residual(residual, observation.features, memory, self.config)
+            residual = residual_with_exemplars(residual, observation.features, memory, self.config)
         pooled = pool_top(residual, self.config.top_cells)
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
-        motion = log_ratio(observation.motion, row_normal)
+        by_lag = log_ratio(observation.motion, row_normal)
         if memory is not None:
-            motion = excused_motion(motion, memory)
+            by_lag = excused_motion(by_lag, memory)
+        motion = by_lag.mean(1)
         moving = observation.motion[:, -1]
         still = still_residual(residual, moving)
         frames = [
             pooled,
-            pool_top(motion, self.config.motion_cells),
+            pool_lags(by_lag, self.config.motion_cells),
             pool_top(still, self.config.still_cells),
         ]
         crowd = torch.log(moving.flatten(1).mean(1) + _CROWD_OFFSET)

@@ -11,11 +11,11 @@ from torch import Tensor
 from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
-from models.feedback import FeedbackExemplar, evidence_of, remember
+from models.feedback import FeedbackExemplar, exemplar_of, remember
 from models.heatmap import gradient_heatmap
 from models.scene_model import TERMS, Observation, SceneModel
 from models.standardise import standardised_energy, standardised_parts
-from models.support_outliers import SupportCandidates, outlyingness
+from models.support_outliers import SupportCandidates, outlier_scores
 
 _BATCH = 8
 
@@ -32,7 +32,7 @@ class Scores:
     """What each term adds to the energies, (B, terms), float32 on the CPU; 0 is usual. Their sum is
     the energy, so they say why it is high."""
     observation: Observation | None = None
-    """What the network saw, for `SceneScorer.evidence`."""
+    """What the network saw, for `SceneScorer.exemplar`."""
 
     def alone(self, place: int) -> "Scores":
         """Those of one clip, as a batch of one."""
@@ -97,55 +97,57 @@ class SceneScorer:
         return adapt(self.model, support.to(self.device), self.model_id)
 
     @torch.no_grad()
-    def survey(self, candidates: Tensor) -> SupportCandidates:
+    def rated(self, candidates: Tensor, ages: Tensor | None = None) -> SupportCandidates:
         """Look at more clips than are wanted for a support, and tell which of them stand out.
 
         Args:
             candidates: uint8 (C, T, H, W, 3), RGB, in the order of time.
+            ages: Of their frames, see `score`.
 
         Raises:
             ValueError: no clip, or another shape or type.
         """
-        return self.survey_seen(self.look(candidates), candidates.shape[2:4])
+        return self.rate_features(self.look(candidates, ages), candidates.shape[2:4])
 
     @torch.no_grad()
-    def look(self, clips: Tensor) -> Observation:
+    def look(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
         """What the network sees, to be used more than once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            ages: Of their frames, see `score`.
 
         Raises:
             ValueError: no clip, or another shape or type.
         """
         if clips.shape[0] == 0:
             raise ValueError("clips: want at least 1 clip, got 0")
-        return self.model.observe(clips.to(self.device))
+        return self.model.observe(clips.to(self.device), ages)
 
     @torch.no_grad()
-    def survey_seen(
+    def rate_features(
         self,
         seen: Observation,
         size_hw: Sequence[int],
         beside: Sequence[Sequence[int]] | None = None,
     ) -> SupportCandidates:
-        """As `survey`, of clips that the network has seen.
+        """As `rated`, of clips that the network has seen.
 
         Args:
             seen: In the order of time, on the model's device.
             size_hw: Of the clips, in pixels.
-            beside: As `models.support_outliers.outlyingness` takes it.
+            beside: As `models.support_outliers.outlier_scores` takes it.
         """
         height, width = size_hw
-        far = tuple(outlyingness(self.model, seen, beside))
+        far = tuple(outlier_scores(self.model, seen, beside))
         return SupportCandidates(seen, (height, width), far)
 
     @torch.no_grad()
-    def adapt_surveyed(self, survey: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
-        """Learn a scene from some of the clips of a survey; the network does not look again.
+    def adapt_candidates(self, rated: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
+        """Learn a scene from some of the clips of a rated; the network does not look again.
 
         Args:
-            survey: Of this scorer.
+            rated: Of this scorer.
             places: Which clips, at least one.
 
         Raises:
@@ -153,16 +155,20 @@ class SceneScorer:
         """
         if not places:
             raise ValueError("support: want at least 1 clip, got 0")
-        some = survey.observation[list(places)]
-        return adapt_observation(self.model, some, survey.size_hw, self.model_id)
+        some = rated.observation[list(places)]
+        return adapt_observation(self.model, some, rated.size_hw, self.model_id)
 
     @torch.no_grad()
-    def score(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> Scores:
+    def score(
+        self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
+    ) -> Scores:
         """Score clips, each in its own scene.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
             scenes: One for each clip; the same scene may stand more than once.
+            ages: By how many seconds each frame is older than the newest of its clip, (B, T):
+                speed is what was covered over the time that it took. None: as the model wants it.
 
         Raises:
             ValueError: another shape or type, sizes that differ from the scene's, a scene of
@@ -174,7 +180,7 @@ class SceneScorer:
             )
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        observation = self.model.observe(clips.to(self.device))
+        observation = self.model.observe(clips.to(self.device), ages)
         energies = torch.empty(len(scenes))
         parts = torch.empty(len(scenes), self.model.prior_mean.numel())
         maps: Tensor | None = None
@@ -189,12 +195,15 @@ class SceneScorer:
         return Scores(energies, torch.empty(0, 0, 0) if maps is None else maps, parts, observation)
 
     @torch.no_grad()
-    def score_in_each(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Scores]:
+    def score_in_each(
+        self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
+    ) -> list[Scores]:
         """Score the same clips in every one of several scenes; the network looks only once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
             scenes: Any number.
+            ages: As `score`.
 
         Returns:
             For each scene what `score` would give.
@@ -204,7 +213,7 @@ class SceneScorer:
         """
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        observation = self.model.observe(clips.to(self.device))
+        observation = self.model.observe(clips.to(self.device), ages)
         return [self._score_observed(observation, scene) for scene in scenes]
 
     @torch.no_grad()
@@ -215,7 +224,7 @@ class SceneScorer:
         scored = [self._score_observed(seen[batch], scene) for batch in batches]
         return [energy for one in scored for energy in one.energies.tolist()]
 
-    def glimpse(self, scores: Scores, place: int) -> Observation:
+    def cached_features(self, scores: Scores, place: int) -> Observation:
         """What the network saw in one of the clips that were scored, to be kept for a while.
 
         Args:
@@ -225,9 +234,9 @@ class SceneScorer:
         Raises:
             ValueError: they are not of `score`.
         """
-        return _seen("glimpse", scores, place).stored()
+        return _seen("cached_features", scores, place).stored()
 
-    def evidence(self, scores: Scores, place: int) -> FeedbackExemplar:
+    def exemplar(self, scores: Scores, place: int) -> FeedbackExemplar:
         """What stood out in one of the clips that were scored.
 
         Args:
@@ -237,20 +246,20 @@ class SceneScorer:
         Raises:
             ValueError: they are not of `score`.
         """
-        observation = _seen("evidence", scores, place)
-        return evidence_of(observation, scores.maps[place], self.config, self.model_id)
+        observation = _seen("exemplar", scores, place)
+        return exemplar_of(observation, scores.maps[place], self.config, self.model_id)
 
-    def remember(self, scene: AdaptedScene, evidence: Sequence[FeedbackExemplar]) -> AdaptedScene:
+    def remember(self, scene: AdaptedScene, exemplar: Sequence[FeedbackExemplar]) -> AdaptedScene:
         """A scene with a memory of what was labelled normal, and of nothing else.
 
         Args:
             scene: Of this model.
-            evidence: Oldest first; none: the scene as it was adapted.
+            exemplar: Oldest first; none: the scene as it was adapted.
 
         Raises:
-            ValueError: evidence of another model, or of another size of pictures.
+            ValueError: exemplar of another model, or of another size of pictures.
         """
-        return remember(scene, evidence, self.config)
+        return remember(scene, exemplar, self.config)
 
     def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
         """|∇ₓE| of the newest frame (paper, section 3.3).

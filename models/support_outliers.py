@@ -26,18 +26,18 @@ _MAD_TO_DEVIATION = 1.4826
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SupportCandidates:
-    """Clips that the network has seen, and how far each stands out; see `SceneScorer.survey`."""
+    """Clips that the network has seen, and how far each stands out; see `SceneScorer.rated`."""
 
     observation: Observation
     size_hw: tuple[int, int]
     """Size of the clips in pixels."""
-    outlyingness: tuple[float, ...]
+    outlier_scores: tuple[float, ...]
     """For each clip a robust z of its leave-one-out energy: 0 is the median, 1 one standard
     deviation above it; all 0 for fewer than five clips."""
 
 
 @torch.no_grad()
-def outlyingness(
+def outlier_scores(
     model: SceneModel, observation: Observation, beside: Sequence[Sequence[int]] | None = None
 ) -> list[float]:
     """Robust z of each clip's energy under the atoms of the others.

@@ -1,10 +1,9 @@
-"""What a worker is told, and what it is given: the seam between stages and the runtime.
+"""The interface between workers and the runtime: specification and context of a worker.
 
 A worker is a function `run(context)`, named by a string such as
 "pipeline.ingest.ingest_worker:run". It works until `context.stop` is set and everything is drained,
-then returns; it also returns when it has nothing more to do, such as at the end of a file. Any
-exception is a crash, and it is restarted; but for `PermanentError`, after which it is given up at
-once.
+then returns; it also returns when its work is done, such as at the end of a file. Any exception is
+a crash, after which the worker is restarted, except `PermanentError`, after which it is given up.
 """
 
 import threading
@@ -23,7 +22,7 @@ from pipeline.transport.topics import Endpoints
 
 
 class PermanentError(Exception):
-    """A worker cannot begin as it is configured, and starting it again would not help.
+    """A worker cannot work as configured, and a restart would not help.
 
     The message says what was got and what is wanted, without credentials.
     """
@@ -31,50 +30,51 @@ class PermanentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What all workers of one run share."""
+    """Values that all workers of one run share."""
 
     started_ms: int
-    """Number of the run: Unix milliseconds of its start, or more where an earlier run on the same
-    data folder had a clock that was ahead."""
+    """Number of the run: Unix milliseconds of its start, or more if the clock was ahead in an
+    earlier run on the same data folder."""
     endpoints: Endpoints
-    """Addresses of the topics, and the keys to them."""
+    """Addresses and keys of the topics."""
     data_folder: Path
-    """Where scenes, scores, events, snapshots and logs are kept."""
+    """Where scenes, scores, events, snapshots and logs are stored."""
     log_level: str = "INFO"
-    """Least level of what the workers log."""
+    """Lowest level that the workers log."""
     stuck_seconds: float = 60.0
-    """A worker whose loop does not turn for so long is taken for stuck; see `LoopWatchdog`."""
+    """Time after which a worker whose loop does not turn is stuck; see `LoopWatchdog`."""
     started_monotonic: float = field(default_factory=time.monotonic)
     """Start of the run on the monotonic clock, which all processes of a machine share; seconds."""
 
-    def rising_ms(self) -> int:
-        """A number above all that earlier processes of this data folder were given.
+    def incarnation_ms(self) -> int:
+        """A process number higher than those of all earlier processes on this data folder.
 
         It counts milliseconds from `started_ms` by the monotonic clock: the wall clock may be set
-        back at any time, and then numbers of new processes would be those of old ones.
+        back at any time, and new processes would then repeat earlier numbers.
         """
         return self.started_ms + int(1000 * (time.monotonic() - self.started_monotonic))
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """One line of the process table."""
+    """One row of the process table."""
 
     name: str
     """Unique in the table, such as "ingest:front_door"."""
     entry: str
     """Module and function: "package.module:function"."""
     camera: str | None
-    """The camera that an ingest worker serves; None for workers of all cameras."""
+    """Camera of an ingest worker; None for workers of all cameras."""
     config: Config
     run: RunInfo
     helper: bool = False
-    """Serves no camera: the run goes on without it."""
+    """Serves no camera: the run continues without it."""
     revision: int = 0
-    """Of the table of cameras in the configuration; rises when cameras come, go or change."""
+    """Revision of the camera table in the configuration; rises when cameras are added, removed or
+    changed."""
 
     def to_json(self) -> str:
-        """The specification as one JSON document, secrets included: for a pipe, never for a log."""
+        """The specification as one JSON document, secrets included: never to be logged."""
         return TypeAdapter(WorkerSpec).dump_json(self).decode()
 
     @classmethod
@@ -89,7 +89,7 @@ class WorkerSpec:
 
 
 class CameraStates:
-    """States of cameras as a worker tells them to the supervisor; safe between threads."""
+    """States of cameras that a worker reports to the supervisor; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,24 +97,24 @@ class CameraStates:
         self._learning: dict[str, dict[str, float | bool]] = {}
 
     def set(self, camera: str, state: CameraState, reason: str = "") -> None:
-        """Say how a camera is; the reason is for people, without credentials."""
+        """Set the state of a camera; the reason is a text for people, without credentials."""
         with self._lock:
             self._states[camera] = f"{state}: {reason}" if reason else state
 
     def set_learning(self, camera: str, learning: dict[str, float | bool]) -> None:
-        """Say how far a camera's scene is learnt, as in `ScoreMessage`."""
+        """Set the learning progress of a camera's scene, as in `ScoreMessage`."""
         with self._lock:
             self._learning[camera] = learning
 
-    def forget(self, camera: str) -> None:
-        """Say no more of a camera."""
+    def remove(self, camera: str) -> None:
+        """Remove a camera."""
         with self._lock:
             self._states.pop(camera, None)
             self._learning.pop(camera, None)
 
     @property
     def learning(self) -> dict[str, dict[str, float | bool]]:
-        """Camera name → how far its scene is learnt."""
+        """Camera name → learning progress of its scene."""
         with self._lock:
             return dict(self._learning)
 
@@ -125,19 +125,19 @@ class CameraStates:
 
 
 class LoopWatchdog:
-    """Does the worker's loop still turn? A worker that hangs in it has a heart that goes on.
+    """Detects that the worker's loop is stuck, while the heartbeat thread still runs.
 
-    A worker that calls `beat` once must go on calling it; one that never does is not watched.
+    A worker that calls `beat` once must continue to call it; one that never does is not watched.
     """
 
     def __init__(self) -> None:
         self._beaten_at: float | None = None
 
     def beat(self) -> None:
-        """Say that the loop turns: once a turn, at least every few seconds."""
+        """Note that the loop turns; to be called once a turn, at least every few seconds."""
         self._beaten_at = time.monotonic()
 
-    def quiet_seconds(self) -> float:
+    def seconds_since_beat(self) -> float:
         """Time since the last beat; 0 before the first one."""
         beaten_at = self._beaten_at
         return 0.0 if beaten_at is None else time.monotonic() - beaten_at
@@ -145,20 +145,20 @@ class LoopWatchdog:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What the runtime hands to `run`."""
+    """The argument of `run`: what the runtime provides to a worker."""
 
     spec: WorkerSpec
     stop: threading.Event
-    """Set when the worker shall finish what it has and return."""
+    """Set when the worker must finish its pending work and return."""
     metrics: Metrics
-    """The worker's metrics; they travel to the supervisor with the heartbeats."""
+    """The worker's metrics; sent to the supervisor with the heartbeats."""
     incarnation: int
-    """Number of this process, see `RunInfo.rising_ms`: a higher one for each start."""
+    """Number of this process, see `RunInfo.incarnation_ms`: a higher one for each start."""
     cameras: CameraStates = field(default_factory=CameraStates)
-    """Shown to people; an ingest worker keeps its camera's state here."""
+    """Camera states for people; an ingest worker sets the state of its camera here."""
     ready: threading.Event = field(default_factory=threading.Event)
-    """To be set by the worker once it can do its work; until then it counts as starting."""
-    troubles: OngoingProblems = field(default_factory=OngoingProblems)
-    """What is wrong for a while; told in health answers."""
-    pulse: LoopWatchdog = field(default_factory=LoopWatchdog)
-    """To be beaten by the worker's loop, so that a stuck worker is found out and restarted."""
+    """To be set by the worker once it can do its work; until then its phase is "starting"."""
+    problems: OngoingProblems = field(default_factory=OngoingProblems)
+    """Current problems; reported in health answers."""
+    watchdog: LoopWatchdog = field(default_factory=LoopWatchdog)
+    """The worker's loop calls its `beat`, so that a stuck worker is detected and restarted."""

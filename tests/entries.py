@@ -48,19 +48,19 @@ def despair(context: WorkerContext) -> None:
 
 
 def freeze(context: WorkerContext) -> None:
-    """Stop the whole process, heart and all."""
+    """Stop the whole process, including its heartbeat thread."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def hang(context: WorkerContext) -> None:
-    """Turn once, and then hang; the heart goes on."""
+    """Turn once and then hang; the heartbeat thread continues."""
     context.ready.set()
-    context.pulse.beat()
+    context.watchdog.beat()
     threading.Event().wait()
 
 
 def linger(context: WorkerContext) -> None:
-    """Pay no attention to the stop, once this is known in the data folder."""
+    """Ignore the stop; a file in the data folder shows that this worker runs."""
     context.ready.set()
     (context.spec.run.data_folder / "lingers").touch()
     while True:
@@ -68,7 +68,7 @@ def linger(context: WorkerContext) -> None:
 
 
 def finish_after(context: WorkerContext) -> None:
-    """As `finish`, when another worker lingers: a signal would end one that has not yet begun."""
+    """Like `finish`, once the lingering worker runs: a signal before its start would end it."""
     while not (context.spec.run.data_folder / "lingers").exists():
         time.sleep(0.05)
     finish(context)

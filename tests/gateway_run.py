@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from stage_parts import run_info, small_config, worker_context
 
-from pipeline.alerts import alert_sink
+from pipeline.alerts import alert_worker
 from pipeline.gateway import server
-from pipeline.runtime.attached_cameras import keep_roster
+from pipeline.runtime.attached_cameras import save_registry
 from pipeline.runtime.camera_registry import CameraRegistry
 from pipeline.runtime.command_router import CommandRouter
 from pipeline.telemetry.health import WorkerStatus
@@ -42,11 +42,11 @@ LEARNING: dict[str, float | bool] = {
 
 
 class Backend:
-    """The desk of a supervisor without processes, and a scorer that has one picture."""
+    """The router of a supervisor without processes, and a scorer that has one picture."""
 
-    def __init__(self, run: RunInfo, desk: CommandRouter) -> None:
+    def __init__(self, run: RunInfo, router: CommandRouter) -> None:
         self.run_info = run
-        self.desk = desk
+        self.router = router
         self.captured_at = time.time()
         self.age_seconds = 0.1
         self.orders: list[Request] = []
@@ -66,8 +66,8 @@ class Backend:
                 wait(0.02, port, scorer)
                 for sender, message in port.poll(0.0):
                     if not isinstance(message, RevisionAck):
-                        for to, letter in self.desk.take(sender, message, workers):
-                            port.send(to, letter)
+                        for to, answer in self.router.handle(sender, message, workers):
+                            port.send(to, answer)
                 for order in scorer.poll():
                     assert isinstance(order, Request)
                     scorer.answer(self._show(order))
@@ -108,12 +108,14 @@ def gateway_run(
         run = run_info(sockets, folder)
         settings = {"enabled": True, "port": 0, **(api or {})}
         config = small_config({"yard": {"url": YARD}}, api=settings)
-        desk = CommandRouter(CameraRegistry.of(config), lambda roster: keep_roster(folder, roster))
-        backend = Backend(run, desk)
+        router = CommandRouter(
+            CameraRegistry.of(config), lambda registry: save_registry(folder, registry)
+        )
+        backend = Backend(run, router)
         stack.callback(backend.thread.join)
         stack.callback(backend.stop.set)
         backend.thread.start()
-        for name, entry in (("sink", alert_sink.run), ("gateway", server.run)):
+        for name, entry in (("sink", alert_worker.run), ("gateway", server.run)):
             context = worker_context(name, config, run)
             thread = threading.Thread(target=entry, args=(context,))
             stack.callback(_end, thread, context)

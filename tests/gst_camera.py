@@ -1,4 +1,4 @@
-"""An RTSP server that is none of ours: GStreamer's. Run by Debian's own Python, on loopback.
+"""GStreamer's RTSP server on loopback, as an independent implementation; uses the system's Python.
 
 /usr/bin/python3 tests/gst_camera.py      prints its port, and serves until it is killed
 """

@@ -1,4 +1,4 @@
-"""A web server that behaves like a camera, or like one that means harm."""
+"""A web server that behaves like a camera, or like a malicious one."""
 
 import base64
 import itertools
@@ -13,7 +13,7 @@ import cv2
 from makers import walking_box
 
 PASSWORD = "s3cr@t"
-WHO = "cam:s3cr%40t"
+LOGIN = "cam:s3cr%40t"
 
 
 class Camera(ThreadingHTTPServer):
@@ -22,20 +22,22 @@ class Camera(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, folder: Path, frames_per_second: float = 25.0, locked: bool = False) -> None:
+    def __init__(
+        self, folder: Path, frames_per_second: float = 25.0, protected: bool = False
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.interval_seconds = 1 / frames_per_second
-        self.locked = locked
+        self.protected = protected
         self.stalled = threading.Event()
-        self.over = threading.Event()
+        self.closing = threading.Event()
         self.redirects: dict[str, str] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.ranges = True
         self.alter: Callable[[int, bytes], bytes] = lambda _, jpeg: jpeg
 
     def address(self, path: str) -> str:
-        return f"http://{WHO}@127.0.0.1:{self.server_port}/{path}"
+        return f"http://{LOGIN}@127.0.0.1:{self.server_port}/{path}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,22 +48,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         camera = self.server
-        camera.asked.append(self.path)
-        given = self.headers.get("Authorization", "")
+        camera.requested.append(self.path)
+        received = self.headers.get("Authorization", "")
         wanted = "Basic " + base64.b64encode(f"cam:{PASSWORD}".encode()).decode()
-        if camera.locked and given != wanted:
-            return self._answer(401, {"WWW-Authenticate": 'Basic realm="camera"'})
+        if camera.protected and received != wanted:
+            return self._respond(401, {"WWW-Authenticate": 'Basic realm="camera"'})
         if self.path in camera.redirects:
-            return self._answer(302, {"Location": camera.redirects[self.path]})
+            return self._respond(302, {"Location": camera.redirects[self.path]})
         with suppress(ConnectionError):
             if self.path == "/live":
                 return self._live()
             path = camera.folder / self.path.strip("/")
             if path.is_file():
                 return self._file(path.read_bytes())
-        return self._answer(404, {})
+        return self._respond(404, {})
 
-    def _answer(self, status: int, headers: dict[str, str]) -> None:
+    def _respond(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -69,12 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, data: bytes) -> None:
         if not self.server.ranges:
-            self._answer(200, {"Content-Length": str(len(data))})
+            self._respond(200, {"Content-Length": str(len(data))})
             self.wfile.write(data)
             return
         begin, _, _ = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
         part = data[int(begin) :]
-        self._answer(
+        self._respond(
             206,
             {
                 "Content-Length": str(len(part)),
@@ -84,15 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(part)
 
     def _live(self) -> None:
-        self._answer(200, {"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
+        self._respond(200, {"Content-Type": "multipart/x-mixed-replace; boundary=frame"})
         pictures = itertools.chain.from_iterable(walking_box(24) for _ in itertools.count())
         due = time.monotonic()
         for number, picture in enumerate(pictures):
             due += self.server.interval_seconds
-            if self.server.over.wait(max(0.0, due - time.monotonic())):
+            if self.server.closing.wait(max(0.0, due - time.monotonic())):
                 return
             if self.server.stalled.is_set():
-                self.server.over.wait()
+                self.server.closing.wait()
                 return
             jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
             jpeg = self.server.alter(number, jpeg)
@@ -102,14 +104,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def http_camera(
-    folder: Path, frames_per_second: float = 25.0, locked: bool = False
+    folder: Path, frames_per_second: float = 25.0, protected: bool = False
 ) -> Iterator[Camera]:
-    with Camera(folder, frames_per_second, locked) as camera:
+    with Camera(folder, frames_per_second, protected) as camera:
         thread = threading.Thread(target=camera.serve_forever, args=(0.05,))
         thread.start()
         try:
             yield camera
         finally:
-            camera.over.set()
+            camera.closing.set()
             camera.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""Small data that tests make for themselves: clips, folders of images, made data sets."""
+"""Generators of small test data: clips, folders of images, data sets."""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -21,16 +21,16 @@ FLICKER_FRAMES = 16
 
 
 def to_and_fro(way: int, length: int) -> int:
-    """Where somebody is after a way between 0 and a length: without a jump."""
+    """Position after a way that runs back and forth between 0 and a length, without a jump."""
     return length - abs(way % (2 * length) - length)
 
 
 def walking_box(
     frames: int, size_hw: tuple[int, int] = (48, 64), jumps: bool = False
 ) -> Iterator[np.ndarray]:
-    """RGB pictures of a bright box that walks over a still, textured ground.
+    """RGB frames of a bright box that moves over a static, textured ground.
 
-    To and fro; with `jumps` always to the right, and then at once from the left again.
+    Back and forth; with `jumps` always to the right, then again from the left.
     """
     height, width = size_hw
     ground = np.random.default_rng(0).integers(60, 100, (height, width, 1), dtype=np.uint8)
@@ -52,17 +52,17 @@ def write_video(
     options: dict[str, str] | None = None,
     stamps: Callable[[int], float] | None = None,
 ) -> None:
-    """Encode pictures, by default a walking box, into a container named by the suffix.
+    """Encode frames, by default a walking box, into a container chosen by the suffix.
 
     Args:
         path: What to write.
-        frames: Number of pictures of the walking box.
+        frames: Number of frames of the walking box.
         frames_per_second: Their rate.
         pictures: RGB; None: a walking box.
         codec: The encoder.
-        container_options: Of the writer of the container.
+        container_options: Of the muxer.
         options: Of the encoder.
-        stamps: Gives the seconds at which a picture is shown, by its number; None: at the rate.
+        stamps: Returns the presentation time in seconds of a frame number; None: at the rate.
     """
     shown = list(walking_box(frames) if pictures is None else pictures)
     with av.open(str(path), "w", options=container_options or {}) as container:
@@ -82,10 +82,10 @@ def write_video(
 
 
 def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneScorer":
-    """The default architecture with random weights, for pictures so small that it is quick.
+    """The default architecture with random weights, for small and therefore fast frames.
 
-    Its motion is the frame difference: what tests plant into pictures this small flickers rather
-    than moves.
+    Its motion is the frame difference: anomalies that tests insert into frames this small flicker
+    rather than move.
     """
     from dataclasses import replace
 
@@ -95,8 +95,8 @@ def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneSc
     from models.checkpoint import identity
     from models.scene_model import SceneModel
 
-    # On pictures this small, threads that wait for each other cost more than they give; on a busy
-    # machine twenty times as much.
+    # For frames this small, thread synchronisation costs more than it saves; on a busy machine
+    # twenty times as much.
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -107,7 +107,7 @@ def small_scorer(seed: int = 0, size_hw: tuple[int, int] = (48, 64)) -> "SceneSc
 
 
 def write_images(folder: Path, pictures: Iterable[np.ndarray], suffix: str = "png") -> None:
-    """Write RGB pictures as 001.png, 002.png …"""
+    """Write RGB frames as 001.png, 002.png …"""
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures, start=1):
         path = folder / f"{number:03}.{suffix}"

@@ -1,4 +1,4 @@
-"""A web server whose answers a test writes itself, byte by byte."""
+"""A web server whose responses are written by the test, byte by byte."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ Answer = Callable[[Handler, threading.Event], None]
 
 
 @contextmanager
-def serving(answer: Answer, asked: list[str] | None = None) -> Iterator[str]:
-    """Serve on loopback; gives the address without a path.
+def serving(answer: Answer, requested: list[str] | None = None) -> Iterator[str]:
+    """Serve on loopback; yield the address without a path.
 
     Args:
-        answer: Answers a GET; is to return when the event is set.
-        asked: Gets the path of each request.
+        answer: Responds to a GET; must return when the event is set.
+        requested: Receives the path of each request.
     """
     over = threading.Event()
 
@@ -29,8 +29,8 @@ def serving(answer: Answer, asked: list[str] | None = None) -> Iterator[str]:
             return
 
         def do_GET(self) -> None:
-            if asked is not None:
-                asked.append(self.path)
+            if requested is not None:
+                requested.append(self.path)
             with suppress(OSError):
                 answer(self, over)
 
@@ -47,7 +47,7 @@ def serving(answer: Answer, asked: list[str] | None = None) -> Iterator[str]:
 
 
 def head(handler: Handler, kind: str, length: int | None = None) -> None:
-    """Answer 200, with an endless body unless there is a length."""
+    """Respond with status 200; the body is endless unless there is a length."""
     handler.send_response(200)
     handler.send_header("Content-Type", kind)
     if length is not None:
@@ -56,12 +56,12 @@ def head(handler: Handler, kind: str, length: int | None = None) -> None:
 
 
 def jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
-    """A picture, uint8 (H, W, 3) RGB, as JPEG."""
+    """Encode a frame, uint8 (H, W, 3) RGB, as JPEG."""
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def grainy(count: int, seed: int = 3) -> list[npt.NDArray[np.uint8]]:
-    """Pictures of a still room, 120×160, with the noise of a sensor."""
+    """Frames of a static room, 120×160, with sensor noise."""
     rng = np.random.default_rng(seed)
     room = np.kron(rng.integers(40, 200, (6, 8, 3)), np.ones((20, 20, 1))).astype(np.int16)
     return [
@@ -73,7 +73,7 @@ def grainy(count: int, seed: int = 3) -> list[npt.NDArray[np.uint8]]:
 def in_steps(
     handler: Handler, over: threading.Event, data: bytes, seconds: float, step: float
 ) -> None:
-    """Send evenly over so many seconds, in pieces of so many."""
+    """Send data evenly over `seconds`, in one piece every `step` seconds."""
     size = max(1, round(len(data) * step / seconds))
     due = time.monotonic()
     for begin in range(0, len(data), size):

@@ -1,6 +1,6 @@
-"""A device that speaks ONVIF on loopback, like a camera, or like one that means harm.
+"""An ONVIF device on loopback that behaves like a camera, or like a malicious one.
 
-It reads the questions by itself, with namespaces, and judges logins by itself.
+It parses requests with namespaces and verifies logins independently of the tested code.
 """
 
 import base64
@@ -27,7 +27,7 @@ SERVICE = "/onvif/device_service"
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
 MEDIA = "http://www.onvif.org/ver10/media/wsdl"
 MEDIA_2 = "http://www.onvif.org/ver20/media/wsdl"
-TO_EVERYBODY = ("GetSystemDateAndTime", "GetServices", "GetCapabilities")
+WITHOUT_LOGIN = ("GetSystemDateAndTime", "GetServices", "GetCapabilities")
 WINDOW_SECONDS = 5.0
 _SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
 _WSA = "{http://schemas.xmlsoap.org/ws/2004/08/addressing}"
@@ -60,11 +60,11 @@ class Stream:
     codec: str = "H264"
     size_hw: tuple[int, int] = (240, 320)
     fps: float = 25
-    source: str = "eye 1"
+    source: str = "source 1"
 
 
 def two_streams() -> dict[str, Stream]:
-    """A large and a small one; the camera puts a password into the address of the latter."""
+    """A main and a sub-stream; the camera includes a password in the address of the latter."""
     return {
         "main": Stream("rtsp://127.0.0.1:1/main", "H265", (1080, 1920)),
         'sub "<1>': Stream(f"rtsp://u:{quote(PASSWORD)}@127.0.0.1:1/sub?a=1&b=2"),
@@ -81,7 +81,7 @@ def fault(code: str, reason: str) -> str:
 
 
 class OnvifCamera(ThreadingHTTPServer):
-    """Its attributes may be changed while it runs."""
+    """Its attributes may be changed while it is running."""
 
     daemon_threads = True
     block_on_close = False
@@ -92,7 +92,7 @@ class OnvifCamera(ThreadingHTTPServer):
         self.login: Literal["none", "token", "digest"] = "token"
         self.media = (MEDIA, MEDIA_2)
         self.old = False
-        """It knows no GetServices."""
+        """It does not support GetServices."""
         self.ahead_seconds = 0.0
         self.scopes = [
             "onvif://www.onvif.org/name/T%C3%BCr%20%E2%82%AC",
@@ -104,19 +104,19 @@ class OnvifCamera(ThreadingHTTPServer):
             f"http://127.0.0.1:{self.server_port}{SERVICE}",
         ]
         self.datagrams: Callable[[bytes], list[bytes]] = lambda answer: [answer]
-        """What is sent in place of an answer to a probe."""
+        """Datagrams sent instead of the response to a probe."""
         self.replies: dict[str, bytes] = {}
-        """Bodies of HTTP that are sent in place of the answers to questions."""
+        """HTTP bodies sent instead of the responses, by operation."""
         self.status = 200
-        """Of those."""
+        """HTTP status of `replies`."""
         self.headers: dict[str, str] = {}
-        """Of those."""
+        """HTTP headers of `replies`."""
         self.drip_seconds = 0.0
-        """Before each byte of every answer."""
-        self.asked: list[str] = []
+        """Delay before each byte of every response."""
+        self.requested: list[str] = []
         self.refused = 0
         self.probed: list[str] = []
-        self.over = threading.Event()
+        self.closing = threading.Event()
         self._nonces: set[str] = set()
         self._http_nonce = secrets.token_hex(8)
 
@@ -124,10 +124,10 @@ class OnvifCamera(ThreadingHTTPServer):
     def host(self) -> str:
         return f"127.0.0.1:{self.server_port}"
 
-    # --- what it says -----------------------------------------------------------------------------
+    # --- responses --------------------------------------------------------------------------------
 
     def probe_match(self, probe: bytes) -> list[bytes]:
-        """Datagrams that answer one of WS-Discovery; none to what is no question for cameras."""
+        """Return the datagrams that respond to a WS-Discovery probe."""
         root = ElementTree.fromstring(probe)
         action = root.findtext(f"{_SOAP}Header/{_WSA}Action")
         message = root.findtext(f"{_SOAP}Header/{_WSA}MessageID")
@@ -152,9 +152,9 @@ class OnvifCamera(ThreadingHTTPServer):
         )
         return ENVELOPE.format(header=header, body=body).encode()
 
-    def answer(self, question: ElementTree.Element) -> str:
-        """Body of the answer to a question."""
-        namespace, _, name = question.tag[1:].partition("}")
+    def respond(self, operation: ElementTree.Element) -> str:
+        """Return the body of the response to a request."""
+        namespace, _, name = operation.tag[1:].partition("}")
         p = f'xmlns:p="{namespace}"'
         if (namespace, name) == (DEVICE, "GetSystemDateAndTime"):
             now = datetime.fromtimestamp(time.time() + self.ahead_seconds, UTC)
@@ -188,7 +188,7 @@ class OnvifCamera(ThreadingHTTPServer):
             inner = "".join(map(self._profile, (namespace,) * len(self.streams), self.streams))
             inner += '<p:Profiles token="sound"><tt:Name>sound</tt:Name></p:Profiles>'
         elif name == "GetStreamUri" and namespace in self.media:
-            token = question.findtext(f"{{{namespace}}}ProfileToken") or ""
+            token = operation.findtext(f"{{{namespace}}}ProfileToken") or ""
             if token not in self.streams:
                 return fault("ter:NoProfile", "no such profile")
             uri = escape(self.streams[token].address)
@@ -224,10 +224,10 @@ class OnvifCamera(ThreadingHTTPServer):
         quoted = escape(token, {'"': "&quot;"})
         return f'<p:Profiles token="{quoted}" fixed="true">{inner}</p:Profiles>'
 
-    # --- whom it believes -------------------------------------------------------------------------
+    # --- authentication ---------------------------------------------------------------------------
 
-    def token_is_right(self, root: ElementTree.Element) -> bool:
-        """Whether a WS-UsernameToken is fresh by the clock of this camera, new, and right."""
+    def is_valid_token(self, root: ElementTree.Element) -> bool:
+        """Whether a WS-UsernameToken is recent by this camera's clock, not reused, and correct."""
         token = root.find(f"{_SOAP}Header/{_WSSE}Security/{_WSSE}UsernameToken")
         if token is None:
             return False
@@ -248,8 +248,8 @@ class OnvifCamera(ThreadingHTTPServer):
     def challenge(self) -> str:
         return f'Digest realm="onvif", qop="auth", nonce="{self._http_nonce}", algorithm=MD5'
 
-    def digest_is_right(self, header: str, path: str) -> bool:
-        """Whether a header of HTTP digest authentication (RFC 2617, qop auth) is right."""
+    def is_valid_digest(self, header: str, path: str) -> bool:
+        """Whether a header of HTTP digest authentication (RFC 2617, qop auth) is correct."""
         found = dict(re.findall(r'(\w+)="?([^",]*)"?', header.removeprefix("Digest ")))
         if found.get("nonce") != self._http_nonce or found.get("uri") != path:
             return False
@@ -274,25 +274,25 @@ class _Handler(BaseHTTPRequestHandler):
         body = root.find(f"{_SOAP}Body")
         assert body is not None
         name = body[0].tag.partition("}")[2]
-        camera.asked.append(name)
+        camera.requested.append(name)
         if name in camera.replies:
             return self._send(camera.status, camera.replies[name], camera.headers)
-        if name not in TO_EVERYBODY and not self._may_ask(root):
+        if name not in WITHOUT_LOGIN and not self._is_authenticated(root):
             camera.refused += 1
             if camera.login == "digest":
                 return self._send(401, b"<html>no", {"WWW-Authenticate": camera.challenge})
             denial = fault("ter:NotAuthorized", "Sender not authorized")
             return self._send(400, ENVELOPE.format(header="", body=denial).encode(), {})
-        answer = camera.answer(body[0])
+        answer = camera.respond(body[0])
         return self._send(
             500 if "Fault" in answer else 200, ENVELOPE.format(header="", body=answer).encode(), {}
         )
 
-    def _may_ask(self, root: ElementTree.Element) -> bool:
+    def _is_authenticated(self, root: ElementTree.Element) -> bool:
         if self.server.login == "token":
-            return self.server.token_is_right(root)
+            return self.server.is_valid_token(root)
         given = self.headers.get("Authorization", "")
-        return self.server.login == "none" or self.server.digest_is_right(given, self.path)
+        return self.server.login == "none" or self.server.is_valid_digest(given, self.path)
 
     def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
         with suppress(ConnectionError):
@@ -304,7 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(data)
                 return
             for byte in data:
-                if self.server.over.wait(self.server.drip_seconds):
+                if self.server.closing.wait(self.server.drip_seconds):
                     return
                 self.wfile.write(bytes([byte]))
 
@@ -321,17 +321,17 @@ def onvif_camera(
         try:
             yield camera
         finally:
-            camera.over.set()
+            camera.closing.set()
             camera.shutdown()
             thread.join()
 
 
 @contextmanager
 def answering(*cameras: OnvifCamera) -> Iterator[None]:
-    """The cameras, and they alone, answer to WS-Discovery on loopback."""
+    """Only the given cameras respond to WS-Discovery on loopback."""
     address, over = "239.255.255.250", threading.Event()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((address, 0))  # not the usual port, where something on this machine may listen
+        sock.bind((address, 0))  # not the standard port, where other software may listen
         membership = socket.inet_aton(address) + socket.inet_aton("127.0.0.1")
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         sock.settimeout(0.1)
@@ -350,7 +350,7 @@ def _answer(sock: socket.socket, cameras: tuple[OnvifCamera, ...], over: threadi
         replies.bind(("127.0.0.1", 0))
         while not over.is_set():
             with suppress(TimeoutError):
-                probe, asker = sock.recvfrom(65535)
+                probe, sender = sock.recvfrom(65535)
                 for camera in cameras:
                     for datagram in camera.probe_match(probe):
-                        replies.sendto(datagram, asker)
+                        replies.sendto(datagram, sender)

@@ -12,8 +12,8 @@ from models.calibrator import CalibratorSettings
 from models.tail import Tail
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.build_results import BuiltScene
-from pipeline.scenes.learning import LearningProgress
+from pipeline.scenes.build_results import BuiltScene, RefitResult
+from pipeline.scenes.calibration_window import LearningProgress
 from pipeline.scenes.support_selection import make_scene
 from pipeline.scoring.clips import ClipBuffer
 
@@ -223,3 +223,15 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     assert states[:9] == ["collecting"] * 8 + ["fitting"]
     assert states[9] == "calibrating"
     assert states[-1] == "ready"
+
+
+def test_the_average_goes_on_in_a_wider_scene(scene: AdaptedScene) -> None:
+    """One high frame right after the change raises no alarm, as it raises none later."""
+    calibration = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
+    adaptation = Adaptation(SETTINGS, scene, calibration)
+    for number in range(20):
+        adaptation.judge(number / 10, 0.0)
+    adaptation.widened(RefitResult(scene, calibration, (), (), 0.5))
+    score = adaptation.judge(2.0, 8.0).score
+    assert score is not None
+    assert score < 0.6

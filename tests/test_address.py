@@ -38,7 +38,7 @@ def test_kind(address: str, kind: str) -> None:
         "a\x00b.mp4",
     ],
 )
-def test_malformed_address_is_refused_without_its_password(address: str) -> None:
+def test_error_of_a_malformed_address_hides_its_password(address: str) -> None:
     with pytest.raises(ValueError, match=r"want .*got") as caught:
         kind_of(address)
     assert "s3cr" not in str(caught.value)

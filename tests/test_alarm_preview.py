@@ -49,7 +49,7 @@ def test_what_is_near_is_one_alarm_and_what_is_apart_two() -> None:
 
 
 def test_what_is_not_judged_raises_nothing() -> None:
-    for state in ("held", "stale", "collecting"):
+    for state in ("suppressed", "stale", "collecting"):
         points = course(*[2.0] * 20, state=state)
         assert count(points, 1.0) == 0
         assert watched_seconds(points) == 0

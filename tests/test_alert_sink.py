@@ -18,15 +18,17 @@ from stage_parts import small_config, worker_context
 from cameras.shown_picture import encode
 from pipeline.alerts.alert_sink import AlertSink
 from pipeline.config import Config
+from pipeline.events.event import Event
 from pipeline.events.event_settings import event_settings
-from pipeline.events.event_tracker import Event, EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import record_of
 from pipeline.notifiers import Notifiers
-from pipeline.storage.database import StoreError, StoreUnreachableError
 from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines
 from pipeline.storage.score_log import ScoreLog
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError, StoreUnreachableError
 from pipeline.storage.store_opening import open_store
 from pipeline.transport.live import LivePublisher, LiveSubscriber
 from pipeline.transport.messages import ScoreMessage
@@ -34,13 +36,13 @@ from pipeline.transport.scores import ScoreSender
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
 
 ALERT = {"min_duration": 0.3, "merge_gap": 0.5, "cooldown": 3}
-# Two told events and one suppressed, at 10 frames a second; the first one has two peaks.
+# Two events and a suppressed one, at 10 frames a second; the first one has two peaks.
 COURSE = [0.1] * 10 + [1.2, 1.6, 1.4, 1.1, 1.9, 1.2] + [0.1] * 10 + [1.3] * 6 + [0.1] * 40
 COURSE += [1.5] * 8 + [0.2] * 10
 
 
 def config(alert: Mapping[str, object] | None = None, **of_each: object) -> Config:
-    # The events of these tests are of 1970: they must not be forgotten at once.
+    # The events of these tests are of 1970: they must not be deleted at once.
     alert = {**ALERT, **(alert or {})}
     retain = {"retain": {"days": 1e5}}
     return small_config(["door", "yard"], of_each, alert=alert, record=retain)
@@ -71,13 +73,11 @@ def course(camera: str = "door") -> list[ScoreMessage]:
 
 
 def expected_events(messages: list[ScoreMessage]) -> list[Event]:
-    """What a tracker that never dies makes of the scores."""
+    """Events of an uninterrupted tracker."""
     tracker = EventTracker(event_settings(config().cameras["door"]))
     changes = []
     for m in messages:
-        changes += tracker.update(
-            Sample(m.camera, m.connection, m.index, m.pts_seconds, m.captured_at, m.score, m.state)
-        )
+        changes += tracker.update(record_of(m, {}))
     changes += tracker.finish()
     return [change.event for change in changes if change.kind == "end"]
 
@@ -145,7 +145,7 @@ def test_scores_become_log_events_pictures_and_metrics(run: RunInfo) -> None:
 def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
     run: RunInfo,
 ) -> None:
-    """The first peak has none: what is shown is a frame of nearly its score that has one."""
+    """The first peak has none: the snapshot is a frame of nearly its score that has one."""
     import cv2
 
     def seen(message: ScoreMessage) -> ScoreMessage:
@@ -156,7 +156,7 @@ def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
     with opened(run) as it, LiveSubscriber(run.endpoints) as news:
         for message in course():
             it.sink.take(seen(message))
-            if message.index == 13:  # the event has begun
+            if message.index == 13:  # the event is active
                 (event,) = it.store.events()
                 path = Snapshots(run.data_folder / "events").snapshot_path("door", event.id)
                 shown = cv2.imread(str(path))
@@ -181,12 +181,12 @@ def test_the_snapshot_is_the_frame_of_the_peak(run: RunInfo) -> None:
         assert cv2.imread(str(path))[:24].mean() == pytest.approx(event.peak_index, abs=1.5)
 
 
-def test_watchers_see_scores_and_changes(run: RunInfo) -> None:
+def test_live_topic_receives_scores_and_changes(run: RunInfo) -> None:
     with LiveSubscriber(run.endpoints) as watcher, opened(run) as it:
         seen = []
         deadline = time.monotonic() + 10
         index = 0
-        while not seen and time.monotonic() < deadline:  # a subscription takes a moment
+        while not seen and time.monotonic() < deadline:  # a subscription takes a when
             it.sink.take(score("yard", index, 0.1))
             seen = watcher.poll(0.05)
             index += 1
@@ -207,7 +207,7 @@ def test_watchers_see_scores_and_changes(run: RunInfo) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process at this very place."""
+    """Simulates a crash of the process at this point."""
 
 
 CRASH_POINTS = (
@@ -222,18 +222,18 @@ CRASH_POINTS = (
 )
 
 
-@pytest.mark.parametrize(("kind", "name", "moment"), CRASH_POINTS)
-def test_death_at_any_point_leaves_each_score_and_event_once(
-    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
+@pytest.mark.parametrize(("kind", "name", "when"), CRASH_POINTS)
+def test_crash_at_any_point_leaves_each_score_and_event_once(
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, when: str
 ) -> None:
     real = getattr(kind, name)
-    rng = random.Random(f"{kind}{name}{moment}")
+    rng = random.Random(f"{kind}{name}{when}")
     deaths = 0
 
     def mortal(*args: object) -> object:
         nonlocal deaths
         dies = deaths == 0 or rng.random() < 0.25
-        if dies and moment == "before":
+        if dies and when == "before":
             deaths += 1
             raise Killed
         result = real(*args)
@@ -269,7 +269,7 @@ def test_death_at_any_point_leaves_each_score_and_event_once(
 
 
 def start(run: RunInfo) -> subprocess.Popen[bytes]:
-    spec = WorkerSpec("sink", "pipeline.alerts.alert_sink:run", None, config(), run)
+    spec = WorkerSpec("sink", "pipeline.alerts.alert_worker:run", None, config(), run)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.runtime.worker_process", str(getpid())],
         stdin=subprocess.PIPE,
@@ -315,7 +315,7 @@ def test_killed_processes_lose_and_repeat_nothing(run: RunInfo) -> None:
     assert len(set(journalled(run.data_folder))) == len(journalled(run.data_folder)) == 12
 
 
-def test_a_full_disk_is_counted_and_the_watch_goes_on(
+def test_a_full_disk_is_counted_and_processing_continues(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -367,7 +367,7 @@ def test_scores_of_unknown_cameras_are_counted(run: RunInfo) -> None:
     assert not (run.data_folder / "scores" / "ghost.jsonl").exists()
 
 
-def test_a_lost_store_is_made_again_from_the_score_log(run: RunInfo) -> None:
+def test_a_lost_store_is_rebuilt_from_the_score_log(run: RunInfo) -> None:
     with opened(run) as it:
         for message in course():
             it.sink.take(message)
@@ -380,17 +380,17 @@ def test_a_lost_store_is_made_again_from_the_score_log(run: RunInfo) -> None:
         assert it.metric("vedette_events_total", camera="door") is None
 
 
-def test_a_store_that_is_away_is_asked_seldom_and_loses_nothing(
+def test_an_unreachable_store_is_retried_rarely_and_loses_nothing(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, now, tries = EventStore.save, [0.0], []
 
-    def away(*args: object) -> None:
+    def unreachable(*args: object) -> None:
         tries.append(now[0])
-        raise StoreUnreachableError("event store: the server is away")
+        raise StoreUnreachableError("event store: the server does not answer")
 
     with opened(run, lambda: now[0]) as it:
-        monkeypatch.setattr(EventStore, "save", away)
+        monkeypatch.setattr(EventStore, "save", unreachable)
         for message in course()[:-1]:
             now[0] += 0.1
             it.sink.take(message)
@@ -426,7 +426,7 @@ HALVES = {
 
 
 def on_the(side: str, messages: list[ScoreMessage]) -> list[ScoreMessage]:
-    """The same scores, of something in one half of the picture."""
+    """The same scores, of an anomaly in one half of the frame."""
     shown = []
     for message in messages:
         cells = np.full((3, 4), -1.0, np.float32)
@@ -435,7 +435,7 @@ def on_the(side: str, messages: list[ScoreMessage]) -> list[ScoreMessage]:
     return shown
 
 
-def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> None:
+def test_events_list_their_zones_and_are_rebuilt_with_them(run: RunInfo) -> None:
     settings = config(zones=HALVES)
     messages = on_the("left", course()[:40]) + on_the("right", course()[40:])
     with opened(run, settings=settings) as it:
@@ -446,7 +446,7 @@ def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> N
     assert [event.zones for event in events] == [("left",), ("left",), ("right",)]
     for event, whole in zip(events, expected_events(messages), strict=True):
         assert (event.id, event.ended_at, event.frames) == (whole.id, whole.ended_at, whole.frames)
-        # The smoothed share of a side still knows a little of what was on the other one.
+        # The smoothed share of a side still includes some of the other side.
         assert event.peak_score == pytest.approx(whole.peak_score, rel=1e-4)
     journal = [line["zones"] for line in read_json_lines(run.data_folder / "events.jsonl")]
     assert journal == [["left"], ["left"], ["right"]]
@@ -456,7 +456,7 @@ def test_events_name_their_zones_and_are_made_again_with_them(run: RunInfo) -> N
         assert it.store.events() == events
 
 
-def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
+def test_zones_and_schedule_change_while_an_event_is_active(run: RunInfo) -> None:
     left = {"left": HALVES["left"]}
     night = {"schedule": {"timezone": "UTC", "active": ["22:00-06:00"]}}
     day = {"schedule": {"timezone": "UTC", "active": ["08:00-22:00"]}}
@@ -470,22 +470,20 @@ def test_zones_and_hours_change_while_an_event_goes_on(run: RunInfo) -> None:
             return it.store.events()
 
         assert take(0, 10) == [], "it is not in the zone"
-        it.sink.work_by(config(day, zones=HALVES).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(day, zones=HALVES).cameras, logs.__getitem__)
         (event,) = take(10, 20)
         assert (event.zones, event.suppressed_by) == (("right",), "schedule")
         assert event.first_index == 10
-        it.sink.work_by(config(night, zones=HALVES).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(night, zones=HALVES).cameras, logs.__getitem__)
         (event,) = take(20, 30)
         assert (event.zones, event.suppressed_by) == (("right",), None)
-        it.sink.work_by(config(night).cameras, logs.__getitem__)
+        it.sink.apply_cameras(config(night).cameras, logs.__getitem__)
         (event,) = take(30, 40)
         assert event.zones == ("right",), "what was is not forgotten"
         assert event.ended_at is None
 
 
-def test_an_event_that_the_hours_reach_is_counted_once(
-    run: RunInfo, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_released_event_is_counted_once(run: RunInfo, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     hours = {"schedule": {"timezone": "UTC", "active": ["00:17-00:18"]}}  # from 1020 s on
     levels = [0.1] * 5 + [1.2] * 20 + [0.1] * 10
@@ -498,5 +496,5 @@ def test_an_event_that_the_hours_reach_is_counted_once(
         assert it.metric("vedette_events_total", camera="door") == 1
     began, goes_on, over = (r.getMessage() for r in caplog.records if "event door" in r.message)
     assert "suppressed outside of the schedule" in began
-    assert "goes on into the hours of the schedule" in goes_on
+    assert "continues into the hours of the schedule" in goes_on
     assert "ended after" in over

@@ -34,15 +34,13 @@ from benchmarks.views import (
 from cameras.picture_statistics import measure
 from cameras.source import Pixels
 from pipeline.datasets.layout import DatasetError
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 
 def record(seconds: float, state: SceneState = "ready", score: float | None = 0.0) -> ScoreRecord:
     """A frame of a camera that is scored ten times a second, since 1000."""
-    return ScoreRecord(
-        "gate", 1, round(seconds * 10), seconds, 1000 + seconds, score, score, 1.0, state, 0
-    )
+    return ScoreRecord("gate", 1, round(seconds * 10), seconds, 1000 + seconds, score, state)
 
 
 def test_a_camera_that_goes_on_beside_another_one_and_one_that_does_not() -> None:
@@ -86,7 +84,7 @@ def test_the_first_score_of_a_kind_is_found_by_camera_and_arrival() -> None:
         ("ready", 0.2, True),
         ("calibrating", 0.2, True),
         ("ready", None, False),
-        ("held", 0.2, False),
+        ("suppressed", 0.2, False),
         ("stale", 0.2, False),
         ("collecting", None, False),
     ],
@@ -96,7 +94,7 @@ def test_what_could_alert_somebody(state: SceneState, score: float | None, judge
 
 
 def test_what_was_seen_between_the_change_and_the_first_stale_frame() -> None:
-    states: list[SceneState] = ["stale", "held", "held", "ready", "stale", "ready"]
+    states: list[SceneState] = ["stale", "suppressed", "suppressed", "ready", "stale", "ready"]
     course = [record(number, state, number / 10) for number, state in enumerate(states)]
     assert before_stale(course, 1001.0) == BeforeStale(frames=3, held=2, highest=0.3)
     assert before_stale(course, 1004.0) == BeforeStale(frames=0, held=0, highest=None)

@@ -6,7 +6,7 @@ import torch
 
 from models.backbone import build_backbone
 from models.config import PAPER, PAPER_5, PRESETS, VEDETTE, SceneModelConfig
-from models.energy import pool_top
+from models.energy import pool_lags, pool_top
 from models.inputs import grey_clips, motion_input
 
 
@@ -99,3 +99,13 @@ def test_difference_channels_are_newest_first() -> None:
     clip[0, :, 0, 0] = torch.tensor([0.1, 0.3, 0.6])
     channels = motion_input(clip)[0, :, 0, 0]
     np.testing.assert_allclose(channels, [0.3, 1.5, 2.5], atol=1e-6)
+
+
+def test_each_lag_has_its_own_highest_cells() -> None:
+    cells = torch.zeros(1, 2, 4, 4)
+    cells[0, 0, 0, 0] = cells[0, 1, 3, 3] = 6.0  # it has gone on between the lags
+    assert float(pool_lags(cells, 2)) == pytest.approx(3.0)
+    assert float(pool_top(cells.mean(1), 2)) == pytest.approx(3.0)
+    cells[0, 0, 0, 1] = cells[0, 1, 3, 2] = 6.0
+    assert float(pool_lags(cells, 2)) == pytest.approx(6.0)
+    assert float(pool_top(cells.mean(1), 2)) == pytest.approx(3.0)

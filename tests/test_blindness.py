@@ -1,4 +1,4 @@
-"""A camera that sees nothing is told of, although its pictures go on."""
+"""A camera whose frames show nothing is reported, although its frames arrive."""
 
 import io
 import threading
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from stage_parts import CollectingSink, ingesting, scoring, small_config, worker_context
 from test_ingest_worker import wait_for
 
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from pipeline.telemetry.health import WorkerStatus, arriving_cameras, camera_statuses
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import CameraState
@@ -29,13 +29,13 @@ AFTER = 10.0
 def watched(
     pictures: Iterable[Pixels], step: float = 1.0, keyframes: int = 1, **more: object
 ) -> list[str | None]:
-    """What is said at each picture; every so many-th is a key frame."""
-    watch = BlindWatch(AFTER, **more)  # type: ignore[arg-type]
+    """The reason after each frame; every `keyframes`-th frame is a key frame."""
+    watch = BlindnessDetector(AFTER, **more)  # type: ignore[arg-type]
     said: list[str | None] = []
     for number, picture in enumerate(pictures):
         now, keyframe = number * step, number % keyframes == 0
-        if watch.wants(now, keyframe):
-            watch.look(now, picture, keyframe)
+        if watch.is_due(now, keyframe):
+            watch.update(now, picture, keyframe)
         said.append(watch.reason)
     return said
 
@@ -53,11 +53,11 @@ def with_clock(picture: Pixels, number: int) -> Pixels:
     return picture
 
 
-def test_a_still_scene_with_the_noise_of_a_sensor_is_not_frozen() -> None:
+def test_static_scene_with_sensor_noise_is_not_frozen() -> None:
     assert set(watched(grainy(60))) == {None}
 
 
-def test_the_same_picture_again_and_again_is_frozen_until_it_changes() -> None:
+def test_repeated_frame_is_frozen_until_it_changes() -> None:
     pictures = grainy(40)
     said = watched([*pictures[:5], *[pictures[5]] * 20, *pictures[6:10]])
     assert said[5:15] == [None] * 10
@@ -65,33 +65,33 @@ def test_the_same_picture_again_and_again_is_frozen_until_it_changes() -> None:
     assert said[25:] == [None] * 4
 
 
-def test_pictures_between_two_key_frames_may_be_the_same() -> None:
-    # An encoder that sees no motion says "as before" for up to a minute.
+def test_frames_between_two_key_frames_may_be_identical() -> None:
+    # Without motion an encoder repeats the previous frame for up to a minute.
     scenes = grainy(5)
     pictures = [scene for scene in scenes for _ in range(60)]
     assert set(watched(pictures, keyframes=60)) == {None}
 
 
-def test_an_encoder_that_repeats_itself_from_key_frame_to_key_frame_is_frozen() -> None:
+def test_identical_key_frames_are_frozen() -> None:
     key, between, _ = grainy(3)
     said = watched([key, between] * 12, keyframes=2)
     assert said[-1] == "frozen"
 
 
-def test_what_moves_between_the_key_frames_is_seen() -> None:
+def test_motion_between_the_key_frames_is_detected() -> None:
     key = grainy(1)[0]
     moved = key.copy()
     moved[40:80, 40:80] = 250
     assert set(watched([key, moved] * 12, keyframes=2)) == {None}
 
 
-def test_without_key_frames_it_takes_long() -> None:
+def test_detection_without_key_frames_takes_longer() -> None:
     picture = grainy(1)[0]
     said = watched([picture] * 400, keyframes=1000)
     assert said.index("frozen") == 300
 
 
-def test_a_masked_clock_goes_on_in_a_frozen_picture() -> None:
+def test_masked_clock_is_ignored_in_a_frozen_frame() -> None:
     pictures = [with_clock(grainy(1)[0], number) for number in range(30)]
     assert watched(pictures)[-1] is None
     mask = ((0.0, 0.0), (1.0, 0.0), (1.0, 0.2), (0.0, 0.2))
@@ -100,7 +100,7 @@ def test_a_masked_clock_goes_on_in_a_frozen_picture() -> None:
 
 @pytest.mark.parametrize(("level", "reason"), [(0, "black"), (16, "black"), (128, "constant")])
 @pytest.mark.parametrize("noise", [0, 2])
-def test_a_picture_without_anything_in_it(level: int, reason: str, noise: int) -> None:
+def test_blank_frame(level: int, reason: str, noise: int) -> None:
     pictures = [with_clock(grey(level, noise, seed), seed) for seed in range(12)]
     said = watched([*grainy(3), *pictures, *grainy(2)])
     assert said[:13] == [None] * 13
@@ -108,7 +108,7 @@ def test_a_picture_without_anything_in_it(level: int, reason: str, noise: int) -
     assert said[15:] == [None] * 2
 
 
-def test_what_is_masked_is_not_looked_at() -> None:
+def test_masked_areas_are_ignored() -> None:
     half = grainy(20)
     for picture in half:
         picture[:, 80:] = 0
@@ -129,18 +129,18 @@ def test_a_street_at_night_is_not_black() -> None:
     assert set(watched(pictures)) == {None}
 
 
-def test_zero_switches_it_off() -> None:
-    assert not BlindWatch(0.0).wants(100.0, True)
+def test_zero_disables_the_detector() -> None:
+    assert not BlindnessDetector(0.0).is_due(100.0, True)
 
 
 def up_as_supervised(*workers: WorkerContext) -> dict[str, float | None]:
-    """What the supervisor makes of the states that workers tell."""
+    """`vedette_camera_up` as the supervisor computes it from the states of workers."""
     statuses = [
         WorkerStatus(one.spec.name, "running", 1, 0, cameras=one.cameras.snapshot())
         for one in workers
     ]
-    told = camera_statuses(statuses)
-    states = {name: status.partition(":")[0] for name, status in told.items()}
+    reported = camera_statuses(statuses)
+    states = {name: status.partition(":")[0] for name, status in reported.items()}
     metrics = Metrics(CollectorRegistry())
     metrics.show_cameras(states, arriving_cameras(statuses), get_args(CameraState))
     value = metrics.registry.get_sample_value
@@ -184,7 +184,7 @@ def test_a_camera_whose_encoder_hangs_is_stale_until_the_picture_changes(run: Ru
 
 
 def decoded(pictures: Iterable[Pixels], fps: int = 5) -> list[tuple[Pixels, bool]]:
-    """What is left of pictures after H.264, each with whether it is a key frame."""
+    """Frames after H.264 coding, each with whether it is a key frame."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         options = {"g": "10", "bf": "0", "crf": "28", "preset": "ultrafast"}
@@ -215,9 +215,9 @@ def test_over_h264(hangs: bool, said: set[str | None], light: float) -> None:
         else np.clip(room + rng.normal(0, 0.5, (120, 160, 1)), 0, 255).astype(np.uint8)
         for _ in range(5 * 40)
     )
-    watch, reasons = BlindWatch(AFTER), set()
+    watch, reasons = BlindnessDetector(AFTER), set()
     for number, (picture, keyframe) in enumerate(decoded(pictures)):
-        if watch.wants(number / 5, keyframe):
-            watch.look(number / 5, picture, keyframe)
+        if watch.is_due(number / 5, keyframe):
+            watch.update(number / 5, picture, keyframe)
         reasons.add(watch.reason)
     assert reasons == said

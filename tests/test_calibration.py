@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from models.calibration import Calibration, firmer, provisional, refine
+from models.calibration import Calibration, provisional, refine, update_provisional
 
 
 def normal_energies(count: int, middle: float = 2.0, spread: float = 0.5) -> list[float]:
@@ -29,7 +29,7 @@ def test_the_first_threshold_is_above_all_that_the_support_showed() -> None:
 def test_what_follows_corrects_a_support_that_was_too_much_alike() -> None:
     first = provisional([0.0, 0.1, 0.0, 0.2, 0.1])
     energies = normal_energies(600, middle=2.0, spread=1.4)
-    early, late = (firmer(first, energies[:count], count / 10) for count in (20, 600))
+    early, late = (update_provisional(first, energies[:count], count / 10) for count in (20, 600))
     assert first.median < early.median < late.median <= 2.1
     assert max(energies) > first.threshold  # it would have been an alarm
     assert first.threshold < early.threshold < late.threshold
@@ -39,7 +39,7 @@ def test_what_follows_corrects_a_support_that_was_too_much_alike() -> None:
 
 def test_a_calmer_life_does_not_lower_the_first_threshold() -> None:
     first = provisional(normal_energies(10))
-    assert firmer(first, [0.0] * 600, 60.0).threshold == first.threshold
+    assert update_provisional(first, [0.0] * 600, 60.0).threshold == first.threshold
 
 
 def test_without_energies_there_is_still_a_calibration() -> None:

@@ -9,13 +9,13 @@ from models.scene_model import Observation
 from pipeline.scenes.calibration_window import CalibrationWindow, candidates_of
 
 
-def glimpse() -> Observation:
+def cached_features() -> Observation:
     return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
 
 
 def see(minute: CalibrationWindow, begin: float, frames: int, rate: float = 10.0) -> None:
     for number in range(frames):
-        minute.see(begin + number / rate, glimpse)
+        minute.see(begin + number / rate, cached_features)
 
 
 def test_a_moment_is_kept_each_half_second() -> None:
@@ -30,7 +30,7 @@ def test_it_is_over_when_all_of_it_has_gone_by() -> None:
     minute = CalibrationWindow(3.0)
     see(minute, 0.0, 30)
     assert not minute.over
-    minute.see(3.0, glimpse)
+    minute.see(3.0, cached_features)
     assert minute.over
 
 
@@ -41,7 +41,7 @@ def test_a_gap_is_no_time() -> None:
     minute.interrupted()
     see(minute, 7.0, 11)  # another connection, whose time began anew
     assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 2.0, 2.5, 3.0])
-    minute.see(6.0, glimpse)  # time that runs backwards adds nothing
+    minute.see(6.0, cached_features)  # time that runs backwards adds nothing
     assert len(minute.moments) == 6
 
 
@@ -70,7 +70,7 @@ def test_it_knows_when_something_was_unusual() -> None:
         minute = CalibrationWindow(seconds)
         for number in range(round(10 * seconds) + 1):
             unusual = number == 77 or 100 <= number <= 120
-            minute.see(number / 10, glimpse if number % 50 else None, usual=not unusual)
+            minute.see(number / 10, cached_features if number % 50 else None, usual=not unusual)
         assert minute.unusual == [pytest.approx((7.7, 7.7)), pytest.approx((10.0, 12.0))]
         assert minute.unusual_seconds == pytest.approx(0.1 + 2.1)
 
@@ -103,14 +103,14 @@ def test_nothing_is_copied_that_is_not_kept() -> None:
     copies = []
     minute = CalibrationWindow(20.0)
     for number in range(100):
-        minute.see(number / 30, lambda: copies.append(1) or glimpse())  # type: ignore[func-returns-value]
+        minute.see(number / 30, lambda: copies.append(1) or cached_features())  # type: ignore[func-returns-value]
     assert len(copies) == len(minute.moments) == 7
 
 
 def test_a_long_one_keeps_every_second_moment() -> None:
     minute = CalibrationWindow(600.0)
     for second in range(601):
-        minute.see(float(second), glimpse)
+        minute.see(float(second), cached_features)
         assert len(minute.moments) <= 240
     assert minute.over
     assert minute.step_seconds == pytest.approx(4.0)

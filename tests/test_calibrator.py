@@ -280,3 +280,29 @@ def test_too_few_moments_calibrate_nothing() -> None:
     assert afterwards([0.0] * 10, NORMAL[:19]) is None
     assert afterwards([0.0] * 10, []) is None
     assert afterwards([0.0] * 10, [50.0] * 100) is None, "all above the support's threshold"
+
+
+def test_the_average_goes_on_in_another_scene() -> None:
+    """One high frame right after the change is no more than one is later; a lasting one is told."""
+    old = Calibration(median=1.0, threshold=9.0, spread=2.0, samples=40, final=True)
+    new = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=90, final=True)
+    before = Calibrator(CalibratorSettings(), old)
+    for number in range(30):
+        before.read(number / 10, 1.0)
+    after = Calibrator(CalibratorSettings(), new)
+    after.follow(before)
+    assert after.read(3.0, 8.0).score < 0.6
+    assert max(after.read(3.1 + number / 10, 8.0).score for number in range(6)) > 1.0
+    alone = Calibrator(CalibratorSettings(), new)
+    assert alone.read(3.0, 8.0).score == 2.0
+
+
+def test_what_is_there_when_the_scene_changes_stays_there() -> None:
+    old = Calibration(median=1.0, threshold=9.0, spread=2.0, samples=40, final=True)
+    new = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=90, final=True)
+    before = Calibrator(CalibratorSettings(), old)
+    for number in range(30):
+        before.read(number / 10, 11.0)  # five spreads up
+    after = Calibrator(CalibratorSettings(), new)
+    after.follow(before)
+    assert after.read(3.0, 5.0).score == pytest.approx(1.25, abs=0.02)

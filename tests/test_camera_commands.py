@@ -69,7 +69,7 @@ def test_processes_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[1].split() == ["scorer", "running", "77", "2"]
 
 
-def test_a_camera_that_cannot_work_is_an_error_of_the_command(
+def test_unusable_camera_is_an_error_of_the_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broken = {"state": "error", "reason": "given up after 5 restarts in 60 s"}
@@ -81,7 +81,7 @@ def test_a_camera_that_cannot_work_is_an_error_of_the_command(
     )
 
 
-def test_tokens_are_listed_without_what_is_secret(tmp_path: Path) -> None:
+def test_tokens_are_listed_without_secrets(tmp_path: Path) -> None:
     made = create_token(tmp_path, "ann", "admin")
     create_token(tmp_path, "vic", "viewer")
     result = CliRunner().invoke(app, ["token", "list", "--data-folder", str(tmp_path)])
@@ -89,7 +89,7 @@ def test_tokens_are_listed_without_what_is_secret(tmp_path: Path) -> None:
     assert made not in result.output
 
 
-def test_a_reload_is_told_in_words() -> None:
+def test_reload_is_summarised() -> None:
     change = ReloadDifference(("door",), (), ("yard", "lane"), ("gate",), ("api",))
     assert change.in_words == (
         "added door; changed yard, lane; 1 cameras unchanged; restart the service for api"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Config
-from pipeline.runtime.attached_cameras import AttachedError, keep_roster, load_roster
+from pipeline.runtime.attached_cameras import AttachedError, load_registry, save_registry
 from pipeline.runtime.camera_registry import (
     CameraRegistry,
     RefusedError,
@@ -45,53 +45,55 @@ def file(roots: Path | None = None, **cameras: object) -> Config:
     return Config.model_validate({"api": api, "alert": {"cooldown": 7}, "cameras": cameras})
 
 
-def refusal(roster: CameraRegistry, command: Attach | Change | Detach | SetEnabled) -> RefusedError:
+def refusal(
+    registry: CameraRegistry, command: Attach | Change | Detach | SetEnabled
+) -> RefusedError:
     with pytest.raises(RefusedError) as refused:
-        roster.after(command)
+        registry.after(command)
     return refused.value
 
 
 def test_attached_camera_inherits_and_keeps_its_placeholders() -> None:
-    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
-    after = roster.after(Attach(name="door", camera={**DOOR, "alert": {"enter": 1.2}}))
+    registry = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
+    after = registry.after(Attach(name="door", camera={**DOOR, "alert": {"enter": 1.2}}))
     camera = after.config.cameras["door"]
     assert camera.source.url == f"rtsp://admin:{PASSWORD}@10.0.0.10/sub"
     assert (camera.alert.cooldown, camera.alert.enter) == (7, 1.2)
     assert PASSWORD not in json.dumps(dict(after.attached))
     assert PASSWORD not in repr(after.attached) + json.dumps(view(after, "door", "watching"))
-    assert "door" not in roster.cameras, "the old roster is as it was"
+    assert "door" not in registry.cameras, "the old registry is as it was"
 
 
 def test_change_switch_and_detach() -> None:
-    roster = CameraRegistry.of(file()).after(
+    registry = CameraRegistry.of(file()).after(
         Attach(name="door", camera={"source": "synthetic:street"})
     )
     patch: dict[str, Any] = {"alert": {"cooldown": 9}, "source": {"stall_timeout": 3}}
-    roster = roster.after(Change(name="door", patch=patch))
-    assert roster.cameras["door"].alert.cooldown == 9
-    assert roster.cameras["door"].source.url == "synthetic:street"
+    registry = registry.after(Change(name="door", patch=patch))
+    assert registry.cameras["door"].alert.cooldown == 9
+    assert registry.cameras["door"].source.url == "synthetic:street"
     area = {"coordinates": "0,0,1,0,1,1"}
     hours = {"timezone": "UTC", "active": ["sat-sun"]}
     patch = {"zones": {"porch": area, "path": area}, "alert": {"schedule": hours}}
-    roster = roster.after(Change(name="door", patch=patch))
-    roster = roster.after(Change(name="door", patch={"zones": {"path": None}}))
-    assert list(roster.cameras["door"].zones) == ["porch"]
-    assert roster.cameras["door"].alert.schedule is not None
-    roster = roster.after(Change(name="door", patch={"alert": None}))
-    assert roster.cameras["door"].alert.cooldown == 7
-    assert not roster.after(SetEnabled(name="door", enabled=False)).cameras["door"].enabled
-    assert roster.after(Detach(name="door")).cameras == {}
+    registry = registry.after(Change(name="door", patch=patch))
+    registry = registry.after(Change(name="door", patch={"zones": {"path": None}}))
+    assert list(registry.cameras["door"].zones) == ["porch"]
+    assert registry.cameras["door"].alert.schedule is not None
+    registry = registry.after(Change(name="door", patch={"alert": None}))
+    assert registry.cameras["door"].alert.cooldown == 7
+    assert not registry.after(SetEnabled(name="door", enabled=False)).cameras["door"].enabled
+    assert registry.after(Detach(name="door")).cameras == {}
 
 
-def test_file_owns_its_cameras() -> None:
-    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
-    off = roster.after(SetEnabled(name="yard", enabled=False))
+def test_cameras_of_the_file_cannot_be_changed() -> None:
+    registry = CameraRegistry.of(file(yard={"source": "yard.mp4"}))
+    off = registry.after(SetEnabled(name="yard", enabled=False))
     assert not off.config.cameras["yard"].enabled
     for command in (Change(name="yard", patch={}), Detach(name="yard")):
-        assert refusal(roster, command).status == "conflict"
-        assert "comes from the configuration file" in str(refusal(roster, command))
-    assert refusal(roster, Attach(name="yard", camera=DOOR)).status == "conflict"
-    unknown = refusal(roster, Detach(name="door"))
+        assert refusal(registry, command).status == "conflict"
+        assert "is defined in the configuration file" in str(refusal(registry, command))
+    assert refusal(registry, Attach(name="yard", camera=DOOR)).status == "conflict"
+    unknown = refusal(registry, Detach(name="door"))
     assert (unknown.status, str(unknown)) == ("unknown", "camera door: want one of yard")
 
 
@@ -115,7 +117,7 @@ def test_file_owns_its_cameras() -> None:
         ({"source": f"ftp://u:{PASSWORD}@h/x?key={PASSWORD}"}, "got the scheme 'ftp'"),
     ],
 )
-def test_camera_that_is_refused(camera: dict[str, Any], message: str) -> None:
+def test_invalid_camera_is_refused(camera: dict[str, Any], message: str) -> None:
     refused = refusal(CameraRegistry.of(file()), Attach(name="a", camera=camera))
     assert refused.status == "invalid"
     assert message in str(refused)
@@ -126,10 +128,10 @@ def test_files_only_below_the_roots(tmp_path: Path) -> None:
     root = tmp_path / "recordings"
     root.mkdir()
     (root / "out").symlink_to("/etc")
-    roster = CameraRegistry.of(file(root))
+    registry = CameraRegistry.of(file(root))
 
     def attach(url: str) -> CameraRegistry:
-        return roster.after(Attach(name="a", camera={"source": url}))
+        return registry.after(Attach(name="a", camera={"source": url}))
 
     assert attach(f"{root}/yard.mp4").cameras["a"].source.url == f"{root}/yard.mp4"
     for url in (f"{root}/../x.mp4", f"{root}/out/passwd", f"{root}s/x", "yard.mp4"):
@@ -137,37 +139,39 @@ def test_files_only_below_the_roots(tmp_path: Path) -> None:
             attach(url)
 
 
-def test_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    roster = CameraRegistry.of(file(yard={"source": "yard.mp4"})).after(
+def test_registry_is_stored_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = CameraRegistry.of(file(yard={"source": "yard.mp4"})).after(
         Attach(name="door", camera=DOOR)
     )
-    roster = roster.after(SetEnabled(name="yard", enabled=False))
-    keep_roster(tmp_path, roster)
+    registry = registry.after(SetEnabled(name="yard", enabled=False))
+    save_registry(tmp_path, registry)
     path = tmp_path / "cameras.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert PASSWORD not in path.read_text()
     assert [entry.name for entry in tmp_path.iterdir()] == ["cameras.json"]
-    assert load_roster(tmp_path, roster.file) == roster
+    assert load_registry(tmp_path, registry.file) == registry
 
     monkeypatch.delenv("VEDETTE_CAMERA_PASSWORD")
-    poorer = load_roster(tmp_path, roster.file)
+    poorer = load_registry(tmp_path, registry.file)
     assert list(poorer.cameras) == ["yard"]
     assert view(poorer, "door", "")["state"] == "error"
     assert "VEDETTE_CAMERA_PASSWORD" in view(poorer, "door", "")["reason"]
-    keep_roster(tmp_path, poorer)
-    assert "door" in load_roster(tmp_path, roster.file).attached, "not lost for that"
+    save_registry(tmp_path, poorer)
+    assert "door" in load_registry(tmp_path, registry.file).attached, "not lost for that"
 
-    path.write_text('{"attached": 3}')
-    assert load_roster(tmp_path, roster.file) == CameraRegistry.of(roster.file)
-    assert not path.exists()
-    [aside] = tmp_path.glob("cameras.json.damaged-*")
-    assert aside.read_text() == '{"attached": 3}'
+    for damaged in ("", '{"attached": 3}'):
+        path.write_text(damaged)
+        assert load_registry(tmp_path, registry.file) == CameraRegistry.of(registry.file)
+        assert not path.exists()
+        [aside] = tmp_path.glob("cameras.json.damaged-*")
+        assert aside.read_text() == damaged
+        aside.unlink()
     path.write_text('{"version": 2, "attached": {}, "switches": {}}')
     with pytest.raises(AttachedError, match="want version 1, got 2"):
-        load_roster(tmp_path, roster.file)
+        load_registry(tmp_path, registry.file)
 
 
-def test_reload_changes_what_has_changed() -> None:
+def test_reload_applies_only_changes() -> None:
     before = CameraRegistry.of(
         file(a={"source": "a.mp4"}, b={"source": "b.mp4"}, c={"source": "c.mp4"})
     ).after(Attach(name="door", camera=DOOR))
@@ -208,7 +212,9 @@ CAMERAS = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
-COMMANDS = st.sampled_from(["attach", "change", "detach", "switch", "annotate", "restore", "no"])
+COMMANDS = st.sampled_from(
+    ["attach", "change", "detach", "set_enabled", "annotate", "restore", "no"]
+)
 FIELDS = st.sampled_from(["name", "camera", "patch", "enabled", "event", "label", "note", "scene"])
 
 
@@ -225,20 +231,20 @@ def test_any_message_is_a_command_or_refused(name: str, arguments: dict[str, obj
 @settings(max_examples=60)
 @given(st.dictionaries(KEYS, CAMERAS, max_size=5), st.dictionaries(KEYS, CAMERAS, max_size=5))
 def test_any_camera_is_usable_or_refused(camera: dict[str, Any], patch: dict[str, Any]) -> None:
-    roster = CameraRegistry.of(file())
+    registry = CameraRegistry.of(file())
     refused = ""
     try:
-        roster = roster.after(Attach.model_construct(name="a", camera=camera))
-        roster = roster.after(Change.model_construct(name="a", patch=patch))
+        registry = registry.after(Attach.model_construct(name="a", camera=camera))
+        registry = registry.after(Change.model_construct(name="a", patch=patch))
     except RefusedError as error:
         refused = error.status
     assert refused in ("", "invalid")
-    Config.model_validate(roster.config.model_dump(mode="json"))
+    Config.model_validate(registry.config.model_dump(mode="json"))
 
 
 @settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=3), JSON), st.dictionaries(st.text(max_size=3), JSON))
-def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_patch_is_applied(document: dict[str, Any], patch: dict[str, Any]) -> None:
     merged = merge_patch(document, patch)
     assert merged.keys() == (document.keys() | patch.keys()) - {
         key for key, value in patch.items() if value is None
@@ -246,27 +252,27 @@ def test_a_patch_is_there_afterwards(document: dict[str, Any], patch: dict[str, 
     assert repr(merge_patch(merged, patch)) == repr(merged)
 
 
-def test_a_threshold_set_at_run_time_is_kept_until_the_file_changes_its_mind(
+def test_threshold_set_at_run_time_is_kept_until_the_file_changes_its_own(
     tmp_path: Path,
 ) -> None:
     before = CameraRegistry.of(
         file(yard={"source": "webcam:0", "alert": {"enter": 1.0, "exit": 0.5}})
     )
-    roster = before.after(SetThreshold(name="yard", threshold=2.0)).after(
+    registry = before.after(SetThreshold(name="yard", threshold=2.0)).after(
         Attach(name="door", camera=DOOR)
     )
-    roster = roster.after(SetThreshold(name="door", threshold=1.5))
-    roster = roster.after(SetEnabled(name="yard", enabled=False))
-    alert = roster.cameras["yard"].alert
+    registry = registry.after(SetThreshold(name="door", threshold=1.5))
+    registry = registry.after(SetEnabled(name="yard", enabled=False))
+    alert = registry.cameras["yard"].alert
     assert (alert.enter, alert.exit) == (2.0, 1.0)  # the one as far below the other as before
-    assert roster.cameras["door"].alert.enter == 1.5
-    keep_roster(tmp_path, roster)
-    assert load_roster(tmp_path, roster.file) == roster
-    same = roster.reloaded(roster.file)
+    assert registry.cameras["door"].alert.enter == 1.5
+    save_registry(tmp_path, registry)
+    assert load_registry(tmp_path, registry.file) == registry
+    same = registry.reloaded(registry.file)
     assert same.cameras["yard"].alert.enter == 2.0
-    changed = roster.reloaded(file(yard={"source": "webcam:0", "alert": {"enter": 0.9}}))
+    changed = registry.reloaded(file(yard={"source": "webcam:0", "alert": {"enter": 0.9}}))
     assert changed.cameras["yard"].alert.enter == 0.9
     assert changed.cameras["door"].alert.enter == 1.5
-    assert "door" not in roster.after(Detach(name="door")).thresholds
+    assert "door" not in registry.after(Detach(name="door")).thresholds
     with pytest.raises(RefusedError, match="camera shed"):
-        roster.after(SetThreshold(name="shed", threshold=1.0))
+        registry.after(SetThreshold(name="shed", threshold=1.0))

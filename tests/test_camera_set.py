@@ -35,8 +35,8 @@ def scorer() -> SceneScorer:
     return small_scorer()
 
 
-def ask(orders: CommandHandler, command: str, **arguments: object) -> Answer:
-    answer = orders.carry_out(
+def ask(command_handler: CommandHandler, command: str, **arguments: object) -> Answer:
+    answer = command_handler.carry_out(
         Request("1", command, {"name": "street", **arguments}, time.time() + 60)
     )
     assert answer.status == "ok", answer.problem
@@ -76,13 +76,13 @@ def test_a_scene_its_view_and_its_light_are_kept_together(
         wait_for(lambda: {"view.json", "light.json", "calibration.json"} <= set(files(folder)))
         before = files(folder)
         broken.set()
-        ask(CommandHandler(worker._lanes, {}), "adapt")
+        ask(CommandHandler(worker._camera_scorers, {}), "adapt")
         send_all(run, frames[100:200])
-        assert worker._lanes["street"].adaptation.state == "ready"
+        assert worker._camera_scorers["street"].adaptation.state == "ready"
         assert files(folder) == before
         broken.clear()
         send_all(run, frames[200:300])
-        wait_for(lambda: worker._lanes.keeper.holds("street"))
+        wait_for(lambda: worker._camera_scorers.builder.holds("street"))
         send_all(run, frames[300:])
         after = files(folder)
     assert {"view.json", "light.json"} <= set(after)
@@ -100,7 +100,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     run: RunInfo, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither on the disk nor in use; and it is used for a while before it is made anew."""
-    adapt = {**ADAPT, "calibrate": 0, "widen": 0, "refresh": 1.0}
+    adapt = {**ADAPT, "calibrate": 0, "refit": 0, "refresh": 1.0}
     alert = {"enter": 1e6, "exit": 1e6}
     context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)
     frames = noise_frames("street", 800, seed=0)
@@ -113,26 +113,28 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
 
     monkeypatch.setattr(scene_builder, "widen", late)
     with scoring(context, scorer) as worker, CollectingSink(run):
-        lanes = worker._lanes
-        orders = CommandHandler(lanes, {})
+        camera_scorers = worker._camera_scorers
+        command_handler = CommandHandler(camera_scorers, {})
         send_all(run, frames[:20])
-        ask(orders, "adapt")
+        ask(command_handler, "adapt")
         send_all(run, frames[20:40])
-        lanes.keeper._used_since["street"] -= 3600  # as if it had been in use for so long
+        camera_scorers.builder._used_since["street"] -= 3600  # as if it had been in use for so long
         (old,) = (run.data_folder / "scenes" / "street" / "history").iterdir()
         os.utime(old / "scene.json", (1000.0, 1000.0))
         old.rename(old.with_name("1000000"))
         send_all(run, frames[40:300])
         assert asked.wait(20)
-        (earlier,) = [one for one in lanes.keeper.history.scenes("street") if not one.current]
-        ask(orders, "restore", scene=earlier.id)
-        restored = lanes["street"].adaptation
+        (earlier,) = [
+            one for one in camera_scorers.builder.history.scenes("street") if not one.current
+        ]
+        ask(command_handler, "restore", scene=earlier.id)
+        restored = camera_scorers["street"].adaptation
         go_on.set()
         asked.clear()
         send_all(run, frames[300:])
-        assert lanes["street"].adaptation is restored
+        assert camera_scorers["street"].adaptation is restored
         assert not asked.is_set(), "it is old, but has only now come into use"
-    (current,) = [one for one in lanes.keeper.history.scenes("street") if one.current]
+    (current,) = [one for one in camera_scorers.builder.history.scenes("street") if one.current]
     assert current.id == earlier.id
     assert current.used_at > time.time() - 60
     kept = SceneStore(run.data_folder / "scenes", scorer).load("street", SIZE_HW)

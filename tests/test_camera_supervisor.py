@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -20,22 +21,22 @@ FAST = SourceOptions(pace="fast", frames_per_second=10.0)
 
 
 class NoWaiting(threading.Event):
-    """A stop event whose waits end at once; it notes how long each would have been."""
+    """A stop event whose waits return at once; it records their durations."""
 
-    def __init__(self, most_waits: int) -> None:
+    def __init__(self, max_waits: int) -> None:
         super().__init__()
         self.waits: list[float | None] = []
-        self._most_waits = most_waits
+        self._max_waits = max_waits
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits.append(timeout)
-        if len(self.waits) == self._most_waits:
+        if len(self.waits) == self._max_waits:
             self.set()
         return self.is_set()
 
 
 class Script:
-    """Live connections that follow a script: pictures to give, then an error."""
+    """A live connection that yields some frames, then raises an error."""
 
     def __init__(self, pictures: int, code: ErrorCode) -> None:
         self._pictures = pictures
@@ -44,7 +45,7 @@ class Script:
 
     def __enter__(self) -> Self:
         if not self._pictures:
-            raise SourceError(self._code, "told to")
+            raise SourceError(self._code, "scripted")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,16 +54,16 @@ class Script:
     def __iter__(self) -> Iterator[Picture]:
         for number in range(self._pictures):
             yield Picture(number / 10, 0.0, np.zeros((2, 2, 3), np.uint8), decode_errors=1)
-        raise SourceError(self._code, "told to")
+        raise SourceError(self._code, "scripted")
 
 
 def scripted(*script: tuple[int, ErrorCode]) -> Callable[[], Source]:
-    lives = iter(script)
-    return lambda: Script(*next(lives))
+    connections = iter(script)
+    return lambda: Script(*next(connections))
 
 
 def supervise(open: Callable[[], Source], **more: object) -> CameraSupervisor:
-    settings = {"loop": False, "first_connection": 100, "chance": lambda: 0.5, **more}
+    settings = {"loop": False, "first_connection": 100, "jitter": lambda: 0.5, **more}
     return CameraSupervisor("front", open, **settings)  # type: ignore[arg-type]
 
 
@@ -75,8 +76,8 @@ def test_backoff_doubles_from_one_second_to_sixty() -> None:
     assert backoff_seconds(1, 0.0) == 1
 
 
-def test_waits_grow_and_start_again_at_the_first_good_picture() -> None:
-    stop = NoWaiting(most_waits=5)
+def test_waits_grow_and_are_reset_by_the_first_frame() -> None:
+    stop = NoWaiting(max_waits=5)
     supervisor = supervise(
         scripted((0, "refused"), (0, "timeout"), (0, "refused"), (1, "ended"), (0, "refused"))
     )
@@ -87,26 +88,26 @@ def test_waits_grow_and_start_again_at_the_first_good_picture() -> None:
     assert supervisor.decode_errors == 1
 
 
-def test_a_camera_that_worked_within_the_hour_is_awaited_more_eagerly() -> None:
+def test_waits_are_shorter_for_a_camera_that_worked_within_the_hour() -> None:
     now = [0.0]
-    stop = NoWaiting(most_waits=9)
+    stop = NoWaiting(max_waits=9)
     script: list[tuple[int, ErrorCode]] = [(1, "ended"), *[(0, "refused")] * 8]  # type: ignore[list-item]
     supervisor = supervise(scripted(*script), clock=lambda: now[0])
     assert len(list(supervisor.frames(stop))) == 1
     assert stop.waits == [1, 2, 4, 8, 10, 10, 10, 10, 10]
 
-    late = NoWaiting(most_waits=9)
+    late = NoWaiting(max_waits=9)
     supervisor = supervise(scripted(*script), clock=lambda: now[0])
     for _ in supervisor.frames(late):
         now[0] = 3600.0  # the hour is over
     assert late.waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_a_camera_that_lets_nobody_in_any_more_is_not_asked_every_ten_seconds() -> None:
-    stop = NoWaiting(most_waits=7)
+def test_waits_are_long_for_a_camera_that_denies_access() -> None:
+    stop = NoWaiting(max_waits=7)
     supervisor = supervise(scripted((1, "ended"), *[(0, "unauthorised")] * 6))
     assert len(list(supervisor.frames(stop))) == 1
-    assert stop.waits == [1, 2, 4, 8, 16, 32, 60], "some lock the user out"
+    assert stop.waits == [1, 2, 4, 8, 16, 32, 60], "some cameras lock the user out"
 
 
 @pytest.mark.parametrize(
@@ -119,23 +120,23 @@ def test_a_camera_that_lets_nobody_in_any_more_is_not_asked_every_ten_seconds() 
         ("codec", "error: codec"),
     ],
 )
-def test_status_of_a_live_camera_that_is_tried_again(code: ErrorCode, shown: str) -> None:
-    stop = NoWaiting(most_waits=2)
-    told: list[SourceError] = []
-    supervisor = supervise(scripted((0, code), (0, code)), on_error=told.append)
+def test_status_of_a_live_camera_between_attempts(code: ErrorCode, shown: str) -> None:
+    stop = NoWaiting(max_waits=2)
+    errors: list[SourceError] = []
+    supervisor = supervise(scripted((0, code), (0, code)), on_error=errors.append)
     assert str(supervisor.status) == "starting"
     assert not list(supervisor.frames(stop))
     assert str(supervisor.status) == shown
-    assert [error.code for error in told] == [code, code]
+    assert [error.code for error in errors] == [code, code]
 
 
-def test_connections_are_counted_and_no_clock_numbers_them(
+def test_connection_numbers_do_not_depend_on_the_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = iter([5.0, 4.0, 0.01])
     monkeypatch.setattr(time, "time", lambda: next(times, 0.0))
     supervisor = supervise(scripted((1, "ended"), (1, "ended"), (1, "ended")))
-    connections = [connection for connection, _ in supervisor.frames(NoWaiting(most_waits=3))]
+    connections = [connection for connection, _ in supervisor.frames(NoWaiting(max_waits=3))]
     assert connections == [100, 101, 102]
 
 
@@ -158,7 +159,35 @@ def test_looping_file_is_a_new_connection_every_pass(tmp_path: Path) -> None:
     assert str(supervisor.status) == "watching"
 
 
-def test_missing_file_is_not_tried_again(tmp_path: Path) -> None:
+def test_truncated_looping_file_loops_its_intact_part(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    write_video(whole, 50, container_options={"movflags": "faststart"})
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    reported: list[str] = []
+    supervisor = supervise(
+        partial(open_source, str(cut), FAST),
+        loop=True,
+        on_error=lambda error: reported.append(str(error)),
+    )
+    with closing(supervisor.frames(threading.Event())) as frames:
+        passes = [connection for connection, _ in islice(frames, 120)]
+    assert 2 < passes.count(100) == passes.count(101) < 50
+    assert passes[-1] > 101
+    assert str(supervisor.status) == "watching"
+    assert len(reported) == 1
+    assert "truncated" in reported[0]
+    assert reported[0].endswith("; it loops to its beginning from there")
+
+
+def test_looping_file_without_any_frame_ends(tmp_path: Path) -> None:
+    (tmp_path / "none.mp4").write_bytes(b"no video at all" * 50)
+    supervisor = supervise(partial(open_source, str(tmp_path / "none.mp4"), FAST), loop=True)
+    assert not list(supervisor.frames(threading.Event()))
+    assert str(supervisor.status) == "error: corrupt"
+
+
+def test_missing_file_is_not_retried(tmp_path: Path) -> None:
     supervisor = supervise(partial(open_source, str(tmp_path / "no.mp4"), FAST), loop=True)
     assert not list(supervisor.frames(threading.Event()))
     assert str(supervisor.status) == "error: not_found"
@@ -172,7 +201,7 @@ def test_stop_ends_the_wait_at_once() -> None:
     assert time.monotonic() - began < 0.5
 
 
-def test_camera_comes_back_on_the_same_port(tmp_path: Path) -> None:
+def test_camera_reconnects_on_the_same_port(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     write_video(clip, 50)
     with RtspServer({"x": Mount(lambda: VideoFile(clip, "live"), keyframe_seconds=0.2)}) as server:

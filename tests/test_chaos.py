@@ -24,7 +24,7 @@ from benchmarks.chaos.checks import (
 from benchmarks.chaos.schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
 from cameras.simulation import PlannedAnomaly
 from pipeline.events.event_settings import EventSettings
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 LIVE = ["gate1", "gate2"]
 CAMERAS = [*LIVE, "film"]
@@ -32,9 +32,7 @@ CAMERAS = [*LIVE, "film"]
 
 def record(seconds: float, score: float | None = 0.0, camera: str = "film") -> ScoreRecord:
     """A frame of connection 1, five a second; its wall clock is its stream time + 1000."""
-    return ScoreRecord(
-        camera, 1, round(seconds * 5), seconds, 1000 + seconds, score, score, 1.0, "ready", 0
-    )
+    return ScoreRecord(camera, 1, round(seconds * 5), seconds, 1000 + seconds, score, "ready")
 
 
 def burst(begin: float, end: float, until: float, camera: str = "film") -> list[ScoreRecord]:
@@ -53,7 +51,7 @@ def message(event: str, kind: str, revision: int) -> Message:
     return Message(f"{event}:{kind}:{revision}", kind, event, revision)
 
 
-def test_the_same_seed_makes_the_same_trouble() -> None:
+def test_the_same_seed_makes_the_same_problem() -> None:
     assert schedule(3, 20, CAMERAS, LIVE) == schedule(3, 20, CAMERAS, LIVE)
     assert schedule(3, 20, CAMERAS, LIVE) != schedule(4, 20, CAMERAS, LIVE)
 

@@ -13,7 +13,7 @@ from benchmarks.chaos.findings import Findings, Recovery
 from benchmarks.chaos.report import judged, print_report
 from benchmarks.chaos.schedule import Fault
 from benchmarks.continuity import Continuity
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 METRICS = """\
 vedette_sink_failures_total{sink="score_log"} 2.0
@@ -30,7 +30,7 @@ def good() -> Findings:
     found = Findings(1, 20, ["a"], {}, 1000.0, 4, [KILLED, BROKER])
     found.recoveries = [Recovery(KILLED, 1080.0, 1080.0), Recovery(BROKER, 1090.0, 1100.0)]
     found.seen = [
-        (1088.0, ScoreRecord("a", 1, 9, 86.0, 1086.0, 0.1, 0.1, 1.0, "ready", 0)),
+        (1088.0, ScoreRecord("a", 1, 9, 86.0, 1086.0, 0.1, "ready", energy=0.1, threshold=1.0)),
     ]
     found.metrics, found.exit_code, found.kills = METRICS, 0, Counter(sink=1)
     found.events = [ObservedEvent("a-1-0", "a", 1030.0, 1032.0, suppressed=False)]

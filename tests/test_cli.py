@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from makers import write_video
 
-from pipeline.cli.atomic_write import whole_file
 from pipeline.cli.errors import report
 
 COMMANDS = ("demo", "run", "validate", "replay", "evaluate", "train", "camera", "doctor")
@@ -95,11 +94,6 @@ def test_a_camera_is_no_recording_and_its_password_stays_unsaid(scheme: str) -> 
     assert result.stderr.count("\n") == 1
     assert "want" in result.stderr
     assert "hunter2" not in result.stdout + result.stderr
-
-
-def test_a_folder_is_no_place_for_a_result(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError, match=str(tmp_path)), whole_file(tmp_path):
-        pytest.fail("the work has begun")
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:

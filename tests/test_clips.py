@@ -118,3 +118,14 @@ def test_refuses_another_size_and_goes_on() -> None:
 def test_refuses_impossible_clips(length: int, interval: float) -> None:
     with pytest.raises(ValueError, match="want >"):
         ClipBuffer(length, interval)
+
+
+def test_ages_are_those_of_the_frames_that_were_taken() -> None:
+    """At 15 a second thinned out to 10 the steps are 67 and 133 ms, never the 100 of the clip."""
+    buffer = ClipBuffer(3, 0.1)
+    times = [0.0, 0.0667, 0.2, 0.2667, 0.4]
+    for number, time in enumerate(times):
+        buffer.push(time, picture(number))
+    assert buffer.ages == pytest.approx((0.2, 0.1333, 0.0))
+    buffer.push(0.87, picture(9))  # frames were lost
+    assert buffer.ages == pytest.approx((0.47, 0.47, 0.0))

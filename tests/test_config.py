@@ -33,7 +33,7 @@ def test_defaults_and_shorthand(tmp_path: Path) -> None:
     assert (config.metrics.host, config.metrics.port) == ("127.0.0.1", 9464)
 
 
-def test_camera_settings_lie_over_those_for_all(tmp_path: Path) -> None:
+def test_camera_settings_override_those_for_all_cameras(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         """
@@ -47,7 +47,7 @@ def test_camera_settings_lie_over_those_for_all(tmp_path: Path) -> None:
     assert (config.cameras["b"].detect.fps, config.cameras["b"].detect.height) == (5.0, 120)
 
 
-def test_keys_are_text_whatever_yaml_thinks(tmp_path: Path) -> None:
+def test_keys_are_read_as_text(tmp_path: Path) -> None:
     config = load(tmp_path, "cameras: {on: {source: a.mp4}, 7: {source: b.mp4}}")
     assert list(config.cameras) == ["on", "7"]
 
@@ -79,7 +79,7 @@ def test_anchors_and_merge_keys(tmp_path: Path) -> None:
         ("scoring: {device: tpu}", ":1: scoring.device: got \"tpu\", want 'auto', 'cpu' or 'cuda'"),
         ("colour: {}", ":1: colour: unknown key; want one of detect, adapt, alert, scoring"),
         ("api: {tls: {cert: x, key: y, certificate: z}}", ":1: api.tls.cert: unknown key; want"),
-        ("{detect: {fps: 1}, detect: {fps: 2}}", ":1: detect: stands twice; first on line 1"),
+        ("{detect: {fps: 1}, detect: {fps: 2}}", ":1: detect: occurs twice; first on line 1"),
     ],
 )
 def test_each_mistake_names_line_key_got_and_wanted(
@@ -106,7 +106,7 @@ def test_each_mistake_names_line_key_got_and_wanted(
         ("{source: 'synthetic:street?seed=x'}", "seed: want a whole number >= 0, got 'x'"),
         ("{source: x, zone: {}}", 'cameras.a.zone: unknown key; did you mean "zones"?'),
         ("{source: x, zones: {p: {coordinates: '0,0,1'}}}", "cameras.a.zones.p.coordinates: has 3"),
-        ("{source: x, zones: {p: {coordinates: '0,0,1,1,.5,.5'}}}", "zones.p: has no inside, want"),
+        ("{source: x, zones: {p: {coordinates: '0,0,1,1,.5,.5'}}}", "zones.p: has no area, want"),
         ("{source: x, zones: {p: {enter: 1}}}", "cameras.a.zones.p.coordinates: missing"),
         ("{source: x, zones: {p: {coordinates: '0,0,1,0,1,1', enter: 0}}}", "enter: got 0, want >"),
         (
@@ -152,7 +152,7 @@ def test_mistakes_of_a_camera(tmp_path: Path, camera: str, message: str) -> None
         ("{timezone: UTC, active: ['']}", "want days, hours or both, such as"),
     ],
 )
-def test_mistakes_of_a_schedule_are_told_once_where_they_stand(
+def test_mistakes_of_a_schedule_are_reported_once_at_their_place(
     tmp_path: Path, schedule: str, message: str
 ) -> None:
     (line,) = problems(tmp_path, f"alert: {{schedule: {schedule}}}\ncameras: {{a: {{source: x}}}}")
@@ -229,7 +229,7 @@ cameras:
         (b"a: \x00", ": not valid YAML: a character that is not allowed"),
         (b"- 1", ":1: got a list, want a mapping"),
         (b"cameras: {}", ":1: cameras: got a mapping, want at least one"),
-        (b"cameras: &c {a: *c}", ":1: cameras.a: an alias of what it stands in"),
+        (b"cameras: &c {a: *c}", ":1: cameras.a: an alias of a mapping or list that contains it"),
     ],
 )
 def test_file_that_is_no_configuration(tmp_path: Path, content: bytes, message: str) -> None:
@@ -294,7 +294,7 @@ def test_errors_never_show_a_password(
     assert PASSWORD not in "\n".join(problems(tmp_path, f"cameras: {{a: {{source: {source}}}}}"))
 
 
-def test_errors_never_show_what_stands_under_the_key_of_a_secret(tmp_path: Path) -> None:
+def test_errors_never_show_the_value_of_a_secret_key(tmp_path: Path) -> None:
     lines = problems(
         tmp_path,
         """mqtt: {user: u, password: 123456789}
@@ -322,7 +322,7 @@ cameras: {a: {source: x}}
     [
         ("{password: p}", "mqtt: got a password without a user, want both or none"),
         ("{ca: ca.pem}", "mqtt: got ca without tls, want tls: true"),
-        ("{topic_prefix: 'a/#'}", 'got "a/#", want letters, digits, "_" and "-", in parts'),
+        ("{topic_prefix: 'a/#'}", 'got "a/#", want letters, digits, "_" and "-", in levels'),
         ("{port: 0}", "mqtt.port: got 0, want ≥ 1"),
         ("{discovery: {prefix: ''}}", "mqtt.discovery.prefix: got"),
     ],
@@ -332,7 +332,7 @@ def test_mistakes_of_mqtt(tmp_path: Path, mqtt: str, message: str) -> None:
     assert message in line
 
 
-def test_url_is_not_in_the_repr_but_travels_as_json(tmp_path: Path) -> None:
+def test_url_is_in_the_json_but_not_in_the_repr(tmp_path: Path) -> None:
     config = load(tmp_path, f'cameras: {{a: {{source: "rtsp://u:{PASSWORD}@host"}}}}')
     assert PASSWORD not in repr(config)
     adapter = TypeAdapter(Config)
@@ -400,7 +400,7 @@ def test_store_urls(tmp_path: Path, url: str) -> None:
         "events.sqlite",
     ],
 )
-def test_store_urls_that_are_none_never_show_the_password(tmp_path: Path, url: str) -> None:
+def test_invalid_store_urls_never_show_the_password(tmp_path: Path, url: str) -> None:
     (line,) = problems(tmp_path, f'store: {{url: "{url}"}}\ncameras: {{a: {{source: a.mp4}}}}')
     assert line.startswith(":1: store.url: got ")
     assert "want " in line
@@ -411,7 +411,7 @@ def test_store_urls_that_are_none_never_show_the_password(tmp_path: Path, url: s
     ("transport", "message"),
     [
         ("kind: pgm", 'transport.kind: got "pgm", want '),
-        ("host: localhost", 'transport.host: got "localhost", want an address in numbers'),
+        ("host: localhost", 'transport.host: got "localhost", want a numeric address'),
         ("host: 0.0.0.0", 'transport.host: got "0.0.0.0", want one address of this machine'),
         ("host: '::'", 'transport.host: got "::", want one address of this machine'),
         ("host: 224.0.0.1", 'transport.host: got "224.0.0.1", want one address of this machine'),
@@ -425,7 +425,7 @@ def test_mistakes_of_the_transport(tmp_path: Path, transport: str, message: str)
     assert line.startswith(f":1: {message}")
 
 
-def test_tcp_is_encrypted_unless_told_otherwise(tmp_path: Path) -> None:
+def test_tcp_is_encrypted_by_default(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "10.0.0.7", "fd00::7"):
         text = f'transport: {{kind: tcp, host: "{host}"}}\ncameras: {{a: {{source: a.mp4}}}}'
         assert load(tmp_path, text).transport.curve

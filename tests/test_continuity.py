@@ -1,13 +1,13 @@
 """What the benchmark of three cameras counts in a score log."""
 
 from benchmarks.continuity import continuity
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 
 def log(*places: tuple[int, int, int]) -> list[ScoreRecord]:
     """A log of (connection, index, dropped)."""
     return [
-        ScoreRecord("a", connection, index, 0.0, 0.0, None, None, None, "ready", dropped)
+        ScoreRecord("a", connection, index, 0.0, 0.0, None, "ready", dropped=dropped)
         for connection, index, dropped in places
     ]
 

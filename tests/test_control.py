@@ -49,46 +49,46 @@ def camera(url: str = "/videos/a.mp4", **more: object) -> Camera:
     return Camera.model_validate({"source": {"url": url}, **more})
 
 
-def table(staff: Reconciler) -> set[str]:
-    return set(staff.table.cameras)
+def table(reconciler: Reconciler) -> set[str]:
+    return set(reconciler.table.cameras)
 
 
-def test_new_camera_is_hired_when_all_know_it() -> None:
-    staff = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+def test_new_camera_starts_when_scorer_and_sink_acknowledged_it() -> None:
+    reconciler = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
     for name in ("scorer", "sink"):
-        staff.spawned(name)
+        reconciler.spawned(name)
     both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
-    assert staff.reconcile(both, lambda _: False) == Changes((), (), tell=True, add=())
-    assert table(staff) == {"a", "b"}
-    assert staff.specs["scorer"].config.cameras.keys() == {"a", "b"}, "also when it is killed"
-    assert not staff.enlisted("scorer", 1)
-    assert staff.reconcile(both, lambda _: False).add == ()
-    assert staff.enlisted("sink", 0), "it has not heard yet, and is to be told again"
-    assert staff.reconcile(both, lambda _: False).add == ()
-    staff.spawned("sink")
-    assert staff.reconcile(both, lambda _: False).add == ("ingest:b",)
-    assert staff.reconcile(both, lambda _: False) == Changes((), (), tell=False, add=())
+    assert reconciler.reconcile(both, lambda _: False) == Changes((), (), publish=True, add=())
+    assert table(reconciler) == {"a", "b"}
+    assert reconciler.specs["scorer"].config.cameras.keys() == {"a", "b"}, "also when it is killed"
+    assert not reconciler.acknowledged("scorer", 1)
+    assert reconciler.reconcile(both, lambda _: False).add == ()
+    assert reconciler.acknowledged("sink", 0), "the sink still uses the old table"
+    assert reconciler.reconcile(both, lambda _: False).add == ()
+    reconciler.spawned("sink")
+    assert reconciler.reconcile(both, lambda _: False).add == ("ingest:b",)
+    assert reconciler.reconcile(both, lambda _: False) == Changes((), (), publish=False, add=())
 
 
 def test_camera_leaves_when_its_ingest_worker_is_gone() -> None:
     both = config(a={"source": "/videos/a.mp4"}, b={"source": "/videos/b.mp4"})
-    staff = Reconciler(process_table(both, RUN))
+    reconciler = Reconciler(process_table(both, RUN))
     for name in ("scorer", "sink"):
-        staff.spawned(name)
+        reconciler.spawned(name)
     one = config(b={"source": "/videos/b.mp4"})
-    assert staff.reconcile(one, lambda _: False) == Changes((), ("ingest:a",), False, ())
-    assert staff.reconcile(one, lambda _: False) == Changes((), (), False, ())
-    assert table(staff) == {"a", "b"}
-    assert staff.reconcile(one, lambda name: name == "ingest:a").forget == ("ingest:a",)
-    assert table(staff) == {"b"}
+    assert reconciler.reconcile(one, lambda _: False) == Changes((), ("ingest:a",), False, ())
+    assert reconciler.reconcile(one, lambda _: False) == Changes((), (), False, ())
+    assert table(reconciler) == {"a", "b"}
+    assert reconciler.reconcile(one, lambda name: name == "ingest:a").remove == ("ingest:a",)
+    assert table(reconciler) == {"b"}
 
 
 def test_only_another_view_needs_another_ingest_worker() -> None:
-    staff = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
+    reconciler = Reconciler(process_table(config(a={"source": "/videos/a.mp4"}), RUN))
     for name in ("scorer", "sink"):
-        staff.spawned(name)
+        reconciler.spawned(name)
     calm = config(a={"source": "/videos/a.mp4", "alert": {"cooldown": 99}})
-    assert staff.reconcile(calm, lambda _: False) == Changes((), (), True, ())
+    assert reconciler.reconcile(calm, lambda _: False) == Changes((), (), True, ())
     hours = {"timezone": "UTC", "active": ["sat-sun"]}
     zoned = config(
         a={
@@ -97,15 +97,15 @@ def test_only_another_view_needs_another_ingest_worker() -> None:
             "zones": {"porch": {"coordinates": "0,0,1,0,1,1"}},
         }
     )
-    assert staff.reconcile(zoned, lambda _: False) == Changes((), (), True, ())
-    assert "porch" in staff.specs["sink"].config.cameras["a"].zones
+    assert reconciler.reconcile(zoned, lambda _: False) == Changes((), (), True, ())
+    assert "porch" in reconciler.specs["sink"].config.cameras["a"].zones
     other = config(a={"source": "/videos/other.mp4"})
-    assert staff.reconcile(other, lambda _: False).retire == ("ingest:a",)
-    assert staff.reconcile(other, lambda _: True).forget == ("ingest:a",)
+    assert reconciler.reconcile(other, lambda _: False).retire == ("ingest:a",)
+    assert reconciler.reconcile(other, lambda _: True).remove == ("ingest:a",)
     for name in ("scorer", "sink"):
-        staff.spawned(name)
-    assert staff.reconcile(other, lambda _: True).add == ("ingest:a",)
-    assert staff.specs["ingest:a"].config.cameras["a"].source.url == "/videos/other.mp4"
+        reconciler.spawned(name)
+    assert reconciler.reconcile(other, lambda _: True).add == ("ingest:a",)
+    assert reconciler.specs["ingest:a"].config.cameras["a"].source.url == "/videos/other.mp4"
 
 
 RUNNING = tuple(
@@ -118,40 +118,40 @@ def request(command: Command, deadline: float = 10.0) -> Request:
     return Request("1", command.command, arguments_of(command), deadline)
 
 
-def desk(now: float = 0.0) -> CommandRouter:
-    roster = CameraRegistry.of(config(a={"source": "/videos/a.mp4"}))
-    return CommandRouter(roster, lambda _: None, clock=lambda: now)
+def router(now: float = 0.0) -> CommandRouter:
+    registry = CameraRegistry.of(config(a={"source": "/videos/a.mp4"}))
+    return CommandRouter(registry, lambda _: None, clock=lambda: now)
 
 
 def answer(to: CommandRouter, message: Request, stopping: bool = False) -> Answer:
-    ((client, letter),) = to.take(b"me", message, RUNNING, stopping)
+    ((client, routed),) = to.handle(b"me", message, RUNNING, stopping)
     assert client == b"me"
-    assert isinstance(letter, Answer)
-    assert letter.id == message.id
-    return letter
+    assert isinstance(routed, Answer)
+    assert routed.id == message.id
+    return routed
 
 
-def test_a_camera_shows_how_far_it_has_learnt() -> None:
+def test_a_camera_shows_its_learning_progress() -> None:
     learning: dict[str, float | bool] = {"trusted": False, "trusted_in_seconds": 34.0}
     ingest, scorer = RUNNING
     workers = (ingest, replace(scorer, learning={"a": learning}))
-    for told, wanted in ((workers, learning), (RUNNING, None)):
-        ((_, letter),) = desk().take(b"me", request(GetOverview()), told)
-        assert isinstance(letter, Answer)
-        (shown,) = letter.body["cameras"]  # type: ignore[misc]
+    for statuses, wanted in ((workers, learning), (RUNNING, None)):
+        ((_, routed),) = router().handle(b"me", request(GetOverview()), statuses)
+        assert isinstance(routed, Answer)
+        (shown,) = routed.body["cameras"]  # type: ignore[misc]
         assert shown["learning"] == wanted
 
 
-def test_what_is_too_late_or_while_stopping_is_not_done() -> None:
+def test_late_requests_and_requests_while_stopping_are_refused() -> None:
     attach = Attach(name="b", camera={"source": "synthetic:street"})
-    late = desk(now=11.0)
-    assert late.take(b"me", request(attach), RUNNING) == []
-    assert "b" not in late.roster.cameras
-    assert answer(desk(), request(attach), stopping=True).status == "unavailable"
-    assert answer(desk(), request(GetOverview()), stopping=True).status == "ok"
-    assert answer(desk(), Request("1", "no", {}, 9.0)).status == "invalid"
-    assert answer(desk(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
-    assert answer(desk(), request(AdaptCamera(name="b"))).status == "unknown"
+    late = router(now=11.0)
+    assert late.handle(b"me", request(attach), RUNNING) == []
+    assert "b" not in late.registry.cameras
+    assert answer(router(), request(attach), stopping=True).status == "unavailable"
+    assert answer(router(), request(GetOverview()), stopping=True).status == "ok"
+    assert answer(router(), Request("1", "no", {}, 9.0)).status == "invalid"
+    assert answer(router(), request(Annotate(event="a-1-1"))).status == "unavailable", "no sink"
+    assert answer(router(), request(AdaptCamera(name="b"))).status == "unknown"
 
 
 def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
@@ -162,24 +162,24 @@ def workers_with(phase: WorkerPhase, status: str) -> tuple[WorkerStatus, ...]:
 
 
 def ask_with(to: CommandRouter, command: Command, workers: tuple[WorkerStatus, ...]) -> Answer:
-    ((_, letter),) = to.take(b"me", request(command), workers)
-    assert isinstance(letter, Answer)
-    return letter
+    ((_, routed),) = to.handle(b"me", request(command), workers)
+    assert isinstance(routed, Answer)
+    return routed
 
 
-def test_enabling_a_camera_that_was_given_up_tries_it_again() -> None:
-    one, failed = desk(), workers_with("failed", "error: given up")
+def test_enabling_a_failed_camera_retries_it() -> None:
+    one, failed = router(), workers_with("failed", "error: given up")
     answer = ask_with(one, SetEnabled(name="a", enabled=True), failed)
     assert (answer.status, answer.body["state"]) == ("ok", "starting")
-    assert one.take_retries() == {"ingest:a"}
-    assert one.take_retries() == set(), "once"
+    assert one.pop_retries() == {"ingest:a"}
+    assert one.pop_retries() == set(), "once"
     assert ask_with(one, SetEnabled(name="a", enabled=False), failed).body["state"] == "disabled"
     assert ask_with(one, SetEnabled(name="a", enabled=True), RUNNING).status == "ok"
-    assert one.take_retries() == set()
+    assert one.pop_retries() == set()
 
 
 def test_commands_that_would_do_nothing_are_refused() -> None:
-    one, ended = desk(), workers_with("finished", "ended")
+    one, ended = router(), workers_with("finished", "ended")
     enable = ask_with(one, SetEnabled(name="a", enabled=True), ended)
     assert enable.status == "conflict"
     assert "its recording has ended" in enable.problem
@@ -197,25 +197,25 @@ def test_commands_that_would_do_nothing_are_refused() -> None:
     )
 
 
-def test_what_cannot_be_kept_is_not_done() -> None:
-    def fail(_roster: CameraRegistry) -> None:
+def test_change_that_cannot_be_stored_is_not_made() -> None:
+    def fail(_registry: CameraRegistry) -> None:
         raise OSError(28, "No space left on device")
 
     full = CommandRouter(CameraRegistry.of(config()), fail, clock=lambda: 0.0)
     attach = Attach(name="b", camera={"source": "synthetic:street"})
-    assert answer(full, request(attach)).problem == "cannot be kept: No space left on device"
-    assert full.roster.cameras == {}
+    assert answer(full, request(attach)).problem == "cannot be stored: No space left on device"
+    assert full.registry.cameras == {}
 
 
 def test_answer_of_a_worker_finds_its_way_back() -> None:
-    one = desk()
-    ((worker, order),) = one.take(b"me", request(AdaptCamera(name="a")), RUNNING)
+    one = router()
+    ((worker, order),) = one.handle(b"me", request(AdaptCamera(name="a")), RUNNING)
     assert worker == b"scorer"
     assert isinstance(order, Request)
     assert order.id != "1", "two clients may choose the same"
-    ((client, back),) = one.take(b"scorer", Answer(order.id, "ok"), RUNNING)
+    ((client, back),) = one.handle(b"scorer", Answer(order.id, "ok"), RUNNING)
     assert (client, back.id) == (b"me", "1")
-    assert one.take(b"scorer", Answer(order.id, "ok"), RUNNING) == []
+    assert one.handle(b"scorer", Answer(order.id, "ok"), RUNNING) == []
 
 
 def test_over_real_sockets(endpoints: Endpoints) -> None:
@@ -262,7 +262,7 @@ def tell(run: PipelineRun, command: Command) -> Answer:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_cameras_come_and_go_and_the_others_notice_nothing(tmp_path: Path) -> None:
+def test_cameras_are_added_and_removed_without_effect_on_the_others(tmp_path: Path) -> None:
     clip = tmp_path / "street.mp4"
     write_video(clip, pictures=walking_box(150), frames_per_second=10)
     looped = {"url": str(clip), "loop": True}

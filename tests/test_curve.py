@@ -1,4 +1,4 @@
-"""CurveZMQ: who has the keys of the run is let in at every topic, and nobody else."""
+"""CurveZMQ: every topic admits clients with the keys of the run, and no others."""
 
 import logging
 import os
@@ -67,18 +67,18 @@ def without_keys(endpoints: Endpoints) -> Endpoints:
 
 
 def knows_the_public_key_only(endpoints: Endpoints) -> Endpoints:
-    """What a stranger can have that once saw the server's public key."""
+    """The keys of a client that has only the server's public key."""
     server = KeyPair(keys_of(endpoints).server.public, "")
-    return replace(endpoints, keys=CurveKeys(server, KeyPair.fresh()))
+    return replace(endpoints, keys=CurveKeys(server, KeyPair.generate()))
 
 
-def takes_one_for_another(endpoints: Endpoints) -> Endpoints:
-    """Has the right key for itself, and a wrong one of the server."""
-    return replace(endpoints, keys=CurveKeys(KeyPair.fresh(), keys_of(endpoints).worker))
+def has_a_wrong_server_key(endpoints: Endpoints) -> Endpoints:
+    """The keys of a client with the right own keys and a wrong key of the server."""
+    return replace(endpoints, keys=CurveKeys(KeyPair.generate(), keys_of(endpoints).worker))
 
 
 def of_another_run(endpoints: Endpoints) -> Endpoints:
-    return replace(endpoints, keys=CurveKeys.fresh())
+    return replace(endpoints, keys=CurveKeys.generate())
 
 
 def gets_through(server: Endpoints, client: Endpoints, topic: Topic, seconds: float) -> bool:
@@ -96,34 +96,34 @@ def gets_through(server: Endpoints, client: Endpoints, topic: Topic, seconds: fl
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_every_topic_lets_in_its_own_and_nobody_else(curve: Endpoints, topic: Topic) -> None:
-    strangers = (
+def test_every_topic_admits_only_clients_of_the_run(curve: Endpoints, topic: Topic) -> None:
+    unknown_clients = (
         without_keys,
         knows_the_public_key_only,
-        takes_one_for_another,
+        has_a_wrong_server_key,
         of_another_run,
     )
     began = time.monotonic()
     assert gets_through(curve, curve, topic, 10.0)
     time_enough = max(0.5, 3 * (time.monotonic() - began))
-    for stranger in strangers:
-        assert not gets_through(curve, stranger(curve), topic, time_enough), stranger.__name__
+    for unknown in unknown_clients:
+        assert not gets_through(curve, unknown(curve), topic, time_enough), unknown.__name__
     assert gets_through(curve, curve, topic, 10.0)
 
 
-def test_a_worker_that_meets_another_server_tells_it_nothing(curve: Endpoints) -> None:
-    """Somebody else on the machine may listen on the port of a sink that has just died."""
-    for impostor in (without_keys(curve), of_another_run(curve)):
+def test_worker_sends_nothing_to_a_server_without_the_keys(curve: Endpoints) -> None:
+    """Another process may listen on the port of a sink that has just ended."""
+    for other_server in (without_keys(curve), of_another_run(curve)):
         for topic in TOPICS:
-            assert not gets_through(impostor, curve, topic, 0.3)
+            assert not gets_through(other_server, curve, topic, 0.3)
 
 
-def test_strangers_do_not_disturb(curve: Endpoints, caplog: pytest.LogCaptureFixture) -> None:
-    stranger = knows_the_public_key_only(curve)
+def test_unknown_clients_have_no_effect(curve: Endpoints, caplog: pytest.LogCaptureFixture) -> None:
+    unknown = knows_the_public_key_only(curve)
     with caplog.at_level(logging.WARNING), FrameReceiver(curve) as scorer:
         for _ in range(10):
-            with FrameSender(stranger, "front") as knocking:
-                assert not knocking.hello(Hello("front", 9))
+            with FrameSender(unknown, "front") as refused:
+                assert not refused.hello(Hello("front", 9))
                 with FrameSender(curve, "front") as own:
                     until(lambda own=own: own.hello(Hello("front", 1)))
                     assert scorer.poll(2) == [Hello("front", 1)]
@@ -131,14 +131,14 @@ def test_strangers_do_not_disturb(curve: Endpoints, caplog: pytest.LogCaptureFix
                     assert own.poll(2) == [Welcome(9, 4, 0.5)]
                 time.sleep(0.02)
     said = [record.getMessage() for record in caplog.records]
-    assert said, "somebody was refused, and nobody said so"
-    assert all(line.startswith("frames: refused a stranger at 127.0.0.1") for line in said)
+    assert said, "no refusal was logged"
+    assert all(line.startswith("frames: refused an unknown client at 127.0.0.1") for line in said)
     assert len(said) < 5
 
 
 @contextmanager
 def tapped(port: int, seen: bytearray) -> Iterator[int]:
-    """Another port that leads to a port, for one connection; both ways are overheard."""
+    """Forward one connection from another port to a port and record both directions."""
 
     def pump(one: socket.socket, other: socket.socket) -> None:
         while part := one.recv(65536):
@@ -146,24 +146,24 @@ def tapped(port: int, seen: bytearray) -> Iterator[int]:
             other.sendall(part)
         other.shutdown(socket.SHUT_WR)
 
-    def lead() -> None:
-        inner, _ = door.accept()
+    def forward() -> None:
+        inner, _ = listener.accept()
         with inner, socket.create_connection(("127.0.0.1", port)) as outer:
             back = threading.Thread(target=pump, args=(outer, inner))
             back.start()
             pump(inner, outer)
             back.join()
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=lead)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=forward)
         thread.start()
-        yield door.getsockname()[1]
+        yield listener.getsockname()[1]
         thread.join(10)
         assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("keys", [False, True])
-def test_who_listens_on_the_way_learns_nothing(curve: Endpoints, keys: bool) -> None:
+def test_intercepted_traffic_is_encrypted(curve: Endpoints, keys: bool) -> None:
     endpoints = curve if keys else without_keys(curve)
     message, seen = RevisionAck("planted-pass", 1), bytearray()
     with tapped(int(endpoints.address(CONTROL).rpartition(":")[2]), seen) as port:
@@ -176,21 +176,21 @@ def test_who_listens_on_the_way_learns_nothing(curve: Endpoints, keys: bool) -> 
     assert (b"planted-pass" in seen) != keys
 
 
-def test_without_a_doorkeeper_nobody_is_let_in(
+def test_without_an_authenticator_no_client_is_admitted(
     curve: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Asleep:
+    class NoAuthenticator:
         def __init__(self, *_: object) -> None:
             return
 
         def join(self) -> None:
             return
 
-    monkeypatch.setattr(ports, "ZapAuthenticator", Asleep)
+    monkeypatch.setattr(ports, "ZapAuthenticator", NoAuthenticator)
     assert not gets_through(curve, curve, FRAMES, 0.5)
 
 
-def test_a_port_gives_back_its_threads_and_descriptors(curve: Endpoints) -> None:
+def test_port_releases_its_threads_and_descriptors(curve: Endpoints) -> None:
     def threads() -> int:
         return len(os.listdir("/proc/self/task"))
 
@@ -205,7 +205,7 @@ def test_a_port_gives_back_its_threads_and_descriptors(curve: Endpoints) -> None
     for _ in range(20):
         use()
     with FrameReceiver(curve), pytest.raises(zmq.ZMQError), FrameReceiver(curve):
-        pass  # the address is taken, and what was made for it goes as well
+        pass  # the address is in use, and the objects created for it are released
 
     def given_back() -> bool:  # a thread that is joined may still be listed: now, or in ``before``
         now_children, now_descriptors, now_shared = leftovers()
@@ -228,10 +228,10 @@ def test_keys_are_in_no_repr_and_in_the_specification(curve: Endpoints, tmp_path
         assert key not in text
         assert TypeAdapter(str).dump_json(key).decode() in document
     assert WorkerSpec.from_json(document) == spec
-    assert keys_of(curve) != CurveKeys.fresh()
+    assert keys_of(curve) != CurveKeys.generate()
 
 
-def test_keys_are_taken_out_of_what_a_worker_says(
+def test_keys_are_removed_from_the_log_of_a_worker(
     curve: Endpoints, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = Config.model_validate({"cameras": {"front": {"source": "a.mp4"}}})

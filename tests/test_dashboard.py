@@ -19,9 +19,9 @@ import pytest
 from browser import Browser, chromium, faults, node, overflow
 from mqtt_broker import free_port
 
-from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
+from cameras.source import SourceOptions
 from pipeline.config import Config
 from pipeline.runtime.local_engine import local_service
 

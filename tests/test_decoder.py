@@ -12,10 +12,9 @@ from cameras.pacing import Pace
 from cameras.sampling import Sampler
 from cameras.source import Picture
 from pipeline.config import Camera
-from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.decoder import Decoder, number
 from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox, QueuedFrame
-from pipeline.ingest.numbering import number
 from pipeline.telemetry.metrics import Metrics
 
 
@@ -91,20 +90,20 @@ def decoded(
 
 
 def emptied(mailbox: Mailbox) -> list[QueuedFrame]:
-    letters = []
-    while letter := mailbox.take(0.0):
-        letters.append(letter)
-    return letters
+    queued_frames = []
+    while queued_frame := mailbox.take(0.0):
+        queued_frames.append(queued_frame)
+    return queued_frames
 
 
 def test_frames_are_made_ready() -> None:
     mailbox = Mailbox("wait", 9)
     masks = {"clock": {"coordinates": "0,0,0.5,0,0.5,0.5,0,0.5"}}
     decoded(pictures(5), mailbox, masks=masks)
-    letters = emptied(mailbox)
+    queued_frames = emptied(mailbox)
     assert mailbox.exhausted
-    assert [letter.frame.index for letter in letters] == list(range(5))
-    frame = letters[4].frame
+    assert [queued_frame.frame.index for queued_frame in queued_frames] == list(range(5))
+    frame = queued_frames[4].frame
     assert frame.size_hw == (48, 64)
     assert frame.captured_at == 1000.4
     assert frame.pixels[5, 5].tolist() == [0, 0, 0]
@@ -114,8 +113,8 @@ def test_frames_are_made_ready() -> None:
 def test_what_a_live_camera_loses_is_counted() -> None:
     mailbox = Mailbox("newest", 1)
     metrics = decoded(pictures(10), mailbox)
-    (letter,) = emptied(mailbox)
-    assert (letter.frame.index, letter.dropped) == (9, 9)
+    (queued_frame,) = emptied(mailbox)
+    assert (queued_frame.frame.index, queued_frame.dropped) == (9, 9)
     labels = {"camera": "street", "reason": "replaced"}
     assert metrics.registry.get_sample_value("vedette_frames_dropped_total", labels) == 9
 
@@ -125,11 +124,11 @@ def test_a_paced_recording_takes_its_time_but_not_for_what_is_skipped() -> None:
     begin = time.monotonic()
     decoded(pictures(60), mailbox, pace="live", done=Progress(1, 57, 53))
     seconds = time.monotonic() - begin
-    letters = emptied(mailbox)
-    assert [letter.frame.index for letter in letters] == list(range(53, 60))
-    assert [letter.context for letter in letters] == [True] * 5 + [False] * 2
+    queued_frames = emptied(mailbox)
+    assert [queued_frame.frame.index for queued_frame in queued_frames] == list(range(53, 60))
+    assert [queued_frame.context for queued_frame in queued_frames] == [True] * 5 + [False] * 2
     assert 0.09 < seconds < 3.0
-    assert letters[-1].frame.captured_at == pytest.approx(time.time(), abs=5.0)
+    assert queued_frames[-1].frame.captured_at == pytest.approx(time.time(), abs=5.0)
 
 
 def test_a_closed_mailbox_ends_it() -> None:

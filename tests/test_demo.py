@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cameras.simulation import PlannedAnomaly
 from pipeline.cli.demo_recorder import DemoRecorder
-from pipeline.cli.demo_report import ReportedEvent, judge, planned_at, verdict_table
+from pipeline.cli.demo_report import ReportedEvent, judge, planned_at, report_table
 from pipeline.transport.messages import Live
 
 CYCLIST = PlannedAnomaly("cyclist", 70.0, 6.0)
@@ -26,13 +26,13 @@ def told(began: float, ended: float | None, after: float = 0.6) -> ReportedEvent
 
 
 def test_an_event_during_an_anomaly_catches_it() -> None:
-    verdict = judge(PLAN, [told(71.0, 75.0)], until=120.0)
-    first, second = verdict.judged
+    report = judge(PLAN, [told(71.0, 75.0)], until=120.0)
+    first, second = report.judged
     assert first.seconds_to_detect == pytest.approx(1.6)
     assert second.event is None
     assert second.seconds_to_detect is None
-    assert verdict.caught == 1
-    assert verdict.false_alarms == ()
+    assert report.caught == 1
+    assert report.false_alarms == ()
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,21 @@ def test_an_event_during_an_anomaly_catches_it() -> None:
 def test_what_an_event_belongs_to(
     began: float, ended: float | None, caught: PlannedAnomaly | None
 ) -> None:
-    verdict = judge(PLAN, [told(began, ended)], until=120.0)
-    assert [one.planned for one in verdict.judged if one.event] == ([caught] if caught else [])
-    assert len(verdict.false_alarms) == (caught is None)
+    report = judge(PLAN, [told(began, ended)], until=120.0)
+    assert [one.planned for one in report.judged if one.event] == ([caught] if caught else [])
+    assert len(report.false_alarms) == (caught is None)
 
 
 def test_an_event_that_never_ends_catches_no_more_than_was_watched() -> None:
-    verdict = judge(PLAN, [told(71.0, None)], until=79.0)
-    assert [one.planned for one in verdict.judged] == [CYCLIST]
-    assert verdict.caught == 1
+    report = judge(PLAN, [told(71.0, None)], until=79.0)
+    assert [one.planned for one in report.judged] == [CYCLIST]
+    assert report.caught == 1
 
 
 def test_an_event_over_two_anomalies_catches_both_the_second_at_once() -> None:
-    verdict = judge(PLAN, [told(71.0, 85.0)], until=120.0)
-    assert verdict.caught == 2
-    assert verdict.judged[1].seconds_to_detect == 0.0
+    report = judge(PLAN, [told(71.0, 85.0)], until=120.0)
+    assert report.caught == 2
+    assert report.judged[1].seconds_to_detect == 0.0
 
 
 def test_while_an_event_goes_on_what_comes_later_is_no_reason_for_it() -> None:
@@ -73,7 +73,7 @@ def test_while_an_event_goes_on_what_comes_later_is_no_reason_for_it() -> None:
 
 def test_the_table_says_what_was_missed() -> None:
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(verdict_table(judge(PLAN, [told(71.0, 75.0)], until=120.0)))
+    console.print(report_table(judge(PLAN, [told(71.0, 75.0)], until=120.0)))
     console.file.close()
     rows = [re.split(r"\s{2,}", line.strip()) for line in console.export_text().splitlines()]
     assert ["cyclist", "70.0 s", "76.0 s", "yes", "1.6 s"] in rows
@@ -92,42 +92,42 @@ def event(started_at: float, ended_at: float | None = None, *, suppressed: bool 
 
 def test_the_witness_counts_from_the_start_of_the_scene() -> None:
     now = 1000.0
-    witness = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: now)
-    assert witness.hear(score(1004.0, None)) == ""
-    assert witness.seconds_to_first_score is None
-    assert witness.latency_seconds is None
+    recorder = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: now)
+    assert recorder.receive(score(1004.0, None)) == ""
+    assert recorder.seconds_to_first_score is None
+    assert recorder.latency_seconds is None
     for captured_at in (1008.0, 1020.0, 1090.0):
-        witness.hear(score(captured_at, 0.2, dropped=3))
-    assert witness.seconds_to_first_score == pytest.approx(8.05)
-    assert witness.latency_seconds == pytest.approx(0.05)
-    assert (witness.frames_scored, witness.frames_dropped) == (3, 3)
+        recorder.receive(score(captured_at, 0.2, dropped=3))
+    assert recorder.seconds_to_first_score == pytest.approx(8.05)
+    assert recorder.latency_seconds == pytest.approx(0.05)
+    assert (recorder.frames_scored, recorder.frames_dropped) == (3, 3)
 
     now = 1062.5
-    assert witness.hear(event(1062.0)) == "\n    planned now: cyclist"
+    assert recorder.receive(event(1062.0)) == "\n    planned now: cyclist"
     now = 1066.0
-    assert witness.hear(event(1062.0, 1065.0)) == ""
+    assert recorder.receive(event(1062.0, 1065.0)) == ""
     now = 1091.0
-    assert witness.hear(event(1090.5)) == "\n    nothing is planned now"
+    assert recorder.receive(event(1090.5)) == "\n    nothing is planned now"
 
-    verdict = witness.verdict(watched_seconds=120.0)
-    assert [one.seconds_to_detect for one in verdict.judged] == [pytest.approx(2.5), None]
-    assert [alarm.began_seconds for alarm in verdict.false_alarms] == [pytest.approx(100.5)]
+    report = recorder.report(watched_seconds=120.0)
+    assert [one.seconds_to_detect for one in report.judged] == [pytest.approx(2.5), None]
+    assert [alarm.began_seconds for alarm in report.false_alarms] == [pytest.approx(100.5)]
 
 
 def test_what_is_recorded_while_learning_is_neither_caught_nor_a_false_alarm() -> None:
-    witness = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: 1062.0)
-    assert witness.hear(event(1020.0, suppressed=True)) == ""
-    assert witness.hear(event(1020.0, 1062.0, suppressed=True)) == ""
-    assert witness.verdict(120.0).false_alarms == ()
-    assert witness.verdict(120.0).caught == 0
-    assert len(witness.suppressed) == 1
+    recorder = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: 1062.0)
+    assert recorder.receive(event(1020.0, suppressed=True)) == ""
+    assert recorder.receive(event(1020.0, 1062.0, suppressed=True)) == ""
+    assert recorder.report(120.0).false_alarms == ()
+    assert recorder.report(120.0).caught == 0
+    assert len(recorder.suppressed) == 1
 
 
 def test_what_a_silent_pipeline_did_not_tell_is_missed() -> None:
     times = iter((1000.0, 1090.0, 1090.0))
-    witness = DemoRecorder(PLAN, scene_started_at=1000.0, clock=lambda: next(times))
-    assert [one.event for one in witness.verdict(120.0).judged] == [None, None]
-    assert [one.planned for one in witness.verdict(75.0).judged] == [CYCLIST]
+    recorder = DemoRecorder(PLAN, scene_started_at=1000.0, clock=lambda: next(times))
+    assert [one.event for one in recorder.report(120.0).judged] == [None, None]
+    assert [one.planned for one in recorder.report(75.0).judged] == [CYCLIST]
 
 
 def test_a_demo_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scoring.clips import ClipBuffer
@@ -151,7 +152,7 @@ def test_one_seam_raises_no_alarm(
         change.kind
         for one in frames
         for change in tracker.update(
-            Sample("a", 1, one.index, one.pts_seconds, 0.0, one.judgement.score, "ready")
+            ScoreRecord("a", 1, one.index, one.pts_seconds, 0.0, one.judgement.score, "ready")
         )
     ]
     assert changes == []
@@ -161,10 +162,10 @@ def test_one_seam_raises_no_alarm(
 
 
 def test_the_scoring_worker_counts_cuts(run: RunInfo) -> None:
-    """One camera, two places: `vedette_picture_cuts_total` says that the picture was cut."""
+    """One camera, two places: `vedette_discontinuities_total` says that the picture was cut."""
     first, then = noise_frames("door", 30, seed=1), noise_frames("door", 40, seed=2)[30:]
     context = worker_context("score", small_config(["door"]), run)
     with CollectingSink(run), scoring(context, small_scorer()):
         send_all(run, [*first, *then])
     value = context.metrics.registry.get_sample_value
-    assert value("vedette_picture_cuts_total", {"camera": "door"}) == 1
+    assert value("vedette_discontinuities_total", {"camera": "door"}) == 1

@@ -47,7 +47,10 @@ def test_a_discovered_camera_is_watched_as_the_configuration_says(
 ) -> None:
     write_video(tmp_path / "clip.mp4", pictures=walking_box(50, (240, 320)), codec="libx264")
     mounts = {"sub": Mount(lambda: VideoFile(tmp_path / "clip.mp4", "live"))}
-    with RtspServer(mounts, guard=RtspAuthentication(USER, PASSWORD)) as server, answering(camera):
+    with (
+        RtspServer(mounts, authentication=RtspAuthentication(USER, PASSWORD)) as server,
+        answering(camera),
+    ):
         camera.streams = {
             "big": Stream(f"rtsp://127.0.0.1:{server.port}/main", size_hw=(1080, 1920)),
             "small": Stream(server.address("sub"), size_hw=(240, 320)),

@@ -14,8 +14,8 @@ from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
 from pipeline.doctor.check import Check, look
-from pipeline.runtime.data_lock import data_lock
-from pipeline.storage.retention import too_small
+from pipeline.runtime.local_engine import data_lock
+from pipeline.storage.retention import free_space_problem
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "mjpeg"])
@@ -139,8 +139,10 @@ def test_a_volume_too_small_for_its_reserve_is_named(tmp_path: Path) -> None:
     assert "record.min_free_gb" in check.advice
     assert "in all: no clip would ever be written" in check.advice
     assert places.data_folder(tmp_path, min_free_gb=1e-6).advice != check.advice
-    assert too_small(5e8, 1e10, 1e9).endswith("lower record.min_free_gb, or move storage.folder")
-    assert too_small(2e9, 1e10, 1e9) == ""
+    assert free_space_problem(5e8, 1e10, 1e9).endswith(
+        "lower record.min_free_gb, or move storage.folder"
+    )
+    assert free_space_problem(2e9, 1e10, 1e9) == ""
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers.message import EventMessage
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.telemetry.metrics import Metrics
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -118,3 +118,14 @@ def test_every_metric() -> None:
 def test_every_field_of_what_is_kept_or_told(page: str, title: str, kind: type) -> None:
     told = [re.match(r"\| `(\w+)`", row) for row in rows(section(page, title))]
     assert [match[1] for match in told if match] == [*kind.__dataclass_fields__]
+
+
+def test_every_test_that_is_named_exists() -> None:
+    text = (DOCS / "operator-faults.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", text))
+    assert len(named) > 80
+    for file, name in named:
+        tests = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert f"\ndef {name}(" in tests, f"{file}::{name}"
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert all("::test_" in line for line in lines if "| before |" not in line)

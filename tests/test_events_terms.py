@@ -1,4 +1,4 @@
-"""Why an event began: the terms of the energy at its peak, from the score to the message."""
+"""The terms of the energy at the peak of an event, from the score to the message."""
 
 from pathlib import Path
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from models.calibration import Calibration
+from pipeline.events.event import EventChange
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventChange, EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers.message import event_message
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scoring.score_message import score_message, terms_of_score
@@ -16,12 +18,14 @@ from pipeline.transport.messages import FrameMessage
 
 
 def changes(*scored: tuple[float, dict[str, float]]) -> list[EventChange]:
-    """What an event machine says of frames, 0.1 s apart."""
+    """Changes from a tracker for frames 0.1 s apart."""
     tracker = EventTracker(EventSettings(min_duration_seconds=0.1, cooldown_seconds=0.0))
     found: list[EventChange] = []
     for index, (score, terms) in enumerate(scored):
         found += tracker.update(
-            Sample("door", 1, index, index / 10, 1000 + index / 10, score, "ready", terms=terms)
+            ScoreRecord(
+                "door", 1, index, index / 10, 1000 + index / 10, score, "ready", terms=terms
+            )
         )
     return found
 
@@ -35,14 +39,14 @@ def test_an_event_has_the_terms_of_its_peak() -> None:
     assert found[-1].event.terms == high
 
 
-def test_message_and_store_keep_them(tmp_path: Path) -> None:
+def test_message_and_store_contain_the_terms(tmp_path: Path) -> None:
     event = changes((1.2, {"motion": 1.25}), (1.3, {"motion": 1.5, "still": 0.25}))[-1].event
     message = event_message(EventChange("new", event), None, None, api=False)
     assert message is not None
     assert message.terms == {"motion": 1.5, "still": 0.25}
     with EventStore(tmp_path / "events.sqlite") as store:
         store.save([event], {})
-        assert [kept.terms for kept in store.events()] == [event.terms]
+        assert [found.terms for found in store.events()] == [event.terms]
 
 
 def test_terms_are_in_units_of_the_score() -> None:
@@ -53,7 +57,7 @@ def test_terms_are_in_units_of_the_score() -> None:
     }
 
 
-def test_a_score_travels_with_its_terms() -> None:
+def test_a_score_message_contains_its_terms() -> None:
     frame = FrameMessage(
         camera="door", connection=1, index=0, pts_seconds=0.0, captured_at=0.0, sent_at=0.0,
         dropped=0, context=False, scorer=0, pixels=np.zeros((4, 4, 3), np.uint8),

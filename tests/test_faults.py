@@ -1,4 +1,4 @@
-"""What cameras do wrong, one by one: each loses the connection with its code, or frames go on."""
+"""Faults of cameras: each ends the connection with its code, or frames continue."""
 
 import itertools
 import struct
@@ -13,7 +13,7 @@ import pytest
 from makers import walking_box
 
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
-from cameras.lag import MOST_LAG_SECONDS, CatchUp, LagMeter
+from cameras.lag import MAX_LAG_SECONDS, CatchUp, LagMeter
 from cameras.pacing import Pacer
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
@@ -32,10 +32,10 @@ WAYS: list[tuple[Codec, Literal["tcp", "udp"]]] = [
 
 
 class Street:
-    """An endless walking box, whose size a test may change."""
+    """An endless walking box; `larger` changes its frame size."""
 
     def __init__(self) -> None:
-        self.info = SourceInfo((48, 64), "made", RATE, None, False)
+        self.info = SourceInfo((48, 64), "synthetic", RATE, None, False)
         self.larger = threading.Event()
 
     def __enter__(self) -> Self:
@@ -63,7 +63,7 @@ def mount(street: Street, codec: Codec) -> Mount:
 
 
 def shifted(seconds: float) -> Callable[[bytes], bytes]:
-    """Changes the time stamp of an RTP packet, as a camera whose clock is set."""
+    """Shift the time stamp of RTP packets, as a camera whose clock is set."""
 
     def change(packet: bytes) -> bytes:
         stamp = (struct.unpack(">I", packet[4:8])[0] + round(seconds * CLOCK)) % 2**32
@@ -73,7 +73,7 @@ def shifted(seconds: float) -> Callable[[bytes], bytes]:
 
 
 def about_to_wrap() -> Callable[[bytes], bytes]:
-    """The 32 bits of the time stamps run over, half a second after the first packet seen."""
+    """Let the 32-bit time stamps wrap around half a second after the first packet."""
     begin: list[int] = []
 
     def change(packet: bytes) -> bytes:
@@ -85,7 +85,7 @@ def about_to_wrap() -> Callable[[bytes], bytes]:
 
 
 def garbled(ratio: float, head: int = 12) -> Callable[[bytes], bytes]:
-    """Chance in place of what is behind the head, in some of the packets."""
+    """Replace the payload of some packets by random bytes."""
     rng = np.random.default_rng(0)
 
     def change(packet: bytes) -> bytes:
@@ -104,17 +104,17 @@ def losing(ratio: float) -> Callable[[bytes], bytes | None]:
 LOST: dict[str, tuple[Fault, set[ErrorCode]]] = {
     "stalls": (lambda server, _: server.stall(), {"timeout"}),
     "loses every packet": (lambda server, _: server.alter(lambda _: None), {"timeout"}),
-    # What nobody can decode is corrupt where the decoder hears of it, and else silence.
+    # Undecodable data are corrupt where they reach the decoder, else a time-out.
     "garbles every packet": (lambda server, _: server.alter(garbled(1.0)), {"corrupt", "timeout"}),
     "resets": (lambda server, _: server.reset_clients(), {"ended"}),
     "goes down": (lambda server, _: server.stop(), {"ended"}),
 }
-BORNE: dict[str, Fault] = {
+TOLERATED: dict[str, Fault] = {
     "loses some packets": (lambda server, _: server.alter(losing(0.1))),
     "garbles some packets": (lambda server, _: server.alter(garbled(0.1))),
-    "leaps an hour ahead": (lambda server, _: server.alter(shifted(3600))),
-    "falls an hour back": (lambda server, _: server.alter(shifted(-3600))),
-    "falls a little back": (lambda server, _: server.alter(shifted(-0.5))),
+    "jumps an hour ahead": (lambda server, _: server.alter(shifted(3600))),
+    "jumps an hour back": (lambda server, _: server.alter(shifted(-3600))),
+    "jumps slightly back": (lambda server, _: server.alter(shifted(-0.5))),
     "falls behind": (lambda server, _: server.fall_behind(0.5)),
 }
 
@@ -145,8 +145,8 @@ def test_connection_is_lost(codec: Codec, transport: Literal["tcp", "udp"], faul
 
 
 @pytest.mark.parametrize(("codec", "transport"), WAYS)
-@pytest.mark.parametrize("fault", BORNE)
-def test_frames_go_on(codec: Codec, transport: Literal["tcp", "udp"], fault: str) -> None:
+@pytest.mark.parametrize("fault", TOLERATED)
+def test_frames_continue(codec: Codec, transport: Literal["tcp", "udp"], fault: str) -> None:
     street = Street()
     options = SourceOptions(transport=transport, stall_timeout_seconds=5.0)
     with (
@@ -155,12 +155,12 @@ def test_frames_go_on(codec: Codec, transport: Literal["tcp", "udp"], fault: str
     ):
         pictures = iter(source)
         times = [next(pictures).pts_seconds for _ in range(5)]
-        BORNE[fault](server, street)
+        TOLERATED[fault](server, street)
         taken = [next(pictures) for _ in range(40)]
     times += [picture.pts_seconds for picture in taken]
     steps = np.diff(times)
     assert (steps > 0).all()
-    assert steps.max() < 2, "no leap of the camera's clock is believed"
+    assert steps.max() < 2, "a jump of the camera's clock is not taken over"
 
 
 @pytest.mark.parametrize(("codec", "transport"), WAYS)
@@ -182,7 +182,7 @@ def test_size_changes(codec: Codec, transport: Literal["tcp", "udp"]) -> None:
                 assert larger(pictures)
                 return
             except SourceError as error:
-                # FFmpeg at times makes nothing more of UDP then: a lost connection, never a hang.
+                # Over UDP FFmpeg may then decode nothing more: a lost connection, never a hang.
                 if (transport, error.code) != ("udp", "timeout"):
                     raise
         with open_source(server.address("x"), options) as source:
@@ -190,7 +190,7 @@ def test_size_changes(codec: Codec, transport: Literal["tcp", "udp"]) -> None:
 
 
 @pytest.mark.parametrize(("codec", "transport"), WAYS)
-def test_time_stamps_that_run_over(codec: Codec, transport: Literal["tcp", "udp"]) -> None:
+def test_time_stamps_that_wrap_around(codec: Codec, transport: Literal["tcp", "udp"]) -> None:
     options = SourceOptions(transport=transport, stall_timeout_seconds=5.0)
     with RtspServer({"x": mount(Street(), codec)}) as server:
         server.alter(about_to_wrap())
@@ -210,7 +210,7 @@ def test_first_time_stamp_is_missing(codec: Codec) -> None:
         source.on_packet = lambda packet: stamps.append(packet.pts)  # type: ignore[attr-defined]
         with source:
             times = [picture.pts_seconds for picture in itertools.islice(source, 10)]
-    assert None in stamps[:2], "this server leaves it out, as cameras do"
+    assert None in stamps[:2], "this server omits it, as cameras do"
     assert times[0] == 0.0
     assert (np.diff(times) > 0).all()
 
@@ -226,12 +226,12 @@ def refusals(server: RtspServer) -> Iterator[tuple[str, ErrorCode]]:
 
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_connection_is_not_made(
+def test_connection_is_refused(
     scheme: Literal["digest", "basic"], transport: Literal["tcp", "udp"]
 ) -> None:
     options = SourceOptions(transport=transport, stall_timeout_seconds=STALL_SECONDS)
-    guard = RtspAuthentication("cam", "s3cret", scheme)
-    with RtspServer({"x": mount(Street(), "h264")}, guard=guard) as server:
+    authentication = RtspAuthentication("cam", "s3cret", scheme)
+    with RtspServer({"x": mount(Street(), "h264")}, authentication=authentication) as server:
         for address, code in refusals(server):
             with pytest.raises(SourceError) as caught, open_source(address, options):
                 pass
@@ -239,9 +239,9 @@ def test_connection_is_not_made(
             assert "s3cret" not in str(caught.value)
 
 
-def test_a_slow_reader_gets_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reader_gets_current_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding takes longer than the camera's interval: late packets are dropped, and counted."""
-    monkeypatch.setattr("cameras.lag.MOST_LAG_SECONDS", 0.6)
+    monkeypatch.setattr("cameras.lag.MAX_LAG_SECONDS", 0.6)
     monkeypatch.setattr("cameras.lag._CAUGHT_UP_SECONDS", 0.2)
     with (
         RtspServer({"x": mount(Street(), "h264")}) as server,
@@ -254,9 +254,9 @@ def test_a_slow_reader_gets_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None
             late = picture.late
             if passed > 4:
                 break
-            time.sleep(0.05)  # the work that is too much: 20 pictures a second, of 50
+            time.sleep(0.05)  # too slow: 20 frames a second, of 50
     assert late > 20
-    assert max(ages) < 2.0, "without, it would be 2.4 s and more at every second"
+    assert max(ages) < 2.0, "without skipping it would be 2.4 s and increase"
     supervisor = CameraSupervisor("a", lambda: Script(late), loop=False, first_connection=0)
     for _ in supervisor.frames(threading.Event()):
         pass
@@ -264,9 +264,9 @@ def test_a_slow_reader_gets_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class Script:
-    """One picture, after which the connection was at an end."""
+    """One frame, then the end of the connection."""
 
-    info = SourceInfo((2, 2), "made", None, 1, False)
+    info = SourceInfo((2, 2), "synthetic", None, 1, False)
 
     def __init__(self, late: int) -> None:
         self._late = late
@@ -281,7 +281,7 @@ class Script:
         yield Picture(0.0, 0.0, np.zeros((2, 2, 3), np.uint8), late=self._late)
 
 
-def test_lag_is_told_from_drift_and_leaps() -> None:
+def test_lag_is_distinguished_from_drift_and_jumps() -> None:
     meter = LagMeter()
     assert meter.lag_seconds(100.0, 0.0) == 0
     assert meter.lag_seconds(101.0, 3.0) == pytest.approx(2.0, abs=0.01)
@@ -293,30 +293,30 @@ def test_lag_is_told_from_drift_and_leaps() -> None:
     assert max(drifting.lag_seconds(n * 0.9995, float(n)) for n in range(100_000)) < 0.01
 
 
-def test_lag_that_skipping_mends() -> None:
+def test_lag_that_skipping_recovers() -> None:
     catch_up, decisions = CatchUp(), []
     now = 0.0
     for n in range(2000):
         stamp = n / 25
-        now = max(now, stamp)  # a packet cannot be read before it is there
+        now = max(now, stamp)  # a packet cannot be read before it arrives
         skip = catch_up.skips(stamp, n % 25 == 0, now)
         decisions.append(skip)
         now += 0.0001 if skip else 0.06
     assert 0.2 < np.mean(decisions) < 0.6
-    assert now - 2000 / 25 < MOST_LAG_SECONDS + 1.5
+    assert now - 2000 / 25 < MAX_LAG_SECONDS + 1.5
     resumed = [n for n in range(1, 2000) if decisions[n - 1] and not decisions[n]]
     assert resumed
     assert all(n % 25 == 0 for n in resumed), "decoding begins with a key frame"
 
 
-def test_lag_that_skipping_does_not_mend() -> None:
-    """The camera itself sends everything later and later."""
+def test_lag_that_skipping_does_not_recover() -> None:
+    """The camera itself sends with increasing delay."""
     catch_up = CatchUp()
     decisions = [catch_up.skips(n / 25, n % 25 == 0, 1.2 * n / 25) for n in range(25 * 90)]
-    assert 0 < sum(decisions) < 25 * 6, "it is tried once, and not again"
+    assert 0 < sum(decisions) < 25 * 6, "skipping is tried once, and not again"
 
 
-def test_no_key_frame_ever() -> None:
+def test_skipping_ends_without_key_frames() -> None:
     catch_up = CatchUp()
     decisions = [catch_up.skips(n / 25, False, n / 25 + (5 if n > 50 else 0)) for n in range(1500)]
     assert not decisions[-1]
@@ -332,14 +332,14 @@ def test_calls_into_a_source_are_timed() -> None:
             return self
 
     supervisor = CameraSupervisor("a", lambda: Hangs(0), loop=False, first_connection=0)
-    assert supervisor.calling_seconds() == 0
+    assert supervisor.blocked_seconds() == 0
     with closing(supervisor.frames(threading.Event())) as frames:
         thread = threading.Thread(target=next, args=(frames,))
         thread.start()
         assert entered.wait(5)
         begin = time.monotonic()
-        while supervisor.calling_seconds() < 0.05:
+        while supervisor.blocked_seconds() < 0.05:
             assert time.monotonic() - begin < 5
         leave.set()
         thread.join()
-        assert supervisor.calling_seconds() == 0, "what the reader does is not the source's fault"
+        assert supervisor.blocked_seconds() == 0, "what the reader does is not the source's fault"

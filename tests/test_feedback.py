@@ -23,7 +23,7 @@ from stage_parts import (
 
 from cameras.picture_statistics import EDGES_HW
 from models import FeedbackExemplar, SceneScorer
-from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
+from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import (
     MOMENTS_OF_EVENT,
     MOST_EVENTS,
@@ -37,7 +37,7 @@ from pipeline.transport.messages import Answer, FrameMessage, Request
 from pipeline.worker import RunInfo
 
 
-def evidence(number: int, model: str = "m") -> FeedbackExemplar:
+def exemplar(number: int, model: str = "m") -> FeedbackExemplar:
     return FeedbackExemplar(
         torch.tensor([number % 48]), torch.ones(1, 64).half(), torch.zeros(1).half(), (6, 8), model
     )
@@ -68,39 +68,39 @@ def test_what_stays_for_an_hour_gives_few_moments() -> None:
 def test_moments_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
     store = ExemplarStore(tmp_path, most_moments=10)
     for number in range(25):
-        store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), None))
-    names = sorted(path.stem for path in evidence_folder(tmp_path, "yard").iterdir())
+        store.keep("yard", 1000.0 + number, StoredExemplar(exemplar(number), None))
+    names = sorted(path.stem for path in exemplar_folder(tmp_path, "yard").iterdir())
     assert names == [str(1_000_000 + 1000 * number) for number in range(15, 25)]
-    size = next(evidence_folder(tmp_path, "yard").iterdir()).stat().st_size
+    size = next(exemplar_folder(tmp_path, "yard").iterdir()).stat().st_size
     store = ExemplarStore(tmp_path, most_bytes=3 * size)
-    store.keep("yard", 1030.0, StoredExemplar(evidence(0), None))
-    assert len([*evidence_folder(tmp_path, "yard").iterdir()]) == 3
+    store.keep("yard", 1030.0, StoredExemplar(exemplar(0), None))
+    assert len([*exemplar_folder(tmp_path, "yard").iterdir()]) == 3
 
 
 def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
     store = ExemplarStore(tmp_path)
     edges = np.random.default_rng(0).random(EDGES_HW).astype(np.float32)
     for number in range(40):
-        store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), edges))
+        store.keep("yard", 1000.0 + number, StoredExemplar(exemplar(number), edges))
     found = store.between("yard", 1005.0, 1008.0, newest=False)
     assert found is not None
-    assert found.evidence.cells.tolist() == [5, 6, 7, 8]
+    assert found.exemplar.cells.tolist() == [5, 6, 7, 8]
     assert found.edges == pytest.approx(edges, abs=1e-3)
     spread = store.between("yard", 1000.0, 1039.0, newest=False)
     newest = store.between("yard", 1000.0, 1039.0, newest=True)
     assert spread is not None
     assert newest is not None
-    assert len(spread.evidence.cells) == MOMENTS_OF_EVENT
-    assert spread.evidence.cells.tolist()[::15] == [0, 39]
-    assert newest.evidence.cells.tolist() == [*range(40 - MOMENTS_OF_EVENT, 40)]
+    assert len(spread.exemplar.cells) == MOMENTS_OF_EVENT
+    assert spread.exemplar.cells.tolist()[::15] == [0, 39]
+    assert newest.exemplar.cells.tolist() == [*range(40 - MOMENTS_OF_EVENT, 40)]
     assert store.between("yard", 2000.0, 3000.0, newest=False) is None
     assert store.between("gate", 1000.0, 3000.0, newest=False) is None
     # Of two models only what the newest one saw.
-    store.keep("yard", 1040.0, StoredExemplar(evidence(0, model="other"), edges))
+    store.keep("yard", 1040.0, StoredExemplar(exemplar(0, model="other"), edges))
     mixed = store.between("yard", 1038.0, 1040.0, newest=False)
     assert mixed is not None
-    assert mixed.evidence.model_id == "other"
-    assert len(mixed.evidence.cells) == 1
+    assert mixed.exemplar.model_id == "other"
+    assert len(mixed.exemplar.cells) == 1
 
 
 def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
@@ -108,31 +108,31 @@ def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> No
     gone: list[str] = []
     for number in range(MOST_EVENTS + 2):
         event = f"yard-1-{number}"
-        gone += store.remember("yard", event, StoredExemplar(evidence(number), None))
-        path = remembered_file(tmp_path, "yard", event)
+        gone += store.remember("yard", event, StoredExemplar(exemplar(number), None))
+        path = accepted_file(tmp_path, "yard", event)
         if path.exists():  # a clock that does not move between two files would leave the order open
             os.utime(path, (1000 + number, 1000 + number))
     assert gone == ["yard-1-0", "yard-1-1"]
     assert len(store.remembered("yard")) == MOST_EVENTS
     assert store.forget("yard", "yard-1-5")
     assert not store.forget("yard", "yard-1-5")
-    remembered_file(tmp_path, "yard", "yard-1-6").write_bytes(b"damaged")
+    accepted_file(tmp_path, "yard", "yard-1-6").write_bytes(b"damaged")
     assert len(store.remembered("yard")) == MOST_EVENTS - 2
 
 
 def test_whoever_dies_before_the_oldest_goes_remembers_no_more_for_it(tmp_path: Path) -> None:
     roomy = ExemplarStore(tmp_path)
     for number in range(MOST_EVENTS):
-        roomy.remember("yard", f"yard-1-{number}", StoredExemplar(evidence(number), None))
-        path = remembered_file(tmp_path, "yard", f"yard-1-{number}")
+        roomy.remember("yard", f"yard-1-{number}", StoredExemplar(exemplar(number), None))
+        path = accepted_file(tmp_path, "yard", f"yard-1-{number}")
         os.utime(path, (1000 + number, 1000 + number))
-    newest = remembered_file(tmp_path, "yard", "yard-1-99")
+    newest = accepted_file(tmp_path, "yard", "yard-1-99")
     newest.write_bytes(path.read_bytes())  # as after its writing, and before the deletion
     os.utime(newest, (2000, 2000))
     store = ExemplarStore(tmp_path)
-    cells = [int(kept.evidence.cells[0]) for kept in store.remembered("yard")]
+    cells = [int(kept.exemplar.cells[0]) for kept in store.remembered("yard")]
     assert cells == [*range(1, MOST_EVENTS), MOST_EVENTS - 1]
-    assert store.remember("yard", "yard-1-100", StoredExemplar(evidence(7), None)) == [
+    assert store.remember("yard", "yard-1-100", StoredExemplar(exemplar(7), None)) == [
         "yard-1-0",
         "yard-1-1",
     ]
@@ -142,12 +142,12 @@ _KEEPS_ON = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["tests"]
-from test_scene_memory import ExemplarStore, StoredExemplar, evidence
+from test_feedback import ExemplarStore, StoredExemplar, exemplar
 store = ExemplarStore(Path(sys.argv[1]), most_moments=30)
 number = 0
 while True:
-    store.keep("yard", 1000.0 + number, StoredExemplar(evidence(number), None))
-    store.remember("yard", f"yard-1-{number % 40}", StoredExemplar(evidence(number), None))
+    store.keep("yard", 1000.0 + number, StoredExemplar(exemplar(number), None))
+    store.remember("yard", f"yard-1-{number % 40}", StoredExemplar(exemplar(number), None))
     number += 1
     print(number, flush=True)
 """
@@ -163,8 +163,8 @@ def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
         store = ExemplarStore(tmp_path, most_moments=30)
-        store.keep("yard", 1e6, StoredExemplar(evidence(0), None))
-        moments = [*evidence_folder(tmp_path, "yard").glob("*.safetensors")]
+        store.keep("yard", 1e6, StoredExemplar(exemplar(0), None))
+        moments = [*exemplar_folder(tmp_path, "yard").glob("*.safetensors")]
         assert min(wanted, 25) <= len(moments) <= 30
         for path in moments:
             at = int(path.stem) / 1000
@@ -172,7 +172,7 @@ def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
         assert len(store.remembered("yard")) == min(wanted, MOST_EVENTS) or wanted == 7
         left = [path.name for path in tmp_path.rglob("*.tmp")]
         assert len(left) <= 1, "nothing piles up"
-        (evidence_folder(tmp_path, "yard") / "1000000000.safetensors").unlink()
+        (exemplar_folder(tmp_path, "yard") / "1000000000.safetensors").unlink()
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def passing(connection: int, begin: int = 0, count: int = 40) -> list[FrameMessa
 
 
 def orders_of(worker: ScoringWorker) -> CommandHandler:
-    return CommandHandler(worker._lanes, {})
+    return CommandHandler(worker._camera_scorers, {})
 
 
 def told(worker: ScoringWorker, command: str, **arguments: object) -> Answer:
@@ -217,8 +217,10 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             send_all(run, passing(1, count=18))
             before = time.time()
             send_all(run, passing(2))
-            assert told(worker, "remember", begin=1.0, end=2.0).body == {"remembered": False}
-            answer = told(worker, "remember", begin=before, end=time.time())
+            assert told(worker, "accept_as_normal", begin=1.0, end=2.0).body == {
+                "remembered": False
+            }
+            answer = told(worker, "accept_as_normal", begin=before, end=time.time())
             assert (answer.status, answer.body) == ("ok", {"remembered": True})
             send_all(run, passing(3))
         alert, again = peak(sink, 2), peak(sink, 3)
@@ -230,23 +232,26 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             send_all(run, passing(4))
             assert peak(sink, 4) == pytest.approx(again, rel=0.05)
             gauge = context.metrics.registry.get_sample_value
-            assert gauge("vedette_events_remembered", {"camera": "street"}) == 1
-            assert told(worker, "forget").body == {"remembered": False}
+            assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 1
+            assert told(worker, "revoke_normal").body == {"remembered": False}
             send_all(run, passing(5))
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
-            assert gauge("vedette_events_remembered", {"camera": "street"}) == 0
-            scene = worker._lanes["street"].adaptation.scene
-            assert worker._lanes.scene("street").memory is None
+            assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 0
+            scene = worker._camera_scorers["street"].adaptation.scene
+            assert worker._camera_scorers.scene("street").memory is None
 
-            told(worker, "remember", begin=before, end=time.time())
-            orders = orders_of(worker)
-            assert orders.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status == "ok"
+            told(worker, "accept_as_normal", begin=before, end=time.time())
+            command_handler = orders_of(worker)
+            assert (
+                command_handler.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status
+                == "ok"
+            )
             send_all(run, passing(6, count=18))
             send_all(run, passing(7))
-            anew = worker._lanes["street"].adaptation.scene
+            anew = worker._camera_scorers["street"].adaptation.scene
             assert anew is not None
             assert anew is not scene
-            remembering = worker._lanes.scene("street")
+            remembering = worker._camera_scorers.scene("street")
             assert remembering.memory is not None, "another scene of the same view remembers, too"
             assert anew.memory is None, "and what is kept of it does not"
 
@@ -257,18 +262,18 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
     config = small_config(["street"])
     store = ExemplarStore(run.data_folder / "scenes")
     other_view = np.random.default_rng(5).random(EDGES_HW).astype(np.float32) * 60
-    fits = replace(evidence(3), model_id=scorer.model_id)
+    fits = replace(exemplar(3), model_id=scorer.model_id)
     store.remember("street", "street-1-1", StoredExemplar(fits, other_view))
-    store.remember("street", "street-1-2", StoredExemplar(evidence(3, model="another"), None))
+    store.remember("street", "street-1-2", StoredExemplar(exemplar(3, model="another"), None))
     store.remember("street", "street-1-3", StoredExemplar(replace(fits, grid_hw=(2, 24)), None))
     caplog.set_level("INFO")
     with CollectingSink(run), scoring(worker_context("score", config, run), scorer) as worker:
         send_all(run, noise_frames("street", 40, seed=0))
-        assert worker._lanes.scene("street").memory is None
+        assert worker._camera_scorers.scene("street").memory is None
         assert "remembers 3 events, 0 of this view and model" in caplog.text
         store.remember("street", "street-1-4", StoredExemplar(fits, None))
-        told(worker, "forget", event="street-1-1")
-        memory = worker._lanes.scene("street").memory
+        told(worker, "revoke_normal", event="street-1-1")
+        memory = worker._camera_scorers.scene("street").memory
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
 
@@ -276,12 +281,12 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
 def test_an_event_of_a_camera_that_is_gone(run: RunInfo, scorer: SceneScorer) -> None:
     config = small_config(["street"])
     scenes = run.data_folder / "scenes"
-    ExemplarStore(scenes).keep("gate", 1000.0, StoredExemplar(evidence(1), None))
+    ExemplarStore(scenes).keep("gate", 1000.0, StoredExemplar(exemplar(1), None))
     with scoring(worker_context("score", config, run), scorer) as worker:
         gate = {"name": "gate", "event": "gate-1-1"}
-        answer = told(worker, "remember", **gate, begin=999.0, end=1001.0)
+        answer = told(worker, "accept_as_normal", **gate, begin=999.0, end=1001.0)
         assert answer.body == {"remembered": True}
-        assert remembered_file(scenes, "gate", "gate-1-1").is_file()
-        assert told(worker, "forget", **gate).status == "ok"
-        assert not remembered_file(scenes, "gate", "gate-1-1").exists()
-        assert told(worker, "remember", begin=-1.0).status == "invalid"
+        assert accepted_file(scenes, "gate", "gate-1-1").is_file()
+        assert told(worker, "revoke_normal", **gate).status == "ok"
+        assert not accepted_file(scenes, "gate", "gate-1-1").exists()
+        assert told(worker, "accept_as_normal", begin=-1.0).status == "invalid"

@@ -1,4 +1,4 @@
-"""The alert sink on a file system that is really full: nothing blocks, repeats or is forgotten."""
+"""The alert sink on a full file system: nothing blocks, is repeated or is lost."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from pipeline.cli.cameras import show_all
 from pipeline.cli.service_client import ServiceClient
 from pipeline.config import Config
 from pipeline.notifiers import open_notifiers
-from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
+from pipeline.runtime.local_engine import DataFolderInUseError, data_lock
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.storage.store_opening import RESERVE_BYTES, RESERVE_NAME, open_store
 from pipeline.telemetry.health import WorkerStatus, degradations, readiness
@@ -65,7 +65,7 @@ def settings(port: int) -> Config:
     return small_config(["door"], alert=ALERT, webhooks=hooks, record=record)
 
 
-def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
+def test_on_a_full_disk_each_message_is_sent_once_and_stored_later(
     run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -76,10 +76,14 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         metrics = Metrics(CollectorRegistry())
         spec = WorkerSpec("sink", "tests:none", None, config, run)
         context = WorkerContext(
-            spec, threading.Event(), metrics, 1, troubles=OngoingProblems(metrics.degraded)
+            spec,
+            threading.Event(),
+            metrics,
+            1,
+            problems=OngoingProblems(metrics.degraded, lambda: now[0]),
         )
         notifiers = stack.enter_context(
-            open_notifiers(config, small_disk, metrics, context.troubles)
+            open_notifiers(config, small_disk, metrics, context.problems)
         )
         it = OpenSink(context, stack, lambda: now[0], notifiers)
         it.sink.recover()
@@ -95,12 +99,14 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         it.sink.finish()
         ends = [event.id for event in expected_events(messages) if not event.suppressed]
         receiver.wait(2 * len(ends))
-        time.sleep(1.5)  # longer than the couriers' turn: what would be repeated comes by then
+        time.sleep(
+            1.5
+        )  # longer than a step of the delivery workers: a repetition would arrive by then
         bodies = [json.loads(post.body) for post in receiver.posts]
         keys = [body["key"] for body in bodies]
         assert len(keys) == len(set(keys))
         assert [body["id"] for body in bodies if body["type"] == "end"] == ends
-        degraded = context.troubles.snapshot()
+        degraded = context.problems.snapshot()
         assert {"store", "journal", "score_log", "outbox"} <= degraded.keys()
         assert "full" in degraded["store"]
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 1
@@ -111,18 +117,20 @@ def test_on_a_full_disk_each_message_is_sent_once_and_all_is_made_up_for(
         now[0] += 60
         it.sink.tick()
         deadline = time.monotonic() + 10
-        while "outbox" in context.troubles.snapshot():
+        while "outbox" in context.problems.snapshot():
             assert time.monotonic() < deadline
             notifiers.tick()
+            now[0] += 1.0
             time.sleep(0.05)
         assert it.store.events() == expected_events(messages)
         it.sink.take(replace(messages[-1], index=messages[-1].index + 1))
-        assert context.troubles.snapshot() == {}
+        now[0] += 10
+        assert context.problems.snapshot() == {}
         assert metrics.registry.get_sample_value("vedette_degraded", {"part": "store"}) == 0
         assert "store: works again after" in caplog.text
 
 
-def test_a_sink_starts_on_a_full_disk_with_the_space_it_has_reserved(
+def test_a_sink_starts_on_a_full_disk_with_its_reserved_space(
     run: RunInfo, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
@@ -137,7 +145,7 @@ def test_a_sink_starts_on_a_full_disk_with_the_space_it_has_reserved(
         store = open_store(worker_context("sink", settings(9), run), stack)
         assert store.events() == [event]
         store.save([replace(event, id="door-9-9")], {})
-    assert "giving up the reserve" in caplog.text
+    assert "releasing the reserved space" in caplog.text
     assert not (small_disk / RESERVE_NAME).exists()
     for file in small_disk.glob("events.sqlite-*"):
         file.unlink()
@@ -149,12 +157,13 @@ def test_a_full_data_folder_can_be_held(small_disk: Path) -> None:
         pass
 
 
-def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
+def test_without_a_reserve_the_sink_waits_for_space_and_reports_it(
     run: RunInfo, small_disk: Path
 ) -> None:
     run = replace(run, data_folder=small_disk)
-    ballast = fill(small_disk)
-    context = worker_context("sink", settings(9), run)
+    ballast, now = fill(small_disk), [0.0]
+    problems = OngoingProblems(clock=lambda: now[0])
+    context = replace(worker_context("sink", settings(9), run), problems=problems)
     opened = threading.Event()
 
     def work() -> None:
@@ -165,16 +174,17 @@ def test_without_a_reserve_the_sink_waits_for_room_and_says_so(
     thread = threading.Thread(target=work)
     thread.start()
     deadline = time.monotonic() + 20
-    while "full" not in context.troubles.snapshot().get("store", ""):
+    while "full" not in context.problems.snapshot().get("store", ""):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     ballast.unlink()
     assert opened.wait(20)
     thread.join()
-    assert context.troubles.snapshot() == {}
+    now[0] += 10.0
+    assert context.problems.snapshot() == {}
 
 
-def test_health_answers_say_what_is_degraded_and_why() -> None:
+def test_health_answers_state_what_is_degraded_and_why() -> None:
     full = WorkerStatus("sink", "running", 1, 0, degraded={"store": "the disk is full"})
     tight = replace(full, degraded={"retention": "want 1 GB of free space"})
     assert readiness([full]) == (
@@ -196,26 +206,32 @@ def test_health_answers_say_what_is_degraded_and_why() -> None:
         refused.value.close()
 
 
-def test_a_trouble_is_told_at_its_beginning_seldom_and_at_its_end(
+def test_a_problem_is_logged_at_its_beginning_rarely_and_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     now = [0.0]
-    troubles = OngoingProblems(clock=lambda: now[0])
+    problems = OngoingProblems(clock=lambda: now[0])
     for second in range(1300):
         now[0] = float(second)
-        troubles.set("store", "the disk is full")
-    troubles.clear("store")
-    troubles.clear("store")
+        problems.set("store", "the disk is full")
+    problems.clear("store")
+    now[0] += 5.0
+    assert problems.snapshot() == {"store": "the disk is full"}  # it may fail again at once
+    problems.set("store", "the disk is full")
+    problems.clear("store")
+    now[0] += 10.0
+    problems.clear("store")
+    assert problems.snapshot() == {}
     assert [record.getMessage() for record in caplog.records] == [
         "degraded: store: the disk is full",
         "degraded since 600 s: store: the disk is full",
         "degraded since 1200 s: store: the disk is full",
-        "store: works again after 1299 s",
+        "store: works again after 1314 s",
     ]
 
 
-def test_the_list_of_cameras_says_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_cameras_shows_what_is_degraded(capsys: pytest.CaptureFixture[str]) -> None:
     class Service(ServiceClient):
         def __init__(self) -> None:
             pass

@@ -24,12 +24,12 @@ from pipeline.gateway.tokens import (
     Caller,
     TokenError,
     create_token,
+    generated_tokens,
     load_tokens,
-    made_tokens,
     revoke_token,
 )
-from pipeline.storage.database import StoreError
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.transport.messages import ScoreMessage
 from pipeline.transport.scores import ScoreSender
 from pipeline.worker import PermanentError
@@ -55,10 +55,10 @@ def test_documentation_names_every_route() -> None:
     assert not missing
 
 
-# Who is let in.
+# Authentication.
 
 
-def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
+def test_tokens_are_stored_as_hashes(tmp_path: Path) -> None:
     token = create_token(tmp_path, "ann", "admin")
     other = create_token(tmp_path, "vic", "viewer")
     path = tmp_path / "tokens.json"
@@ -73,25 +73,25 @@ def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
         "viewer",
         None,
     ]
-    assert made_tokens(tmp_path) == {"ann": "admin", "vic": "viewer"}
+    assert generated_tokens(tmp_path) == {"ann": "admin", "vic": "viewer"}
     revoke_token(tmp_path, "ann")
     assert load_tokens(Api(), tmp_path).caller(token) is None
     with pytest.raises(TokenError, match="want one of vic"):
         revoke_token(tmp_path, "ann")
     path.write_text("[]")
-    with pytest.raises(TokenError, match=r"tokens\.json: want what"):
+    with pytest.raises(TokenError, match=r"tokens\.json: want a file"):
         load_tokens(Api(), tmp_path)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "camera-server"])
-def test_other_machines_only_with_a_token(host: str, tmp_path: Path) -> None:
+def test_other_machines_need_a_token(host: str, tmp_path: Path) -> None:
     with pytest.raises(ExposedError, match="other machines can reach, and no tokens"):
         Authenticator(Api(host=host), tmp_path)
     create_token(tmp_path, "ann", "admin")
     assert not Authenticator(Api(host=host), tmp_path).open
 
 
-def test_door_closes_with_the_first_token_and_stays_closed(tmp_path: Path) -> None:
+def test_tokens_are_required_from_the_first_one_on(tmp_path: Path) -> None:
     guard = Authenticator(Api(), tmp_path)
     assert guard.admit("admin", "127.0.0.1", None).name == "this machine"
     token = create_token(tmp_path, "ann", "admin")
@@ -103,7 +103,7 @@ def test_door_closes_with_the_first_token_and_stays_closed(tmp_path: Path) -> No
         guard.admit("viewer", "127.0.0.1", token)
 
 
-def test_wrong_tokens_are_slowed_down(tmp_path: Path) -> None:
+def test_wrong_tokens_are_rate_limited(tmp_path: Path) -> None:
     now = [0.0]
     guard = Authenticator(Api.model_validate(TOKENS), tmp_path, clock=lambda: now[0])
 
@@ -139,7 +139,7 @@ def test_wrong_tokens_are_slowed_down(tmp_path: Path) -> None:
         ("", None, 421),
     ],
 )
-def test_pages_from_elsewhere(
+def test_pages_of_another_origin(
     host: str, origin: str | None, status: int | None, tmp_path: Path
 ) -> None:
     guard = Authenticator(Api(), tmp_path)
@@ -151,7 +151,7 @@ def test_pages_from_elsewhere(
     assert denied.value.status == status
 
 
-def test_unusable_address_and_certificate_are_said_once(tmp_path: Path) -> None:
+def test_unusable_address_and_certificate_are_reported_once(tmp_path: Path) -> None:
     run = run_info(tmp_path / "sockets", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for api, message in (
@@ -213,7 +213,7 @@ def test_cameras_over_http(gateway: Gateway, tmp_path: Path) -> None:
         assert schema["title"] == "Vedette configuration"
 
 
-def test_pictures_are_of_now(gateway: Gateway) -> None:
+def test_old_pictures_are_not_shown(gateway: Gateway) -> None:
     with gateway.client() as client:
         for name in ("latest", "heatmap"):
             answer = client.get(f"/api/v1/cameras/yard/{name}.jpg")
@@ -273,20 +273,22 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
         span = {"begin": events[-1].started_at, "end": events[-1].ended_at}
         scene = {"name": "yard", "event": newest}
         orders = gateway.backend.orders
-        assert [(one.command, one.arguments) for one in orders] == [("remember", scene | span)]
-        assert not labelled["remembered"], "the scorer has kept nothing of it"
+        assert [(one.command, one.arguments) for one in orders] == [
+            ("accept_as_normal", scene | span)
+        ]
+        assert not labelled["accepted_as_normal"], "the scorer has kept nothing of it"
         kept = client.patch(f"/api/v1/events/{newest}", json={"note": None}).json()
         assert (kept["label"], kept["note"]) == ("normal", None)
         assert client.patch(f"/api/v1/events/{newest}", json={"label": "x"}).status_code == 422
         assert client.patch("/api/v1/events/yard-9-9", json={}).status_code == 404
-        assert len(orders) == 1, "only labels are told"
+        assert len(orders) == 1, "only labels are sent to the scorer"
         memory = tmp_path / "scenes" / "yard" / "memory"
         memory.mkdir(parents=True)
         (memory / f"{newest}.safetensors").write_bytes(b"remembered")
-        assert client.get(f"/api/v1/events/{newest}").json()["remembered"]
+        assert client.get(f"/api/v1/events/{newest}").json()["accepted_as_normal"]
         other = client.patch(f"/api/v1/events/{newest}", json={"label": "anomaly"}).json()
         assert other["label"] == "anomaly"
-        assert (orders[-1].command, orders[-1].arguments) == ("forget", scene)
+        assert (orders[-1].command, orders[-1].arguments) == ("revoke_normal", scene)
         client.patch(f"/api/v1/events/{newest}", json={"label": "normal"})
         wanted = {"label": "normal"}
         found = client.get("/api/v1/events", params=wanted).json()["events"]
@@ -297,7 +299,7 @@ def test_events_over_http(gateway: Gateway, tmp_path: Path) -> None:
         assert client.get("/api/v1/cameras/yard/scores").json() == {"scores": []}
 
 
-def test_an_event_that_ends_on_a_full_disk_is_not_shown_as_going_on(
+def test_an_event_that_ends_on_a_full_disk_is_not_shown_as_active(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -337,7 +339,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-def test_live_news(gateway: Gateway) -> None:
+def test_live_updates(gateway: Gateway) -> None:
     run = gateway.backend.run_info
     with (
         gateway.client() as client,
@@ -346,33 +348,37 @@ def test_live_news(gateway: Gateway) -> None:
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
-        state = next_news(lines, "state")
+        state = next_update(lines, "state")
         assert (state["camera"], state["state"]) == ("yard", "watching")
         for message in course("yard")[:16]:
             scores.send(message)
-        assert next_news(lines, "score")["camera"] == "yard"
-        event = next_news(lines, "event")
+        assert next_update(lines, "score")["camera"] == "yard"
+        event = next_update(lines, "event")
         assert (event["change"], event["camera"]) == ("new", "yard")
         assert event["snapshot"] == f"/api/v1/events/{event['id']}/snapshot.jpg"
         assert client.get(event["snapshot"]).headers["content-type"] == "image/jpeg"
 
 
-def next_news(lines: Iterator[str], kind: str) -> dict[str, Any]:
-    """The next news of a kind."""
+def next_update(lines: Iterator[str], kind: str) -> dict[str, Any]:
+    """The next update of a kind."""
     for line in lines:
         if line == f"event: {kind}":
             body: dict[str, Any] = json.loads(next(lines).removeprefix("data: "))
             return body
-    raise AssertionError(f"the news ended without {kind}")
+    raise AssertionError(f"the stream ended without {kind}")
 
 
 def test_roles(closed: Gateway) -> None:
-    with closed.client() as nobody, closed.client(VIEWER) as viewer, closed.client(ADMIN) as admin:
-        refused = nobody.get("/api/v1/cameras")
+    with (
+        closed.client() as anonymous,
+        closed.client(VIEWER) as viewer,
+        closed.client(ADMIN) as admin,
+    ):
+        refused = anonymous.get("/api/v1/cameras")
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"
-        assert nobody.get("/healthz").status_code == 200
-        assert nobody.get("/api/v1/live").status_code == 401
+        assert anonymous.get("/healthz").status_code == 200
+        assert anonymous.get("/api/v1/live").status_code == 401
         assert viewer.get("/api/v1/cameras").status_code == 200
         for method, path in (
             ("POST", "/api/v1/cameras/yard/adapt"),
@@ -385,13 +391,13 @@ def test_roles(closed: Gateway) -> None:
         assert admin.post("/api/v1/cameras/yard/adapt").status_code == 202
 
 
-def test_every_route_asks_for_a_token(closed: Gateway) -> None:
+def test_every_route_requires_a_token(closed: Gateway) -> None:
     document = openapi_document()["paths"]
-    with closed.client() as nobody:
+    with closed.client() as anonymous:
         for path, methods in document.items():
             place = path.format(name="yard", event="yard-1-1", scene="s", token="t")
             for method in methods:
-                status = nobody.request(method, place, json={}).status_code
+                status = anonymous.request(method, place, json={}).status_code
                 assert status == (200 if path in ("/healthz", "/readyz") else 401), path
 
 
@@ -412,7 +418,7 @@ def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
         assert client.get("/healthz").json() == {"ok": True}
 
 
-def test_what_nothing_can_be_called_is_unknown(gateway: Gateway) -> None:
+def test_malformed_names_are_unknown(gateway: Gateway) -> None:
     with gateway.client() as client:
         for path, what in (
             ("/api/v1/events/nosuch", "event"),
@@ -437,7 +443,7 @@ def test_processes_are_shown_with_role_and_pid(gateway: Gateway) -> None:
     }
 
 
-def test_too_large_and_from_elsewhere(gateway: Gateway) -> None:
+def test_too_large_bodies_and_other_origins(gateway: Gateway) -> None:
     with gateway.client() as client:
         large = "x" * (LARGEST_BODY_BYTES + 1)
         assert client.post("/api/v1/cameras", content=large).status_code == 413
@@ -455,7 +461,7 @@ def test_too_large_and_from_elsewhere(gateway: Gateway) -> None:
         assert client.get("/api/v1/cameras", headers=bound).status_code == 421
 
 
-def test_planted_password_is_nowhere(
+def test_planted_password_is_never_shown(
     closed: Gateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers: list[httpx.Response] = []

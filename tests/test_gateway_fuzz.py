@@ -1,4 +1,4 @@
-"""Requests made of the OpenAPI document, many of them wrong: no answer may be a fault of ours."""
+"""Requests generated from the OpenAPI document, many invalid: none may cause an internal error."""
 
 from pathlib import Path
 

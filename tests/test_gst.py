@@ -1,4 +1,4 @@
-"""Our RTSP source against a server of other people: GStreamer's, in a process of its own."""
+"""The RTSP source against an independent server: GStreamer's, in a separate process."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gst
 
 PYTHON = "/usr/bin/python3"
 SERVER = Path(__file__).with_name("gst_camera.py")
-LACKS = (
+MISSING = (
     "no GStreamer RTSP server (on Debian: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 "
     "gstreamer1.0-plugins-{base,good,bad,ugly})"
 )
@@ -52,13 +52,13 @@ def installed() -> None:
             [PYTHON, "-c", WANTED], capture_output=True, env=environment(), check=False
         )
     except FileNotFoundError:
-        pytest.skip(f"{LACKS}: there is no {PYTHON}")
+        pytest.skip(f"{MISSING}: there is no {PYTHON}")
     if found.returncode != 0:
-        pytest.skip(LACKS)
+        pytest.skip(MISSING)
 
 
 def environment() -> dict[str, str]:
-    """Without ours: Debian's Python must not see our packages."""
+    """Environment without PYTHON variables: the system's Python must not use our packages."""
     return {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
 
 
@@ -83,7 +83,7 @@ def options(transport: Literal["tcp", "udp"] = "tcp") -> SourceOptions:
     ("mount", "codec"),
     [("h264", "h264"), ("reordered", "h264"), ("hevc", "hevc"), ("mjpeg", "mjpeg")],
 )
-def test_pictures_arrive(
+def test_frames_arrive(
     camera: GstCamera, mount: str, codec: str, transport: Literal["tcp", "udp"]
 ) -> None:
     settings = SourceOptions(transport=transport, stall_timeout_seconds=10.0)
@@ -118,7 +118,7 @@ def test_refusals(camera: GstCamera) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGSTOP, "timeout"), (signal.SIGKILL, "ended")])
-def test_a_server_that_hangs_or_dies(
+def test_a_server_that_hangs_or_is_killed(
     camera: GstCamera, sent: signal.Signals, code: str, transport: Literal["tcp", "udp"]
 ) -> None:
     with open_source(camera.address("h264"), options(transport)) as source:

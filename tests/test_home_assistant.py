@@ -1,4 +1,4 @@
-"""Announcements to Home Assistant, against what its documentation allows.
+"""Discovery messages to Home Assistant, checked against its documentation.
 
 There is no official JSON schema. These tables were written down from the pages "MQTT", "MQTT binary
 sensor", "MQTT sensor" and "MQTT image" of Home Assistant's documentation and from the schema of its
@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+import jinja2
 import pytest
 
 from pipeline.notifiers.home_assistant import device_payload
@@ -117,11 +118,31 @@ def test_the_ids_of_cameras_differ_and_do_not_change() -> None:
         for camera in ("door", "yard")
         for component in json.loads(device_payload(topics, camera))["components"].values()
     ]
-    assert len(set(ids)) == len(ids) == 14
-    assert "vedette_door_anomaly" in ids  # people's automations hang on it
+    assert len(set(ids)) == len(ids) == 18
+    assert "vedette_door_anomaly" in ids  # automations of users refer to it
 
 
-def test_a_camera_that_is_not_seen_has_no_anomaly_but_a_status(payload: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("learning", "shown"),
+    [
+        ({"trusted": False, "trusted_in_seconds": 35.0}, ("ON", "35.0")),
+        ({"trusted": True, "trusted_in_seconds": 0.0}, ("OFF", "0.0")),
+    ],
+)
+def test_calibration_state_and_remaining_time(
+    payload: dict[str, Any], learning: dict[str, object], shown: tuple[str, str]
+) -> None:
+    found = []
+    for name in ("learning", "trusted_in"):
+        component = payload["components"][name]
+        assert component["state_topic"] == "vedette/door/learning"
+        template = jinja2.Template(component["value_template"])  # as Home Assistant renders it
+        found.append(template.render(value_json=learning))
+    assert tuple(found) == shown
+    assert payload["components"]["learning"]["payload_on"] == "ON"
+
+
+def test_an_offline_camera_has_no_anomaly_but_a_status(payload: dict[str, Any]) -> None:
     components = payload["components"]
     topics = [one["topic"] for one in components["anomaly"]["availability"]]
     assert topics == ["vedette/available", "vedette/door/status"]

@@ -1,4 +1,4 @@
-"""HTTP and webcams as sources; what FFmpeg may be led to open, and what not."""
+"""HTTP and webcams as sources; what FFmpeg is allowed to open."""
 
 import os
 import time
@@ -23,7 +23,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def failure(address: str) -> SourceError:
-    """Open and read to the error; its whole chain keeps the password."""
+    """Open and read until the error; no exception of its chain may contain the password."""
     with pytest.raises(SourceError) as caught, open_source(address, FAST) as source:
         list(source)
     shown = "".join(traceback.format_exception(caught.value))
@@ -52,19 +52,19 @@ def test_which_addresses_are_live(address: str, live: bool) -> None:
 
 
 @pytest.mark.parametrize("address", ["webcam:", "webcam:x", "webcam:-1", "webcam:0;ls", "webcam:٣"])
-def test_webcams_have_a_number(address: str) -> None:
+def test_webcam_addresses_require_a_number(address: str) -> None:
     with pytest.raises(ValueError, match="webcam:0"):
         kind_of(address)
 
 
-def test_a_webcam_that_is_not_there() -> None:
+def test_missing_webcam() -> None:
     assert not os.path.exists("/dev/video999")
     error = failure("webcam:999")
     assert error.code == "not_found"
     assert "/dev/video999" in str(error)
 
 
-def test_motion_jpeg_keeps_the_time_of_arrival(recordings: Path) -> None:
+def test_motion_jpeg_uses_the_time_of_arrival(recordings: Path) -> None:
     with (
         http_camera(recordings, frames_per_second=5) as camera,
         open_source(camera.address("live"), FAST) as source,
@@ -73,12 +73,12 @@ def test_motion_jpeg_keeps_the_time_of_arrival(recordings: Path) -> None:
         taken = [next(pictures) for _ in range(8)]
     assert source.info.live
     assert source.info.codec == "mjpeg"
-    # FFmpeg itself would say 25 a second whatever the camera sends.
+    # FFmpeg itself assumes 25 a second for any rate of the camera.
     assert taken[-1].pts_seconds - taken[0].pts_seconds > 0.5
 
 
 def test_stall_and_end(recordings: Path) -> None:
-    for fault, code in (("stalled", "timeout"), ("over", "ended")):
+    for fault, code in (("stalled", "timeout"), ("closing", "ended")):
         with http_camera(recordings) as camera:
             with open_source(camera.address("live"), FAST) as source:
                 pictures = iter(source)
@@ -94,7 +94,7 @@ def test_stall_and_end(recordings: Path) -> None:
 
 
 def test_password(recordings: Path) -> None:
-    with http_camera(recordings, locked=True) as camera:
+    with http_camera(recordings, protected=True) as camera:
         for path in ("live", "clip.mp4"):
             with open_source(camera.address(path), FAST) as source:
                 assert source.info.size_hw == (48, 64)
@@ -111,7 +111,7 @@ def test_missing_and_refused(recordings: Path) -> None:
     assert (error.code, error.permanent) == ("refused", False)
 
 
-def test_a_recording_that_breaks_off(recordings: Path) -> None:
+def test_truncated_recording(recordings: Path) -> None:
     write_video(
         recordings / "cut.mp4",
         pictures=walking_box(40),
@@ -125,8 +125,8 @@ def test_a_recording_that_breaks_off(recordings: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["m3u8", "ffconcat", "sdp", "mpd"])
 @pytest.mark.parametrize("disguise", ["", ".mp4"])
-def test_playlists_open_nothing(recordings: Path, suffix: str, disguise: str) -> None:
-    """A camera's answer, or a file among the recordings, names another file of this machine."""
+def test_playlists_are_rejected(recordings: Path, suffix: str, disguise: str) -> None:
+    """The response of a camera, or a file among the recordings, names another local file."""
     clip = recordings / "clip.mp4"
     lists = {
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2,\nfile://{clip}\n#EXT-X-ENDLIST\n",
@@ -144,7 +144,7 @@ def test_playlists_open_nothing(recordings: Path, suffix: str, disguise: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["file", "concat", "subfile,,start,0,end,9,,", "rtsp", "ftp"])
-def test_redirects_stay_on_the_web(recordings: Path, scheme: str) -> None:
+def test_redirects_are_limited_to_http(recordings: Path, scheme: str) -> None:
     with http_camera(recordings) as camera:
         camera.redirects["/moved.mp4"] = f"{scheme}:{recordings / 'clip.mp4'}"
         camera.redirects["/round.mp4"] = "/round.mp4"
@@ -155,7 +155,7 @@ def test_redirects_stay_on_the_web(recordings: Path, scheme: str) -> None:
             assert sum(1 for _ in source) == 12
 
 
-def test_a_name_is_never_taken_for_a_protocol(
+def test_file_names_are_never_parsed_as_protocols(
     recordings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(recordings)

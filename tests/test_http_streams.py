@@ -1,4 +1,4 @@
-"""What cameras and servers send over HTTP, and how it is told apart."""
+"""HTTP streams of cameras and servers, and how they are classified."""
 
 import base64
 import threading
@@ -39,7 +39,7 @@ def multipart(
     kind: str = "multipart/x-mixed-replace; boundary=frame",
     rate: float = 20.0,
 ) -> Answer:
-    """An endless answer; `opening` goes before the first part."""
+    """An endless response; `opening` precedes the first part."""
 
     def answer(handler: Handler, over: threading.Event) -> None:
         head(handler, kind)
@@ -52,54 +52,56 @@ def multipart(
     return answer
 
 
-def usual(p: bytes) -> str:
+def standard(p: bytes) -> str:
     return f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(p)}\r\n"
 
 
 def late_boundary() -> Callable[[bytes], bytes]:
     """The first part has no boundary before it."""
     count = iter(range(10_000))
-    return lambda p: parts(lambda q: usual(q) if next(count) else usual(q)[9:])(p)
+    return lambda p: parts(lambda q: standard(q) if next(count) else standard(q)[9:])(p)
 
 
-ODD = {
-    "as it should be": multipart(parts(usual)),
+VARIANTS = {
+    "standard": multipart(parts(standard)),
     "late boundary": multipart(late_boundary()),
-    "another name of the type": multipart(parts(lambda p: usual(p).replace("jpeg", "jpg"))),
+    "another name of the type": multipart(parts(lambda p: standard(p).replace("jpeg", "jpg"))),
     "no type": multipart(parts(lambda p: f"--frame\r\nContent-Length: {len(p)}\r\n")),
     "no length": multipart(parts(lambda p: "--frame\r\nContent-Type: image/jpeg\r\n")),
     "no length and no line end": multipart(
         parts(lambda p: "--frame\r\nContent-Type: image/jpeg\r\n", b"")
     ),
     "wrong length": multipart(parts(lambda p: "--frame\r\nContent-Length: 17\r\n")),
-    "no dashes": multipart(parts(lambda p: usual(p)[2:])),
+    "no dashes": multipart(parts(lambda p: standard(p)[2:])),
     "dashes in the name": multipart(
-        parts(usual), kind="multipart/x-mixed-replace;boundary=--frame"
+        parts(standard), kind="multipart/x-mixed-replace;boundary=--frame"
     ),
-    "quoted boundary": multipart(parts(usual), kind='multipart/x-mixed-replace; boundary="frame"'),
-    "no boundary named": multipart(parts(usual), kind="multipart/x-mixed-replace"),
-    "another boundary": multipart(parts(usual), kind="multipart/x-mixed-replace; boundary=else"),
+    "quoted boundary": multipart(
+        parts(standard), kind='multipart/x-mixed-replace; boundary="frame"'
+    ),
+    "no boundary named": multipart(parts(standard), kind="multipart/x-mixed-replace"),
+    "another boundary": multipart(parts(standard), kind="multipart/x-mixed-replace; boundary=else"),
     "more header lines": multipart(
-        parts(lambda p: usual(p) + "X-Timestamp: 12.5\r\nX-Long: " + "x" * 5000 + "\r\n")
+        parts(lambda p: standard(p) + "X-Timestamp: 12.5\r\nX-Long: " + "x" * 5000 + "\r\n")
     ),
-    "bare line feeds": multipart(parts(lambda p: usual(p).replace("\r\n", "\n"))),
-    "preamble": multipart(parts(usual), b"This is a message with several parts.\r\n\r\n"),
-    "padded pictures": multipart(parts(usual, b"\0" * 100 + b"\r\n")),
+    "bare line feeds": multipart(parts(lambda p: standard(p).replace("\r\n", "\n"))),
+    "preamble": multipart(parts(standard), b"This is a message with several parts.\r\n\r\n"),
+    "padded pictures": multipart(parts(standard, b"\0" * 100 + b"\r\n")),
     "pictures one after the other": multipart(lambda p: p, kind="image/jpeg"),
-    "called a video": multipart(parts(usual), kind="multipart/mixed"),
+    "called a video": multipart(parts(standard), kind="multipart/mixed"),
 }
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_motion_jpeg_as_cameras_send_it(odd: str) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_motion_jpeg_as_cameras_send_it(variant: str) -> None:
     with (
-        serving(ODD[odd]) as address,
+        serving(VARIANTS[variant]) as address,
         open_source(f"{address}/live", OPTIONS) as source,
         closing(iter(source)) as pictures,
     ):
         taken = list(islice(pictures, 15))
     assert source.info.size_hw == (120, 160)
-    assert source.info.frames_per_second is None, "FFmpeg's 25 a second are made up"
+    assert source.info.frames_per_second is None, "FFmpeg's 25 a second are only assumed"
     expected = cv2.cvtColor(
         cv2.imdecode(np.frombuffer(PICTURES[0], np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
     )
@@ -115,7 +117,7 @@ def split(data: bytes, size: int) -> tuple[list[bytes], int]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**6])
-def test_pictures_are_whole_as_soon_as_their_last_byte_is_there(size: int) -> None:
+def test_images_are_complete_with_their_last_byte(size: int) -> None:
     thumbnail = PICTURES[1]
     inside = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     with_thumbnail = PICTURES[0][:2] + inside + PICTURES[0][2:]
@@ -123,7 +125,7 @@ def test_pictures_are_whole_as_soon_as_their_last_byte_is_there(size: int) -> No
     assert split(data, size) == ([with_thumbnail, PICTURES[2]], 0)
 
 
-def test_halves_are_counted_and_left_out_unless_no_picture_has_an_end() -> None:
+def test_incomplete_images_are_counted_and_discarded_unless_all_lack_an_end() -> None:
     half = PICTURES[1][:-300]
     found, broken = split(PICTURES[0] + half + b"\r\n--frame\r\n" + PICTURES[2], 4096)
     assert (found, broken) == ([PICTURES[0], PICTURES[2]], 1)
@@ -135,7 +137,7 @@ def test_halves_are_counted_and_left_out_unless_no_picture_has_an_end() -> None:
     assert (len(found), broken) == (2, 0)
 
 
-def test_what_is_garbled_ends() -> None:
+def test_splitter_recovers_from_garbled_data() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         data = bytearray(b"".join(PICTURES[:4]))
@@ -153,7 +155,7 @@ def failure(address: str, options: SourceOptions = OPTIONS) -> SourceError:
     return caught.value
 
 
-def test_one_picture_is_called_so() -> None:
+def test_single_image_is_reported() -> None:
     def answer(handler: Handler, over: threading.Event) -> None:
         head(handler, "image/jpeg", len(PICTURES[0]))
         handler.wfile.write(PICTURES[0])
@@ -161,32 +163,31 @@ def test_one_picture_is_called_so() -> None:
     with serving(answer) as address:
         error = failure(f"{address}/snapshot.jpg")
     assert error.code == "codec"
-    assert "this is one picture (image/jpeg" in str(error)
-    assert "a stream is wanted" in str(error)
+    assert "want a stream, got a single image (image/jpeg" in str(error)
 
 
-def test_a_page_is_called_so() -> None:
+def test_web_page_is_reported() -> None:
     def answer(handler: Handler, over: threading.Event) -> None:
         head(handler, "text/html; charset=utf-8", 40)
         handler.wfile.write(b"<html>log in</html>" + b" " * 21)
 
     with serving(answer) as address:
         error = failure(f"{address}/")
-    assert "it answers with a page (text/html) and no video" in str(error)
+    assert "want a stream, got a web page (text/html)" in str(error)
 
 
 @pytest.mark.parametrize(
     ("challenges", "user", "said"),
     [
-        (["Basic realm=x"], "", "wants a user and a password (Basic authentication), and none"),
+        (["Basic realm=x"], "", "requires a user and a password (Basic authentication), and none"),
         (["Basic realm=x"], "u", "does not accept this user and password (Basic"),
         (['Digest realm="x", nonce="1"'], "u", "does not accept this user and password (Digest"),
         (['Digest realm="x", nonce="1", algorithm=SHA-256'], "u", "digest with SHA-256, which is"),
-        (["Negotiate"], "u", "a password by Negotiate, which is not spoken here"),
-        ([], "", "wants a user and a password, and none was given"),
+        (["Negotiate"], "u", "authentication by Negotiate, which is not supported"),
+        ([], "", "requires a user and a password, and none was given"),
     ],
 )
-def test_a_refusal_says_what_is_known(challenges: list[str], user: str, said: str) -> None:
+def test_refusal_messages(challenges: list[str], user: str, said: str) -> None:
     def answer(handler: Handler, over: threading.Event) -> None:
         handler.send_response(401)
         for challenge in challenges:
@@ -202,16 +203,16 @@ def test_a_refusal_says_what_is_known(challenges: list[str], user: str, said: st
     assert "another" not in str(error)
 
 
-def test_forbidden_is_no_wrong_password() -> None:
+def test_forbidden_is_not_reported_as_wrong_password() -> None:
     assert explain_status(403, [], False)[1] == (
-        "it forbids this address without a user and a password (answer 403)"
+        "it denies access to this address without a user and a password (status 403)"
     )
-    assert explain_status(503, [], True) == ("refused", "the camera refused (answer 503)")
+    assert explain_status(503, [], True) == ("refused", "the camera refused (status 503)")
 
 
-def test_basic_is_taken_where_digest_wants_another_algorithm() -> None:
+def test_basic_is_used_where_the_digest_algorithm_is_not_supported() -> None:
     wanted = "Basic " + base64.b64encode(f"u:{PASSWORD}".encode()).decode()
-    good = multipart(parts(usual))
+    good = multipart(parts(standard))
 
     def answer(handler: Handler, over: threading.Event) -> None:
         if handler.headers.get("Authorization") == wanted:
@@ -228,14 +229,14 @@ def test_basic_is_taken_where_digest_wants_another_algorithm() -> None:
     assert report.codec == "mjpeg"
 
 
-def made(folder: Path, name: str, seconds: float, rate: int = 25, **more: object) -> bytes:
+def encoded(folder: Path, name: str, seconds: float, rate: int = 25, **more: object) -> bytes:
     path = folder / name
     write_video(path, pictures=walking_box(round(seconds * rate)), frames_per_second=rate, **more)  # type: ignore[arg-type]
     return path.read_bytes()
 
 
 def sent(kind: str, data: bytes, seconds: float, step: float, stop: float = 1e9) -> Answer:
-    """Send a made stream in time; it breaks off after some seconds."""
+    """Send an encoded stream in real time; end it after `stop` seconds."""
 
     def answer(handler: Handler, over: threading.Event) -> None:
         head(handler, kind)
@@ -245,8 +246,8 @@ def sent(kind: str, data: bytes, seconds: float, step: float, stop: float = 1e9)
     return answer
 
 
-def test_a_stream_in_bursts_is_scored_by_its_own_time(tmp_path: Path, run: RunInfo) -> None:
-    data = made(tmp_path, "a.ts", 30)
+def test_a_stream_in_bursts_is_scored_at_its_own_rate(tmp_path: Path, run: RunInfo) -> None:
+    data = encoded(tmp_path, "a.ts", 30)
     with serving(sent("video/mp2t", data, 30, step=1.0)) as address:
         config = small_config({"yard": {"url": f"{address}/bursts.x"}})
         ingest = worker_context("ingest:yard", config, run, "yard")
@@ -262,15 +263,15 @@ def test_a_stream_in_bursts_is_scored_by_its_own_time(tmp_path: Path, run: RunIn
     assert max(np.diff(times)) < 0.5
 
 
-def test_bursts_are_smoothed_and_even_streams_are_not_delayed() -> None:
+def test_bursts_are_smoothed_and_steady_streams_are_not_delayed() -> None:
     even = BurstSmoother()
     assert all(
         even.due_seconds(n / 10, n / 10 + 0.05 * (n % 2)) <= n / 10 + 0.05 for n in range(99)
     )
-    kept = BurstSmoother()  # what a server has kept for the beginning comes at once
+    backlog = BurstSmoother()  # the initial backlog of a server arrives at once
     for n in range(60):
         arrived = max(0.0, (n - 20) / 10)
-        assert kept.due_seconds(n / 10, arrived) == arrived
+        assert backlog.due_seconds(n / 10, arrived) == arrived
     bursts, dues = BurstSmoother(), []
     for n in range(200):
         arrived = float(n // 20 * 2)  # twenty every two seconds
@@ -280,13 +281,13 @@ def test_bursts_are_smoothed_and_even_streams_are_not_delayed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "live"])
-def test_a_live_stream_with_the_name_of_a_recording_comes_again(
+def test_a_live_stream_with_the_suffix_of_a_recording_reconnects(
     tmp_path: Path, run: RunInfo, kind: str
 ) -> None:
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    data = made(tmp_path, "a.mp4", 20, container_options=options)
-    asked: list[str] = []
-    with serving(sent("video/mp4", data, 20, step=0.04, stop=3), asked) as address:
+    data = encoded(tmp_path, "a.mp4", 20, container_options=options)
+    requested: list[str] = []
+    with serving(sent("video/mp4", data, 20, step=0.04, stop=3), requested) as address:
         config = small_config({"yard": {"url": f"{address}/api/stream.mp4", "kind": kind}})
         ingest = worker_context("ingest:yard", config, run, "yard")
         scorer = worker_context("scorer", config, run)
@@ -297,8 +298,8 @@ def test_a_live_stream_with_the_name_of_a_recording_comes_again(
     )
 
 
-def test_the_server_says_whether_there_is_an_end(tmp_path: Path) -> None:
-    data = made(tmp_path, "a.ts", 2)
+def test_the_response_decides_whether_a_stream_is_endless(tmp_path: Path) -> None:
+    data = encoded(tmp_path, "a.ts", 2)
 
     def recording(handler: Handler, over: threading.Event) -> None:
         head(handler, "video/mp2t", len(data))
@@ -307,28 +308,28 @@ def test_the_server_says_whether_there_is_an_end(tmp_path: Path) -> None:
     with serving(recording) as address:
         assert not is_endless(f"{address}/download?id=7", 2.0)
         report = probe(f"{address}/download?id=7", OPTIONS, 60.0)
-        assert (report.live, report.pictures) == (False, 50)
-    with serving(multipart(parts(usual))) as address:
+        assert (report.live, report.frames) == (False, 50)
+    with serving(multipart(parts(standard))) as address:
         assert is_endless(f"{address}/clip.mp4", 2.0)
         assert probe(f"{address}/clip.mp4", OPTIONS, 0.5).live
-    with pytest.raises(SourceError, match="nobody listens"):
+    with pytest.raises(SourceError, match="nothing listens"):
         is_endless(f"{address}/clip.mp4", 2.0)
 
 
 @pytest.mark.parametrize(
     ("kind", "part", "code", "said"),
     [
-        ("multipart/x-mixed-replace; boundary=frame", b"", "timeout", "no picture for 2 s, though"),
+        ("multipart/x-mixed-replace; boundary=frame", b"", "timeout", "no frame for 2 s, although"),
         (
             "multipart/x-mixed-replace; boundary=frame",
             PICTURES[0][: PICTURES[0].index(b"\xff\xc0")],
             "corrupt",
             "were damaged",
         ),
-        ("video/mp2t", b"\0" * 188, "timeout", "no picture for 4 s, though"),
+        ("video/mp2t", b"\0" * 188, "timeout", "no frame for 4 s, although"),
     ],
 )
-def test_bytes_that_make_no_picture_are_no_sign_of_life(
+def test_data_without_frames_do_not_reset_the_deadline(
     kind: str, part: bytes, code: str, said: str
 ) -> None:
     def answer(handler: Handler, over: threading.Event) -> None:

@@ -1,6 +1,6 @@
-"""A call into a source that never returns: the worker gives itself up, and its successor goes on.
+"""A call into a source that never returns: the worker exits, and its successor continues.
 
-An image that is a pipe without a writer hangs in the kernel, as a file on a server that is gone.
+An image that is a pipe without a writer blocks in the kernel, as a file on an unreachable server.
 """
 
 import os
@@ -20,7 +20,7 @@ from pipeline.worker import RunInfo
 
 @pytest.fixture
 def hanging(tmp_path: Path) -> Path:
-    """A folder of images, the eighth of which hangs whoever reads it."""
+    """A folder of images; reading the eighth one blocks."""
     folder = tmp_path / "images"
     write_images(folder, walking_box(30))
     (folder / "008.png").unlink()
@@ -28,8 +28,8 @@ def hanging(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_worker_gives_itself_up(run: RunInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its decoder is left behind in the call."""
+def test_the_worker_exits(run: RunInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its decoder thread stays in the call."""
     returns = threading.Event()
 
     def hang(*_: object) -> None:
@@ -50,7 +50,7 @@ def test_the_worker_gives_itself_up(run: RunInfo, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_its_successor_goes_on(hanging: Path, tmp_path: Path) -> None:
+def test_its_successor_continues(hanging: Path, tmp_path: Path) -> None:
     """With real processes: only the hung one is replaced."""
     other = tmp_path / "other"
     write_images(other, walking_box(30))
@@ -69,4 +69,4 @@ def test_its_successor_goes_on(hanging: Path, tmp_path: Path) -> None:
         run.wait_for(lambda: len(run.scores("hung")) > 30)
         assert run.pid("ingest:well") == well
         indices = [score["index"] for score in run.scores("hung")][:30]
-        assert indices == list(range(30)), "of a recording nothing is lost by it"
+        assert indices == list(range(30)), "a recording loses no frame by it"

@@ -163,13 +163,13 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
     made = scene(scorer, 1)
     store.save_scene("yard", made, "", calibration(5.0))
     metrics = worker_context("score", small_config(["yard"]), run).metrics
-    keeper = SceneBuilder(scorer, store, metrics)
+    builder = SceneBuilder(scorer, store, metrics)
     settings = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0))
-    adaptation = keeper.begin("yard", settings, SIZE_HW)
+    adaptation = builder.begin("yard", settings, SIZE_HW)
     for number in range(6000):
         now[0] += 0.1
         adaptation.judge(number / 10, 0.1 * (number % 12))
-        keeper.calibrated("yard", adaptation)
+        builder.calibrated("yard", adaptation)
         if number % 500 == 499:
             kept, lives = store.load("yard", SIZE_HW), adaptation.kept
             assert kept is not None
@@ -178,7 +178,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
             assert lives.normal_seconds - kept.calibration.normal_seconds <= 60.1
     assert lives.normal_seconds == pytest.approx(660.0, abs=1.0)
     assert lives.threshold != 5.0
-    keeper.close()
+    builder.close()
     again = Adaptation(settings, made, kept.calibration)
     assert again.state == "ready"
     assert again.calibration is not None
@@ -188,7 +188,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
 def test_a_scorer_that_starts_again_goes_on_with_the_threshold_it_had(
     run: RunInfo, scorer: SceneScorer
 ) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 2, "widen": 0}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 2, "refit": 0}
     settings = small_config(["street"], adapt=adapt, alert={"target_false_alarms_per_day": 1440})
     frames = noise_frames("street", 300, seed=0)
     with scoring(worker_context("score", settings, run), scorer), CollectingSink(run) as sink:

@@ -40,7 +40,7 @@ def test_infrared_and_back(film: Path, tmp_path: Path) -> None:
     print()
     for state, begin, end in course:
         print(f"{state:>12} for {end - begin:5.1f} s from {begin:5.1f} s on")
-    assert [state for state, _, _ in course] == [*ANEW, "held", *ANEW, "held", "ready"]
+    assert [state for state, _, _ in course] == [*ANEW, "suppressed", *ANEW, "suppressed", "ready"]
     assert course[4][1] == pytest.approx(DUSK)
     assert course[9][1] == pytest.approx(DAWN)
     anew, back = course[7][1] - DUSK, course[10][1] - DAWN

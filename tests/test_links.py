@@ -1,4 +1,4 @@
-"""Signed links to pictures of events: good for one address and some days, and nothing else."""
+"""Signed links to pictures of events: valid for one path and some days only."""
 
 import json
 import stat
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from test_alert_sink import course, expected_events
 
 from pipeline.config.model import Api
-from pipeline.events.event_tracker import EventChange
+from pipeline.events.event import EventChange
 from pipeline.notifiers.links import LINK_SECONDS, Links
 from pipeline.notifiers.message import event_message
 from pipeline.storage.store import EventStore
@@ -27,29 +27,29 @@ def query(text: str) -> dict[str, str]:
     return {name: value for name, [value] in parse_qs(urlsplit(text).query).items()}
 
 
-def test_a_link_is_good_for_its_path_and_its_time(tmp_path: Path) -> None:
+def test_a_link_is_valid_for_its_path_and_time(tmp_path: Path) -> None:
     links = Links.of(tmp_path)
-    made = query(links.query(PATH, 1000.0))
-    assert links.is_good(PATH, made, 1000.0)
-    assert Links.of(tmp_path).is_good(PATH, made, 1000.0 + LINK_SECONDS - 1)  # another process
-    assert not links.is_good(PATH, made, 1000.0 + LINK_SECONDS)
-    assert not links.is_good(PATH.replace("10", "11"), made, 1000.0)
-    later = {**made, "expires": str(int(made["expires"]) + 1)}
-    assert not links.is_good(PATH, later, 1000.0)
-    assert not links.is_good(PATH, {}, 1000.0)
+    signed = query(links.query(PATH, 1000.0))
+    assert links.is_valid(PATH, signed, 1000.0)
+    assert Links.of(tmp_path).is_valid(PATH, signed, 1000.0 + LINK_SECONDS - 1)  # another process
+    assert not links.is_valid(PATH, signed, 1000.0 + LINK_SECONDS)
+    assert not links.is_valid(PATH.replace("10", "11"), signed, 1000.0)
+    later = {**signed, "expires": str(int(signed["expires"]) + 1)}
+    assert not links.is_valid(PATH, later, 1000.0)
+    assert not links.is_valid(PATH, {}, 1000.0)
     assert stat.S_IMODE((tmp_path / "link.key").stat().st_mode) == 0o600
 
 
 @given(st.text(max_size=20), st.text(max_size=70))
-def test_no_nonsense_is_good(expires: str, signature: str) -> None:
+def test_malformed_links_are_invalid(expires: str, signature: str) -> None:
     links = Links(b"k" * 32)
-    assert not links.is_good(PATH, {"expires": expires, "signature": signature}, 0.0)
+    assert not links.is_valid(PATH, {"expires": expires, "signature": signature}, 0.0)
 
 
 def test_a_damaged_key_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / "link.key").write_bytes(b"")
     links = Links.of(tmp_path)
-    assert links.is_good(PATH, query(links.query(PATH, 0.0)), 0.0)
+    assert links.is_valid(PATH, query(links.query(PATH, 0.0)), 0.0)
     assert len(list(tmp_path.glob("link.key.damaged-*"))) == 1
 
 
@@ -70,7 +70,7 @@ def test_a_message_has_before_and_after_and_whole_addresses() -> None:
     assert message is not None
     assert message.snapshot_url == f"https://x/api/v1/events/{event.id}/snapshot.jpg?s"
     assert message.after is not None
-    assert message.before == message.after  # nothing was told before
+    assert message.before == message.after  # no message was sent before
     assert message.after.end_time == event.ended_at
     assert (message.after.entered_zones, message.after.current_zones) == (("porch",), ())
     assert (message.after.label, message.after.camera) == ("anomaly", "door")
@@ -80,7 +80,7 @@ def test_a_message_has_before_and_after_and_whole_addresses() -> None:
     assert again.before == earlier
 
 
-def test_the_gateway_shows_a_picture_to_whoever_has_its_link(
+def test_the_gateway_serves_a_picture_by_its_link(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shift = time.time() - 1100
@@ -97,14 +97,14 @@ def test_the_gateway_shows_a_picture_to_whoever_has_its_link(
     path = f"/api/v1/events/{event.id}/snapshot.jpg"
     link = path + Links.of(tmp_path).query(path, time.time())
     with gateway_run(tmp_path, caplog, TOKENS) as gateway:
-        with gateway.client() as nobody:
-            assert nobody.get(link).content == b"picture"
-            assert nobody.get(path).status_code == 401
-            assert nobody.get(link.replace("snapshot", "heatmap")).status_code == 403
-            assert nobody.get(link.replace("/snapshot.jpg", "")).status_code == 401
-            assert nobody.get(link[:-1] + ("0" if link[-1] != "0" else "1")).status_code == 403
+        with gateway.client() as anonymous:
+            assert anonymous.get(link).content == b"picture"
+            assert anonymous.get(path).status_code == 401
+            assert anonymous.get(link.replace("snapshot", "heatmap")).status_code == 403
+            assert anonymous.get(link.replace("/snapshot.jpg", "")).status_code == 401
+            assert anonymous.get(link[:-1] + ("0" if link[-1] != "0" else "1")).status_code == 403
             old = path + Links.of(tmp_path).query(path, time.time() - LINK_SECONDS - 5)
-            refused = nobody.get(old)
+            refused = anonymous.get(old)
             assert refused.status_code == 403
             assert "has not expired" in json.dumps(refused.json())
         with gateway.client(VIEWER) as viewer:

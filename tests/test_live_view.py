@@ -29,10 +29,10 @@ def drawn(view: LiveView) -> str:
 
 def test_a_row_says_all_that_matters() -> None:
     view = LiveView(["street", "yard"])
-    view.tell_status("street", "watching")
+    view.update_status("street", "watching")
     for index in range(30):
-        view.tell_score("street", body(index, score=1.25), now=index / 10)
-    view.tell_score("yard", body(0, None, state="collecting", progress="3/10"), now=0.0)
+        view.update_score("street", body(index, score=1.25), now=index / 10)
+    view.update_score("yard", body(0, None, state="collecting", progress="3/10"), now=0.0)
     street, yard = drawn(view).splitlines()[1:]
     for text in ("street", "watching", "ready", "1.25", "10.0", "250 ms"):
         assert text in street
@@ -43,7 +43,7 @@ def test_a_row_says_all_that_matters() -> None:
 def test_dropped_frames_do_not_count_as_scored() -> None:
     view = LiveView(["street"])
     for number in range(20):
-        view.tell_score("street", body(number * 3, dropped=number * 2), now=number / 10)
+        view.update_score("street", body(number * 3, dropped=number * 2), now=number / 10)
     assert view.rows["street"].frames_per_second == 10.0
     assert view.rows["street"].dropped == 38
 
@@ -51,20 +51,20 @@ def test_dropped_frames_do_not_count_as_scored() -> None:
 def test_another_connection_begins_another_rate() -> None:
     view = LiveView(["street"])
     for index in range(100, 120):
-        view.tell_score("street", body(index), now=index / 10)
-    view.tell_score("street", body(0, connection=2), now=12.0)
+        view.update_score("street", body(index), now=index / 10)
+    view.update_score("street", body(0, connection=2), now=12.0)
     assert view.rows["street"].frames_per_second is None
 
 
 def test_a_status_is_told_once() -> None:
     view = LiveView(["street"])
-    assert view.tell_status("street", "offline: refused")
-    assert not view.tell_status("street", "offline: refused")
-    assert view.tell_status("street", "adapting: 1/10")
-    assert not view.tell_status("street", "adapting: 2/10")
-    assert view.tell_status("street", "watching: 1/60 s")
-    assert not view.tell_status("street", "watching")
-    assert view.tell_status("street", "offline: timeout")
+    assert view.update_status("street", "offline: refused")
+    assert not view.update_status("street", "offline: refused")
+    assert view.update_status("street", "adapting: 1/10")
+    assert not view.update_status("street", "adapting: 2/10")
+    assert view.update_status("street", "watching: 1/60 s")
+    assert not view.update_status("street", "watching")
+    assert view.update_status("street", "offline: timeout")
 
 
 def test_bar() -> None:
@@ -92,8 +92,8 @@ def test_events_in_words_with_their_pictures() -> None:
     line = event_line(event("new", heatmap="/data/events/street/1/heatmap.jpg"))
     assert line == "street: event began, score 2.35\n    /data/events/street/1/heatmap.jpg"
     assert event_line(event("end")) == "street: event ended after 4.0 s, highest score 2.35"
-    assert "nobody is told" in (event_line(event("suppressed")) or "")
+    assert "nobody is notified" in (event_line(event("suppressed")) or "")
     outside = event_line(event("suppressed", suppressed_by="schedule")) or ""
     assert "outside of the schedule" in outside
-    assert "goes on into the hours of the schedule" in (event_line(event("told")) or "")
+    assert "continues into the hours of the schedule" in (event_line(event("released")) or "")
     assert event_line(event("update")) is None

@@ -51,7 +51,7 @@ def test_credentials_are_removed(text: str, redacted: str) -> None:
     assert Redactor(secrets_of({"cameras": [{"source": {"url": URL}}]}))(text) == redacted
 
 
-def test_longer_secret_is_not_left_in_part() -> None:
+def test_longer_secret_is_removed_completely() -> None:
     assert Redactor(["secret", "secret-and-more"])("x secret-and-more y") == "x *** y"
 
 
@@ -124,7 +124,7 @@ def test_unknown_level_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_death_of_a_thread_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+def test_uncaught_exception_of_a_thread_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
     set_up_logging("scorer", Redactor(["hunter2"]))
     log_uncaught()
 
@@ -137,7 +137,7 @@ def test_death_of_a_thread_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
     assert "CRITICAL scorer uncaught: thread worker: ValueError: ***" in capfd.readouterr().err
 
 
-def test_gate_lets_one_through_a_second_and_counts_the_rest() -> None:
+def test_rate_gate_passes_one_event_a_second_and_counts_the_rest() -> None:
     gate = RateGate(period_seconds=1.0)
     assert gate.count(10.0) == 0
     assert [gate.count(10.0 + tenth / 10) for tenth in range(1, 10)] == [None] * 9
@@ -155,7 +155,7 @@ def test_flood_is_logged_with_its_count(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == ["broken", "broken (99 more like it before)"]
 
 
-def test_the_file_has_what_the_terminal_is_spared(
+def test_file_has_records_below_the_level_of_the_terminal(
     tmp_path: Path, root_logger: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_up_logging("scorer", Redactor(), level="WARNING", folder=tmp_path)

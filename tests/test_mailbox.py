@@ -16,10 +16,12 @@ def frame(index: int, connection: int = 1) -> Frame:
 
 
 def taken(mailbox: Mailbox) -> list[tuple[int, int, int]]:
-    letters = []
-    while letter := mailbox.take(0.0):
-        letters.append((letter.frame.connection, letter.frame.index, letter.dropped))
-    return letters
+    queued_frames = []
+    while queued_frame := mailbox.take(0.0):
+        queued_frames.append(
+            (queued_frame.frame.connection, queued_frame.frame.index, queued_frame.dropped)
+        )
+    return queued_frames
 
 
 def test_newest_replaces_and_counts() -> None:
@@ -68,13 +70,13 @@ def test_wait_loses_nothing() -> None:
 
     decoder = threading.Thread(target=decode)
     decoder.start()
-    letters = []
+    queued_frames = []
     while not mailbox.exhausted:
         most = max(most, mailbox.depth)
-        if letter := mailbox.take(1.0):
-            letters.append((letter.frame.index, letter.dropped))
+        if queued_frame := mailbox.take(1.0):
+            queued_frames.append((queued_frame.frame.index, queued_frame.dropped))
     decoder.join()
-    assert letters == [(index, 0) for index in range(50)]
+    assert queued_frames == [(index, 0) for index in range(50)]
     assert most <= 2
 
 

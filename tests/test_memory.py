@@ -10,10 +10,10 @@ import torch
 from makers import small_scorer
 
 from models import PRESETS, AdaptedScene, CheckpointError, FeedbackExemplar, SceneScorer
-from models.checkpoint import fingerprint, load_evidence, save_evidence
-from models.feedback import CELL_ATOMS, MOST_CELLS, REACH_CELLS, evidence_of, merged, remember
+from models.checkpoint import fingerprint, load_exemplar, save_exemplar
+from models.feedback import CELL_ATOMS, MOST_CELLS, REACH_CELLS, exemplar_of, merged, remember
 from models.row_normal import log_ratio_at
-from models.scene_exemplars import excused_motion, recalled_residual
+from models.scene_exemplars import excused_motion, residual_with_exemplars
 from models.scene_model import SceneModel
 from models.sparse_coding import thresholds
 
@@ -53,7 +53,7 @@ def scene() -> AdaptedScene:
 
 @lru_cache
 def box() -> FeedbackExemplar:
-    return scorer().evidence(scorer().score(clip(20, "box")[None], [scene()]), 0)
+    return scorer().exemplar(scorer().score(clip(20, "box")[None], [scene()]), 0)
 
 
 def energy(of: torch.Tensor, within: AdaptedScene) -> float:
@@ -61,11 +61,11 @@ def energy(of: torch.Tensor, within: AdaptedScene) -> float:
 
 
 def test_evidence_is_small_and_where_the_thing_is() -> None:
-    evidence = box()
-    assert 10 < evidence.cells.numel() <= MOST_CELLS
-    assert evidence.vectors.dtype == evidence.motion.dtype == torch.float16
-    assert evidence.vectors.shape == (evidence.cells.numel(), 64)
-    rows, columns = evidence.cells // GRID_HW[1], evidence.cells % GRID_HW[1]
+    exemplar = box()
+    assert 10 < exemplar.cells.numel() <= MOST_CELLS
+    assert exemplar.vectors.dtype == exemplar.motion.dtype == torch.float16
+    assert exemplar.vectors.shape == (exemplar.cells.numel(), 64)
+    rows, columns = exemplar.cells // GRID_HW[1], exemplar.cells % GRID_HW[1]
     # The box covers rows 5 to 8 and columns 5 to 9; boxes of motion reach 12 pixels further.
     near = (rows >= 3) & (rows <= 10) & (columns >= 3) & (columns <= 12)
     # Cells come strongest first; weak ones elsewhere stand out, too, as the network normalises.
@@ -83,7 +83,7 @@ def test_the_same_again_is_normal_and_another_thing_or_place_is_not() -> None:
     aside = clip(31, "box", (36, 48))
     assert energy(aside, with_memory) < normal + 0.4 * (energy(aside, scene()) - normal)
     elsewhere = clip(32, "box", (80, 120))
-    # The network normalises over the picture: a little of the box is evidence elsewhere, too.
+    # The network normalises over the picture: a little of the box is exemplar elsewhere, too.
     assert energy(elsewhere, with_memory) == pytest.approx(energy(elsewhere, scene()), rel=0.1)
     another = clip(33, "stripes")
     assert energy(another, with_memory) > normal + 0.5 * (energy(another, scene()) - normal)
@@ -116,7 +116,7 @@ def test_taking_it_back_is_exact() -> None:
         assert torch.equal(one.energies, other.energies)
         assert torch.equal(one.maps, other.maps)
     # What one of two events taught is gone with it, and nothing else.
-    other = scorer().evidence(scorer().score(clip(73, "stripes")[None], [scene()]), 0)
+    other = scorer().exemplar(scorer().score(clip(73, "stripes")[None], [scene()]), 0)
     both = scorer().remember(scorer().remember(scene(), [box(), other]), [other])
     alone = scorer().remember(scene(), [other])
     seen = clip(74, "box")[None]
@@ -201,7 +201,7 @@ def test_motion_counts_as_typical_only_there_and_up_to_what_was_labelled() -> No
 
 def test_several_moments_and_a_bound_on_atoms() -> None:
     moments = [
-        scorer().evidence(scorer().score(clip(s, "box", (40, 30 + s))[None], [scene()]), 0)
+        scorer().exemplar(scorer().score(clip(s, "box", (40, 30 + s))[None], [scene()]), 0)
         for s in range(12)
     ]
     one = merged(moments)
@@ -233,21 +233,21 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_files(tmp_path: Path) -> None:
     path = tmp_path / "one.safetensors"
     edges = torch.rand(3, 4).half()
-    save_evidence(box(), path, {"edges": edges})
-    evidence, beside = load_evidence(path)
+    save_exemplar(box(), path, {"edges": edges})
+    exemplar, beside = load_exemplar(path)
     assert torch.equal(beside["edges"], edges)
-    assert torch.equal(evidence.vectors, box().vectors)
-    assert torch.equal(evidence.cells, box().cells)
-    assert (evidence.grid_hw, evidence.model_id) == (box().grid_hw, box().model_id)
+    assert torch.equal(exemplar.vectors, box().vectors)
+    assert torch.equal(exemplar.cells, box().cells)
+    assert (exemplar.grid_hw, exemplar.model_id) == (box().grid_hw, box().model_id)
     assert [file.name for file in tmp_path.iterdir()] == ["one.safetensors"]
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(CheckpointError, match="cannot be read as evidence"):
-        load_evidence(path)
-    with pytest.raises(CheckpointError, match="cannot be read as evidence"):
-        load_evidence(tmp_path / "missing.safetensors")
+    with pytest.raises(CheckpointError, match="cannot be read as an exemplar"):
+        load_exemplar(path)
+    with pytest.raises(CheckpointError, match="cannot be read as an exemplar"):
+        load_exemplar(tmp_path / "missing.safetensors")
     small_scorer().save_scene(small_scorer().adapt(_small_clips()), tmp_path / "scene")
-    with pytest.raises(CheckpointError, match="want evidence of format"):
-        load_evidence(tmp_path / "scene.safetensors")
+    with pytest.raises(CheckpointError, match="want an exemplar of format"):
+        load_exemplar(tmp_path / "scene.safetensors")
 
 
 def _small_clips() -> torch.Tensor:
@@ -266,21 +266,21 @@ def test_the_papers_model_remembers_too() -> None:
     odd = support[:1].clone()
     odd[..., 32:96, 32:96, :] = 250
     adapted = paper.adapt(support)
-    evidence = paper.evidence(paper.score(odd, [adapted]), 0)
-    assert evidence.vectors.shape[1] == 256 * 9
-    assert evidence.motion.numel() == 0
-    with_memory = paper.remember(adapted, [evidence])
+    exemplar = paper.exemplar(paper.score(odd, [adapted]), 0)
+    assert exemplar.vectors.shape[1] == 256 * 9
+    assert exemplar.motion.numel() == 0
+    with_memory = paper.remember(adapted, [exemplar])
     before, after = (float(paper.score(odd, [one]).energies) for one in (adapted, with_memory))
     assert after < before
 
 
 def test_nothing_stands_out() -> None:
     observation = scorer().model.observe(clip(1)[None])
-    empty = evidence_of(observation, torch.full(GRID_HW, -1.0), scorer().config, "x")
+    empty = exemplar_of(observation, torch.full(GRID_HW, -1.0), scorer().config, "x")
     assert empty.cells.numel() == 0
     nothing = remember(scene(), [replace(empty, model_id=scene().model_id)], scorer().config)
     assert nothing.memory is None
     memory = scorer().remember(scene(), [box()]).memory
     assert memory is not None
     still = torch.zeros(1, *GRID_HW)
-    assert recalled_residual(still, observation.features, memory, scorer().config) is still
+    assert residual_with_exemplars(still, observation.features, memory, scorer().config) is still

@@ -119,9 +119,9 @@ def test_a_label_silences_the_next_passage_and_nothing_else(
         assert len(events) == 1, events
         event = events[0]["id"]
         assert 40 <= events[0]["first_index"] < 80
-        assert not events[0]["remembered"]
+        assert not events[0]["accepted_as_normal"]
         shown = api(url, "PATCH", f"/events/{event}", {"label": "normal"})
-        assert (shown["label"], shown["remembered"]) == ("normal", True)
+        assert (shown["label"], shown["accepted_as_normal"]) == ("normal", True)
 
     with watching(data, tmp_path / "second", 220):
         url = address_of(capfd)
@@ -129,7 +129,7 @@ def test_a_label_silences_the_next_passage_and_nothing_else(
         assert len(later) == 1, later
         assert later[0].first_index >= 140, "the cyclist came at 40 to 96, the vehicle at 140"
         shown = api(url, "PATCH", f"/events/{event}", {"label": None})
-        assert (shown["label"], shown["remembered"]) == (None, False)
+        assert (shown["label"], shown["accepted_as_normal"]) == (None, False)
 
     # Taken back, the cyclist alerts again.
     with watching(data, tmp_path / "third", 120):
@@ -167,7 +167,7 @@ def test_what_stays_is_absorbed_and_can_be_taken_back(tmp_path: Path) -> None:
         (found,) = store.find(EventQuery(limit=10)).events
     assert found.label == "normal"
     assert found.note is not None
-    assert found.note.startswith("absorbed: it had gone on for 4")
+    assert found.note.startswith("absorbed: it had lasted 4")
     assert found.event.ended_at is not None
     assert 4.0 <= found.event.duration_seconds < 15.0, "it ended, while it went on flickering"
     scenes = run.data_folder / "scenes" / "yard"

@@ -31,15 +31,15 @@ NAMES = {
     "vedette_anomaly_threshold",
     "vedette_camera_trusted",
     "vedette_normal_seconds",
-    "vedette_picture_cuts_total",
+    "vedette_discontinuities_total",
     "vedette_events_absorbed_total",
-    "vedette_events_remembered",
+    "vedette_events_accepted_as_normal",
     "vedette_events_total",
     "vedette_event_active",
     "vedette_adaptations_total",
     "vedette_scene_age_seconds",
     "vedette_view_changes_total",
-    "vedette_frames_held_total",
+    "vedette_frames_suppressed_total",
     "vedette_light_changes_total",
     "vedette_sink_failures_total",
     "vedette_outbox_messages",
@@ -94,7 +94,7 @@ def test_names_are_those_of_the_documentation() -> None:
     assert all(family.documentation for family in families)
 
 
-def test_labels_are_few_and_small() -> None:
+def test_labels_are_few_and_bounded() -> None:
     metrics = fresh()
     labels = {
         label
@@ -105,7 +105,7 @@ def test_labels_are_few_and_small() -> None:
     assert labels == LABELS
 
 
-def test_snapshot_leaves_out_what_json_cannot_say() -> None:
+def test_snapshot_omits_values_that_json_cannot_represent() -> None:
     metrics = fresh()
     metrics.anomaly_score.labels("front").set(float("nan"))
     metrics.anomaly_threshold.labels("front").set(2.5)
@@ -114,7 +114,7 @@ def test_snapshot_leaves_out_what_json_cannot_say() -> None:
     assert "vedette_anomaly_threshold" in names
 
 
-def test_counters_and_histograms_never_go_down_over_restarts() -> None:
+def test_counters_and_histograms_never_decrease_over_restarts() -> None:
     merged = MergedMetrics()
     expected = 0
     for incarnation in range(1, 4):
@@ -132,11 +132,11 @@ def test_counters_and_histograms_never_go_down_over_restarts() -> None:
                 values["vedette_stage_latency_seconds_bucket", "le=+Inf,stage=decode"] == expected
             )
         if incarnation == 1:
-            merged.worker_died("ingest:front")
+            merged.worker_ended("ingest:front")
             assert read(merged)["vedette_frames_received_total", "camera=front"] == expected
 
 
-def test_workers_add_up() -> None:
+def test_counters_of_workers_are_summed() -> None:
     merged = MergedMetrics()
     for worker, number in (("ingest:front", 2), ("ingest:back", 3)):
         metrics = fresh()
@@ -149,19 +149,19 @@ def test_workers_add_up() -> None:
     assert values["vedette_frames_received_total", "camera=front"] == 2.0
 
 
-def test_gauges_die_with_their_worker() -> None:
+def test_gauges_end_with_their_worker() -> None:
     merged, metrics = MergedMetrics(), fresh()
     metrics.queue_depth.labels("front", "mailbox").set(4)
     merged.update("ingest:front", 1, over_the_wire(metrics))
     assert read(merged)["vedette_queue_depth", "camera=front,stage=mailbox"] == 4.0
-    merged.worker_died("ingest:front")
+    merged.worker_ended("ingest:front")
     assert ("vedette_queue_depth", "camera=front,stage=mailbox") not in read(merged)
 
 
 @pytest.mark.parametrize("name", sorted(vars(Metrics(CollectorRegistry()))))
 @pytest.mark.parametrize("place", range(4))
-def test_what_one_worker_says_is_what_the_merged_endpoint_shows(name: str, place: int) -> None:
-    """Whatever the metric, and whoever else keeps metrics: each worker has all families."""
+def test_merged_endpoint_shows_the_values_of_one_worker(name: str, place: int) -> None:
+    """For every metric and every worker: each worker has all families."""
     workers = ["ingest:front", "scorer", "sink", "gateway"]
     merged, teller = MergedMetrics(), fresh()
     metric = getattr(teller, name)
@@ -202,7 +202,7 @@ def test_states_of_cameras_and_which_are_up() -> None:
     assert sum(name == "vedette_camera_state" for name, _ in values) == len(states) * len(STATES)
 
 
-def test_a_camera_that_is_gone_has_no_series_and_a_disabled_one_no_gauges() -> None:
+def test_removed_camera_has_no_series_and_a_disabled_one_no_gauges() -> None:
     merged = MergedMetrics()
     scorer, ingest, supervisor = fresh(), fresh(), fresh()
     for camera in ("kept", "off", "gone"):
@@ -212,7 +212,7 @@ def test_a_camera_that_is_gone_has_no_series_and_a_disabled_one_no_gauges() -> N
         supervisor.camera_state.labels(camera, "disabled").set(1)
     scorer.batch_size.observe(1)
     merged.update("ingest:gone", 1, over_the_wire(ingest))
-    merged.worker_died("ingest:gone")
+    merged.worker_ended("ingest:gone")
     merged.update("scorer", 1, over_the_wire(scorer))
     merged.update("supervisor", 1, over_the_wire(supervisor))
     merged.show_cameras({"kept": True, "off": True, "gone": True})
@@ -232,13 +232,13 @@ def test_a_camera_that_is_gone_has_no_series_and_a_disabled_one_no_gauges() -> N
     assert ("vedette_frames_received_total", "camera=gone") not in read(merged)
 
 
-def test_a_worker_forgets_all_series_of_a_camera() -> None:
+def test_worker_removes_all_series_of_a_camera() -> None:
     metrics = fresh()
     for camera in ("kept", "gone"):
         metrics.queue_depth.labels(camera, "score").set(2)
         metrics.frames_dropped.labels(camera, "unusable").inc()
         metrics.events.labels(camera).inc()
-    metrics.forget_camera("gone")
+    metrics.remove_camera("gone")
     text = json.dumps(snapshot(metrics.registry))
     assert '"kept"' in text
     assert '"gone"' not in text
@@ -248,7 +248,7 @@ def test_a_worker_forgets_all_series_of_a_camera() -> None:
     "sample",
     [[], ["vedette_camera_up"], ["other", {}, 1.0], ["vedette_camera_up", {"camera": 1}, 1.0], "x"],
 )
-def test_foreign_samples_are_ignored(sample: list[object]) -> None:
+def test_unknown_samples_are_ignored(sample: list[object]) -> None:
     merged = MergedMetrics()
     before = read(merged)
     merged.update("scorer", 1, [sample])
@@ -298,7 +298,7 @@ def test_server_answers() -> None:
             ).__enter__()
 
 
-def test_readiness_wants_every_worker() -> None:
+def test_readiness_needs_every_worker() -> None:
     running = WorkerStatus("scorer", "running", 1, 0)
     dead = WorkerStatus("sink", "waiting", None, 1, "SIGKILL")
     assert readiness([running]) == (True, "scorer: running\n")

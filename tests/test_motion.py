@@ -111,7 +111,7 @@ def test_the_normal_of_a_row_follows_perspective() -> None:
 def test_the_same_walk_is_the_same_ratio_near_and_far() -> None:
     motion = perspective()
     normal = fit_row_normal(motion)
-    ratio = log_ratio(motion, normal)
+    ratio = log_ratio(motion, normal).mean(1)
     near, far = (
         ratio[:, rows][motion[:, -1, rows] > 0].median() for rows in (slice(15, 20), slice(5))
     )
@@ -134,10 +134,32 @@ def test_rows_where_hardly_anything_moves_have_a_floor_and_a_still_scene_a_prior
     assert torch.equal(nothing, torch.full((6, 15), float(nothing[0, 0])))
     assert float(nothing[0, 0]) > 0
     few = still.clone()
-    few[0, :, 7, 7:9] = 1.0  # two cells are no evidence
+    few[0, :, 7, 7:9] = 1.0  # two cells are no exemplar
     assert torch.allclose(fit_row_normal(few), nothing)
 
 
 def test_one_clip_is_enough() -> None:
     many, one = fit_row_normal(perspective()), fit_row_normal(perspective()[:1])
     assert torch.allclose(one, many, rtol=0.25)
+
+
+def test_speed_is_what_was_covered_over_the_time_that_it_took() -> None:
+    """Whoever walks 3 pixels a frame interval does so too where every second frame was lost."""
+    walker = (40, 40, 40, 3.0)
+    whole = observe_motion(clip(walker)[None], stride=8)
+    lost = clip((40, 40, 40, 6.0))[None]
+    aged = observe_motion(lost, 8, ages=torch.tensor([[8.0, 6.0, 4.0, 2.0, 0.0]]))
+    inside = (0, slice(None, -1), slice(7, 9), slice(9, 12))
+    assert float(aged[inside].median()) == pytest.approx(float(whole[inside].median()), rel=0.2)
+    assert float(observe_motion(lost, 8)[inside].median()) > 1.6 * float(whole[inside].median())
+
+
+def test_nominal_ages_change_nothing() -> None:
+    one = clip((40, 40, 24, 3.0))[None]
+    nominal = torch.tensor([[4.0, 3.0, 2.0, 1.0, 0.0]])
+    assert torch.equal(observe_motion(one, 8, ages=nominal), observe_motion(one, 8))
+
+
+def test_a_frame_that_is_repeated_gives_finite_motion() -> None:
+    one = clip((40, 40, 24, 3.0))[None]
+    assert observe_motion(one, 8, ages=torch.zeros(1, 5)).isfinite().all()

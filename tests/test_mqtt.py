@@ -25,8 +25,9 @@ from pipeline.notifiers.delivery import DeliveryWorker
 from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_connection import MqttLink, Will
 from pipeline.notifiers.mqtt_losses import Losses
-from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_worth_telling, status_of
-from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
+from pipeline.notifiers.mqtt_topics import RetainedTopics, Topics, is_significant_change, status_of
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 from pipeline.notifiers.retained_state import ANNOUNCED_NAME
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.commands import AdaptCamera, Command, GetOverview, SetEnabled, SetThreshold
@@ -35,21 +36,21 @@ from pipeline.worker import PermanentError
 
 
 class Sender:
-    """The notifier with its courier and an outbox, as `Notifiers` puts them together."""
+    """The notifier with its delivery worker and an outbox, as `Notifiers` puts them together."""
 
     def __init__(self, outbox: Outbox, settings: Mqtt) -> None:
         self.outbox = outbox
         self.lost = threading.Event()
-        self.notifier = MqttNotifier(settings, lambda: self.courier.wake(), self.lost.set)
+        self.notifier = MqttNotifier(settings, lambda: self.delivery_worker.wake(), self.lost.set)
         metrics = Metrics(CollectorRegistry())
-        self.courier = DeliveryWorker("mqtt", self.notifier, outbox, 1000.0, metrics)
+        self.delivery_worker = DeliveryWorker("mqtt", self.notifier, outbox, 1000.0, metrics)
 
     def event(self, number: int) -> None:
         key = f"e{number}:new:1"
         self.outbox.put(
             OutboxMessage("mqtt", key, f"e{number}", "new", 1, f'{{"n": {number}}}', 1000.0)
         )
-        self.courier.wake()
+        self.delivery_worker.wake()
 
     def wait_empty(self, seconds: float = 10.0) -> None:
         deadline = time.monotonic() + seconds
@@ -63,12 +64,12 @@ def sending(folder: Path, port: int, **more: object) -> Iterator[Sender]:
     settings = Mqtt.model_validate({"enabled": True, "port": port, **more})
     with Outbox(folder / "outbox.sqlite", Bounds()) as outbox:
         sender = Sender(outbox, settings)
-        sender.courier.start()
+        sender.delivery_worker.start()
         sender.notifier.start()
         try:
             yield sender
         finally:
-            sender.courier.stop(time.monotonic() + 5)
+            sender.delivery_worker.stop(time.monotonic() + 5)
             sender.notifier.close()
 
 
@@ -104,7 +105,13 @@ def test_events_and_states_arrive(running: Broker, tmp_path: Path) -> None:
         listener.wait(has(listener, "vedette/door/learning", json.dumps(coarse).encode()))
         listener.wait(has(listener, "vedette/door/snapshot", picture.read_bytes()))
         listener.wait(lambda: listener.of("homeassistant/device/vedette_door/config") != [])
-        with listening(running.port) as late:  # who comes later sees the states, but no old events
+        [announced] = listener.of("homeassistant/device/vedette_door/config")
+        for component in json.loads(announced)["components"].values():
+            topic = component.get("state_topic", "vedette/door/status")
+            if not topic.endswith(("/enabled/state", "/threshold/state")):  # the supervisor's
+                listener.wait(lambda topic=topic: listener.of(topic) != [])
+        # A later subscriber gets the states, but no old events.
+        with listening(running.port) as late:
             late.wait(has(late, "vedette/door/anomaly", b"ON"))
             late.wait(lambda: len(late.heard) >= 8)
             assert all(retained for _, _, retained in late.heard)
@@ -118,11 +125,11 @@ def running_last(running: Broker) -> bytes:
         return late.of("vedette/available")[0]
 
 
-def test_a_broker_that_dies_and_comes_back_loses_no_event(
+def test_a_broker_that_is_killed_and_restarts_loses_no_event(
     running: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Long after the listener, which comes back within a second: events are not retained.
-    monkeypatch.setattr(mqtt_connection, "_SHORTEST_RECONNECT_SECONDS", 4)
+    monkeypatch.setattr(mqtt_connection, "_MIN_RECONNECT_SECONDS", 4)
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.set_anomaly("door", active=True)
         for number in range(20):
@@ -142,8 +149,8 @@ def test_a_broker_that_dies_and_comes_back_loses_no_event(
         listener.wait(has(listener, "vedette/door/anomaly", b"OFF"))
         listener.wait(lambda: ("vedette/available", b"online") in now(listener, before))
     got = [json.loads(body)["n"] for body in listener.of("vedette/events")]
-    # The listener may have been away for the first ones after the return; order holds, and the
-    # broker that died may have passed one on whose acknowledgement went down with it.
+    # The listener may have missed the first ones after the restart; order holds, and the
+    # killed broker may have forwarded one that it did not acknowledge.
     assert got == sorted(got)
     assert set(got[:10]) | set(range(20)) == set(range(20))
     assert len(got) <= 41
@@ -153,7 +160,7 @@ def now(listener: Listener, since: int) -> list[tuple[str, bytes]]:
     return [(topic, payload) for topic, payload, _ in listener.heard[since:]]
 
 
-def test_nothing_that_waited_is_lost_or_doubled(
+def test_waiting_events_are_neither_lost_nor_duplicated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The listener is there first: every event arrives exactly once, in order."""
@@ -175,7 +182,7 @@ def test_nothing_that_waited_is_lost_or_doubled(
     assert {one.levelname for one in caplog.records} <= {"INFO", "WARNING"}
 
 
-def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
+def test_a_late_acknowledgement_prevents_a_second_publication(
     running: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.notifiers.mqtt_connection._ACKNOWLEDGED_SECONDS", 0.2)
@@ -191,18 +198,18 @@ def test_what_was_acknowledged_late_is_not_sent_again_after_something_else(
         assert link.publish("event", "events", b"1", retain=False) == "waiting"
         running.go_on()
         listener.wait(has(listener, "events", b"1"))
-        assert link.publish("state", "states", b"ON", retain=True) == "taken"
-        assert link.publish("event", "events", b"1", retain=False) == "taken"
-        assert link.publish("last", "events", b"2", retain=False) == "taken"
+        assert link.publish("state", "states", b"ON", retain=True) == "acknowledged"
+        assert link.publish("event", "events", b"1", retain=False) == "acknowledged"
+        assert link.publish("last", "events", b"2", retain=False) == "acknowledged"
         listener.wait(has(listener, "events", b"2"))
         link.close(Will("gone", "offline"))
     assert listener.of("events") == [b"1", b"2"]
 
 
-def test_a_message_that_the_broker_hangs_up_on_is_left_out(
+def test_a_message_on_which_the_broker_disconnects_is_not_published(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of any kind: a state, and an event; what is behind it is told."""
+    """A state, and an event; messages behind it are published."""
     picture = tmp_path / "snapshot.jpg"
     picture.write_bytes(bytes(9000))
     caplog.set_level(logging.INFO)
@@ -217,9 +224,8 @@ def test_a_message_that_the_broker_hangs_up_on_is_left_out(
         sender.event(1)
         listener.wait(has(listener, "vedette/events", b'{"n": 1}'), 20)
         listener.wait(has(listener, "vedette/door/status", b"watching"))
-        assert "left out on vedette/door/snapshot: the broker closed the connection 3 times" in (
-            caplog.text
-        )
+        refusal = "not published on vedette/door/snapshot: the broker closed the connection 3 times"
+        assert refusal in caplog.text
         lost = caplog.text.count("connected to the MQTT broker")
         body = "x" * 8000  # nearly as large
         sender.outbox.put(OutboxMessage("mqtt", "big:new:1", "big", "new", 1, body, 1000.0))
@@ -231,7 +237,7 @@ def test_a_message_that_the_broker_hangs_up_on_is_left_out(
     assert lost == 4
 
 
-def test_an_event_that_the_broker_hangs_up_on_is_put_aside(tmp_path: Path) -> None:
+def test_an_event_on_which_the_broker_disconnects_is_put_aside(tmp_path: Path) -> None:
     with (
         broker(tmp_path, lines=("max_packet_size 6000",)) as it,
         listening(it.port) as listener,
@@ -252,7 +258,7 @@ def retained(port: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("change", ["camera", "prefix", "discovery", "damaged"])
-def test_what_an_earlier_run_announced_is_taken_back(
+def test_obsolete_topics_of_an_earlier_run_are_cleared(
     running: Broker, tmp_path: Path, change: str
 ) -> None:
     path = tmp_path / ANNOUNCED_NAME
@@ -262,10 +268,10 @@ def test_what_an_earlier_run_announced_is_taken_back(
         settings = {"enabled": True, "port": running.port, **mqtt}
         with open_notifiers(small_config(cameras, mqtt=settings), tmp_path, metrics) as notifiers:
             for camera in cameras:
-                notifiers.watch(camera, None)
+                notifiers.add_camera(camera, None)
             wait_for(lambda: has_told(cameras, mqtt))
             deadline = time.monotonic() + 0.3
-            while time.monotonic() < deadline:  # what is withdrawn goes out as well
+            while time.monotonic() < deadline:  # obsolete topics are cleared, too
                 notifiers.tick()
                 time.sleep(0.02)
 
@@ -303,16 +309,16 @@ def overview(**changes: object) -> Answer:
     return Answer("", "ok", {"cameras": [camera]})
 
 
-def test_commands_are_carried_out_and_what_became_of_them_is_told(
+def test_commands_are_executed_and_their_results_published(
     running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[Command] = []
+    commands: list[Command] = []
     shown = [overview()]
 
     def ask(command: Command) -> Answer:
         if isinstance(command, GetOverview):
             return shown[0]
-        asked.append(command)
+        commands.append(command)
         match command:
             case SetEnabled(enabled=enabled):
                 shown[0] = overview(enabled=enabled, state="disabled")
@@ -325,9 +331,9 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
     settings = small_config(["door"], mqtt={"enabled": True, "port": running.port})
     metrics = Metrics(CollectorRegistry())
     with listening(running.port) as listener:
-        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be obeyed
+        listener.publish_retained("vedette/door/adapt/set", "PRESS")  # must not be executed
         with open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers:
-            notifiers.watch("door", None)
+            notifiers.add_camera("door", None)
             listener.wait(has(listener, "vedette/door/enabled/state", b"ON"))
             listener.wait(has(listener, "vedette/door/threshold/state", b"1"))
             listener.publish("vedette/door/enabled/set", "OFF")
@@ -341,9 +347,9 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
             ):  # fmt: skip
                 listener.publish(f"vedette/{topic}", payload)
             listener.publish("vedette/door/adapt/set", "PRESS")
-            wait_for(lambda: len(asked) == 3)
+            wait_for(lambda: len(commands) == 3)
             wait_for(lambda: "mqtt: adapt of camera door: camera door: is disabled" in caplog.text)
-    assert asked == [
+    assert commands == [
         SetEnabled(name="door", enabled=False),
         SetThreshold(name="door", threshold=1.4),
         AdaptCamera(name="door"),
@@ -351,11 +357,11 @@ def test_commands_are_carried_out_and_what_became_of_them_is_told(
     assert "commands that are not retained" in caplog.text
 
 
-def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
-    asked: list[Command] = []
+def test_commands_can_be_disabled(running: Broker, tmp_path: Path) -> None:
+    commands: list[Command] = []
 
     def ask(command: Command) -> Answer:
-        asked.append(command)
+        commands.append(command)
         return overview(state="offline", reason="refused")
 
     mqtt = {"enabled": True, "port": running.port, "commands": False}
@@ -364,18 +370,18 @@ def test_commands_can_be_forbidden(running: Broker, tmp_path: Path) -> None:
         listening(running.port) as listener,
         open_notifiers(settings, tmp_path, metrics, ask=ask) as notifiers,
     ):
-        notifiers.watch("door", None)
+        notifiers.add_camera("door", None)
         listener.wait(has(listener, "vedette/door/status", b"offline"))
         listener.publish("vedette/door/enabled/set", "OFF")
-        wait_for(lambda: len(asked) >= 3)
+        wait_for(lambda: len(commands) >= 3)
         [device] = listener.of("homeassistant/device/vedette_door/config")
         details = json.loads(listener.of("vedette/door/details")[-1])
-    assert set(map(type, asked)) == {GetOverview}
+    assert set(map(type, commands)) == {GetOverview}
     assert "command_topic" not in device.decode()
     assert details == {"status": "offline", "reason": "refused"}
 
 
-def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
+def test_a_state_is_published_at_most_once_a_second_and_only_if_changed(
     running: Broker, tmp_path: Path
 ) -> None:
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
@@ -392,7 +398,7 @@ def test_a_state_is_told_once_a_second_at_most_and_only_when_it_changes(
         assert len(listener.of(f"vedette/door/{what}")) <= seconds + 1
 
 
-def test_two_clients_of_one_name_are_told_what_to_look_for(
+def test_two_clients_with_one_id_get_a_hint(
     running: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sending(tmp_path, running.port) as one:
@@ -409,7 +415,7 @@ def test_two_clients_of_one_name_are_told_what_to_look_for(
             one.lost.clear()
             rival.disconnect()
             rival.loop_stop()
-    assert "another client has the client_id 'vedette'" in caplog.text
+    assert "another client uses the client_id 'vedette'" in caplog.text
     assert "its own mqtt.client_id" in caplog.text
     assert "unspecified" not in caplog.text
 
@@ -421,21 +427,21 @@ def wait_for(done: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def test_no_message_is_blamed_for_a_broker_that_takes_none() -> None:
+def test_no_message_is_refused_if_the_broker_accepts_none() -> None:
     losses = Losses()
     for at in range(10):
         losses.lost(("a", 1), float(at))
         assert losses.refusal(("a", 1), 5000, float(at)) == ""
-    losses.taken(("b", 2), 4000)
+    losses.acknowledged(("b", 2), 4000)
     assert "5000 bytes" in losses.refusal(("a", 1), 5000, 10.0)
-    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # told again after a reconnection
+    assert "5000 bytes" in losses.refusal(("a", 1), 5000, 11.0)  # also after a reconnection
     assert losses.refusal(("c", 3), 6000, 11.0) != ""
     assert losses.refusal(("c", 3), 4999, 11.0) != ""  # nearly as large, and none such was taken
     assert losses.refusal(("c", 3), 4000, 11.0) == ""
-    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # its limit may have been raised
+    assert losses.refusal(("c", 3), 6000, 3700.0) == ""  # the limit may have been raised
 
 
-def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_password_authentication(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with broker(tmp_path, password=True) as it:
         with sending(tmp_path, it.port, user="vedette", password=PASSWORD + "x") as sender:
             sender.event(1)
@@ -454,7 +460,7 @@ def test_a_password_is_wanted_and_given(tmp_path: Path, caplog: pytest.LogCaptur
 # The library leaves the socket of a failed handshake, and the pair by which it wakes itself, to the
 # garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <(ssl.SSLSocket|socket.socket)")
-def test_tls_and_only_with_a_certificate_that_is_known(tmp_path: Path) -> None:
+def test_tls_requires_a_trusted_certificate(tmp_path: Path) -> None:
     authority, stranger = trustme.CA(), trustme.CA()
     pem, ca, other = (tmp_path / name for name in ("server.pem", "ca.pem", "other.pem"))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
@@ -473,7 +479,7 @@ def test_tls_and_only_with_a_certificate_that_is_known(tmp_path: Path) -> None:
     gc.collect()
 
 
-def test_a_ca_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_ca_file(tmp_path: Path) -> None:
     with (
         pytest.raises(PermanentError, match=r"mqtt\.ca: want a file in PEM"),
         sending(tmp_path, free_port(), tls=True, ca=str(tmp_path / "none.pem")),
@@ -507,7 +513,9 @@ def test_the_last_will_after_kill_9(running: Broker, tmp_path: Path) -> None:
     assert running_last(running) == b"offline"
 
 
-def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> None:
+def test_discovery_is_repeated_on_home_assistants_birth_message(
+    running: Broker, tmp_path: Path
+) -> None:
     topic = "homeassistant/device/vedette_door/config"
     with listening(running.port) as listener, sending(tmp_path, running.port) as sender:
         sender.notifier.announce("door")
@@ -529,46 +537,46 @@ def test_home_assistants_birth_is_answered(running: Broker, tmp_path: Path) -> N
         )
 
 
-def test_states_newest_only_and_not_too_often() -> None:
-    board = RetainedTopics()
-    assert board.set("a", b"1")
-    assert not board.set("a", b"1")
-    assert board.set("score", b"0.1", 10.0)
-    told = []
+def test_states_are_published_newest_only_and_rate_limited() -> None:
+    retained = RetainedTopics()
+    assert retained.set("a", b"1")
+    assert not retained.set("a", b"1")
+    assert retained.set("score", b"0.1", 10.0)
+    published = []
     for now_seconds in range(25):
-        board.set("score", f"0.{now_seconds}".encode(), 10.0)
-        while (due := board.due(float(now_seconds))) is not None:
+        retained.set("score", f"0.{now_seconds}".encode(), 10.0)
+        while (due := retained.due(float(now_seconds))) is not None:
             topic, payload, version = due
-            board.told(topic, version, float(now_seconds))
-            told.append((topic, payload))
-    assert told == [("a", b"1"), ("score", b"0.0"), ("score", b"0.10"), ("score", b"0.20")]
-    board.repeat(lambda topic: topic == "a")
-    assert board.due(25.0) == ("a", b"1", 1)
+            retained.mark_published(topic, version, float(now_seconds))
+            published.append((topic, payload))
+    assert published == [("a", b"1"), ("score", b"0.0"), ("score", b"0.10"), ("score", b"0.20")]
+    retained.republish(lambda topic: topic == "a")
+    assert retained.due(25.0) == ("a", b"1", 1)
 
 
-def test_what_is_set_while_it_is_told_is_told_as_well() -> None:
-    board = RetainedTopics()
-    board.set("a", b"1")
-    due = board.due(0.0)
+def test_a_state_set_during_publication_is_published_too() -> None:
+    retained = RetainedTopics()
+    retained.set("a", b"1")
+    due = retained.due(0.0)
     assert due is not None
-    board.set("a", b"2")
-    board.told("a", due[2], 0.0)
-    due = board.due(0.0)
+    retained.set("a", b"2")
+    retained.mark_published("a", due[2], 0.0)
+    due = retained.due(0.0)
     assert due is not None
     assert due[1] == b"2"
 
 
-def test_which_scores_are_worth_telling() -> None:
-    assert is_worth_telling(None, 0.1)
-    assert not is_worth_telling(0.30, 0.33)
-    assert is_worth_telling(0.30, 0.36)
-    assert is_worth_telling(0.99, 1.0)
+def test_which_score_changes_are_significant() -> None:
+    assert is_significant_change(None, 0.1)
+    assert not is_significant_change(0.30, 0.33)
+    assert is_significant_change(0.30, 0.36)
+    assert is_significant_change(0.99, 1.0)
     assert [status_of(s) for s in ("collecting", "fitting", "calibrating", "ready", "stale")] == [
         "adapting", "adapting", "watching", "watching", "stale",
     ]  # fmt: skip
 
 
-def test_names() -> None:
+def test_topic_names() -> None:
     topics = Topics("home/vedette", "homeassistant")
     assert topics.available == "home/vedette/available"
     assert topics.of("front_door", "score") == "home/vedette/front_door/score"

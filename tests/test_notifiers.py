@@ -1,4 +1,4 @@
-"""The alert sink with real receivers: nothing that was promised is lost, whatever dies."""
+"""The alert sink with real receivers: no message is lost, whichever process is killed."""
 
 import json
 import os
@@ -20,18 +20,18 @@ from stage_parts import small_config, worker_context
 from test_alert_sink import ALERT, Killed, OpenSink, course, score
 
 from pipeline.config import Config, Webhook
-from pipeline.events.event_tracker import Event, EventChange
+from pipeline.events.event import Event, EventChange
 from pipeline.notifiers import Notifiers, open_notifiers
-from pipeline.notifiers.apprise_service import sentences
-from pipeline.notifiers.delivery import DeliveryWorker
+from pipeline.notifiers.apprise_service import title_and_body
+from pipeline.notifiers.delivery import DeliveryWorker, Receiver
 from pipeline.notifiers.message import (
     EventMessage,
     event_message,
-    letter_to,
+    message_for,
     read_message,
 )
-from pipeline.notifiers.notifiers import Receiver
-from pipeline.notifiers.outbox import Bounds, Outbox
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds
 from pipeline.notifiers.webhook import WebhookNotifier
 from pipeline.storage.store import EventStore
 from pipeline.telemetry.metrics import Metrics
@@ -59,7 +59,7 @@ def change(kind: str, frames: int, *, suppressed: bool = False) -> EventChange:
 
 
 def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:
-    spec = WorkerSpec("sink", "pipeline.alerts.alert_sink:run", None, settings, run)
+    spec = WorkerSpec("sink", "pipeline.alerts.alert_worker:run", None, settings, run)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.runtime.worker_process", str(os.getpid())],
         stdin=subprocess.PIPE,
@@ -70,7 +70,7 @@ def start(run: RunInfo, settings: Config) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_what_a_message_says() -> None:
+def test_fields_of_a_message() -> None:
     message = event_message(change("end", 25), "events/door/door-7-10/snapshot.jpg", None, api=True)
     assert message is not None
     assert replace(message, before=None, after=None) == EventMessage(
@@ -99,46 +99,50 @@ def test_what_a_message_says() -> None:
     assert (without.snapshot, without.snapshot_url, without.ended_at) == ("a.jpg", None, None)
 
 
-def test_a_message_names_the_zones_and_is_new_when_the_hours_begin() -> None:
-    began = change("told", 40)
-    told = event_message(
+def test_a_message_lists_the_zones_and_a_released_event_is_new() -> None:
+    began = change("released", 40)
+    released = event_message(
         replace(began, event=replace(began.event, zones=("porch", "path"))), None, None, api=False
     )
-    assert told is not None
-    assert (told.type, told.key, told.zones) == ("new", "door-7-10:new:40", ("porch", "path"))
-    body = json.loads(letter_to("mqtt", told, 1000.0).body)
+    assert released is not None
+    assert (released.type, released.key, released.zones) == (
+        "new",
+        "door-7-10:new:40",
+        ("porch", "path"),
+    )
+    body = json.loads(message_for("mqtt", released, 1000.0).body)
     assert body["zones"] == ["porch", "path"]
     del body["zones"]
     waiting = read_message(json.dumps(body))
-    assert waiting == replace(told, zones=()), "a message that waited since before the zones"
-    assert "door (porch, path)" in sentences(told)[1]
-    assert "door since" in sentences(waiting)[1]
+    assert waiting == replace(released, zones=()), "a message that waited since before the zones"
+    assert "door (porch, path)" in title_and_body(released)[1]
+    assert "door since" in title_and_body(waiting)[1]
 
 
 @pytest.mark.parametrize("kind", ["suppressed", "update", "end"])
-def test_nobody_is_told_of_suppressed_events(kind: str) -> None:
+def test_suppressed_events_have_no_message(kind: str) -> None:
     assert event_message(change(kind, 5, suppressed=True), None, None, api=False) is None
 
 
-def test_the_alert_path_waits_for_no_receiver(tmp_path: Path) -> None:
-    """One receiver stalls, one is not there, the broker is not there: telling takes no time."""
+def test_the_alert_path_does_not_wait_for_receivers(tmp_path: Path) -> None:
+    """One receiver stalls, one and the broker are unreachable: `notify` does not block."""
     metrics = Metrics(CollectorRegistry())
     with receiving() as stalling:
         stalling.stall = threading.Event()
         hooks = {**hook(stalling.port, timeout=30), "y": hook(free_port())["x"]}
         settings = config(webhooks=hooks, mqtt={"enabled": True, "port": free_port()})
         with open_notifiers(settings, tmp_path, metrics) as notifiers:
-            notifiers.watch("door", None)
-            notifiers.event(change("new", 1), None, None)
+            notifiers.add_camera("door", None)
+            notifiers.notify(change("new", 1), None, None)
             stalling.wait(1)
             begin = time.monotonic()
             for frames in range(2, 202):
-                notifiers.event(change("update", frames), None, None)
-                notifiers.score(score("door", frames, frames / 100))
+                notifiers.notify(change("update", frames), None, None)
+                notifiers.publish_score(score("door", frames, frames / 100))
             notifiers.tick()
             assert (time.monotonic() - begin) / 200 < 0.05
             read = metrics.registry.get_sample_value
-            # Of 200 updates the newest is left; the first message is still on its way.
+            # Of 200 updates the newest is left; the first message is still in flight.
             for sink in ("webhook:x", "webhook:y", "mqtt"):
                 assert read("vedette_outbox_messages", {"sink": sink}) == 2
                 assert read("vedette_outbox_oldest_seconds", {"sink": sink}) is not None
@@ -150,7 +154,7 @@ def test_the_alert_path_waits_for_no_receiver(tmp_path: Path) -> None:
         assert read_message(waiting.body).type == "new"
 
 
-def test_an_outbox_that_cannot_be_written_is_made_up_for(
+def test_messages_of_an_unwritable_outbox_are_delivered_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlite3
@@ -160,8 +164,8 @@ def test_an_outbox_that_cannot_be_written_is_made_up_for(
         with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
             with sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None) as other:
                 other.execute("BEGIN IMMEDIATE")
-                notifiers.event(change("new", 1), None, None)
-                notifiers.event(change("end", 9), None, None)
+                notifiers.notify(change("new", 1), None, None)
+                notifiers.notify(change("end", 9), None, None)
                 other.execute("ROLLBACK")
             other.close()
             failures = metrics.registry.get_sample_value(
@@ -173,7 +177,7 @@ def test_an_outbox_that_cannot_be_written_is_made_up_for(
         assert [json.loads(post.body)["type"] for post in receiver.posts] == ["new", "end"]
 
 
-def test_a_proxy_that_answers_404_while_its_server_restarts_costs_no_message(
+def test_a_404_of_a_proxy_during_a_restart_loses_no_message(
     tmp_path: Path,
 ) -> None:
     statuses = [404, 403, 502, 410]
@@ -181,25 +185,25 @@ def test_a_proxy_that_answers_404_while_its_server_restarts_costs_no_message(
         receiver.answer = lambda number: (([*statuses, 204])[min(number, 4)], {})
         metrics = Metrics(CollectorRegistry())
         with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
-            notifiers.event(change("new", 1), None, None)
-            notifiers.event(change("end", 9), None, None)
+            notifiers.notify(change("new", 1), None, None)
+            notifiers.notify(change("end", 9), None, None)
             receiver.wait(len(statuses) + 2, 40)
     kinds = [json.loads(post.body)["type"] for post in receiver.posts]
     assert kinds == ["new"] * (len(statuses) + 1) + ["end"]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("kind", "name"), [(Outbox, "put"), (EventStore, "save")])
-def test_death_between_outbox_and_store_puts_each_message_once(
-    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, moment: str
+def test_a_crash_between_outbox_and_store_queues_each_message_once(
+    run: RunInfo, monkeypatch: pytest.MonkeyPatch, kind: type, name: str, when: str
 ) -> None:
-    real, rng, deaths = getattr(kind, name), random.Random(f"{name}{moment}"), 0
+    real, rng, crashes = getattr(kind, name), random.Random(f"{name}{when}"), 0
 
     def mortal(*args: object) -> object:
-        nonlocal deaths
+        nonlocal crashes
         dies = rng.random() < 0.3
-        deaths += dies
-        if dies and moment == "before":
+        crashes += dies
+        if dies and when == "before":
             raise Killed
         result = real(*args)
         if dies:
@@ -208,14 +212,16 @@ def test_death_between_outbox_and_store_puts_each_message_once(
 
     messages, taken = course(), 0
     while taken < len(messages):
-        # The sink of a new process, with a courier that never comes.
+        # The sink of a new process, with a delivery worker that is never started.
         with ExitStack() as stack:
             outbox = stack.enter_context(Outbox(run.data_folder / "outbox.sqlite", Bounds()))
             context = worker_context("sink", config(), run)
             hook = WebhookNotifier("x", Webhook(url="http://127.0.0.1:1/"))
-            courier = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
-            told = {"webhook:x": Receiver(hook, courier, frozenset({"new", "update", "end"}))}
-            notifiers = Notifiers(outbox, told, None, run.data_folder, context.metrics)
+            delivery_worker = DeliveryWorker("webhook:x", hook, outbox, 1.0, context.metrics)
+            receivers = {
+                "webhook:x": Receiver(hook, delivery_worker, frozenset({"new", "update", "end"}))
+            }
+            notifiers = Notifiers(outbox, receivers, None, run.data_folder, context.metrics)
             sink = OpenSink(context, stack, lambda: 0.0, notifiers).sink
             try:
                 with monkeypatch.context() as patch:
@@ -226,23 +232,23 @@ def test_death_between_outbox_and_store_puts_each_message_once(
                         taken += 1
             except Killed:
                 continue
-    assert deaths > 0
+    assert crashes > 0
     keys = []
     with Outbox(run.data_folder / "outbox.sqlite", Bounds()) as outbox:
-        while (letter := outbox.oldest("webhook:x")) is not None:
-            keys.append(letter.key)
-            outbox.delivered(letter)
-    # 7.5 - 7.2 is a little less than 0.3: the second event is told one frame later.
+        while (queued_message := outbox.oldest("webhook:x")) is not None:
+            keys.append(queued_message.key)
+            outbox.delivered(queued_message)
+    # 7.5 - 7.2 is a little less than 0.3: the second event is reported one frame later.
     assert keys == ["door-7-10:new:4", "door-7-10:end:6", "door-7-72:new:5", "door-7-72:end:8"]
 
 
-def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> None:
+def test_a_receiver_that_starts_late_gets_all_messages_in_order(tmp_path: Path) -> None:
     port = free_port()
     metrics = Metrics(CollectorRegistry())
     settings = config(webhooks=hook(port, max_rate=100))
     with open_notifiers(settings, tmp_path, metrics) as notifiers:
         for kind, frames in (("new", 4), ("update", 5), ("update", 6), ("end", 9)):
-            notifiers.event(change(kind, frames), None, None)
+            notifiers.notify(change(kind, frames), None, None)
         labels = {"sink": "webhook:x"}
         deadline = time.monotonic() + 10
         read = metrics.registry.get_sample_value
@@ -255,20 +261,20 @@ def test_a_receiver_that_comes_late_gets_everything_in_order(tmp_path: Path) -> 
     assert [json.loads(post.body)["key"] for post in receiver.posts] == keys
 
 
-def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:
+def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
     """Scores over ZeroMQ into a real sink, which is killed while the receiver fails."""
-    # Of today: the sink deletes what is older than it may keep.
+    # Of today: the sink deletes events beyond the retention age.
     shift = time.time() - 1100
-    told = [replace(m, captured_at=m.captured_at + shift) for m in course()]
+    messages = [replace(m, captured_at=m.captured_at + shift) for m in course()]
     with receiving() as receiver, broker(run.data_folder) as mqtt:
         receiver.answer = lambda number: (503 if number % 3 == 0 else 200, {})
         settings = config(webhooks=hook(receiver.port), mqtt={"enabled": True, "port": mqtt.port})
-        process, acknowledged, kills, queue = start(run, settings), 0, [18], [*told]
+        process, acknowledged, kills, queue = start(run, settings), 0, [18], [*messages]
         try:
             with listening(mqtt.port) as listener:
                 with ScoreSender(run.endpoints, resend_seconds=0.2) as sender:
                     deadline = time.monotonic() + 60
-                    while acknowledged < len(told) and time.monotonic() < deadline:
+                    while acknowledged < len(messages) and time.monotonic() < deadline:
                         while queue and sender.unacknowledged < 4:
                             sender.send(queue.pop(0))
                         acknowledged += len(sender.poll(0.05))
@@ -277,7 +283,7 @@ def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:
                             process.kill()
                             process.wait()
                             process = start(run, settings)
-                assert acknowledged == len(told)
+                assert acknowledged == len(messages)
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(20) == 0
                 listener.wait(lambda: listener.of("vedette/available")[-1:] == [b"offline"])
@@ -286,7 +292,7 @@ def test_a_sink_that_is_killed_tells_everything_once(run: RunInfo) -> None:
         finally:
             process.kill()
             process.wait()
-        # What is left after the last run's short goodbye is told by the next one.
+        # What is left after the short shutdown of the last run is delivered by the next one.
         with open_notifiers(settings, run.data_folder, Metrics(CollectorRegistry())):
             deadline = time.monotonic() + 20
             while waiting(run.data_folder) and time.monotonic() < deadline:
@@ -316,27 +322,27 @@ def waiting(folder: Path) -> int:
 
 def test_without_receivers_there_is_no_outbox(tmp_path: Path) -> None:
     with open_notifiers(config(), tmp_path, Metrics(CollectorRegistry())) as notifiers:
-        notifiers.watch("door", None)
-        notifiers.event(change("new", 1), None, None)
+        notifiers.add_camera("door", None)
+        notifiers.notify(change("new", 1), None, None)
         notifiers.tick()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_camera_that_falls_silent_is_offline(tmp_path: Path) -> None:
+def test_a_camera_without_scores_is_offline(tmp_path: Path) -> None:
     with broker(tmp_path) as mqtt, listening(mqtt.port) as listener:
         settings = config(mqtt={"enabled": True, "port": mqtt.port})
         with open_notifiers(settings, tmp_path, Metrics(CollectorRegistry())) as notifiers:
             now = 100.0
             notifiers._clock = lambda: now
-            notifiers.watch("door", None)
-            notifiers.watch("shed", None, enabled=False)
+            notifiers.add_camera("door", None)
+            notifiers.add_camera("shed", None, enabled=False)
             listener.wait(lambda: b"starting" in listener.of("vedette/door/status"))
-            notifiers.score(score("door", 1, 0.2))
+            notifiers.publish_score(score("door", 1, 0.2))
             listener.wait(lambda: b"watching" in listener.of("vedette/door/status"))
             now = 131.0
             notifiers.tick()
             listener.wait(lambda: b"offline" in listener.of("vedette/door/status"))
-            notifiers.score(score("door", 2, 0.2))
+            notifiers.publish_score(score("door", 2, 0.2))
             listener.wait(lambda: listener.of("vedette/door/status")[-1] == b"watching")
     assert listener.of("vedette/shed/status") == [b"disabled"]
 
@@ -354,10 +360,14 @@ def test_apprise_delivers_to_a_real_service(tmp_path: Path) -> None:
         with open_notifiers(settings, tmp_path, metrics) as notifiers:
             receiver.answer = lambda number: (500 if number == 0 else 200, {})
             for kind, frames in (("new", 4), ("update", 6), ("end", 9)):
-                notifiers.event(change(kind, frames), picture, None)
+                notifiers.notify(change(kind, frames), picture, None)
             receiver.wait(3)
     posts = [json.loads(post.body) for post in receiver.posts]
-    assert [post["title"] for post in posts] == ["door: anomaly", "door: anomaly", "door: over"]
+    assert [post["title"] for post in posts] == [
+        "door: anomaly",
+        "door: anomaly",
+        "door: anomaly ended",
+    ]
     assert "score 1.9" in posts[1]["message"]
     assert "2 s from 1970-01-01T00:16:40.000Z" in posts[2]["message"]
     assert posts[1]["attachments"][0]["filename"] == "snapshot.jpg"
@@ -374,7 +384,7 @@ def test_apprise_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
-def test_an_address_that_apprise_does_not_know(tmp_path: Path) -> None:
+def test_an_address_that_apprise_does_not_support(tmp_path: Path) -> None:
     pytest.importorskip("apprise", reason="no Apprise: pip install vedette[apprise]")
     settings = config(apprise={"phone": {"url": "carrier-pigeon://planted"}})
     with (

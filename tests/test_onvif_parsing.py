@@ -1,4 +1,4 @@
-"""What comes from the network as ONVIF: nothing that anybody sends does harm."""
+"""Parsing of untrusted ONVIF data: no input causes an unexpected error."""
 
 import base64
 import hashlib
@@ -12,8 +12,8 @@ from onvif_camera import BILLION_LAUGHS, ENVELOPE, Stream, onvif_camera
 
 from cameras.address import host_and_port
 from cameras.onvif import Login, OnvifError
-from cameras.onvif.discovery import read_answers
-from cameras.onvif.markup import LARGEST_BYTES, MarkupError, clean, parse
+from cameras.onvif.discovery import read_probe_matches
+from cameras.onvif.markup import MAX_BYTES, MarkupError, clean, parse
 from cameras.onvif.replies import (
     read_clock,
     read_profiles,
@@ -26,7 +26,7 @@ from cameras.onvif.soap import read_reply, security_header
 
 UUID = "4f6a3c1e-0000-4000-8000-00000000000a"
 HOSTS = ("10.0.0.5", "fe80::1")
-SOUND = (
+VALID = (
     "<Uri>rtsp://u:s3cr@10.0.0.5/{X}</Uri>", "<Uri>rtsp://[::1</Uri>", "<Uri>rtsp://[fe80::1]/</Uri>",
     "<Uri>rtsp://10.0.0.5/&#x202e;</Uri>", "<Uri>rtsp:///</Uri>", "<Uri>rtsps://10.0.0.5:0/</Uri>",
     "<Profiles token='a'><Name>&#x9b;31m</Name><VideoEncoder><Resolution><Height>-1</Height><Width>"
@@ -44,15 +44,15 @@ SOUND = (
     "</ProbeMatch>",
 )  # fmt: skip
 BROKEN = ("<Fault/>", "<Uri>", "</Uri>", "<!DOCTYPE x>", "&#27;", "&lt;", "<![CDATA[", "\x00")
-QUESTIONS = ("GetProfiles", "GetStreamUri", "GetSystemDateAndTime", "GetServices")
+OPERATIONS = ("GetProfiles", "GetStreamUri", "GetSystemDateAndTime", "GetServices")
 
 
 @st.composite
 def documents(draw: st.DrawFn) -> bytes:
-    """Garbage, nearly XML, and whole envelopes with odd things in them."""
-    pieces = SOUND if draw(st.booleans()) else SOUND + BROKEN
+    """Garbage, invalid XML, and complete envelopes with unusual content."""
+    pieces = VALID if draw(st.booleans()) else VALID + BROKEN
     body = "".join(draw(st.lists(st.sampled_from(pieces), max_size=6)))
-    names = ("ProbeMatches", *(f"{question}Response" for question in QUESTIONS))
+    names = ("ProbeMatches", *(f"{operation}Response" for operation in OPERATIONS))
     body = "".join(f"<{name}>{body}</{name}>" for name in names)
     data = ENVELOPE.format(header="", body=body).encode()
     kind = draw(st.sampled_from(("whole", "whole", "cut", "garbage")))
@@ -64,39 +64,39 @@ def documents(draw: st.DrawFn) -> bytes:
     return data
 
 
-def fit_to_show(*texts: str) -> bool:
+def is_displayable(*texts: str) -> bool:
     return all(text.isprintable() and len(text) <= 2000 for text in texts)
 
 
 @settings(max_examples=300)
 @given(documents())
 def test_datagrams(data: bytes) -> None:
-    for answer in read_answers(data, "10.0.0.5", [UUID]):
-        assert fit_to_show(answer.service, answer.scopes.name, answer.scopes.model)
+    for answer in read_probe_matches(data, "10.0.0.5", [UUID]):
+        assert is_displayable(answer.service, answer.scopes.name, answer.scopes.model)
         assert not answer.service or host_and_port(answer.service)[0] == "10.0.0.5"
         assert "@" not in answer.service
 
 
 @settings(max_examples=300)
-@given(documents(), st.sampled_from(QUESTIONS), st.sampled_from((200, 401, 404, 500)))
-def test_replies(data: bytes, question: str, status: int) -> None:
+@given(documents(), st.sampled_from(OPERATIONS), st.sampled_from((200, 401, 404, 500)))
+def test_replies(data: bytes, operation: str, status: int) -> None:
     refusal = None
     try:
-        reply = read_reply(status, data, question)
+        reply = read_reply(status, data, operation)
     except OnvifError as error:
         refusal = str(error)
     if refusal is not None:
-        assert fit_to_show(refusal)
+        assert is_displayable(refusal)
         return
-    moment = read_clock(reply)
-    assert moment is None or 0 <= moment < 4.2e9
+    seconds = read_clock(reply)
+    assert seconds is None or 0 <= seconds < 4.2e9
     assert all(isinstance(place, str) for place in read_services(reply).values())
     for profile in read_profiles(reply):
-        assert fit_to_show(profile.name, profile.source, profile.codec)
+        assert is_displayable(profile.name, profile.source, profile.codec)
         assert profile.size_hw is None or min(profile.size_hw) > 0
         assert profile.frames_per_second is None or profile.frames_per_second > 0
     address, problem = read_stream(reply, HOSTS)
-    assert fit_to_show(address, problem)
+    assert is_displayable(address, problem)
     assert not {*"{}"} & {*address}
     assert "@" not in urlsplit(address).netloc
     if address and not problem:
@@ -115,17 +115,17 @@ def test_replies(data: bytes, question: str, status: int) -> None:
         b"<a>&x;</a>",
         b"<a>" * 65 + b"</a>" * 65,
         b"<a>" + b"<b/>" * 50_000 + b"</a>",
-        b"<a>" + b" " * LARGEST_BYTES + b"</a>",
+        b"<a>" + b" " * MAX_BYTES + b"</a>",
         b'<?xml version="1.0" encoding="utf-7"?><a/>',
     ],
 )
-def test_markup_that_is_refused(data: bytes) -> None:
+def test_rejected_markup(data: bytes) -> None:
     with pytest.raises(MarkupError, match="want "):
         parse(data)
 
 
-def test_markup_that_is_read() -> None:
-    # Cameras leave prefixes undeclared, and have letters of their own.
+def test_accepted_markup() -> None:
+    # Cameras use undeclared prefixes and other encodings.
     head = b'<?xml version="1.0" encoding="iso-8859-1"?>'
     root = parse(head + b'<x:a y:b="1">\xe9<c/></x:a>')
     assert (root.tag, root.attrib, root.text, root[0].tag) == ("a", {"b": "1"}, "é", "c")
@@ -134,16 +134,16 @@ def test_markup_that_is_read() -> None:
     assert len(clean("x" * 10_000)) == 120
 
 
-def test_answers() -> None:
+def test_probe_matches() -> None:
     with onvif_camera({"a": Stream("")}) as camera:
         camera.addresses = ["http://u:s3cr@10.0.0.5:8000/x/y?z"]
         data, other = camera.matches(), camera.matches(f"<RelatesTo>urn:uuid:{UUID}</RelatesTo>")
     for one in (data, other, other.replace(UUID.encode(), UUID.upper().encode())):
-        (answer,) = read_answers(one, "10.0.0.5", [UUID])
+        (answer,) = read_probe_matches(one, "10.0.0.5", [UUID])
         assert answer.service == "http://10.0.0.5:8000/x/y"
         assert (answer.scopes.name, answer.scopes.model) == ("Tür €", "M-1")
-    assert read_answers(other, "10.0.0.5", [UUID.replace("a", "b")]) == []
-    assert read_answers(data, "10.0.0.6", [UUID])[0].service == ""
+    assert read_probe_matches(other, "10.0.0.5", [UUID.replace("a", "b")]) == []
+    assert read_probe_matches(data, "10.0.0.6", [UUID])[0].service == ""
     assert read_scopes(["onvif://www.onvif.org/name/a", "onvif://www.onvif.org/name/b"]).name == "a"
 
 
@@ -170,7 +170,7 @@ def test_clocks() -> None:
     assert read_clock(parse(b"<r/>")) is None
 
 
-def test_the_token_is_that_of_the_standard() -> None:
+def test_token_matches_the_standard() -> None:
     created, nonce = datetime(2010, 9, 16, 7, 50, 45, tzinfo=UTC), b"\x01" * 16
     header = security_header(Login("<u>", "pässword"), created, nonce)
     digest = hashlib.sha1(nonce + b"2010-09-16T07:50:45Z" + "pässword".encode()).digest()

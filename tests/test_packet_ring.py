@@ -1,4 +1,4 @@
-"""Clips of real streams, decoded again; and the ring's bounds."""
+"""Clips of real streams, verified by decoding; limits of the ring."""
 
 import threading
 from collections.abc import Sequence
@@ -14,32 +14,31 @@ import pytest
 from makers import walking_box, write_images, write_video
 
 from cameras.frame_directory import FrameDirectory
-from cameras.options import SourceOptions
 from cameras.packet_ring import EncodedPacket, Excerpt, PacketRing, PacketSource
 from cameras.remux import RemuxError, in_order, write_mp4
 from cameras.rtsp import RtspStream
 from cameras.simulation import open_synthetic
 from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
-from cameras.source import Source
+from cameras.source import Picture, Source, SourceOptions
 from cameras.video_file import VideoFile
 
 MEBIBYTE = 2**20
 
 
 def fill(ring: PacketRing, source: Source, connection: int, until_seconds: float = 1e9) -> None:
-    """As an ingest worker does."""
+    """Fill a ring as the ingest worker does."""
     assert isinstance(source, PacketSource)
-    source.on_packet = ring.begin()
+    source.on_packet = ring.start_stream()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
-            ring.mark(connection, picture.pts_seconds)
+            ring.mark(connection, picture)
             if picture.pts_seconds >= until_seconds:
                 return
 
 
 def decoded(path: Path) -> tuple[str, list[float], list[np.ndarray]]:
-    """Codec, times and RGB pictures of a clip; fails where a packet is damaged."""
+    """Codec, times and RGB frames of a clip; fails for damaged packets."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert container.format.name.startswith("mov,mp4")
@@ -51,11 +50,11 @@ def decoded(path: Path) -> tuple[str, list[float], list[np.ndarray]]:
 
 
 def assert_shows(pictures: Sequence[np.ndarray], first: int, count: int) -> None:
-    """These are the walking box's pictures from `first` on."""
+    """Check that these are the frames of the walking box from `first` on."""
     wanted = list(walking_box(first + count))[first:]
     assert len(pictures) == count
-    for seen, made in zip(pictures, wanted, strict=True):
-        assert np.abs(seen.astype(int) - made).mean() < 12
+    for actual, expected in zip(pictures, wanted, strict=True):
+        assert np.abs(actual.astype(int) - expected).mean() < 12
 
 
 @pytest.mark.parametrize(
@@ -68,10 +67,10 @@ def assert_shows(pictures: Sequence[np.ndarray], first: int, count: int) -> None
         ("avi", "mjpeg", "mjpeg", 1),
     ],
 )
-def test_a_stretch_of_a_file(
+def test_excerpt_of_a_file(
     tmp_path: Path, suffix: str, codec: str, name: str, key_distance: int
 ) -> None:
-    """Also with pictures that wait for later ones, and times that begin anywhere."""
+    """Also with reordered frames and arbitrary start times."""
     recording = tmp_path / f"recording.{suffix}"
     write_video(recording, 75, codec=codec)
     ring = PacketRing(60, MEBIBYTE)
@@ -83,7 +82,7 @@ def test_a_stretch_of_a_file(
     assert kind == name
     assert np.diff(times) == pytest.approx(0.04, abs=0.001)
     first = 25 // key_distance * key_distance
-    # And those that were decoded before the one that closes the stretch, to be shown after it.
+    # Plus frames decoded before the last one, but displayed after it.
     assert 51 - first <= len(pictures) <= 51 - first + 4
     assert_shows(pictures, first, len(pictures))
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["clip.mp4"]
@@ -93,7 +92,7 @@ def test_a_stretch_of_a_file(
 @pytest.mark.parametrize(
     ("codec", "name"), [("h264", "h264"), ("h265", "hevc"), ("mjpeg", "mjpeg")]
 )
-def test_a_stretch_of_a_camera(tmp_path: Path, codec: Codec, name: str, transport: str) -> None:
+def test_excerpt_of_a_camera(tmp_path: Path, codec: Codec, name: str, transport: str) -> None:
     recording = tmp_path / "recording.mp4"
     write_video(recording, 50)
     mount = Mount(lambda: VideoFile(recording, "live"), codec, keyframe_seconds=0.2)
@@ -114,8 +113,8 @@ def test_a_stretch_of_a_camera(tmp_path: Path, codec: Codec, name: str, transpor
         assert min(np.abs(picture.astype(int) - one).mean() for one in shown) < 12
 
 
-def test_from_the_first_packet_of_a_camera(tmp_path: Path) -> None:
-    """Which has no time stamp yet."""
+def test_excerpt_from_the_first_packet_of_a_camera(tmp_path: Path) -> None:
+    """The first packet has no time stamp."""
     recording = tmp_path / "recording.mp4"
     write_video(recording, 50)
     ring = PacketRing(60, MEBIBYTE)
@@ -123,15 +122,15 @@ def test_from_the_first_packet_of_a_camera(tmp_path: Path) -> None:
         fill(ring, RtspStream(server.address("door"), "tcp", 5.0), 9, until_seconds=0.4)
     excerpt = ring.cut(9, -5.0, 0.2)
     assert excerpt is not None
-    assert excerpt.packets[0].dts is None, "else this test tries nothing"
+    assert excerpt.packets[0].dts is None, "else this test checks nothing"
     write_mp4(excerpt, tmp_path / "clip.mp4")
     _, times, _ = decoded(tmp_path / "clip.mp4")
     assert times[0] == 0.0
     assert np.diff(times) == pytest.approx(0.04, abs=0.002)
 
 
-def test_connections_are_told_apart(tmp_path: Path) -> None:
-    """The passes of a looped file; each has its own packets."""
+def test_connections_are_separate(tmp_path: Path) -> None:
+    """Passes of a looping file have separate packets."""
     ring = PacketRing(60, MEBIBYTE)
     for connection, codec in ((1, "mpeg4"), (2, "mjpeg")):
         recording = tmp_path / f"{codec}.avi"
@@ -149,9 +148,9 @@ def test_connections_are_told_apart(tmp_path: Path) -> None:
     assert ring.cut(1, 5.0, 9.0) is None
 
 
-def test_the_ring_is_bounded_by_time_and_bytes(tmp_path: Path) -> None:
+def test_ring_is_limited_by_time_and_bytes(tmp_path: Path) -> None:
     recording = tmp_path / "recording.mp4"
-    write_video(recording, 300, codec="mpeg4")  # a key frame every 12 pictures
+    write_video(recording, 300, codec="mpeg4")  # a key frame every 12 frames
     ring = PacketRing(2.0, MEBIBYTE)
     fill(ring, VideoFile(recording, "fast"), 1)
     excerpt = ring.cut(1, 0.0, 99.0)
@@ -175,7 +174,7 @@ def test_the_ring_is_bounded_by_time_and_bytes(tmp_path: Path) -> None:
     assert tiny.cut(1, 0.0, 99.0) is None
 
 
-def test_cutting_while_it_fills(tmp_path: Path) -> None:
+def test_cut_while_filling(tmp_path: Path) -> None:
     recording = tmp_path / "recording.mp4"
     write_video(recording, 300)
     ring, failures = PacketRing(1.0, MEBIBYTE), []
@@ -204,24 +203,24 @@ def test_sources_without_packets(tmp_path: Path) -> None:
     assert not isinstance(folder, PacketSource)
     assert not isinstance(street, PacketSource)
     ring = PacketRing(1.0, MEBIBYTE)
-    ring.mark(1, 0.0)
+    ring.mark(1, Picture(0.0, 0.0, np.zeros((2, 2, 3), np.uint8)))
     assert not ring.has_packets
     assert ring.cut(1, 0.0, 1.0) is None
 
 
-def test_a_codec_that_mp4_does_not_take(tmp_path: Path) -> None:
+def test_codec_not_supported_by_mp4(tmp_path: Path) -> None:
     recording = tmp_path / "recording.wmv"
     write_video(recording, 20, codec="wmv2")
     ring = PacketRing(60, MEBIBYTE)
     fill(ring, VideoFile(recording, "fast"), 1)
     excerpt = ring.cut(1, 0.0, 9.0)
     assert excerpt is not None
-    with pytest.raises(RemuxError, match=r"cannot be put into MP4 .*wmv2"):
+    with pytest.raises(RemuxError, match=r"cannot be written as MP4 .*wmv2"):
         write_mp4(excerpt, tmp_path / "clip" / "clip.mp4")
     assert [*(tmp_path / "clip").iterdir()] == []
 
 
-def test_nothing_is_left_of_a_clip_that_cannot_be_written(tmp_path: Path) -> None:
+def test_failed_clip_leaves_no_file(tmp_path: Path) -> None:
     recording = tmp_path / "recording.mp4"
     write_video(recording, 20)
     ring = PacketRing(60, MEBIBYTE)
@@ -238,7 +237,7 @@ def test_nothing_is_left_of_a_clip_that_cannot_be_written(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("given", "wanted"),
     [
         ([(100, 100), (140, 140), (180, 180)], [(0, 0), (40, 40), (80, 80)]),
         ([(None, None), (40, 40), (80, 80)], [(0, 0), (40, 40), (80, 80)]),
@@ -248,11 +247,11 @@ def test_nothing_is_left_of_a_clip_that_cannot_be_written(tmp_path: Path) -> Non
         ([(80, 0), (200, 40), (120, 80)], [(80, 0), (200, 40), (120, 80)]),
     ],
 )
-def test_times_rise_whatever_the_camera_says(
-    said: list[tuple[int | None, int | None]], wanted: list[tuple[int, int]]
+def test_times_increase_for_any_input(
+    given: list[tuple[int | None, int | None]], wanted: list[tuple[int, int]]
 ) -> None:
-    packets = [EncodedPacket(b"x", pts, dts, 0, True, 0.0) for pts, dts in said]
-    made = [*in_order(packets, Fraction(1, 1000))]
-    assert [(packet.pts, packet.dts) for packet in made] == wanted
-    assert all((a.dts or 0) < (b.dts or 0) for a, b in pairwise(made))
-    assert replace(made[0], pts=0, dts=0) == replace(packets[0], pts=0, dts=0)
+    packets = [EncodedPacket(b"x", pts, dts, 0, True, 0.0) for pts, dts in given]
+    ordered = [*in_order(packets, Fraction(1, 1000))]
+    assert [(packet.pts, packet.dts) for packet in ordered] == wanted
+    assert all((a.dts or 0) < (b.dts or 0) for a, b in pairwise(ordered))
+    assert replace(ordered[0], pts=0, dts=0) == replace(packets[0], pts=0, dts=0)

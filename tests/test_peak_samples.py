@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from models import SceneScorer
-from pipeline.datasets.layout import Dataset
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import Dataset, read_frames
 from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation import clip_sheets as sheets_module
 from pipeline.evaluation.clip_sheets import clip_sheets, short_clip_sheet

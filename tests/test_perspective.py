@@ -41,9 +41,8 @@ def block(height: int, width: int, grey: float = 1.0, rightward: bool = True) ->
     alpha = np.zeros(shape, np.float32)
     alpha[:, 4:-4, 4:-4] = 1
     centre = ((shape[1] - 1) / 2, (shape[2] - 1) / 2)
-    return StationaryCutOut(
-        np.full(shape, grey, np.float32), alpha, centre, height, width, rightward
-    )
+    pixels, velocity = np.full(shape, grey, np.float32), (0.0, 1.0 if rightward else -1.0)
+    return StationaryCutOut(pixels, alpha, centre, height, width, (60.0, 60.0), velocity)
 
 
 def material(*people: float) -> SceneMaterial:
@@ -206,7 +205,9 @@ def moving(shape_of_frame: Sequence[tuple[int, int]], height: int = 30) -> Movin
 def test_a_cut_out_is_held_in_place() -> None:
     held = held_in_place(moving([(10 + 3 * number, 0) for number in range(5)]))
     assert held is not None
-    assert (held.height, held.width, held.rightward) == (30, 12, True)
+    assert (held.height, held.width) == (30, 12)
+    assert held.velocity == pytest.approx((0, 3), abs=1e-6)
+    assert held.foot == pytest.approx((10 + 24.5 + 15, 27.5))
     assert held.centre == pytest.approx((24.5, 27.5))
     for pixels, alpha in zip(held.pixels, held.alpha, strict=True):
         assert pixels[alpha > 0.5] == pytest.approx(held.pixels[-1][held.alpha[-1] > 0.5])

@@ -1,4 +1,4 @@
-"""Pictures for people: the source's size and shape, on the way from the decoder to sink and API."""
+"""Display images: size and shape of the source, from the decoder to sink and API."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from stage_parts import (
     worker_context,
 )
 
-from cameras.shown_picture import encode, for_people, shown_size
+from cameras.shown_picture import display_pixels, encode, shown_size
 from cameras.source import Picture
 from models.calibration import Calibration
 from pipeline.ingest.decoder import Decoder
@@ -25,7 +25,7 @@ from pipeline.worker import RunInfo
 
 
 def wide(height: int = 180, width: int = 320) -> np.ndarray:
-    """A picture with a bright right half."""
+    """A frame with a bright right half."""
     pixels = np.full((height, width, 3), 40, np.uint8)
     pixels[:, width // 2 :] = (200, 120, 60)
     return pixels
@@ -42,18 +42,18 @@ def test_size_is_that_of_the_source_or_less(
     assert shown_size(source) == shown
 
 
-def test_a_picture_comes_back_in_its_colours() -> None:
-    back = for_people(np.zeros((48, 64, 3), np.uint8), encode(wide()), [1, 1])
+def test_decoded_picture_has_the_original_colours() -> None:
+    back = display_pixels(np.zeros((48, 64, 3), np.uint8), encode(wide()), [1, 1])
     assert back.shape == (180, 320, 3)
     assert np.abs(back.astype(int) - wide()).mean() < 3
 
 
-def test_without_a_picture_the_shape_is_right() -> None:
+def test_without_a_picture_the_shape_is_that_of_the_source() -> None:
     scored = np.zeros((240, 320, 3), np.uint8)
-    assert for_people(scored, None, [1080, 1920]).shape == (720, 1280, 3)
-    assert for_people(scored, None, None).shape == (240, 320, 3)
+    assert display_pixels(scored, None, [1080, 1920]).shape == (720, 1280, 3)
+    assert display_pixels(scored, None, None).shape == (240, 320, 3)
     damaged = np.zeros(9, np.uint8)
-    assert for_people(scored, damaged, [1080, 1920]).shape == (720, 1280, 3)
+    assert display_pixels(scored, damaged, [1080, 1920]).shape == (720, 1280, 3)
 
 
 def test_a_picture_a_second_and_all_when_something_happens() -> None:
@@ -77,7 +77,7 @@ def test_masks_are_painted_into_pictures(run: RunInfo) -> None:
     letter = mailbox.take(1.0)
     assert letter is not None
     assert letter.frame.picture is not None
-    shown = for_people(letter.frame.pixels, letter.frame.picture, None)
+    shown = display_pixels(letter.frame.pixels, letter.frame.picture, None)
     assert shown[:, :110].max() < 30
     assert shown[:, 150:].min() > 170
     assert letter.frame.source_hw == (180, 320)
@@ -111,7 +111,7 @@ def test_frames_near_an_event_carry_the_picture_of_the_source(run: RunInfo, tmp_
     assert len(scores) > 50
     with_picture = [score for score in scores if score.picture is not None]
     assert len(with_picture) > len(scores) - 15, "all but those that were on their way"
-    shown = for_people(np.zeros((48, 64, 3), np.uint8), with_picture[-1].picture, None)
+    shown = display_pixels(np.zeros((48, 64, 3), np.uint8), with_picture[-1].picture, None)
     assert shown.shape == (180, 320, 3)
     assert np.abs(shown.astype(int) - ground).mean() < 15
     assert {tuple(score.source_hw or ()) for score in scores} == {(180, 320)}

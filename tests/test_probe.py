@@ -1,4 +1,4 @@
-"""`vedette camera probe` on real streams, and what is made of them."""
+"""`vedette camera probe` on real streams, and its advice."""
 
 import json
 from dataclasses import replace
@@ -11,11 +11,10 @@ from makers import walking_box, write_images, write_video
 from test_cli import vedette
 
 from cameras import SourceOptions
-from cameras.probe import ProbeReport, probe
+from cameras.probe import ProbeReport, probe, sub_stream_guesses
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
 from cameras.simulation.rtsp_server.requests import Codec
-from cameras.stream_quality import SeenPacket, clock_quality, keyframe_interval_seconds, rate
-from cameras.sub_streams import sub_stream_guesses
+from cameras.stream_quality import PacketRecord, clock_quality, keyframe_interval_seconds, rate
 from cameras.video_file import VideoFile
 from pipeline.cli.probe_advice import remarks, snippet
 from pipeline.config import load_config
@@ -56,24 +55,25 @@ def test_an_rtsp_camera(clip: Path, codec: Codec, name: str) -> None:
     assert report.bits_per_second > 1000
 
 
-def test_recordings_and_web_cameras(clip: Path, tmp_path: Path) -> None:
+def test_recordings_and_http_cameras(clip: Path, tmp_path: Path) -> None:
     report = probe(str(clip), OPTIONS, 1.0)
     assert (report.live, report.codec, report.measured_fps) == (False, "h264", pytest.approx(25))
-    assert report.pictures == 26
+    assert report.frames == 26
     assert report.clock is not None
     assert report.clock.rate_ratio is None
     write_images(tmp_path, walking_box(5))
     report = probe(str(tmp_path), OPTIONS, 10.0)
-    assert (report.codec, report.pictures, report.measured_fps) == ("images", 5, pytest.approx(10))
+    assert (report.codec, report.frames, report.measured_fps) == ("images", 5, pytest.approx(10))
     with http_camera(tmp_path, frames_per_second=10) as camera:
         report = probe(camera.address("live"), OPTIONS, 2.0)
     assert (report.live, report.codec, report.clock) == (True, "mjpeg", None)
     assert report.measured_fps == pytest.approx(9.5, rel=0.2)
+    assert report.announced_fps is None, "nobody did: FFmpeg makes 25 up"
 
 
-def packets(stamps: list[float | None], keyframes: str = "") -> list[SeenPacket]:
+def packets(stamps: list[float | None], keyframes: str = "") -> list[PacketRecord]:
     return [
-        SeenPacket(stamp, keyframes[n : n + 1] == "k", 100, n / 10)
+        PacketRecord(stamp, keyframes[n : n + 1] == "k", 100, n / 10)
         for n, stamp in enumerate(stamps)
     ]
 
@@ -107,7 +107,7 @@ def test_rate_and_key_frames() -> None:
         ("rtsp://u:p@h/somewhere", None),
     ],
 )
-def test_guesses_stay_at_the_host(main: str, sub: str | None) -> None:
+def test_guesses_keep_host_and_credentials(main: str, sub: str | None) -> None:
     guesses = sub_stream_guesses(main)
     assert all(guess.rsplit("@")[0] == main.rsplit("@")[0] for guess in guesses)
     assert main not in guesses
@@ -128,7 +128,7 @@ def test_remarks(report: ProbeReport) -> None:
     assert "tcp" in remarks(replace(report, decode_errors=3, transport="udp"))[0]
 
 
-def test_the_snippet_is_a_configuration_without_the_password(
+def test_snippet_is_a_valid_configuration_without_the_password(
     report: ProbeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = snippet("rtsp://admin:s3cr@t@h:1554/x?a=1&password=s3crt", report)
@@ -145,23 +145,23 @@ def test_the_snippet_is_a_configuration_without_the_password(
 def test_the_command(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = {name: Mount(lambda: VideoFile(clip, "live")) for name in ("main", "sub")}
     monkeypatch.setenv("VEDETTE_CAMERA_PASSWORD", "s3cr%40t")
-    with RtspServer(mounts, guard=RtspAuthentication("cam", PASSWORD)) as server:
+    with RtspServer(mounts, authentication=RtspAuthentication("cam", PASSWORD)) as server:
         address = f"rtsp://cam:{{VEDETTE_CAMERA_PASSWORD}}@127.0.0.1:{server.port}/main"
-        told = vedette("camera", "probe", address, "--seconds", 1, "--guess")
+        text = vedette("camera", "probe", address, "--seconds", 1, "--guess")
         as_json = vedette("camera", "probe", address, "--seconds", 1, "--json")
         wrong = vedette(
             "camera", "probe", server.address("main").replace("s3cr", "s3crets"), "--json"
         )
-    assert told.returncode == 0, told.stderr
-    assert "h264 64x48" in told.stdout
-    assert f"rtsp://***@127.0.0.1:{server.port}/sub: h264" in told.stdout
-    assert yaml.safe_load(told.stdout.partition("For the configuration:")[2])["cameras"]
+    assert text.returncode == 0, text.stderr
+    assert "h264 64x48" in text.stdout
+    assert f"rtsp://***@127.0.0.1:{server.port}/sub: h264" in text.stdout
+    assert yaml.safe_load(text.stdout.partition("For the configuration:")[2])["cameras"]
     document = json.loads(as_json.stdout)
     assert document["report"]["codec"] == "h264"
     assert document["sub_streams"] == []
     assert wrong.returncode == 1
     assert json.loads(wrong.stdout)["error"]["code"] == "unauthorised"
     assert "vedette: unauthorised: " in wrong.stderr
-    for result in (told, as_json, wrong):
+    for result in (text, as_json, wrong):
         assert "s3cr" not in result.stdout + result.stderr
         assert "Traceback" not in result.stderr

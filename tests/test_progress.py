@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ingest.in_flight import Progress
-from pipeline.ingest.progress import ProgressFile
+from pipeline.ingest.in_flight import Progress, ProgressFile
 
 PROGRESS = Progress(connection=1000, index=41, context_index=37)
 

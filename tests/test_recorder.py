@@ -17,8 +17,7 @@ from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
 from pipeline.config import Record
-from pipeline.ingest.event_clips import ClipRequest, EventClips
-from pipeline.ingest.recorder import Recorder, ring_for
+from pipeline.ingest.recorder import ClipRequest, EventClips, Recorder, ring_for
 from pipeline.storage.event_queries import EventQuery
 from pipeline.storage.store import EventStore
 from pipeline.transport.live import LivePublisher
@@ -170,10 +169,10 @@ def test_why_there_is_no_clip(
     full = Record.model_validate({**RECORD, "min_free_gb": 1e9})
     ring = PacketRing(60, 2**20)
     source = VideoFile(recording, "fast")
-    source.on_packet = ring.begin()
+    source.on_packet = ring.start_stream()
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
-            ring.mark(7, picture.pts_seconds)
+            ring.mark(7, picture)
     for record, kept, told, why in (
         (full, ring, event("end", 2, 1), r"want 1e+09 GB of free space, got "),
         (Record.model_validate(RECORD), ring, event("end", 2, 1, 6), "no longer there"),

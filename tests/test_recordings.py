@@ -1,4 +1,4 @@
-"""What containers say of time, pictures, tracks and display, and what is made of it."""
+"""Time stamps, frame counts, tracks and display properties of containers."""
 
 import os
 import struct
@@ -21,7 +21,9 @@ from makers import walking_box, write_images, write_video
 
 from benchmarks.normal_video import normal_videos
 from cameras import Picture, SourceError, SourceInfo, SourceOptions, open_source
+from cameras.packet_ring import PacketRing, PacketSource
 from cameras.probe import probe
+from cameras.remux import write_mp4
 from pipeline.training.scenes import load_scenes
 
 FAST = SourceOptions(pace="fast")
@@ -44,22 +46,22 @@ def copy(
     change: Callable[[int, av.Packet], av.Packet | None],
     options: dict[str, str] | None = None,
 ) -> None:
-    """Copy packets without encoding anew; `change` may alter one or leave it out."""
+    """Copy packets without re-encoding; `change` may modify or drop a packet."""
     with av.open(str(source)) as given, av.open(str(target), "w", options=options or {}) as out:
         stream = out.add_stream_from_template(given.streams.video[0])
         packets = (packet for packet in given.demux(video=0) if packet.dts is not None)
         for number, packet in enumerate(packets):
-            kept = change(number, packet)
-            if kept is not None:
-                kept.stream = stream
-                out.mux_one(kept)
+            changed = change(number, packet)
+            if changed is not None:
+                changed.stream = stream
+                out.mux_one(changed)
 
 
 # ---- time
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_gaps_in_time_are_kept(tmp_path: Path, suffix: str) -> None:
+def test_gaps_in_time_are_preserved(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"gap.{suffix}"
     shown = [n / RATE + (60 if n >= 30 else 0) for n in range(60)]
     write_video(path, 60, codec="libx264", options={"bf": "0"}, stamps=shown.__getitem__)
@@ -79,7 +81,7 @@ def test_stray_time_stamps_of_a_file(tmp_path: Path) -> None:
     assert seconds_of(path) == pytest.approx(seconds_of(whole), abs=0.05)
 
 
-def test_a_cut_in_the_middle_begins_at_its_first_key_frame(tmp_path: Path) -> None:
+def test_recording_cut_at_its_beginning_starts_at_its_first_key_frame(tmp_path: Path) -> None:
     whole = tmp_path / "whole.ts"
     write_video(
         whole,
@@ -95,12 +97,12 @@ def test_a_cut_in_the_middle_begins_at_its_first_key_frame(tmp_path: Path) -> No
     pictures = read(path)[1]
     assert len(pictures) == 150
     assert np.array_equal(pictures[0].pixels, good[150].pixels)
-    assert pictures[0].decode_errors == 0, "nothing is lost: there was no key frame to begin with"
+    assert pictures[0].decode_errors == 0, "frames before the first key frame are not damaged"
     assert pictures[0].pts_seconds == pytest.approx(130 / RATE, abs=0.1), "as players count"
 
 
 class _Paced(BaseHTTPRequestHandler):
-    """Sends a file evenly over two seconds, as a live stream that somebody joined in the middle."""
+    """Sends a file evenly over two seconds, as a live stream joined in the middle."""
 
     content = b""
 
@@ -117,8 +119,10 @@ class _Paced(BaseHTTPRequestHandler):
                 time.sleep(0.05)
 
 
-def test_a_live_stream_is_awaited_to_its_first_key_frame(tmp_path: Path) -> None:
-    """It comes after 1.5 s, later than a camera may be silent."""
+def test_first_key_frame_of_a_live_stream_may_take_longer_than_the_stall_time_out(
+    tmp_path: Path,
+) -> None:
+    """It arrives after 1.5 s, later than the stall time-out."""
     whole = tmp_path / "whole.ts"
     options = {"g": "75", "bf": "0", "sc_threshold": "0"}
     write_video(whole, pictures=noisy(150), codec="libx264", options=options)
@@ -139,7 +143,7 @@ def test_a_live_stream_is_awaited_to_its_first_key_frame(tmp_path: Path) -> None
             thread.join()
 
 
-def test_a_recording_without_any_key_frame_says_so(tmp_path: Path) -> None:
+def test_recording_without_any_key_frame(tmp_path: Path) -> None:
     whole = tmp_path / "whole.ts"
     write_video(whole, 60, codec="libx264", options={"g": "150", "bf": "0"})
     with av.open(str(whole)) as container:
@@ -151,7 +155,7 @@ def test_a_recording_without_any_key_frame_says_so(tmp_path: Path) -> None:
     assert caught.value.code in ("codec", "corrupt")
 
 
-def test_edit_lists_hide_pictures(tmp_path: Path) -> None:
+def test_edit_lists_hide_frames(tmp_path: Path) -> None:
     whole, path = tmp_path / "whole.mp4", tmp_path / "trimmed.mp4"
     write_video(
         whole,
@@ -179,7 +183,7 @@ def test_edit_lists_hide_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["avi", "mp4"])
-def test_a_count_that_is_too_high_is_no_damage(tmp_path: Path, suffix: str) -> None:
+def test_frame_count_that_is_too_high_is_no_damage(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"yard.{suffix}"
     write_video(path, 40)
     content = bytearray(path.read_bytes())
@@ -187,7 +191,7 @@ def test_a_count_that_is_too_high_is_no_damage(tmp_path: Path, suffix: str) -> N
         for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):
             place = content.find(mark) + offset
             content[place : place + 4] = struct.pack("<I", 4000)
-    else:  # the duration of the film, as editors leave it
+    else:  # the duration of the movie, as editors leave it
         place = content.find(b"mvhd") + 4 + 16
         content[place : place + 4] = struct.pack(">I", 10 * 60 * 1000)
     path.write_bytes(content)
@@ -213,17 +217,19 @@ def put_together(path: Path, *sources: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 @pytest.mark.parametrize("codec", ["mjpeg", "libx264"])
-def test_the_film_is_taken_and_not_the_cover(tmp_path: Path, suffix: str, codec: str) -> None:
-    film, cover, path = tmp_path / "f.mkv", tmp_path / "c.mkv", tmp_path / f"both.{suffix}"
-    write_video(film, 40, codec="libx264", options={"bf": "0"})
+def test_main_video_is_selected_instead_of_cover_art(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    video, cover, path = tmp_path / "f.mkv", tmp_path / "c.mkv", tmp_path / f"both.{suffix}"
+    write_video(video, 40, codec="libx264", options={"bf": "0"})
     pictures = [np.full((*HW, 3), 200, np.uint8)]
     write_video(cover, pictures=pictures, codec=codec, options={"bf": "0"})
-    put_together(path, cover, film)
+    put_together(path, cover, video)
     info, taken = read(path)
     assert (info.codec, info.size_hw, len(taken)) == ("h264", (48, 64), 40)
 
 
-def test_two_films_are_taken_in_their_order(tmp_path: Path) -> None:
+def test_first_of_two_video_tracks_is_selected(tmp_path: Path) -> None:
     main, sub, path = tmp_path / "m.mkv", tmp_path / "s.mkv", tmp_path / "both.mkv"
     write_video(main, pictures=walking_box(40, HW), codec="libx264", options={"bf": "0"})
     write_video(sub, 40, codec="libx264", options={"bf": "0"})
@@ -258,7 +264,7 @@ def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
 
 
 @pytest.mark.parametrize("way", MATRICES)
-def test_pictures_are_shown_upright(tmp_path: Path, way: str) -> None:
+def test_frames_are_upright(tmp_path: Path, way: str) -> None:
     path = tmp_path / "phone.mp4"
     write_video(path, pictures=walking_box(5, HW))
     plain = [picture.pixels for picture in read(path)[1]]
@@ -270,6 +276,29 @@ def test_pictures_are_shown_upright(tmp_path: Path, way: str) -> None:
         assert picture.pixels.flags.c_contiguous
         assert info.size_hw == picture.pixels.shape[:2]
     assert probe(str(path), FAST, 0.1).size_hw == info.size_hw
+
+
+@pytest.mark.parametrize("way", MATRICES)
+def test_event_clips_are_turned_as_their_source_is(tmp_path: Path, way: str) -> None:
+    path, clip = tmp_path / "phone.mp4", tmp_path / "clip.mp4"
+    write_video(path, pictures=walking_box(5, HW))
+    set_matrix(path, *MATRICES[way][0])
+    ring = PacketRing(60, 2**20)
+    source = open_source(str(path), FAST)
+    assert isinstance(source, PacketSource)
+    source.on_packet = ring.start_stream()
+    with source:
+        shown = list(source)
+        for picture in shown:
+            ring.mark(1, picture)
+    excerpt = ring.cut(1, 0.0, 1.0)
+    assert excerpt is not None
+    write_mp4(excerpt, clip)
+    info, pictures = read(clip)
+    assert len(pictures) == len(shown) == 5
+    assert info.size_hw == shown[0].pixels.shape[:2]
+    for picture, before in zip(pictures, shown, strict=True):
+        assert np.array_equal(picture.pixels, before.pixels)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +313,7 @@ def test_pictures_are_shown_upright(tmp_path: Path, way: str) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
-def test_pictures_have_the_right_shape(
+def test_frames_have_square_pixels(
     tmp_path: Path, suffix: str, aspect: Fraction, shown_hw: tuple[int, int]
 ) -> None:
     path = tmp_path / f"recorder.{suffix}"
@@ -316,7 +345,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_as_other_systems_give_them(tmp_path: Path, name: bytes) -> None:
+def test_file_names_of_other_systems(tmp_path: Path, name: bytes) -> None:
     plain = tmp_path / "plain.mp4"
     write_video(plain, 12)
     path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
@@ -334,7 +363,7 @@ def test_names_as_other_systems_give_them(tmp_path: Path, name: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp4", "a\x1b[2J.mp4", "a\x07.mp4"])
-def test_names_that_would_steer_a_terminal_are_refused(name: str) -> None:
+def test_names_with_terminal_control_characters_are_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="control characters"):
         open_source(name, FAST)
 
@@ -342,7 +371,7 @@ def test_names_that_would_steer_a_terminal_are_refused(name: str) -> None:
 # ---- hidden files
 
 
-def test_hidden_files_are_passed_over_everywhere(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped_everywhere(tmp_path: Path) -> None:
     for scene in ("yard", "hall"):
         (tmp_path / scene).mkdir()
         write_video(tmp_path / scene / "01.mp4", 12)
@@ -369,7 +398,7 @@ def test_hidden_files_are_passed_over_everywhere(tmp_path: Path) -> None:
 # ---- web servers
 
 
-def test_a_web_server_that_sends_no_parts(tmp_path: Path) -> None:
+def test_web_server_without_range_requests(tmp_path: Path) -> None:
     with http_camera(tmp_path) as camera:
         camera.ranges = False
         write_video(tmp_path / "last.mp4", pictures=noisy(120), options={"b": "50000000"})
@@ -377,7 +406,7 @@ def test_a_web_server_that_sends_no_parts(tmp_path: Path) -> None:
         with open_source(camera.address("first.mp4"), FAST) as source:
             assert len(list(source)) == 12
         with (
-            pytest.raises(SourceError, match="Range") as caught,
+            pytest.raises(SourceError, match="range requests") as caught,
             open_source(camera.address("last.mp4"), FAST) as source,
         ):
             list(source)
@@ -393,7 +422,7 @@ def noisy(count: int) -> list[np.ndarray]:
     ]
 
 
-def test_strictly_rising(tmp_path: Path) -> None:
+def test_times_increase_strictly(tmp_path: Path) -> None:
     path = tmp_path / "yard.mkv"
     write_video(path, 60, codec="libx264", stamps=lambda n: (n // 2) / 10 + n % 2 * 0.001)
     times = seconds_of(path)

@@ -69,7 +69,7 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
             adaptation.judge(
                 time,
                 float(scores.energies[0]),
-                glimpse=lambda scores=scores: scorer.glimpse(scores, 0),  # type: ignore[misc]
+                cached_features=lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
             )
         if adaptation.state == "fitting":
             adaptation.fitted(make_scene(scorer, adaptation))
@@ -230,7 +230,7 @@ def unusual_times(
     threshold = adaptation.calibration.threshold
     for number, energy in enumerate(energies):
         seconds = 3.0 + number / 10
-        adaptation.judge(seconds, energy * threshold, glimpse=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
+        adaptation.judge(seconds, energy * threshold, cached_features=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
     widening = adaptation.widening()
     assert widening is not None
     # The minute began with a frame at 2.0 s: ten frames before the first of these.
@@ -327,7 +327,7 @@ def test_there_are_clips_enough_or_nobody_waits() -> None:
 
 
 def test_an_impossible_number_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"adapt\.widen: want >= 0, got -1"):
+    with pytest.raises(ValueError, match=r"adapt\.refit: want >= 0, got -1"):
         AdaptationSettings(widen=-1)
 
 
@@ -343,15 +343,15 @@ def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneSco
 def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
-    glimpses: list[int] = []
+    cached_features: list[int] = []
     for number in range(600):
         adaptation.judge(
             6.0 + number / 10,
             0.0,
             view,
-            lambda: glimpses.append(1),  # type: ignore[arg-type, return-value]
+            lambda: cached_features.append(1),  # type: ignore[arg-type, return-value]
         )
-    assert not glimpses
+    assert not cached_features
     widening = adaptation.widening()
     assert (widening is not None) == ends
     if widening is not None:
@@ -407,7 +407,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
 def test_the_scoring_worker_widens(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture, enter: float
 ) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "widen": 6}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "refit": 6}
     alert = {"enter": enter, "exit": 0.7 * enter}
     context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)
     frames = noise_frames("street", 300, seed=0)

@@ -1,4 +1,4 @@
-"""What a camera that refuses is said to want: what is known, and no guess."""
+"""Messages for the refusals of a camera."""
 
 import re
 import socketserver
@@ -17,13 +17,13 @@ PASSWORD = "s3crets3cret"
 
 @contextmanager
 def refusing(status: str, *challenges: str) -> Iterator[tuple[int, list[str]]]:
-    """An RTSP server that answers every DESCRIBE so; gives its port and the headers it saw."""
-    seen: list[str] = []
+    """An RTSP server with a fixed response to DESCRIBE; yields port and received headers."""
+    received: list[str] = []
 
     class Session(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             while lines := self._request():
-                seen.extend(line for line in lines if line.startswith("Authorization"))
+                received.extend(line for line in lines if line.startswith("Authorization"))
                 number = re.search(r"CSeq: *(\d+)", "\n".join(lines))
                 assert number is not None
                 head = [f"CSeq: {number[1]}"]
@@ -49,7 +49,7 @@ def refusing(status: str, *challenges: str) -> Iterator[tuple[int, list[str]]]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield server.server_address[1], seen
+            yield server.server_address[1], received
         finally:
             server.shutdown()
             thread.join()
@@ -59,24 +59,24 @@ def refusing(status: str, *challenges: str) -> Iterator[tuple[int, list[str]]]:
     ("status", "challenge", "login", "said"),
     [
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f", algorithm=SHA-256', True,
-         "it asks for a password by digest with SHA-256, which is not spoken here (no password was "
-         "sent): let the camera accept basic, or digest with MD5"),
+         "it requires authentication by digest with SHA-256, which is not supported (no password "
+         "was sent): set the camera to basic, or digest with MD5"),
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f"', False,
-         "it wants a user and a password (Digest authentication), and none was given"),
+         "it requires a user and a password (Digest authentication), and none was given"),
         ("401 Unauthorized", 'Digest realm="c", nonce="6d4f"', True,
          "it does not accept this user and password (Digest authentication)"),
         ("401 Unauthorized", 'Basic realm="c"', True,
          "it does not accept this user and password (Basic authentication)"),
         ("403 Forbidden", None, True,
-         "it forbids this address with this user and password (answer 403)"),
+         "it denies access to this address with this user and password (status 403)"),
         ("403 Forbidden", None, False,
-         "it forbids this address without a user and a password (answer 403)"),
+         "it denies access to this address without a user and a password (status 403)"),
     ],
 )  # fmt: skip
-def test_rtsp_cameras_that_let_nobody_in(
+def test_rtsp_cameras_that_deny_access(
     status: str, challenge: str | None, login: bool, said: str
 ) -> None:
-    with refusing(status, *([challenge] if challenge else [])) as (port, seen):
+    with refusing(status, *([challenge] if challenge else [])) as (port, received):
         who = f"u:{PASSWORD}@" if login else ""
         with pytest.raises(SourceError) as caught:
             open_source(
@@ -86,10 +86,10 @@ def test_rtsp_cameras_that_let_nobody_in(
     assert str(caught.value).endswith(said)
     assert PASSWORD not in str(caught.value)
     if challenge and "SHA-256" in challenge:
-        assert not seen, "no password was sent, as is said"
+        assert not received, "the message says that no password was sent"
 
 
-def test_what_to_do_names_more_than_one_cause() -> None:
+def test_advice_names_more_than_one_cause() -> None:
     codes: tuple[ErrorCode, ...] = (
         "refused", "unauthorised", "not_found", "timeout", "codec", "corrupt", "ended",
     )  # fmt: skip

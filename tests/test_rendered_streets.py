@@ -1,4 +1,4 @@
-"""Made streets to measure on: exact labels, normal clips from before the anomalies."""
+"""Rendered streets for benchmarks: exact labels, normal clips from before the anomalies."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,11 @@ from cameras.simulation import ANOMALY_KINDS
 from pipeline.training.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
 
 SHORT = StreetOptions(
-    size_hw=(90, 120), normal_seconds=5, anomaly_seconds=1, pause_seconds=0.4, swell_seconds=30
+    size_hw=(90, 120),
+    normal_seconds=5,
+    anomaly_seconds=1,
+    pause_seconds=0.4,
+    cycle_seconds=30,
 )
 
 
@@ -48,7 +52,10 @@ def test_a_street_is_measured() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"normal_seconds": 1}, "normal_seconds >= 5, got 1"), ({"swell_seconds": -1}, "got -1")],
+    [
+        ({"normal_seconds": 1}, "normal_seconds >= 5, got 1"),
+        ({"cycle_seconds": -1}, "got -1"),
+    ],
 )
 def test_impossible_streets_are_named(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

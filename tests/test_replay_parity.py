@@ -32,12 +32,13 @@ def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[ScoredFrame
     judgements = []
     for frame in frames:
         clip = buffer.push(frame.pts_seconds, frame.pixels)
-        judgement = adaptation.before(frame.pts_seconds, clip, buffer.full)
+        judgement = adaptation.before(frame.pts_seconds, clip, buffer.full, ages=buffer.ages)
         if adaptation.state == "fitting":
             adaptation.fitted(make_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
-            scores = scorer.score(torch.from_numpy(clip)[None], [adaptation.scene])
+            ages = torch.tensor([buffer.ages])
+            scores = scorer.score(torch.from_numpy(clip)[None], [adaptation.scene], ages)
             judgement = adaptation.judge(frame.pts_seconds, float(scores.energies[0]))
         judgements.append(judgement)
     return judgements

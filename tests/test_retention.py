@@ -8,16 +8,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline.config import Record
-from pipeline.events.event_tracker import Event, TrackerState
-from pipeline.storage.database import StoreError
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.event_queries import Annotation
 from pipeline.storage.housekeeping import Housekeeper
 from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import read_json_lines
 from pipeline.storage.retention import KeptEvent, Limits, removals
 from pipeline.storage.score_history import ScoreHistory
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.telemetry.metrics import Metrics
 
 DAY = 86_400
@@ -26,7 +27,7 @@ AMPLE = Limits(max_age_seconds=10 * DAY, max_bytes=1e9, min_free_bytes=0, keep_l
 EVENT = Event("x", "door", 1, 0, NOW, 0.5, NOW, 0.6, 1.4, NOW, 1, 9, "ready", False, 7)
 
 
-def kept(name: str, age_days: float, size: int = 100, **more: bool) -> KeptEvent:
+def event(name: str, age_days: float, size: int = 100, **more: bool) -> KeptEvent:
     state = {"active": False, "labelled": False, **more}
     return KeptEvent(name, "door", NOW - age_days * DAY, size, **state)
 
@@ -35,14 +36,14 @@ def decided(events: list[KeptEvent], limits: Limits, free: float = 1e12) -> dict
     return {one.event.id: one.reason for one in removals(events, NOW, free, limits)}
 
 
-def test_what_is_old_goes_files_or_not() -> None:
-    events = [kept("new", 9), kept("old", 11), kept("bare", 12, size=0)]
+def test_old_events_are_removed_with_or_without_files() -> None:
+    events = [event("new", 9), event("old", 11), event("bare", 12, size=0)]
     assert decided(events, AMPLE) == {"bare": "age", "old": "age"}
     assert decided(events, replace(AMPLE, max_age_seconds=100 * DAY)) == {}
 
 
-def test_beyond_the_size_the_oldest_go_and_no_more_than_needed() -> None:
-    events = [kept(f"e{age}", age) for age in (1, 2, 3, 4, 5)] + [kept("bare", 9, size=0)]
+def test_above_the_size_limit_the_oldest_are_removed_and_no_more() -> None:
+    events = [event(f"e{age}", age) for age in (1, 2, 3, 4, 5)] + [event("bare", 9, size=0)]
     assert decided(events, replace(AMPLE, max_bytes=500)) == {}
     assert decided(events, replace(AMPLE, max_bytes=499)) == {"e5": "size"}
     assert decided(events, replace(AMPLE, max_bytes=250)) == dict.fromkeys(
@@ -51,22 +52,22 @@ def test_beyond_the_size_the_oldest_go_and_no_more_than_needed() -> None:
     assert len(decided(events, replace(AMPLE, max_bytes=0))) == 5
 
 
-def test_with_little_free_space_the_oldest_go() -> None:
-    events = [kept(f"e{age}", age) for age in (1, 2, 3)]
+def test_with_little_free_space_the_oldest_are_removed() -> None:
+    events = [event(f"e{age}", age) for age in (1, 2, 3)]
     limits = replace(AMPLE, min_free_bytes=1000)
     assert decided(events, limits, free=1000) == {}
     assert decided(events, limits, free=899) == {"e3": "free", "e2": "free"}
     assert decided(events, limits, free=0) == dict.fromkeys(("e3", "e2", "e1"), "free")
 
 
-def test_what_goes_for_age_counts_for_the_other_limits() -> None:
-    events = [kept("old", 11), kept("a", 2), kept("b", 1)]
+def test_removals_by_age_count_for_the_other_limits() -> None:
+    events = [event("old", 11), event("a", 2), event("b", 1)]
     limits = replace(AMPLE, max_bytes=200, min_free_bytes=1000)
     assert decided(events, limits, free=900) == {"old": "age"}
 
 
-def test_active_and_labelled_events_stay_under_any_pressure() -> None:
-    events = [kept("active", 50, active=True), kept("labelled", 40, labelled=True), kept("a", 1)]
+def test_active_and_labelled_events_are_never_removed() -> None:
+    events = [event("active", 50, active=True), event("labelled", 40, labelled=True), event("a", 1)]
     tight = replace(AMPLE, max_bytes=0, min_free_bytes=1e9)
     assert decided(events, tight, free=0) == {"a": "size"}
     freely = replace(tight, keep_labelled=False)
@@ -74,10 +75,10 @@ def test_active_and_labelled_events_stay_under_any_pressure() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_afterwards_the_limits_hold_and_nothing_older_than_what_went_stays(seed: int) -> None:
+def test_after_removal_the_limits_hold_and_only_newer_events_remain(seed: int) -> None:
     rng = random.Random(seed)
     events = [
-        kept(f"e{n}", rng.uniform(0, 20), rng.choice((0, 10, 500)), labelled=rng.random() < 0.2)
+        event(f"e{n}", rng.uniform(0, 20), rng.choice((0, 10, 500)), labelled=rng.random() < 0.2)
         for n in range(60)
     ]
     limits = replace(AMPLE, max_bytes=rng.uniform(0, 9000), min_free_bytes=rng.uniform(0, 5000))
@@ -121,7 +122,7 @@ class House:
 
     def clean(self, busy: set[str] | None = None, **retain: object) -> None:
         record = Record.model_validate({"min_free_gb": 1, "retain": retain})
-        keeper = Housekeeper(
+        builder = Housekeeper(
             self.store,
             self.folder,
             record,
@@ -129,7 +130,7 @@ class House:
             lambda sink, why: self.failures.append((sink, why)),
             lambda folder: self.free,
         )
-        keeper.run(NOW, busy or set(), {"door"})
+        builder.run(NOW, busy or set(), {"door"})
 
     @property
     def rows(self) -> set[str]:
@@ -150,7 +151,9 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(tmp_path, store)
 
 
-def test_old_events_go_as_a_whole(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_old_events_are_deleted_with_their_rows(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     for name, age in (("new", 1), ("old", 11), ("labelled", 12), ("going", 13), ("unsaved", 14)):
         house.add(name, age, row=name != "unsaved")
@@ -168,7 +171,7 @@ def test_old_events_go_as_a_whole(house: House, caplog: pytest.LogCaptureFixture
     assert house.failures == []
 
 
-def test_for_size_only_the_files_go(house: House) -> None:
+def test_for_size_only_the_files_are_deleted(house: House) -> None:
     for age in range(1, 6):
         place = house.add(f"e{age}", age)
         (place / "clip.mp4").write_bytes(bytes(1000))
@@ -183,27 +186,27 @@ def test_for_size_only_the_files_go(house: House) -> None:
     assert not house.store.event("e1").has_clip  # type: ignore[union-attr]
 
 
-def test_a_clip_that_comes_soon_after_its_event_is_noted(house: House) -> None:
-    keeper = Housekeeper(
+def test_a_clip_written_after_its_event_is_detected(house: House) -> None:
+    builder = Housekeeper(
         house.store, house.folder, Record(), house.metrics, lambda sink, why: pytest.fail(why)
     )
     for name in ("soon", "never"):
         house.add(name, 0)
         stored = house.store.event(name)
         assert stored is not None
-        keeper.expect_clip(stored.event, NOW)
-    keeper.note_new_clips(NOW + 1)
+        builder.expect_clip(stored.event, NOW)
+    builder.note_new_clips(NOW + 1)
     assert not any(one.has_clip for one in house.store.facts())
     (house.folder / "events" / "door" / "soon" / "clip.mp4").touch()
-    keeper.note_new_clips(NOW + 6)
+    builder.note_new_clips(NOW + 6)
     assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
-    keeper.note_new_clips(NOW + 3600)
+    builder.note_new_clips(NOW + 3600)
     (house.folder / "events" / "door" / "never" / "clip.mp4").touch()
-    keeper.note_new_clips(NOW + 3601)
+    builder.note_new_clips(NOW + 3601)
     assert {one.id for one in house.store.facts() if one.has_clip} == {"soon"}
 
 
-def test_little_free_space_is_told_when_nothing_more_can_go(house: House) -> None:
+def test_little_free_space_is_reported_if_nothing_can_be_deleted(house: House) -> None:
     house.add("only", 1)
     house.free = 10**8
     house.clean()
@@ -226,7 +229,7 @@ def test_links_are_not_followed(house: House, tmp_path: Path) -> None:
     assert (precious / "file").exists()
 
 
-def test_a_folder_that_cannot_be_deleted_holds_up_no_other(
+def test_a_folder_that_cannot_be_deleted_does_not_block_others(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
@@ -247,7 +250,7 @@ def test_a_folder_that_cannot_be_deleted_holds_up_no_other(
     assert "stuck: cannot be deleted: Permission denied" in house.failures[0][1]
 
 
-def test_a_store_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_failure_is_reported(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(store: EventStore) -> None:
         raise StoreError("event store: full")
 
@@ -256,11 +259,11 @@ def test_a_store_that_fails_is_told(house: House, monkeypatch: pytest.MonkeyPatc
     assert house.failures == [("retention", "event store: full")]
 
 
-def test_scores_and_logs_of_lost_cameras_go_with_age(house: House) -> None:
+def test_old_scores_and_logs_of_removed_cameras_are_deleted(house: House) -> None:
     history = ScoreHistory()
     for at in (NOW - 2 * DAY, NOW - 10):
-        history.add(ScoreRecord("door", 1, 0, 0.0, at, 1.0, 0.5, 2.0, "ready", 0))
-    house.store.save([], {"door": TrackerState()}, history.waiting)
+        history.add(ScoreRecord("door", 1, 0, 0.0, at, 0.5, "ready", energy=1.0, threshold=2.0))
+    house.store.save([], {"door": TrackerState()}, history.pending)
     logs = house.folder / "scores"
     logs.mkdir()
     for name, age in (("door", 20), ("gone", 20), ("gone.1", 20), ("late", 1)):
@@ -275,7 +278,7 @@ def test_scores_and_logs_of_lost_cameras_go_with_age(house: House) -> None:
 
 def test_the_journal_has_at_most_two_files_and_each_event_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    for n in range(40):  # opened anew again and again, as after deaths
+    for n in range(40):  # opened repeatedly, as after restarts
         with EventJournal(path, rotate_bytes=2000) as journal:
             for m in (n - 1, n, n):
                 journal.append(replace(EVENT, id=f"door-1-{m}"))

@@ -1,4 +1,4 @@
-"""Our RTSP source against our RTSP server, over real sockets."""
+"""The RTSP source against the RTSP test server, over real sockets."""
 
 import contextlib
 import itertools
@@ -45,15 +45,15 @@ def mount(clip: Path) -> Mount:
 
 @pytest.fixture
 def server(mount: Mount) -> Iterator[RtspServer]:
-    """A camera with a password."""
-    with RtspServer({"door": mount}, guard=RtspAuthentication("cam", PASSWORD)) as server:
+    """A password-protected camera."""
+    with RtspServer({"door": mount}, authentication=RtspAuthentication("cam", PASSWORD)) as server:
         yield server
 
 
 def loss(
     address: str, transport: Transport = "tcp", then: Callable[[], None] = lambda: None
 ) -> SourceError:
-    """Read until the connection is lost; `then` happens after the fifth picture."""
+    """Read until the connection is lost; call `then` after the fifth frame."""
     with pytest.raises(SourceError) as caught:
         watch(RtspStream(address, transport, STALL_SECONDS), then)
     shown = "".join(traceback.format_exception(caught.value)) + repr(chain(caught.value))
@@ -71,7 +71,7 @@ def watch(stream: RtspStream, then: Callable[[], None]) -> None:
 
 
 def chain(error: BaseException | None) -> list[tuple[str, object]]:
-    """An exception and all that hang on it, shown in every way."""
+    """All representations of an exception and its chain."""
     links = []
     while error is not None:
         links.append((repr(error), error.args))
@@ -83,7 +83,7 @@ def chain(error: BaseException | None) -> list[tuple[str, object]]:
 @pytest.mark.parametrize(
     ("codec", "name"), [("h264", "h264"), ("h265", "hevc"), ("mjpeg", "mjpeg")]
 )
-def test_pictures_arrive(mount: Mount, codec: Codec, name: str, transport: Transport) -> None:
+def test_frames_arrive(mount: Mount, codec: Codec, name: str, transport: Transport) -> None:
     with RtspServer({"door": replace(mount, codec=codec)}) as server:
         stream = RtspStream(server.address("door"), transport, 5.0)
         with stream, closing(iter(stream)) as pictures:
@@ -98,8 +98,8 @@ def test_pictures_arrive(mount: Mount, codec: Codec, name: str, transport: Trans
 
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_password(mount: Mount, scheme: Literal["digest", "basic"]) -> None:
-    guard = RtspAuthentication("cam", PASSWORD, scheme)
-    with RtspServer({"x": mount}, guard=guard) as server:
+    authentication = RtspAuthentication("cam", PASSWORD, scheme)
+    with RtspServer({"x": mount}, authentication=authentication) as server:
         address = server.address("x")
         with RtspStream(address, "tcp", 5.0) as stream:
             assert stream.info.live
@@ -130,7 +130,7 @@ def test_not_an_rtsp_server() -> None:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_stall_is_noticed_within_the_time_out(server: RtspServer, transport: Transport) -> None:
+def test_stall_is_detected_within_the_time_out(server: RtspServer, transport: Transport) -> None:
     stalled_at = []
 
     def stall() -> None:
@@ -143,15 +143,15 @@ def test_stall_is_noticed_within_the_time_out(server: RtspServer, transport: Tra
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_camera_that_goes_down_has_ended(server: RtspServer, transport: Transport) -> None:
+def test_camera_that_goes_down_ends_the_stream(server: RtspServer, transport: Transport) -> None:
     assert loss(server.address("door"), transport, server.reset_clients).code == "ended"
     assert loss(server.address("door"), transport, server.stop).code == "ended"
 
 
-class Made:
-    """A source of pictures that a test makes, 25 a second."""
+class FrameSource:
+    """A source of given frames, 25 a second."""
 
-    info = SourceInfo((48, 64), "made", 25.0, None, False)
+    info = SourceInfo((48, 64), "synthetic", 25.0, None, False)
 
     def __init__(self, pictures: Iterable[np.ndarray]) -> None:
         self._pictures = pictures
@@ -169,7 +169,7 @@ class Made:
             yield Picture(number / 25, time.time(), pixels)
 
 
-def test_size_may_change_while_watching() -> None:
+def test_frame_size_may_change_while_playing() -> None:
     changed = threading.Event()
 
     def pictures() -> Iterator[np.ndarray]:
@@ -178,7 +178,7 @@ def test_size_may_change_while_watching() -> None:
             yield np.full((*size_hw, 3), number % 200, np.uint8)
 
     with (
-        RtspServer({"x": Mount(lambda: Made(pictures()))}) as server,
+        RtspServer({"x": Mount(lambda: FrameSource(pictures()))}) as server,
         RtspStream(server.address("x"), "tcp", 5.0) as stream,
     ):
         sizes, last = set(), -1.0
@@ -192,17 +192,17 @@ def test_size_may_change_while_watching() -> None:
     assert sizes == {(48, 64), (96, 128)}
 
 
-def test_client_that_does_not_read_is_dropped_and_others_go_on() -> None:
+def test_client_that_does_not_read_is_dropped_and_others_continue() -> None:
     heavy = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
-    mount = Mount(lambda: Made(itertools.repeat(heavy)), "mjpeg")
-    with RtspServer({"x": mount}) as server, socket.socket() as lazy:
-        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.connect(("127.0.0.1", server.port))
+    mount = Mount(lambda: FrameSource(itertools.repeat(heavy)), "mjpeg")
+    with RtspServer({"x": mount}) as server, socket.socket() as idle:
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        idle.connect(("127.0.0.1", server.port))
         uri = server.address("x")
         setup = f"SETUP {uri}/track0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP;unicast\r\n\r\n"
-        lazy.sendall(setup.encode())
-        session = lazy.recv(1000).decode().partition("Session: ")[2].partition(";")[0]
-        lazy.sendall(f"PLAY {uri} RTSP/1.0\r\nCSeq: 2\r\nSession: {session}\r\n\r\n".encode())
+        idle.sendall(setup.encode())
+        session = idle.recv(1000).decode().partition("Session: ")[2].partition(";")[0]
+        idle.sendall(f"PLAY {uri} RTSP/1.0\r\nCSeq: 2\r\nSession: {session}\r\n\r\n".encode())
         with RtspStream(uri, "tcp", 5.0) as stream, closing(iter(stream)) as pictures:
             assert server.clients == 2
             for number, _ in enumerate(pictures):
@@ -212,10 +212,10 @@ def test_client_that_does_not_read_is_dropped_and_others_go_on() -> None:
             assert next(pictures).pts_seconds > 0
 
 
-def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
+def test_stopped_server_releases_all_resources(mount: Mount) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     threads = set(threading.enumerate())
-    server = RtspServer({"x": mount}, guard=RtspAuthentication("cam", PASSWORD))
+    server = RtspServer({"x": mount}, authentication=RtspAuthentication("cam", PASSWORD))
     for transport in get_args(Transport):
         with server:
             stream = RtspStream(server.address("x"), transport, 5.0)
@@ -227,7 +227,7 @@ def test_stopped_server_leaves_nothing_behind(mount: Mount) -> None:
 
 
 def test_closed_stream_is_freed_at_once(server: RtspServer) -> None:
-    """A cycle would keep decoders of lost connections until the garbage collector comes."""
+    """A reference cycle would keep decoders of lost connections until garbage collection."""
     stream = RtspStream(server.address("door"), "tcp", 5.0)
     with stream, closing(iter(stream)) as pictures:
         next(pictures)
@@ -246,7 +246,7 @@ def test_closed_stream_is_freed_at_once(server: RtspServer) -> None:
         ("PLAY rtsp://h/x RTSP/1.0\r\nSession: 1", "454 Session Not Found"),
     ],
 )
-def test_server_answers(mount: Mount, request_text: str, answer: str) -> None:
+def test_server_responses(mount: Mount, request_text: str, answer: str) -> None:
     with (
         RtspServer({"x": mount}) as server,
         socket.create_connection(("127.0.0.1", server.port)) as control,
@@ -255,7 +255,7 @@ def test_server_answers(mount: Mount, request_text: str, answer: str) -> None:
         assert control.recv(1000).decode().startswith(f"RTSP/1.0 {answer}\r\nCSeq: 7\r\n")
 
 
-def test_server_hangs_up_on_nonsense(mount: Mount) -> None:
+def test_server_closes_the_connection_on_invalid_requests(mount: Mount) -> None:
     with RtspServer({"x": mount}) as server:
         for nonsense in (b"GET /\r\n\r\n", b"x" * 100_000, b"A b C\r\nContent-Length: -1\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", server.port), timeout=5) as control:

@@ -24,8 +24,7 @@ from models import SceneScorer
 from models.checkpoint import save_checkpoint
 from pipeline.cli.evaluate import evaluate as command
 from pipeline.cli.main import app
-from pipeline.datasets.layout import Dataset, DatasetError
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import Dataset, DatasetError, read_frames
 from pipeline.datasets.ucsd import load_ucsd
 from pipeline.evaluation.alarms import AlarmOptions
 from pipeline.evaluation.html_report import html_report
@@ -37,7 +36,7 @@ from pipeline.evaluation.scoring import batched, score_clip
 from pipeline.evaluation.sheets import as_table, sheets
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import SupportError, draw_supports, whole_clips
-from pipeline.evaluation.truncated_history import adapt_begun
+from pipeline.evaluation.truncated_history import adapt_truncated
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_same_seeds_give_the_same_energies(
 
 def test_scores_are_causal(dataset: Dataset, scorer: SceneScorer, tmp_path: Path) -> None:
     (support,) = draw_supports([read_frames(dataset.train[0])], scorer.config, 2, [0], "Train001")
-    scenes = [adapt_begun(scorer, torch.from_numpy(support))]
+    scenes = [adapt_truncated(scorer, torch.from_numpy(support))]
     whole = dataset.test[0]
     assert whole.labels is not None
     for name in ("001", "002", "003", "004", "005", "006", "007", "008", "009"):
@@ -314,10 +313,12 @@ def test_the_false_alarms_asked_for_reach_the_evaluation(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         "pipeline.cli.evaluate.evaluate", lambda name, root, options, *_: asked.append(options)
     )
-    for arguments in ([], ["--false-alarms", "24"]):
+    rates = ["--false-alarms", "24", "--false-alarms", "1"]
+    for arguments in ([], rates[:2], rates):
         result = CliRunner().invoke(app, ["evaluate", "avenue", "--root", ".", *arguments])
         assert result.exit_code == 0, result.output
-    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0]
+    assert [options.alarms.false_alarms_per_day for options in asked] == [None, 24.0, 24.0]
+    assert [options.further_rates for options in asked] == [(), (), (1.0,)]
 
 
 def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: SceneScorer) -> None:
@@ -327,6 +328,28 @@ def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: Scen
     assert (found["wanted_event_recall"], found["wanted_false_alarms_per_day"]) == (None, 0.0)
     assert found["mean"]["false_alarms_per_day"] == 0.0
     assert "keeps to 0 false alarms a camera-day" in sheets(result)[3].note
+
+
+def test_further_rates_have_rows_of_the_same_energies(
+    dataset: Dataset, scorer: SceneScorer
+) -> None:
+    half, rate = AlarmOptions(event_recall=0.5), AlarmOptions(false_alarms_per_day=12.0)
+    result = run(
+        dataset,
+        scorer,
+        EvaluationOptions(shots=2, draws=1, alarms=half, further_rates=(12.0,)),
+    )
+    asked = run(dataset, scorer, EvaluationOptions(shots=2, draws=1, alarms=rate))
+    assert result.alarms is not None
+    assert asked.alarms is not None
+    (further,) = result.alarms.further
+    assert (further.draws, further.difference) == (asked.alarms.draws, asked.alarms.difference)
+    assert further.draws != result.alarms.draws
+    (in_json,) = to_json(result)["alarms"]["further"]
+    assert in_json["wanted_false_alarms_per_day"] == 12.0
+    assert in_json["mean"]["event_recall"] == 1.0
+    names = [row.cells[0] for section in sheets(result)[3].sections for row in section]
+    assert names[2:] == [f"{names[0]}, 12 a day", "frame difference, 12 a day"]
 
 
 def test_plots_are_pictures(evaluation: Evaluation, tmp_path: Path) -> None:

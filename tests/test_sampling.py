@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cameras.sampling import Sampler, fit, paint_masks
+from cameras.sampling import Sampler, paint_masks, resize
 
 
 def accepted(rate: float, times: list[float]) -> list[float]:
@@ -9,13 +9,13 @@ def accepted(rate: float, times: list[float]) -> list[float]:
     return [time for time in times if sampler.accept(time)]
 
 
-@pytest.mark.parametrize(("source_rate", "kept"), [(25, 100), (30, 100), (10, 100), (5, 50)])
-def test_rate_holds_on_average(source_rate: int, kept: int) -> None:
+@pytest.mark.parametrize(("source_rate", "expected"), [(25, 100), (30, 100), (10, 100), (5, 50)])
+def test_rate_holds_on_average(source_rate: int, expected: int) -> None:
     times = [number / source_rate for number in range(10 * source_rate)]
-    assert len(accepted(10, times)) == kept
+    assert len(accepted(10, times)) == expected
 
 
-def test_jitter_at_equal_rates_costs_nothing() -> None:
+def test_jitter_at_equal_rates_drops_no_frame() -> None:
     rng = np.random.default_rng(0)
     times = [number / 10 + float(rng.uniform(-0.014, 0.014)) for number in range(200)]
     assert accepted(10, times) == times
@@ -32,15 +32,15 @@ def test_rate_must_be_positive(rate: float) -> None:
         Sampler(rate)
 
 
-def test_fit_takes_area_means_and_leaves_equal_sizes() -> None:
+def test_resize_uses_area_means_and_passes_equal_sizes() -> None:
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[:, ::2] = 200
-    assert fit(pixels, (4, 6)) is pixels
-    assert np.array_equal(fit(pixels, (2, 3)), np.full((2, 3, 3), 100, np.uint8))
-    assert fit(pixels, (9, 7)).shape == (9, 7, 3)
+    assert resize(pixels, (4, 6)) is pixels
+    assert np.array_equal(resize(pixels, (2, 3)), np.full((2, 3, 3), 100, np.uint8))
+    assert resize(pixels, (9, 7)).shape == (9, 7, 3)
 
 
-def test_masks_are_opaque_and_leave_the_original() -> None:
+def test_masks_are_opaque_and_do_not_modify_the_original() -> None:
     pixels = np.full((20, 40, 3), 90, np.uint8)
     left, overlapping = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)], [(0, 0), (1, 0), (0, 1)]
     painted = paint_masks(pixels, [left, overlapping])

@@ -111,7 +111,7 @@ def test_the_day_comes_back_from_the_bank(
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments))
-    assert states(sink.scores) == [*ANEW, "held", *ANEW, "held", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", *ANEW, "suppressed", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]
     collecting = [score for score in sink.scores[NIGHT.start :] if score.state == "collecting"]
@@ -133,7 +133,7 @@ def test_a_light_that_the_scene_fits_changes_nothing(
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(grey, range(50, FRAMES)))
-    assert states(sink.scores) == [*ANEW, "held", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", "ready"]
     assert answers(context) == {"kept": 1}
     assert scenes(run) == [("first seen", True)]
 
@@ -150,7 +150,7 @@ def test_who_wants_to_be_asked_is(
         in_flight.doubt()
         send_all(run, film[NIGHT.stop :], in_flight)
     assert stale == "stale: the light is another one"
-    assert states(sink.scores) == [*ANEW, "held", "stale", "held", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", "stale", "suppressed", "ready"]
     assert answers(context) == {"refused": 1}
     held = context.metrics.registry.get_sample_value(
         "vedette_view_changes_total", {"camera": "street", "kind": "light"}
@@ -164,7 +164,7 @@ def test_who_does_not_mind_the_light_goes_on(
     context = context_for(run, on_light_change="ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments, range(50, FRAMES)))
-    assert states(sink.scores) == [*ANEW, "held", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", "ready"]
     assert answers(context) == {}
     assert (run.data_folder / "scenes/street/light.json").is_file(), "for who minds it later"
 
@@ -175,7 +175,7 @@ def test_a_light_that_goes_back_before_its_scene_is_made(
     context = context_for(run, interval=1.0)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments, range(64, 94)))
-    assert states(sink.scores) == [*ANEW, "held", "collecting", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", "collecting", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("first seen", True)], "of a few moments of night none was made"
 
@@ -192,7 +192,7 @@ def test_a_restart_in_another_light(
     with scoring(again, scorer), CollectingSink(run) as sink:
         send_all(run, film[:60])
     known = [score for score in sink.scores if score.energy is not None]
-    assert states(known) == ["held", "ready"], "it came while nobody watched"
+    assert states(known) == ["suppressed", "ready"], "it came while nobody watched"
     assert answers(again) == {"switched": 1}
 
 
@@ -232,8 +232,8 @@ def test_a_disk_that_does_not_give_the_scene_back_costs_an_adaptation(
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments))
     assert answers(context) == {"adapting": 2}
-    assert states(sink.scores)[:9] == [*ANEW, "held", *ANEW]
-    assert states(sink.scores)[9:11] == ["held", "collecting"]
+    assert states(sink.scores)[:9] == [*ANEW, "suppressed", *ANEW]
+    assert states(sink.scores)[9:11] == ["suppressed", "collecting"]
 
 
 def test_scenes_of_another_view_or_of_nobody_are_not_tried(
@@ -259,7 +259,7 @@ def test_people_see_the_lights_of_the_scenes(
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
         send_all(run, frames(moments)[: NIGHT.stop])
-        orders = CommandHandler(worker._lanes, {})
+        orders = CommandHandler(worker._camera_scorers, {})
         answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
     assert isinstance(shown, list)
@@ -278,7 +278,7 @@ def test_a_widened_scene_comes_back_with_its_light(
         replace(frame, pixels=moments[there_and_back[frame.index]][frame.index in night])
         for frame in noise_frames("street", length, seed=0)
     ]
-    context = context_for(run, calibrate=20.0, widen=6)
+    context = context_for(run, calibrate=20.0, refit=6)
     in_flight = InFlight()
     labels = {"camera": "street", "result": "widened"}
     with scoring(context, scorer), CollectingSink(run) as sink:
@@ -289,7 +289,7 @@ def test_a_widened_scene_comes_back_with_its_light(
             time.sleep(0.05)
         in_flight.doubt()
         send_all(run, film[230:], in_flight)
-    assert states(sink.scores) == [*ANEW, "held", *ANEW[:3], "held", "ready"]
+    assert states(sink.scores) == [*ANEW, "suppressed", *ANEW[:3], "suppressed", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]
     kept = SceneStore(run.data_folder / "scenes", scorer).load("street", SIZE_HW)

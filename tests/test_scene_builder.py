@@ -47,10 +47,10 @@ def store(run: RunInfo, scorer: SceneScorer) -> SceneStore:
 
 
 @pytest.fixture
-def keeper(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneBuilder]:
-    keeper = SceneBuilder(scorer, store, metrics)
-    yield keeper
-    keeper.close()
+def builder(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneBuilder]:
+    builder = SceneBuilder(scorer, store, metrics)
+    yield builder
+    builder.close()
 
 
 def scene_of(scorer: SceneScorer, shots: int) -> BuiltScene:
@@ -67,20 +67,22 @@ def count_of(metrics: Metrics, result: str) -> float:
     return metrics.registry.get_sample_value("vedette_adaptations_total", labels) or 0.0
 
 
-def settle(keeper: SceneBuilder, done: Callable[[], bool]) -> None:
+def settle(builder: SceneBuilder, done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
-        keeper.fitted()
+        builder.fitted()
         time.sleep(0.01)
 
 
-def begun(keeper: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> Adaptation:
+def begun(
+    builder: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+) -> Adaptation:
     """A camera with a first scene of three clips, in use."""
     monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
     adaptation = Adaptation(SETTINGS, reason="first seen")
-    keeper.fit("yard", adaptation)
-    settle(keeper, lambda: adaptation.scene is not None)
+    builder.fit("yard", adaptation)
+    settle(builder, lambda: adaptation.scene is not None)
     return adaptation
 
 
@@ -109,19 +111,19 @@ class Bench:
 
 
 def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
-    keeper: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+    builder: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
-    keeper.fit("a", Adaptation(SETTINGS))
+    builder.fit("a", Adaptation(SETTINGS))
     assert bench.busy.wait(20)
     left, last = Adaptation(SETTINGS), Adaptation(SETTINGS)
-    keeper.widen("b", Adaptation(SETTINGS), WIDENING)
-    keeper.widen("c", left, WIDENING)
-    keeper.fit("d", Adaptation(SETTINGS))
-    keeper.fit("e", last)
+    builder.widen("b", Adaptation(SETTINGS), WIDENING)
+    builder.widen("c", left, WIDENING)
+    builder.fit("d", Adaptation(SETTINGS))
+    builder.fit("e", last)
     left.abandoned = True
     bench.go_on.set()
-    settle(keeper, lambda: len(bench.begun) == 4)
+    settle(builder, lambda: len(bench.begun) == 4)
     assert bench.begun == ["a", "d", "e", "wider b"]
 
 
@@ -129,11 +131,11 @@ def test_whoever_closes_waits_for_one_scene_at_most(
     scorer: SceneScorer, store: SceneStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
-    keeper = SceneBuilder(scorer, store, metrics)
-    keeper.fit("a", Adaptation(SETTINGS))
+    builder = SceneBuilder(scorer, store, metrics)
+    builder.fit("a", Adaptation(SETTINGS))
     assert bench.busy.wait(20)
-    keeper.fit("b", Adaptation(SETTINGS))
-    closing = threading.Thread(target=keeper.close)
+    builder.fit("b", Adaptation(SETTINGS))
+    closing = threading.Thread(target=builder.close)
     closing.start()
     closing.join(0.2)
     assert closing.is_alive(), "torch is at work"
@@ -144,14 +146,14 @@ def test_whoever_closes_waits_for_one_scene_at_most(
 
 
 def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
-    keeper: SceneBuilder,
+    builder: SceneBuilder,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    adaptation = begun(keeper, scorer, monkeypatch)
+    adaptation = begun(builder, scorer, monkeypatch)
     first = adaptation.scene
 
     def fail(*_: object) -> RefitResult:
@@ -159,8 +161,8 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
 
     monkeypatch.setattr(scene_builder, "widen", fail)
     with caplog.at_level(logging.WARNING):
-        keeper.widen("yard", adaptation, WIDENING)
-        settle(keeper, lambda: count_of(metrics, "not_widened") == 1)
+        builder.widen("yard", adaptation, WIDENING)
+        settle(builder, lambda: count_of(metrics, "not_widened") == 1)
     assert "no wider scene of its first minute: out of memory" in caplog.text
     assert "Traceback" in caplog.text
     assert adaptation.scene is first
@@ -168,17 +170,17 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     assert kept is not None
     assert kept.scene.shots == 3
     monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
-    keeper.widen("yard", adaptation, WIDENING)
-    settle(keeper, lambda: count_of(metrics, "not_widened") == 2)
+    builder.widen("yard", adaptation, WIDENING)
+    settle(builder, lambda: count_of(metrics, "not_widened") == 2)
     assert "too little of it is usable" in caplog.text
     assert count_of(metrics, "widened") == 0
 
 
 def test_a_wider_scene_for_nobody_changes_nothing(
-    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The camera adapts anew while it is being made."""
-    adaptation = begun(keeper, scorer, monkeypatch)
+    adaptation = begun(builder, scorer, monkeypatch)
     first, made = adaptation.scene, threading.Event()
 
     def late(*_: object) -> RefitResult:
@@ -187,11 +189,11 @@ def test_a_wider_scene_for_nobody_changes_nothing(
         return wider_of(scorer)
 
     monkeypatch.setattr(scene_builder, "widen", late)
-    keeper.widen("yard", adaptation, WIDENING)
+    builder.widen("yard", adaptation, WIDENING)
     following = Adaptation(SETTINGS)
-    settle(keeper, made.is_set)
-    keeper.fit("yard", following)
-    settle(keeper, lambda: following.scene is not None)
+    settle(builder, made.is_set)
+    builder.fit("yard", following)
+    settle(builder, lambda: following.scene is not None)
     assert adaptation.scene is first
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
@@ -203,20 +205,20 @@ def full(*_: object) -> None:
 
 
 def test_no_calibration_lies_beside_another_scene(
-    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when the wider scene comes: it is written later, or nothing is."""
-    adaptation = begun(keeper, scorer, monkeypatch)
+    adaptation = begun(builder, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
-        keeper.widen("yard", adaptation, WIDENING)
-        settle(keeper, lambda: adaptation.wider is not None)
-        keeper.leave("yard", adaptation)
+        builder.widen("yard", adaptation, WIDENING)
+        settle(builder, lambda: adaptation.wider is not None)
+        builder.leave("yard", adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
         assert (kept.scene.shots, kept.calibration) == (3, None)
-    keeper.leave("yard", adaptation)
+    builder.leave("yard", adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -224,23 +226,23 @@ def test_no_calibration_lies_beside_another_scene(
 
 
 def test_what_could_not_be_kept_at_first_is_kept_later(
-    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the earlier scene stays as it is; then it becomes an earlier one, once."""
     store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
     store.save_calibration("yard", replace(FINAL, samples=1))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
-        adaptation = begun(keeper, scorer, monkeypatch)
+        adaptation = begun(builder, scorer, monkeypatch)
         monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
-        keeper.widen("yard", adaptation, WIDENING)
-        settle(keeper, lambda: adaptation.wider is not None)
-        keeper.leave("yard", adaptation)
+        builder.widen("yard", adaptation, WIDENING)
+        settle(builder, lambda: adaptation.wider is not None)
+        builder.leave("yard", adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
         assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
         assert [one.current for one in store.history.scenes("yard")] == [True]
-    keeper.leave("yard", adaptation)
+    builder.leave("yard", adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -252,13 +254,13 @@ def test_what_could_not_be_kept_at_first_is_kept_later(
 
 
 def test_the_next_scene_is_kept_as_another_one(
-    keeper: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun(keeper, scorer, monkeypatch)
+    begun(builder, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
     following = Adaptation(SETTINGS, reason="on schedule")
-    keeper.follow("yard", following, WIDENING)
-    settle(keeper, lambda: following.state == "ready")
+    builder.follow("yard", following, WIDENING)
+    settle(builder, lambda: following.state == "ready")
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -266,19 +268,19 @@ def test_the_next_scene_is_kept_as_another_one(
 
 
 def test_a_next_scene_that_fails_leaves_the_present_one(
-    keeper: SceneBuilder,
+    builder: SceneBuilder,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    present = begun(keeper, scorer, monkeypatch)
+    present = begun(builder, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
     following = Adaptation(SETTINGS, reason="on schedule")
     with caplog.at_level(logging.WARNING):
-        keeper.follow("yard", following, WIDENING)
-        settle(keeper, lambda: following.abandoned)
+        builder.follow("yard", following, WIDENING)
+        settle(builder, lambda: following.abandoned)
     assert "camera yard: no other scene: too little of it is usable" in caplog.text
     assert count_of(metrics, "failed") == 1
     assert not present.abandoned

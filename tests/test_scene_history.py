@@ -195,9 +195,9 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     context = worker_context("score", small_config(["street"]), run)
     with scoring(context, scorer) as worker, CollectingSink(run) as sink:
         send_all(run, noise_frames("street", 40, seed=0))
-        orders = CommandHandler(worker._lanes, {})
+        orders = CommandHandler(worker._camera_scorers, {})
 
-        (first,) = worker._lanes.keeper.history.scenes("street")
+        (first,) = worker._camera_scorers.builder.history.scenes("street")
         assert first.reason == "first seen"
         assert orders.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status == "ok"
         send_all(run, noise_frames("street", 40, seed=1, connection=2))

@@ -71,7 +71,7 @@ def test_a_scene_of_another_model_is_refused(
     other = SceneScorer.untrained("vedette", seed=1)
     with caplog.at_level(logging.WARNING):
         assert SceneStore(tmp_path, other).load("street", SIZE_HW) is None
-    assert "camera street: adapting anew" in caplog.text
+    assert "camera street: its kept scene is unusable" in caplog.text
     assert "want a scene of model" in caplog.text
 
 

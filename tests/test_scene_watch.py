@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cameras.picture_statistics import PictureStatistics, likeness, measure, median_step
-from cameras.sampling import fit
+from cameras.picture_statistics import PictureStatistics, measure, median_step, view_similarity
+from cameras.sampling import resize
 from cameras.simulation import SyntheticStreet
 from pipeline.scenes.scene_watch import KnownView, SceneWatch, SceneWatchSettings, View
 
@@ -255,19 +255,19 @@ def test_gaps_and_connections_are_no_watched_time(camera: Camera) -> None:
 
 
 def test_pictures_of_any_size_are_measured_alike(wide: list[Pixels]) -> None:
-    large = fit(seen(wide[0]), (480, 640))
+    large = resize(seen(wide[0]), (480, 640))
     one, other = measure(seen(wide[0])), measure(large)
-    like = likeness(one.edges, other.edges)
-    assert like.known
+    like = view_similarity(one.edges, other.edges)
+    assert like.reliable
     assert like.same > 0.9
-    assert like.seen == 1.0
+    assert like.visible == 1.0
     assert abs(median_step(one.luma, other.luma)) < 1.0
 
 
 def test_a_picture_without_edges_is_never_known() -> None:
     flat = measure(np.full((240, 320, 3), 120, np.uint8))
     assert isinstance(flat, PictureStatistics)
-    assert not likeness(flat.edges, flat.edges).known
+    assert not view_similarity(flat.edges, flat.edges).reliable
     sky = KnownView(flat.edges, 0.1)
     watch = SceneWatch(SETTINGS, sky)
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)

@@ -67,9 +67,9 @@ class Yard:
     """One camera with a scene that is ready, two frames a second, each judged as is said."""
 
     def __init__(self, scene: AdaptedScene, after_seconds: float = 50.0) -> None:
-        self.keeper = Keeper()
-        self.refresh = ScheduledRefresh(self.keeper)  # type: ignore[arg-type]
-        self.lane = CameraScorer(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
+        self.builder = Keeper()
+        self.refresh = ScheduledRefresh(self.builder)  # type: ignore[arg-type]
+        self.camera_scorer = CameraScorer(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
         self.seconds = 0.0
         self._after_seconds = after_seconds
         self._connection = 1
@@ -88,19 +88,23 @@ class Yard:
         for _ in range(round(2 * seconds)):
             pixels = np.zeros((*SIZE_HW, 3), np.uint8)
             number = round(2 * self.seconds)
-            self.lane.take(
+            self.camera_scorer.take(
                 FrameMessage(
                     "yard", self._connection, number, self.seconds, 0.0, 0.0, 0, False, 1, pixels
                 )
             )
-            work = self.lane.advance()
+            work = self.camera_scorer.advance()
             assert work is not None
-            self.lane.note(self.seconds, ScoredFrame(state, "", 1.0, score, 4.0), exit_score=0.7)
+            self.camera_scorer.note(
+                self.seconds, ScoredFrame(state, "", 1.0, score, 4.0), exit_score=0.7
+            )
             work = replace(work, view=view)
-            self.refresh.take("yard", self.lane, work, self._glimpse, self._after_seconds)
+            self.refresh.take(
+                "yard", self.camera_scorer, work, self._cached_features, self._after_seconds
+            )
             self.seconds += 0.5
 
-    def _glimpse(self) -> Observation:
+    def _cached_features(self) -> Observation:
         """Tells when it was."""
         return Observation(torch.full((1, 1, 1, 1), self.seconds), None)
 
@@ -110,7 +114,7 @@ def wider(scene: AdaptedScene) -> RefitResult:
 
 
 def test_a_running_camera_gets_another_scene(run: RunInfo, scorer: SceneScorer) -> None:
-    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 0, "widen": 0, "refresh": 1e-9}
+    adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 0, "refit": 0, "refresh": 1e-9}
     # Of an untrained model with a provisional threshold; all of life is usual here.
     config = small_config(["street"], adapt=adapt, alert={"enter": 1e6, "exit": 1e6})
     context = worker_context("score", config, run)
@@ -138,30 +142,30 @@ def test_nothing_is_gathered_before_it_is_time(scene: AdaptedScene) -> None:
     for after_seconds in (0.0, 200.0):
         yard = Yard(scene, after_seconds)
         yard.see(100)
-        assert not yard.keeper.asked
+        assert not yard.builder.asked
 
 
 def test_the_present_scene_watches_until_the_next_is_made(scene: AdaptedScene) -> None:
     yard = Yard(scene)
-    present = yard.lane.adaptation
+    present = yard.camera_scorer.adaptation
     yard.see(30)
-    assert not yard.keeper.asked, "half a second too early"
+    assert not yard.builder.asked, "half a second too early"
     yard.see(100)
-    ((following, widening),) = yard.keeper.asked
-    assert yard.keeper.left == [present], "with what it has learnt"
+    ((following, widening),) = yard.builder.asked
+    assert yard.builder.left == [present], "with what it has learnt"
     assert widening.minute.seconds[-1] == pytest.approx(30.0)
     assert not widening.minute.unusual
     assert (widening.size_hw, widening.wanted, widening.seen) == (SIZE_HW, 6, None)
-    yard.refresh.hand_over({"yard": yard.lane})
-    assert yard.lane.adaptation is present
+    yard.refresh.hand_over({"yard": yard.camera_scorer})
+    assert yard.camera_scorer.adaptation is present
     following.widened(wider(scene))
-    yard.refresh.hand_over({"yard": yard.lane})
-    assert yard.lane.adaptation is following
+    yard.refresh.hand_over({"yard": yard.camera_scorer})
+    assert yard.camera_scorer.adaptation is following
     assert following.state == "ready"
     assert following.reason == "on schedule"
     assert present.abandoned
     yard.see(30.5)
-    assert len(yard.keeper.asked) == 2
+    assert len(yard.builder.asked) == 2
 
 
 def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
@@ -170,9 +174,9 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     yard.see(300, score=0.9)
     yard.see(USUAL_SECONDS - 0.5)
     yard.see(21.5)  # begins with a frame that is no time yet, and then 21 s
-    assert not yard.keeper.asked, "nor what follows within ten seconds, nor the second before"
+    assert not yard.builder.asked, "nor what follows within ten seconds, nor the second before"
     yard.see(0.5)
-    ((_, widening),) = yard.keeper.asked
+    ((_, widening),) = yard.builder.asked
     assert widening.minute.now_seconds == pytest.approx(30.0)
     assert not widening.minute.unusual
     gathered = [float(moment.features.flatten()[0]) for moment in widening.minute.moments]
@@ -183,7 +187,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
 @pytest.mark.parametrize(
     ("state", "view"),
     [
-        ("held", STEADY),
+        ("suppressed", STEADY),
         ("stale", STEADY),
         ("ready", View(held=False, fit=False)),
     ],
@@ -191,7 +195,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
 def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: View) -> None:
     yard = Yard(scene)
     yard.see(500, state=state, view=view)
-    assert not yard.keeper.asked
+    assert not yard.builder.asked
 
 
 def test_another_connection_goes_on_gathering(scene: AdaptedScene) -> None:
@@ -199,35 +203,35 @@ def test_another_connection_goes_on_gathering(scene: AdaptedScene) -> None:
     yard.see(20)
     yard.reconnect()
     yard.see(10)
-    assert not yard.keeper.asked
+    assert not yard.builder.asked
     yard.see(2)
-    assert len(yard.keeper.asked) == 1
+    assert len(yard.builder.asked) == 1
 
 
 def test_where_the_scene_is_left_nobody_waits_for_the_next(scene: AdaptedScene) -> None:
     yard = Yard(scene)
     yard.see(31)
-    ((following, _),) = yard.keeper.asked
-    yard.lane.adapt_anew("asked for")
+    ((following, _),) = yard.builder.asked
+    yard.camera_scorer.adapt_anew("asked for")
     yard.refresh.abandon_left()
     assert following.abandoned, "before it is handed over, and kept"
-    present = yard.lane.adaptation
+    present = yard.camera_scorer.adaptation
     following.widened(wider(scene))
-    yard.refresh.hand_over({"yard": yard.lane})
+    yard.refresh.hand_over({"yard": yard.camera_scorer})
     yard.refresh.hand_over({})
-    assert yard.lane.adaptation is present
+    assert yard.camera_scorer.adaptation is present
 
 
 def test_one_that_came_to_nothing_is_gathered_for_again(scene: AdaptedScene) -> None:
     yard = Yard(scene)
     yard.see(31)
-    ((following, _),) = yard.keeper.asked
+    ((following, _),) = yard.builder.asked
     following.abandoned = True
-    yard.refresh.hand_over({"yard": yard.lane})
+    yard.refresh.hand_over({"yard": yard.camera_scorer})
     yard.see(30)
-    assert len(yard.keeper.asked) == 1
+    assert len(yard.builder.asked) == 1
     yard.see(1)
-    assert len(yard.keeper.asked) == 2
+    assert len(yard.builder.asked) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""When people are told: spans of hours, over midnight and over the changes of the clocks."""
+"""Schedules: spans of hours, over midnight and over changes to and from summer time."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import Schedule
 from pipeline.config.schedule import read_span
-from pipeline.events.schedules import is_active
+from pipeline.events.event_settings import is_active
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -22,27 +22,27 @@ def schedule(*active: str, timezone: str = "Europe/Berlin") -> Schedule:
 
 
 def at(text: str, fold: int = 0) -> float:
-    """Unix seconds of a time on the wall in Berlin."""
+    """Unix seconds of a local time in Berlin."""
     return datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold).timestamp()
 
 
 @pytest.mark.parametrize(
-    ("moment", "active"),
+    ("time", "active"),
     [
         ("2026-11-23 17:59:59", False),  # a Monday
         ("2026-11-23 18:00:00", True),
         ("2026-11-24 00:00:00", True),
         ("2026-11-24 06:59:59", True),
         ("2026-11-24 07:00:00", False),
-        ("2026-11-27 23:00:00", True),  # Friday night goes on into Saturday
+        ("2026-11-27 23:00:00", True),  # Friday night continues into Saturday
         ("2026-11-28 06:00:00", True),
         ("2026-11-28 12:00:00", False),
         ("2026-11-28 20:00:00", False),
         ("2026-11-23 03:00:00", False),  # nothing began on Sunday
     ],
 )
-def test_nights_after_working_days(moment: str, active: bool) -> None:
-    assert is_active(schedule("mon-fri 18:00-07:00"), at(moment)) is active
+def test_nights_after_working_days(time: str, active: bool) -> None:
+    assert is_active(schedule("mon-fri 18:00-07:00"), at(time)) is active
 
 
 def test_whole_days_and_any_of_several_spans() -> None:
@@ -63,7 +63,7 @@ def test_hours_are_those_of_the_time_zone() -> None:
     assert is_active(schedule("17:45-17:46", timezone="Asia/Kathmandu"), noon)
 
 
-def test_when_summer_time_ends_an_hour_is_there_twice() -> None:
+def test_when_summer_time_ends_an_hour_occurs_twice() -> None:
     night = schedule("sun 02:00-03:00")
     first, second = at("2026-10-25 02:30:00"), at("2026-10-25 02:30:00", fold=1)
     assert second - first == 3600
@@ -72,7 +72,7 @@ def test_when_summer_time_ends_an_hour_is_there_twice() -> None:
     assert minutes(night, "2026-10-25") == 120
 
 
-def test_when_summer_time_begins_an_hour_is_left_out() -> None:
+def test_when_summer_time_begins_an_hour_is_skipped() -> None:
     assert minutes(schedule("sun 02:00-03:00"), "2026-03-29") == 0
     assert minutes(schedule("sat 22:00-06:00"), "2026-03-29") == 300
     assert minutes(schedule("sun"), "2026-03-29") == 23 * 60
@@ -81,9 +81,9 @@ def test_when_summer_time_begins_an_hour_is_left_out() -> None:
 def minutes(hours: Schedule, day: str) -> int:
     """How long a schedule is active on a day in Berlin."""
     begin = datetime.fromisoformat(day).replace(tzinfo=BERLIN)
-    end = begin + timedelta(days=1)  # on the wall
-    moments = range(int(begin.timestamp()), int(end.timestamp()), 60)
-    return sum(is_active(hours, moment) for moment in moments)
+    end = begin + timedelta(days=1)  # in local time
+    times = range(int(begin.timestamp()), int(end.timestamp()), 60)
+    return sum(is_active(hours, time) for time in times)
 
 
 def clock(minute: int) -> str:
@@ -106,7 +106,7 @@ def test_a_span_over_midnight_is_two(
 
 
 @given(MOMENTS, ZONES, st.integers(0, 1439), st.integers(0, 1439))
-def test_day_and_night_share_every_moment_between_them(
+def test_day_and_night_cover_every_time_once(
     now: float, timezone: str, begin: int, end: int
 ) -> None:
     if begin == end:
@@ -133,7 +133,7 @@ def test_how_days_are_written() -> None:
 
 
 @given(st.text("mon,-tue0123459: ", max_size=24))
-def test_any_text_is_a_span_or_refused(text: str) -> None:
+def test_any_text_is_a_span_or_rejected(text: str) -> None:
     try:
         span = read_span(text)
     except ValueError:

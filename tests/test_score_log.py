@@ -10,23 +10,32 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.journal import EventJournal
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines, read_last_lines
-from pipeline.storage.score_log import ScoreLog, ScoreRecord
+from pipeline.storage.score_log import ScoreLog
 
 
 def record(connection: int, index: int) -> ScoreRecord:
     return ScoreRecord(
-        "door", connection, index, index / 10, 1000 + index / 10, -2.5, 0.25, 7.5, "ready", 0
+        "door",
+        connection,
+        index,
+        index / 10,
+        1000 + index / 10,
+        0.25,
+        "ready",
+        energy=-2.5,
+        threshold=7.5,
     )
 
 
 def positions(log: ScoreLog) -> list[tuple[int, int]]:
-    return [kept.position for kept in log.after(None)]
+    return [stored.position for stored in log.after(None)]
 
 
-def test_it_remembers_over_restarts_what_it_took(tmp_path: Path) -> None:
+def test_the_watermark_survives_restarts(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door") as log:
         assert log.watermark is None
         assert log.is_new((1, 0))
@@ -41,7 +50,7 @@ def test_it_remembers_over_restarts_what_it_took(tmp_path: Path) -> None:
         assert [*log.after((1, 2))] == [record(1, 3), record(1, 4)]
 
 
-def test_a_line_says_all_of_a_score(tmp_path: Path) -> None:
+def test_a_line_contains_all_fields_of_a_score(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door") as log:
         log.append(record(3, 7))
     (line,) = (tmp_path / "door.jsonl").read_text().splitlines()
@@ -52,7 +61,7 @@ def test_a_line_says_all_of_a_score(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_zones_come_back_and_lines_of_before_them_count(tmp_path: Path) -> None:
+def test_zones_are_restored_and_lines_without_zones_are_read(tmp_path: Path) -> None:
     seen = replace(record(3, 8), zones={"porch": 0.2})
     with ScoreLog(tmp_path, "door") as log:
         log.append(record(3, 7))
@@ -65,7 +74,7 @@ def test_zones_come_back_and_lines_of_before_them_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b'{"camera":"door","conn', b"{", b"\x00" * 9])
-def test_a_torn_last_line_is_cut(tmp_path: Path, torn: bytes) -> None:
+def test_an_incomplete_last_line_is_truncated(tmp_path: Path, torn: bytes) -> None:
     with ScoreLog(tmp_path, "door") as log:
         log.append(record(1, 0))
     path = tmp_path / "door.jsonl"
@@ -77,7 +86,7 @@ def test_a_torn_last_line_is_cut(tmp_path: Path, torn: bytes) -> None:
         assert positions(log) == [(1, 0), (1, 1)]
 
 
-def test_a_file_that_is_one_torn_line_is_emptied(tmp_path: Path) -> None:
+def test_a_file_of_one_incomplete_line_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "door.jsonl"
     path.write_bytes(b"x" * 200_000)
     with ScoreLog(tmp_path, "door") as log:
@@ -85,7 +94,7 @@ def test_a_file_that_is_one_torn_line_is_emptied(tmp_path: Path) -> None:
         assert path.read_bytes() == b""
 
 
-def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+def test_damaged_lines_are_skipped(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door") as log:
         log.append(record(1, 0))
     with (tmp_path / "door.jsonl").open("ab") as file:
@@ -96,19 +105,19 @@ def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
         assert positions(log) == [(1, 0), (1, 1)]
 
 
-def test_it_keeps_two_files_of_bounded_size(tmp_path: Path) -> None:
+def test_it_has_at_most_two_files_of_bounded_size(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door", rotate_bytes=1000) as log:
         for index in range(40):
             log.append(record(1, index))
-        kept = positions(log)
-    assert kept == [(1, index) for index in range(kept[0][1], 40)]
-    assert len(kept) < 40
+        stored = positions(log)
+    assert stored == [(1, index) for index in range(stored[0][1], 40)]
+    assert len(stored) < 40
     names = ["door.1.jsonl", "door.jsonl"]
     assert sorted(os.listdir(tmp_path)) == names
     assert all((tmp_path / name).stat().st_size < 1300 for name in names)
 
 
-def test_death_right_after_rotation_loses_no_watermark(tmp_path: Path) -> None:
+def test_a_crash_right_after_rotation_loses_no_watermark(tmp_path: Path) -> None:
     with ScoreLog(tmp_path, "door") as log:
         log.append(record(4, 2))
     os.replace(tmp_path / "door.jsonl", tmp_path / "door.1.jsonl")
@@ -116,7 +125,7 @@ def test_death_right_after_rotation_loses_no_watermark(tmp_path: Path) -> None:
         assert log.watermark == (4, 2)
 
 
-def test_killed_in_mid_write_every_returned_line_is_there(tmp_path: Path) -> None:
+def test_after_a_kill_every_acknowledged_line_is_in_the_file(tmp_path: Path) -> None:
     code = """
         import sys
         from pathlib import Path
@@ -132,16 +141,16 @@ def test_killed_in_mid_write_every_returned_line_is_there(tmp_path: Path) -> Non
     command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = [int(process.stdout.readline()) for _ in range(50)]
+        acknowledged = [int(process.stdout.readline()) for _ in range(50)]
         process.send_signal(signal.SIGKILL)
-        said += [int(line) for line in process.stdout]
+        acknowledged += [int(line) for line in process.stdout]
     with JsonLinesFile(path):
         found = [line["n"] for line in read_json_lines(path)]
-    assert found[: len(said)] == said
+    assert found[: len(acknowledged)] == acknowledged
     assert found == list(range(len(found)))
 
 
-def test_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_file_unchanged(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     path = tmp_path / "lines.jsonl"
@@ -170,7 +179,7 @@ def test_last_lines_of_a_long_file(tmp_path: Path) -> None:
     assert last == list(range(94, 100))
 
 
-def test_journal_holds_each_event_once(tmp_path: Path) -> None:
+def test_journal_contains_each_event_once(tmp_path: Path) -> None:
     event = Event(
         "e1", "door", 1, 5, 1000.0, 0.5, 1002.0, 2.0, 1.4, 1001.0, 1, 9, "ready", False, 20
     )

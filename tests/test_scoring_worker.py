@@ -226,12 +226,12 @@ class PatientScorer(SceneScorer):
         self.may = threading.Event()
         self.failures = 0
 
-    def adapt_surveyed(self, survey: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
+    def adapt_candidates(self, survey: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
         assert self.may.wait(20)
         if self.failures > 0:
             self.failures -= 1
             raise ValueError("a support of nothing")
-        return super().adapt_surveyed(survey, places)
+        return super().adapt_candidates(survey, places)
 
 
 def test_nobody_waits_for_the_scene_of_another_camera(run: RunInfo, scorer: SceneScorer) -> None:

@@ -16,9 +16,8 @@ from stage_parts import (
 
 from cameras.frame import Frame
 from models import SceneScorer
-from pipeline.ingest.in_flight import InFlight, Progress
+from pipeline.ingest.in_flight import InFlight, Progress, ProgressFile
 from pipeline.ingest.mailbox import Mailbox
-from pipeline.ingest.progress import ProgressFile
 from pipeline.ingest.sender import Sender
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import RunInfo, WorkerContext

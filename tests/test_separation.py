@@ -97,3 +97,15 @@ def test_kinds_are_measured_against_their_own_scene() -> None:
     assert list(found) == ["blur", "thing"]
     assert (found["thing"].auroc, found["thing"].planted) == (1.0, 3)
     assert (found["blur"].auroc, found["blur"].planted) == (0.0, 1)
+
+
+def test_quiet_recall_counts_what_is_above_all_that_is_normal() -> None:
+    values = [9.0] + [0.0] * 90 + [4.0]
+    found = figures(
+        [
+            scores([0.0, 3.0], [2.0, 4.5, 5.0, 9.5], recording(values, left_out=(0,))),
+            scores([0.0, 6.0], [5.0, 7.0], recording(values, left_out=(0,))),
+        ]
+    )
+    assert found.quiet_recall == pytest.approx((0.75 + 0.5) / 2)
+    assert figures([scores([1.0], [1.0, 2.0])]).quiet_recall == 0.5

@@ -1,4 +1,4 @@
-"""The whole way: `vedette run`, a file that is read again, commands that speak to the service."""
+"""End to end: `vedette run`, a reload of the configuration, commands to the service."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_no_service(tmp_path: Path) -> None:
     assert "Traceback" not in bad.stderr
 
 
-def test_exposed_service_does_not_begin(tmp_path: Path) -> None:
+def test_exposed_service_does_not_start(tmp_path: Path) -> None:
     config = tmp_path / "vedette.yaml"
     config.write_text("{api: {enabled: true, host: 0.0.0.0}, cameras: {}}")
     refused = vedette("run", "-c", str(config), "--data-folder", str(tmp_path / "data"))

@@ -15,9 +15,8 @@ from rich.progress import Progress
 
 from pipeline.cli.main import Dataset as NamesOnTheCommandLine
 from pipeline.datasets.benchmarks import BENCHMARKS, load_benchmark
-from pipeline.datasets.layout import Dataset, DatasetError
+from pipeline.datasets.layout import Dataset, DatasetError, read_frames
 from pipeline.datasets.mvtec import load_mvtec
-from pipeline.datasets.reading import read_frames
 from pipeline.datasets.shanghaitech import load_shanghaitech
 from pipeline.evaluation.clip_sheets import clip_sheets
 from pipeline.evaluation.html_report import html_report

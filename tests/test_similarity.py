@@ -6,7 +6,7 @@ import torch
 from makers import small_scorer, walking_box
 
 from models import AdaptedScene, FeedbackExemplar, SceneScorer
-from models.similarity import explained
+from models.feedback import explained
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def moment(
     for picture in pictures:
         picture[28:46, left : left + 18] = pattern
     scores = scorer.score(torch.from_numpy(np.stack(pictures)[None]), [scene])
-    return scorer.evidence(scores, 0)
+    return scorer.exemplar(scores, 0)
 
 
 def test_the_same_thing_again_is_explained_and_another_is_not(

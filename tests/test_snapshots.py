@@ -21,7 +21,7 @@ def hot_corner() -> np.ndarray:
     return cells
 
 
-def test_heatmap_is_transparent_where_normal_and_glows_where_not() -> None:
+def test_heatmap_is_transparent_where_normal_and_bright_where_anomalous() -> None:
     pixels = street()
     drawn = draw_heatmap(pixels, hot_corner())
     assert drawn.shape == pixels.shape
@@ -33,7 +33,7 @@ def test_heatmap_is_transparent_where_normal_and_glows_where_not() -> None:
     np.testing.assert_array_equal(pixels, street())
 
 
-def test_heatmap_of_bad_numbers_stays_a_picture() -> None:
+def test_heatmap_of_non_finite_values_is_valid() -> None:
     cells = np.full((15, 20), np.nan, np.float32)
     np.testing.assert_array_equal(draw_heatmap(street(), cells), street())
     cells[:] = np.inf
@@ -47,7 +47,7 @@ def test_score_label_is_in_the_corner_only() -> None:
     np.testing.assert_array_equal(drawn[30:], pixels[30:])
 
 
-def test_outlines_of_zones_are_faint_and_nowhere_else() -> None:
+def test_outlines_of_zones_have_low_opacity_and_change_nothing_else() -> None:
     pixels, quiet = street(), np.zeros((15, 20), np.float32)
     zone = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
     drawn = draw_heatmap(pixels, quiet, zones=[zone, zone])
@@ -76,7 +76,7 @@ def test_score_strip_without_scores() -> None:
     assert draw_score_strip(street(), [None, None]).shape == (288, 320, 3)
 
 
-def test_pictures_are_written_whole_and_over_earlier_ones(tmp_path: Path) -> None:
+def test_pictures_are_written_atomically_over_earlier_ones(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path / "events")
     snapshots.save("door", "e1", np.zeros_like(street()), hot_corner(), 1.1, 0.0)
     snapshots.save("door", "e1", street(), hot_corner(), 1.2, 0.0)
@@ -92,7 +92,7 @@ def test_unwritable_folder_is_an_os_error(tmp_path: Path) -> None:
         Snapshots(tmp_path / "events").save("door", "e1", street(), None, 1.0, 0.0)
 
 
-def test_heat_covers_a_person_and_not_only_the_foot_that_stands_out() -> None:
+def test_heatmap_covers_a_person_and_not_only_the_anomalous_foot() -> None:
     pixels = np.full((720, 1280, 3), 120, np.uint8)
     cells = np.zeros((30, 40), np.float32)
     cells[20, 20] = 3.0
@@ -117,7 +117,7 @@ def test_caption_names_camera_date_and_zone_in_the_lower_corner(
 
 
 @pytest.mark.parametrize("width", [64, 320, 1280])
-def test_caption_is_no_wider_than_the_picture(width: int) -> None:
+def test_caption_is_not_wider_than_the_frame(width: int) -> None:
     pixels = np.zeros((width * 3 // 4, width, 3), np.uint8)
     drawn = draw_caption(pixels, "a-camera-with-a-rather-long-name", 0.0)
     assert (drawn[:, -1] == 0).all() or (drawn[-1, -1] == (24, 24, 28)).all()

@@ -1,4 +1,4 @@
-"""One suite over every kind of source, then what files and folders do with damage."""
+"""One contract suite for every kind of source, then damage in files and folders."""
 
 import time
 import wave
@@ -37,7 +37,7 @@ SIZE_HW = (48, 64)
     ]
 )
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Source]]:
-    """Opens a source of each kind, as often as wanted; a live one never ends."""
+    """Opens a source of each kind, repeatedly; a live one never ends."""
     kind: str = request.param
     clip = tmp_path / "clip.mp4"
     if kind == "video file":
@@ -55,7 +55,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
             yield lambda: open_source(camera.address(path), FAST)
     elif kind == "webcam":
         if not Path("/dev/video0").exists():
-            pytest.skip("there is no /dev/video0: the contract of a webcam is not tried")
+            pytest.skip("there is no /dev/video0: the contract of a webcam is not tested")
         yield lambda: open_source("webcam:0", FAST)
     else:
         write_video(clip, FRAMES)
@@ -89,7 +89,7 @@ def test_contract(opened: Callable[[], Source]) -> None:
         assert not np.array_equal(taken[0].pixels, taken[-1].pixels)
         if not info.live and info.frame_count is not None:
             assert len(taken) + sum(1 for _ in pictures) == info.frame_count
-    source.__exit__(None, None, None)  # twice does no harm
+    source.__exit__(None, None, None)  # closing twice is allowed
 
 
 def test_each_opening_is_a_new_connection(opened: Callable[[], Source]) -> None:
@@ -99,7 +99,7 @@ def test_each_opening_is_a_new_connection(opened: Callable[[], Source]) -> None:
 
 
 def failure(path: Path) -> tuple[SourceError, int]:
-    """Read a source to its error; how many pictures came before it."""
+    """Read a source until its error; return it with the number of frames before it."""
     pictures = []
     with pytest.raises(SourceError) as caught, open_source(str(path), FAST) as source:
         pictures.extend(source)
@@ -114,7 +114,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"this is not a video" * 100])
-def test_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+def test_file_without_video_data(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.mp4"
     path.write_bytes(content)
     assert failure(path)[0].code == "corrupt"
@@ -132,7 +132,7 @@ def test_file_without_a_video_stream(tmp_path: Path) -> None:
     assert "got audio" in str(error)
 
 
-def test_video_without_a_picture(tmp_path: Path) -> None:
+def test_video_without_a_frame(tmp_path: Path) -> None:
     path = tmp_path / "empty.avi"
     write_video(path, FRAMES)
     whole = path.read_bytes()
@@ -140,7 +140,7 @@ def test_video_without_a_picture(tmp_path: Path) -> None:
     assert failure(path)[0].code == "corrupt"
 
 
-def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
+def test_truncated_file_yields_its_frames_before_the_error(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     write_video(path, pictures=noisy(40), codec="libx264", container_options=INDEX_FIRST)
     whole = path.read_bytes()
@@ -152,7 +152,7 @@ def test_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "avi"])
-def test_truncated_file_without_an_index_is_known_by_its_length(
+def test_truncated_file_without_an_index_is_detected_by_its_length(
     tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"cut.{suffix}"
@@ -165,7 +165,7 @@ def test_truncated_file_without_an_index_is_known_by_its_length(
     assert "50% of it is missing" in str(error)
 
 
-def test_size_and_time_may_leap_within_a_file(tmp_path: Path) -> None:
+def test_size_and_time_may_jump_within_a_file(tmp_path: Path) -> None:
     parts = [tmp_path / "small.ts", tmp_path / "large.ts"]
     for path, size_hw in zip(parts, [(48, 64), (96, 128)], strict=True):
         write_video(path, pictures=walking_box(25, size_hw), codec="mpeg2video")
@@ -174,14 +174,14 @@ def test_size_and_time_may_leap_within_a_file(tmp_path: Path) -> None:
     with open_source(str(path), FAST) as source:
         pictures = list(source)
     sizes = [picture.pixels.shape[:2] for picture in pictures]
-    # The decoder may let go of the picture that it held back when the size changed, and packets are
-    # numbered anew, so that the one before may be taken for damaged.
+    # The decoder may drop a reordered frame when the size changes, and packet numbers restart, so
+    # the frame before may count as damaged.
     assert sizes in ([(48, 64)] * kept + [(96, 128)] * 25 for kept in (23, 24, 25))
     times = [picture.pts_seconds for picture in pictures]
     assert all(0 < after - before < 0.2 for before, after in pairwise(times))
 
 
-def test_damage_is_counted_and_passed_over(tmp_path: Path) -> None:
+def test_damage_is_counted_and_skipped(tmp_path: Path) -> None:
     path = tmp_path / "scratched.mp4"
     write_video(
         path,
@@ -198,14 +198,14 @@ def test_damage_is_counted_and_passed_over(tmp_path: Path) -> None:
     assert pictures[-1].decode_errors >= 40 - len(pictures) - 1
 
 
-def test_endless_damage_is_given_up(tmp_path: Path) -> None:
+def test_persistent_damage_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ruined.mp4"
     write_video(path, pictures=noisy(700), codec="libx264", container_options=INDEX_FIRST)
     spoil(path, 0.3, 1.0)
     error, count = failure(path)
     assert error.code == "corrupt"
     assert count < 300
-    assert "400 pictures in a row are damaged" in str(error)
+    assert "400 consecutive frames are damaged" in str(error)
 
 
 def test_size_may_change_within_a_folder(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_folder_in_natural_order_with_grey_and_hidden_files(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 10, 3000])
-def test_unreadable_image_is_passed_over_or_repeats_the_one_before(
+def test_unreadable_image_is_skipped_or_replaced_by_the_previous_one(
     tmp_path: Path, kept_bytes: int
 ) -> None:
     write_images(tmp_path, walking_box(4), "tif")
@@ -260,7 +260,7 @@ def test_unreadable_first_image(tmp_path: Path) -> None:
     assert failure(tmp_path)[0].code == "corrupt"
 
 
-def test_folder_without_images_says_what_it_saw(tmp_path: Path) -> None:
+def test_error_of_a_folder_without_images_names_its_files(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("x")
     error, _ = failure(tmp_path)
     assert error.code == "not_found"
@@ -276,14 +276,14 @@ def test_live_pace_follows_the_time_stamps(tmp_path: Path) -> None:
 
 
 def noisy(count: int) -> Iterator[np.ndarray]:
-    """Pictures that do not compress, so that a cut in the file is a cut in the pictures."""
+    """Incompressible frames, so that a part of the file is the same part of the frames."""
     rng = np.random.default_rng(0)
     for picture in walking_box(count):
         yield np.clip(picture + rng.integers(0, 60, picture.shape), 0, 255).astype(np.uint8)
 
 
 def spoil(path: Path, begin_ratio: float, end_ratio: float) -> None:
-    """Overwrite a part of a file with chance."""
+    """Overwrite a part of a file with random bytes."""
     data = bytearray(path.read_bytes())
     part = slice(int(begin_ratio * len(data)), int(end_ratio * len(data)))
     data[part] = np.random.default_rng(1).bytes(len(data[part]))

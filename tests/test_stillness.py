@@ -13,6 +13,7 @@ from pipeline.scoring.scoring_batch import BatchItem, score_clips
 
 SIZE_HW = (120, 160)
 NOISE = 1.8
+AGES = (0.4, 0.3, 0.2, 0.1, 0.0)
 
 
 @lru_cache
@@ -81,7 +82,9 @@ def scored(pictures: list[np.ndarray], batch: int) -> list[float]:
     watch, energies = StillWatch(5), []
     all_clips = clips(pictures)
     for first in range(0, len(all_clips), batch):
-        wanted = [BatchItem(clip, scene(), watch) for clip in all_clips[first : first + batch]]
+        wanted = [
+            BatchItem(clip, scene(), watch, AGES) for clip in all_clips[first : first + batch]
+        ]
         energies += [float(one.energies[0]) for one in score_clips(scorer(), wanted)]
     return energies
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.event_tracker import Event, Sample, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import schema as schema_module
-from pipeline.storage.database import StoreError
 from pipeline.storage.event_queries import Annotation, StoredEvent
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 
 EVENT = Event(
     "door-1-5", "door", 1, 5, 1000.0, 0.5, None, 0.6, 1.4, 1001.0, 1, 9, "calibrating", True, 7,
@@ -17,8 +19,8 @@ EVENT = Event(
 )  # fmt: skip
 
 
-def test_events_and_trackers_come_back_as_they_were(tmp_path: Path) -> None:
-    sample = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready", {"porch": 1.3, "path": 0.2})
+def test_events_and_trackers_are_restored(tmp_path: Path) -> None:
+    sample = ScoreRecord("door", 1, 9, 0.9, 1000.9, 1.4, "ready", {"porch": 1.3, "path": 0.2})
     state = TrackerState("active", EVENT, 1.5, 1000.9, 1.0, None, 2.0, sample, {"porch": 1.2})
     with EventStore(tmp_path / "deep" / "events.sqlite") as store:
         store.save([EVENT], {"door": state})
@@ -39,7 +41,7 @@ def test_saving_again_replaces(tmp_path: Path) -> None:
         assert store.tracker("door") == TrackerState(phase="pending")
 
 
-def test_all_or_nothing(tmp_path: Path) -> None:
+def test_a_save_is_one_transaction(tmp_path: Path) -> None:
     with EventStore(tmp_path / "events.sqlite") as store:
         broken = replace(EVENT, id="door-1-6", started_at=None)  # type: ignore[arg-type]
         with pytest.raises(StoreError, match="cannot be written"):
@@ -48,7 +50,7 @@ def test_all_or_nothing(tmp_path: Path) -> None:
         assert store.tracker("door") is None
 
 
-def test_readers_see_it_while_it_is_open(tmp_path: Path) -> None:
+def test_readers_see_saved_events_while_it_is_open(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     with EventStore(path) as writer, EventStore(path) as reader:
         writer.save([EVENT], {})
@@ -77,10 +79,10 @@ FIRST_SCHEMA = (
     "CREATE TABLE trackers (camera TEXT PRIMARY KEY, state TEXT NOT NULL)",
     "PRAGMA user_version=1",
 )
-"""What version 1 of the program made; written out again, so that nothing can change it."""
+"""Schema of version 1, written out, so that later changes do not affect it."""
 
 
-def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     connection = sqlite3.connect(path)
     for statement in FIRST_SCHEMA:
@@ -101,7 +103,7 @@ def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
         assert store.scores("door", 0, 1e9, 60) == []
 
 
-def test_a_tracker_of_before_the_zones_goes_on(tmp_path: Path) -> None:
+def test_a_tracker_state_without_zones_is_read(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     sample = {"camera": "door", "connection": 1, "index": 9, "pts_seconds": 0.9}
     sample |= {"captured_at": 1000.9, "score": 1.4, "state": "ready"}
@@ -111,7 +113,7 @@ def test_a_tracker_of_before_the_zones_goes_on(tmp_path: Path) -> None:
         connection.execute("INSERT INTO trackers VALUES ('door', ?)", (state,))
         connection.commit()
         connection.close()
-        last = Sample("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
+        last = ScoreRecord("door", 1, 9, 0.9, 1000.9, 1.4, "ready")
         assert store.tracker("door") == TrackerState(phase="fading", now_seconds=2.0, last=last)
 
 
@@ -146,7 +148,7 @@ def test_a_failing_migration_leaves_the_old_schema(
     connection.close()
 
 
-def test_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_store_of_a_newer_version_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=99")
@@ -164,7 +166,7 @@ def test_not_a_database_and_not_a_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_tracker_state_of_another_version_is_forgotten(tmp_path: Path) -> None:
+def test_tracker_state_of_another_version_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         store.save([], {"door": TrackerState()})

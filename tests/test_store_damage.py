@@ -1,4 +1,4 @@
-"""What the store says and keeps when the disk, the machine or the network lets it down."""
+"""The store on a full disk, after a crash, and on damaged or network file systems."""
 
 import os
 import resource
@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from stage_parts import worker_context
 from test_alert_sink import config, course, expected_events, opened
 
-from pipeline.alerts.alert_sink import run as sink_run
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.alerts.alert_worker import run as sink_run
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
 from pipeline.storage import database as database_module
-from pipeline.storage.database import StoreDamagedError, StoreError
 from pipeline.storage.file_systems import file_system_of
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreDamagedError, StoreError
 from pipeline.storage.store_opening import open_store
 from pipeline.worker import RunInfo
 
@@ -41,12 +42,12 @@ with EventStore(Path(sys.argv[1])) as store:
         for m in range(20):
             history.add(record(n + m / 20, 0.5))
         state = TrackerState(now_seconds=float(n))
-        store.save([replace(EVENT, id=f"door-1-{n}")], {"door": state}, history.waiting)
+        store.save([replace(EVENT, id=f"door-1-{n}")], {"door": state}, history.pending)
         print(n, flush=True)
 """
 
 
-def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_a_consistent_database(tmp_path: Path) -> None:
     path, begin = tmp_path / "events.sqlite", 0
     for kill_after in (3, 20, 41):
         process = subprocess.Popen(
@@ -55,41 +56,41 @@ def test_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         try:
-            told = [int(process.stdout.readline()) for _ in range(kill_after)]
+            written = [int(process.stdout.readline()) for _ in range(kill_after)]
         finally:
             process.send_signal(signal.SIGKILL)
-            told += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
+            written += [int(line) for line in process.stdout.read().split(b"\n")[:-1]]
             process.stdout.close()
             process.wait()
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
         with EventStore(path) as store:
-            kept = {event.id for event in store.events()}
+            stored = {event.id for event in store.events()}
             tracker = store.tracker("door")
             assert tracker is not None
             newest = int(tracker.now_seconds)
-            # Told to be written is written; at most the one under way came in addition, and then
-            # wholly: event, tracker and scores.
-            assert newest - told[-1] in (0, 1)
-            assert kept == {f"door-1-{n}" for n in range(newest + 1)}
+            # Every acknowledged event is stored; at most the one in progress in addition, and then
+            # completely: event, tracker and scores.
+            assert newest - written[-1] in (0, 1)
+            assert stored == {f"door-1-{n}" for n in range(newest + 1)}
             points = store.scores("door", 0, 1e9, 1)
             assert [point.frames for point in points] == [20] * (newest + 1)
         begin = newest + 1
 
 
-def test_a_full_disk_is_called_that_and_passes(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_recovers(tmp_path: Path) -> None:
     with EventStore(tmp_path / "events.sqlite") as store:
         fill(store)
         with pytest.raises(StoreError, match=r"cannot be written: the disk is full"):
             store.save([replace(EVENT, id="door-1-1", camera="x" * 100_000)], {})
         assert store.events() == [EVENT]
-        store.forget([EVENT.id])
+        store.delete_events([EVENT.id])
         store.save([replace(EVENT, id="door-1-2")], {})
 
 
 def fill(store: EventStore) -> None:
-    """Let the database have no page more than it has."""
+    """Do not let the database grow by another page."""
     store.save([EVENT], {"door": TrackerState()})
     with store._database.begin() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -109,7 +110,7 @@ def small_disk(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_really_full_disk(small_disk: Path) -> None:
+def test_a_real_full_file_system(small_disk: Path) -> None:
     try:
         with EventStore(small_disk / "events.sqlite") as store:
             store.save([EVENT], {})
@@ -125,14 +126,14 @@ def test_a_really_full_disk(small_disk: Path) -> None:
 
 
 def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
-    """A sink that dies there must not be given up for it, and the whole service with it."""
+    """A sink that ends there must restart, and must not stop the service."""
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         store.save([EVENT], {"door": TrackerState(now_seconds=7.0)})
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         try:
-            # The log of the dead one is there, as whoever still has it open keeps it.
+            # The write-ahead log of the killed sink is there, as an open reader keeps it.
             with EventStore(path) as successor:
                 assert successor.events() == [EVENT]
                 assert successor.tracker("door") == TrackerState(now_seconds=7.0)
@@ -143,7 +144,7 @@ def test_a_successor_opens_it_on_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", os.urandom(8192), b"SQLite format 3\0" + bytes(5000)])
-def test_a_damaged_store_is_moved_aside_and_made_again_from_the_score_log(
+def test_a_damaged_store_is_moved_aside_and_rebuilt_from_the_score_log(
     run: RunInfo, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = run.data_folder / "events.sqlite"
@@ -163,7 +164,7 @@ def test_a_damaged_store_is_moved_aside_and_made_again_from_the_score_log(
     assert ("is damaged" in caplog.text) == (content != b"")
 
 
-def test_a_store_that_is_damaged_while_it_is_used_is_made_again_at_the_next_start(
+def test_a_store_damaged_while_in_use_is_rebuilt_at_the_next_start(
     run: RunInfo,
 ) -> None:
     path = run.data_folder / "events.sqlite"
@@ -186,7 +187,7 @@ def test_a_store_that_is_damaged_while_it_is_used_is_made_again_at_the_next_star
 
 @pytest.mark.parametrize("name", ["events.jsonl", "scores/door.jsonl"])
 @pytest.mark.parametrize("kind", ["noise", "empty", "folder"])
-def test_a_damaged_log_does_not_end_the_watch(run: RunInfo, name: str, kind: str) -> None:
+def test_a_damaged_log_does_not_stop_processing(run: RunInfo, name: str, kind: str) -> None:
     path = run.data_folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
@@ -238,12 +239,12 @@ def test_this_machines_file_systems_are_known() -> None:
     assert file_system_of(Path("/proc"), "") is None
 
 
-def test_network_file_systems_are_refused_and_doubtful_ones_told(
+def test_network_file_systems_are_rejected_and_doubtful_ones_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "deep" / "events.sqlite"
     monkeypatch.setattr(database_module, "file_system_of", lambda path: "nfs4")
-    with pytest.raises(StoreError, match=r"got a network file system \(nfs4\).*want a folder of"):
+    with pytest.raises(StoreError, match=r"got a network file system \(nfs4\).*want a folder on"):
         EventStore(path).__enter__()
     assert not path.parent.exists()
     monkeypatch.setattr(database_module, "file_system_of", lambda path: "fuse.mergerfs")
@@ -257,15 +258,15 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         EventStore(sa.make_url("postgresql://u:p@127.0.0.1/x"))
 
 
-def test_deleted_space_goes_back_to_the_disk(tmp_path: Path) -> None:
+def test_deleted_space_is_reclaimed(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     with EventStore(path) as store:
         events = [replace(EVENT, id=f"door-1-{n}", camera="x" * 2000) for n in range(200)]
         store.save(events, {})
-        store.forget([event.id for event in events])
+        store.delete_events([event.id for event in events])
         with sqlite3.connect(path) as connection:
             before = connection.execute("PRAGMA page_count").fetchone()[0]
-            store.give_back_space(50)
+            store.reclaim_space(50)
             after = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.close()
         assert before - after == 50

@@ -1,4 +1,4 @@
-"""What the API asks of the store, of SQLite and of PostgreSQL alike."""
+"""Queries of the API to the store, on SQLite and on PostgreSQL."""
 
 import os
 import shutil
@@ -21,13 +21,15 @@ from postgresql_server import (
 )
 from pydantic import ValidationError
 
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage import database, schema
-from pipeline.storage.database import StoreError, StoreUnreachableError, store_url
+from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import Annotation, EventQuery
 from pipeline.storage.score_history import ScoreHistory, ScorePoint
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.storage.store import EventFacts, EventStore
+from pipeline.storage.store_errors import StoreError, StoreUnreachableError
 
 EVENT = Event(
     "door-1-5", "door", 1_763_000_000_123, 5, 1_763_000_000.125, 0.5, None, 0.6, 1.4,
@@ -49,7 +51,7 @@ def server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """Makes openings of one and the same empty store."""
+    """Opens the same empty store repeatedly."""
     url: str | None = None
     if request.param == "postgresql":
         url = request.getfixturevalue("server").fresh_url()
@@ -63,7 +65,7 @@ def store(opener: Opener) -> Iterator[EventStore]:
 
 
 def many() -> list[Event]:
-    """Two cameras; every third event at the same time as the one before; the last ones go on."""
+    """Two cameras; every third event at the same time as the previous one; the last are active."""
     events = []
     for n in range(30):
         camera = "door" if n % 2 else "yard"
@@ -88,13 +90,13 @@ def ids(store: EventStore, **query: object) -> list[str]:
     return [one.event.id for one in store.find(EventQuery(**query)).events]  # type: ignore[arg-type]
 
 
-def test_events_and_trackers_come_back_exactly(opener: Opener) -> None:
+def test_events_and_trackers_are_restored_exactly(opener: Opener) -> None:
     state = TrackerState("active", EVENT, 1.5, 1_763_000_000.9, 1.0, None, 2.0)
     with opener() as store:
         store.save([EVENT], {"door": state})
         ended = replace(EVENT, ended_at=1_763_000_003.0, peak_score=1 / 3)
         store.save([ended], {"door": state})
-    with opener() as store:  # once more: what is there already is brought nowhere
+    with opener() as store:  # again: an up-to-date store is not migrated
         assert store.events() == [ended]
         assert store.tracker("door") == state
 
@@ -132,7 +134,7 @@ def test_every_filter(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30])
-def test_pages_hold_each_event_once_while_new_ones_come(store: EventStore, limit: int) -> None:
+def test_pages_contain_each_event_once_while_new_ones_arrive(store: EventStore, limit: int) -> None:
     events = many()
     store.save(events, {})
     seen, cursor = [], None
@@ -150,12 +152,12 @@ def test_pages_hold_each_event_once_while_new_ones_come(store: EventStore, limit
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!!", "W10", "WzEsMl0", "eyJ9", "W1tbW1tbW1tb"])
-def test_a_made_up_cursor_is_refused(store: EventStore, cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(store: EventStore, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor: want one from an earlier page"):
         store.find(EventQuery(cursor=cursor))
 
 
-def test_limits_are_refused(store: EventStore) -> None:
+def test_limits_out_of_range_are_rejected(store: EventStore) -> None:
     for limit in (0, 1001):
         with pytest.raises(ValueError, match="limit: want 1 to 1000"):
             store.find(EventQuery(limit=limit))
@@ -163,7 +165,7 @@ def test_limits_are_refused(store: EventStore) -> None:
             store.scores("door", 0, 1, 1, limit=limit * 10)
 
 
-def test_annotations_change_what_they_name_and_outlive_the_event(store: EventStore) -> None:
+def test_annotations_change_only_given_fields_and_survive_updates(store: EventStore) -> None:
     store.save([EVENT], {})
     assert store.annotate("nobody", Annotation(label="normal")) is None
     first = store.annotate(
@@ -184,12 +186,12 @@ def test_annotations_change_what_they_name_and_outlive_the_event(store: EventSto
 @pytest.mark.parametrize(
     "wrong", [{"label": "cat"}, {"note": "x" * 2001}, {"seen": True}, {"acknowledged": "yes"}]
 )
-def test_annotations_without_meaning_are_refused(wrong: dict[str, object]) -> None:
+def test_invalid_annotations_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Annotation.model_validate(wrong)
 
 
-def test_facts_clips_and_forgetting(store: EventStore) -> None:
+def test_facts_clips_and_deletion(store: EventStore) -> None:
     events = many()
     store.save(events, {})
     store.set_clips([event.id for event in events[:2]], True)
@@ -201,24 +203,24 @@ def test_facts_clips_and_forgetting(store: EventStore) -> None:
         first.id, "yard", first.started_at + 0.5, False, "anomaly", True
     )
     assert facts[last.id] == EventFacts(last.id, "door", last.started_at, True, None, False)
-    store.forget([event.id for event in events[:-1]])
+    store.delete_events([event.id for event in events[:-1]])
     assert [event.id for event in store.events()] == [last.id]
 
 
 def record(at: float, score: float | None, camera: str = "door") -> ScoreRecord:
     threshold = None if score is None else 4.0
     state = "collecting" if score is None else "ready"
-    return ScoreRecord(camera, 1, 0, 0.0, at, score, score, threshold, state, 0)  # type: ignore[arg-type]
+    return ScoreRecord(camera, 1, 0, 0.0, at, score, state, energy=score, threshold=threshold)  # type: ignore[arg-type]
 
 
-def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
+def test_scores_are_aggregated_in_seconds_and_minutes(store: EventStore) -> None:
     history = ScoreHistory()
     for at, score in ((60.1, None), (60.4, 0.25), (60.9, 0.75), (61.0, 1.5), (119.9, -1.0)):
         history.add(record(at, score))
     history.add(record(60.5, 9.0, "yard"))
-    store.save([], {}, history.waiting)
-    history.written()
-    assert history.waiting == []
+    store.save([], {}, history.pending)
+    history.mark_written()
+    assert history.pending == []
     assert store.scores("door", 0, 1000, 1) == [
         ScorePoint(60, 0.75, 0.5, 4.0, "ready", 3),
         ScorePoint(61, 1.5, 1.5, 4.0, "ready", 1),
@@ -227,20 +229,19 @@ def test_scores_gather_in_seconds_and_minutes(store: EventStore) -> None:
     assert store.scores("door", 0, 1000, 60) == [ScorePoint(60, 1.5, 0.375, 4.0, "ready", 5)]
     assert [point.begins_at for point in store.scores("door", 61, 119, 1)] == [61]
     assert [point.begins_at for point in store.scores("door", 0, 1000, 1, limit=2)] == [60, 61]
-    # More of the same second adds to it; a lower score leaves the highest.
+    # More scores of the same second are added; a lower score leaves the highest.
     history.add(record(60.95, 0.5))
     history.add(record(59.0, None))
-    store.save([], {}, history.waiting)
+    store.save([], {}, history.pending)
     assert store.scores("door", 0, 61, 1) == [
         ScorePoint(59, None, None, None, "collecting", 1),
         ScorePoint(60, 0.75, 0.5, 4.0, "ready", 4),
     ]
 
 
-def test_a_store_of_before_the_zones_is_brought_up(
-    opener: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told, hushed = replace(EVENT, id="told"), replace(EVENT, id="hushed", suppressed=True)
+def test_a_store_without_zones_is_migrated(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    notified = replace(EVENT, id="notified")
+    suppressed = replace(EVENT, id="suppressed", suppressed=True)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
         with opener() as store, store._database.begin() as connection:
@@ -249,36 +250,36 @@ def test_a_store_of_before_the_zones_is_brought_up(
             ]
             marks = ", ".join(f":{name}" for name in names)
             insert = sa.text(f"INSERT INTO events ({', '.join(names)}) VALUES ({marks})")
-            for event in (told, hushed):
+            for event in (notified, suppressed):
                 connection.execute(insert, {name: getattr(event, name) for name in names})
     with opener() as store:
-        assert store.events() == [replace(hushed, suppressed_by="cooldown"), told]
-        later = replace(told, id="later", zones=("porch", "path"), suppressed_by="schedule")
+        assert store.events() == [notified, replace(suppressed, suppressed_by="cooldown")]
+        later = replace(notified, id="later", zones=("porch", "path"), suppressed_by="schedule")
         store.save([later], {})
         found = store.event("later")
         assert found is not None
         assert found.event == later
 
 
-def test_scores_that_find_no_store_are_bounded() -> None:
+def test_pending_scores_are_bounded() -> None:
     history = ScoreHistory(capacity=20)
     for second in range(100):
         history.add(record(second, 0.5))
-    assert len(history.waiting) == 20
-    assert history.waiting[-1].begins_at == 99
+    assert len(history.pending) == 20
+    assert history.pending[-1].begins_at == 99
 
 
-def test_old_scores_go(store: EventStore) -> None:
+def test_old_scores_are_deleted(store: EventStore) -> None:
     now, day = 1_763_000_000, 86_400
     history = ScoreHistory()
     for age_days in (0.5, 2, 29, 31):
         history.add(record(now - age_days * day, 0.5))
-    store.save([], {"door": TrackerState()}, history.waiting)
+    store.save([], {"door": TrackerState()}, history.pending)
     assert store.prune_scores(now) == 4
     assert len(store.scores("door", 0, now, 1)) == 1
     assert len(store.scores("door", 0, now, 60)) == 3
     assert store.prune_scores(now) == 0
-    store.give_back_space()
+    store.reclaim_space()
 
 
 def test_readers_read_only_and_see_what_is_written(opener: Opener) -> None:
@@ -290,15 +291,15 @@ def test_readers_read_only_and_see_what_is_written(opener: Opener) -> None:
 
 def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    with pytest.raises(StoreError, match=r"no such file; it is made by the first run"):
+    with pytest.raises(StoreError, match=r"no such file; the first run creates it"):
         EventStore(path, read_only=True).__enter__()
     assert not path.exists()
     with EventStore(path) as writer:
         writer.save([EVENT], {})
-    with EventStore.for_reading(None, tmp_path) as reader:  # nobody writes now
+    with EventStore.for_reading(None, tmp_path) as reader:  # no writer is open
         assert reader.events() == [EVENT]
         with pytest.raises(StoreError, match=r"cannot be written: .*readonly"):
-            reader.forget([EVENT.id])
+            reader.delete_events([EVENT.id])
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version=1")
     connection.close()
@@ -307,7 +308,7 @@ def test_sqlite_readers_cannot_write(tmp_path: Path) -> None:
 
 
 def test_many_threads_read_while_one_writes(opener: Opener) -> None:
-    """As a gateway does: none waits for another, none sees half of a transaction."""
+    """As in the gateway: readers do not block each other or see a partial transaction."""
     stop = threading.Event()
     failures: list[Exception] = []
 
@@ -360,14 +361,14 @@ def pgbouncer() -> Path:
     return Path(found)
 
 
-def test_a_pooler_in_transaction_mode_is_called_that(
+def test_a_pooler_in_transaction_mode_is_reported(
     server: PostgresqlServer, pgbouncer: Path
 ) -> None:
     with pooler(server, pgbouncer, "transaction", free_port()) as url:
-        for _ in range(2):  # also with sessions that it has from before
+        for _ in range(2):  # also with existing sessions
             with pytest.raises(StoreError, match=r"want session pooling \(pool_mode = session\)"):
                 EventStore(store_url(url, Path())).__enter__()
-    # It has left no lock behind, and readers get on with such a pooler.
+    # No lock is left, and readers work with such a pooler.
     direct = server.url.set(drivername="postgresql")
     with EventStore(direct) as store:
         store.save([EVENT], {})
@@ -375,19 +376,19 @@ def test_a_pooler_in_transaction_mode_is_called_that(
             for _ in range(12):  # as often as a driver would need to prepare a statement
                 with EventStore(store_url(url, Path()), read_only=True) as reader:
                     assert [event.id for event in reader.events()] == [EVENT.id]
-        store.forget([EVENT.id])
+        store.delete_events([EVENT.id])
 
 
-def test_a_pooler_in_session_mode_will_do(server: PostgresqlServer, pgbouncer: Path) -> None:
+def test_a_pooler_in_session_mode_works(server: PostgresqlServer, pgbouncer: Path) -> None:
     with pooler(server, pgbouncer, "session", free_port()) as url:
         for _ in range(2):
             with EventStore(store_url(url, Path())) as store:
                 store.save([EVENT], {})
                 assert [event.id for event in store.events()] == [EVENT.id]
-                store.forget([EVENT.id])
+                store.delete_events([EVENT.id])
 
 
-def test_postgresql_that_goes_and_comes_back(server: PostgresqlServer) -> None:
+def test_postgresql_restarts(server: PostgresqlServer) -> None:
     url = store_url(server.fresh_url(), Path())
     with EventStore(url) as store:
         store.save([EVENT], {})

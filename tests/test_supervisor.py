@@ -17,8 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.three_cameras import socket_folder
 from pipeline.config import Config
-from pipeline.runtime.data_lock import DataFolderInUseError, data_lock
-from pipeline.runtime.local_engine import local_service
+from pipeline.runtime.local_engine import DataFolderInUseError, data_lock, local_service
 from pipeline.runtime.process_table import process_table
 from pipeline.runtime.restart_policy import RestartRules
 from pipeline.runtime.supervisor import RunOutcome, Supervisor
@@ -113,7 +112,7 @@ def children() -> set[int]:
     return found
 
 
-def test_killed_worker_comes_back_and_its_counters_never_go_down(run_info: RunInfo) -> None:
+def test_killed_worker_is_restarted_and_its_counters_never_decrease(run_info: RunInfo) -> None:
     table = [worker(run_info, "ingest:front", "count", "front"), worker(run_info, "sink", "wait")]
     seen = []
 
@@ -147,7 +146,7 @@ def test_silent_worker_is_killed_and_then_given_up(
     assert "ingest:front: killed: silent" in caplog.text
 
 
-def test_stuck_worker_says_where_and_is_killed(
+def test_stuck_worker_logs_where_and_is_killed(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rules = RestartRules(start_seconds=10.0, silence_seconds=1.0, restarts=0)
@@ -161,7 +160,7 @@ def test_stuck_worker_says_where_and_is_killed(
     assert "in hang" in errors
 
 
-def test_worker_that_crashes_is_given_up_and_the_others_go_on(
+def test_crashing_worker_is_given_up_and_the_others_continue(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
     table = [
@@ -208,7 +207,7 @@ def test_workers_can_be_told_apart_and_count_as_starting_until_they_are_ready(
         assert run.get("/readyz") == "ingest:front: running\nsink: running\n"
 
 
-def test_worker_that_cannot_work_says_why_once_and_ends_the_run(
+def test_permanent_error_is_logged_once_and_ends_the_run(
     run_info: RunInfo, capfd: pytest.CaptureFixture[str]
 ) -> None:
     table = [
@@ -252,14 +251,14 @@ def test_nothing_is_left_behind(run_info: RunInfo) -> None:
         until(lambda: all(s.phase == "running" for s in run.supervisor.statuses))
         pids = {status.pid for status in run.supervisor.statuses}
         assert children() - children_before == pids
-        # The specification has a password in it: nobody may read it from outside.
+        # The specification has a password in it: no other process may read it.
         assert all(PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text() for pid in pids)
         assert all(PASSWORD not in Path(f"/proc/{pid}/environ").read_text() for pid in pids)
     assert children() == children_before
     assert descriptors() <= before
 
 
-def test_workers_die_with_their_parent(run_info: RunInfo, tmp_path: Path) -> None:
+def test_workers_end_with_their_parent(run_info: RunInfo, tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text(worker(run_info, "sink", "wait").to_json())
     code = (
@@ -329,7 +328,7 @@ def test_interrupt_at_the_terminal_drains_in_order(run_info: RunInfo, tmp_path: 
     assert service.returncode == 0
 
 
-def test_local_service_gives_everything_back(tmp_path: Path) -> None:
+def test_local_service_releases_everything(tmp_path: Path) -> None:
     with local_service(config(), tmp_path / "data") as supervisor:
         sockets = socket_folder(supervisor)
         assert sockets.is_dir()
@@ -344,7 +343,7 @@ def test_local_service_gives_everything_back(tmp_path: Path) -> None:
         pass
 
 
-def test_socket_folder_is_private_and_goes_away() -> None:
+def test_socket_folder_is_private_and_removed() -> None:
     with private_socket_folder() as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "frames").touch()
@@ -368,17 +367,17 @@ def test_table_names_the_workers_in_the_order_of_the_flow(run_info: RunInfo) -> 
     assert WorkerSpec.from_json(table[0].to_json()) == table[0]
 
 
-def test_a_thread_that_was_there_before_may_get_the_signal() -> None:
+def test_an_earlier_thread_may_get_the_signal() -> None:
     code = """
 import os, signal, threading
 from pipeline.runtime.signals import stop_on_signals
 
 older = threading.Thread(target=os.read, args=(os.pipe()[0], 1), daemon=True)
 older.start()
-hung_up = threading.Event()
-stop = stop_on_signals(hung_up.set)
+hangup = threading.Event()
+stop = stop_on_signals(hangup.set)
 signal.pthread_kill(older.ident, signal.SIGHUP)
-assert hung_up.wait(10) and not stop.is_set()
+assert hangup.wait(10) and not stop.is_set()
 signal.pthread_kill(older.ident, signal.SIGTERM)
 assert stop.wait(10)
 """

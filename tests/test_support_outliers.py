@@ -6,7 +6,7 @@ import torch
 
 from cameras.simulation import PlannedAnomaly, SyntheticStreet
 from models import SceneScorer
-from models.support_outliers import outlyingness, robust_z
+from models.support_outliers import outlier_scores, robust_z
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.support_selection import choose_support, make_scene, spread_over, standing_out
@@ -32,8 +32,8 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
         runs.append(bool(frames[-1].mask.any()))
     assert adaptation.state == "fitting"
     assert sum(runs) == 3
-    survey = scorer.survey(torch.from_numpy(adaptation.candidates))
-    places = choose_support(adaptation.candidate_seconds, survey.outlyingness, 10)
+    rated = scorer.rated(torch.from_numpy(adaptation.candidates))
+    places = choose_support(adaptation.candidate_seconds, rated.outlier_scores, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
     scene = make_scene(scorer, adaptation).scene
@@ -48,21 +48,21 @@ def test_the_scene_of_a_survey_is_that_of_its_clips(scorer: SceneScorer) -> None
     rng = np.random.default_rng(0)
     clips = torch.from_numpy(rng.integers(0, 255, (6, 5, 32, 48, 3), dtype=np.uint8))
     places = [0, 2, 5]
-    one = scorer.adapt_surveyed(scorer.survey(clips), places)
+    one = scorer.adapt_candidates(scorer.rated(clips), places)
     other = scorer.adapt(clips[places])
     assert one.support_energies == pytest.approx(other.support_energies, abs=1e-4)
     assert one.shots == other.shots == 3
     assert one.size_hw == other.size_hw
     with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
-        scorer.survey(clips[:0])
+        scorer.rated(clips[:0])
     with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
-        scorer.adapt_surveyed(scorer.survey(clips), [])
+        scorer.adapt_candidates(scorer.rated(clips), [])
 
 
 def test_few_clips_have_no_odd_one(scorer: SceneScorer) -> None:
     rng = np.random.default_rng(0)
     clips = torch.from_numpy(rng.integers(0, 255, (4, 5, 32, 48, 3), dtype=np.uint8))
-    assert outlyingness(scorer.model, scorer.model.observe(clips)) == [0.0] * 4
+    assert outlier_scores(scorer.model, scorer.model.observe(clips)) == [0.0] * 4
 
 
 def test_robust_z_is_not_moved_by_what_it_finds() -> None:

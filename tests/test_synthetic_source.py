@@ -1,4 +1,4 @@
-"""The synthetic street behind the source seam."""
+"""The synthetic street as a source."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from cameras.simulation import SyntheticStreet
 FAST = SourceOptions(pace="fast")
 
 
-def test_a_street_of_some_seconds_ends_like_a_file() -> None:
+def test_a_street_with_a_length_ends_like_a_file() -> None:
     source = open_source("synthetic:street?seed=3&seconds=0.8&fps=10", FAST)
     with source:
         assert isinstance(source, Source)
@@ -29,7 +29,7 @@ def test_a_street_of_some_seconds_ends_like_a_file() -> None:
     assert np.array_equal(pictures[5].pixels, drawn.pixels)
 
 
-def test_without_a_length_it_is_a_camera_and_keeps_real_time() -> None:
+def test_without_a_length_it_is_live_and_paced_in_real_time() -> None:
     with open_source("synthetic:street?fps=20", SourceOptions(pace="live")) as source:
         assert source.info.live
         assert source.info.frame_count is None
@@ -40,7 +40,7 @@ def test_without_a_length_it_is_a_camera_and_keeps_real_time() -> None:
     assert all(before.captured_at <= after.captured_at for before, after in pairwise(pictures))
 
 
-def test_info_wants_an_open_source() -> None:
+def test_info_requires_an_open_source() -> None:
     with pytest.raises(RuntimeError, match="not open"):
         _ = open_source("synthetic:street", FAST).info
 
@@ -58,11 +58,11 @@ def test_info_wants_an_open_source() -> None:
         ("synthetic:street?seconds=0", "seconds: want a number > 0"),
         ("synthetic:street?seconds=nan", "seconds: want a number > 0"),
         ("synthetic:street?seconds=inf", "seconds: want a number > 0"),
-        ("synthetic:street?swell=0", "swell: want a number > 0"),
+        ("synthetic:street?occupancy_cycle=0", "occupancy_cycle: want a number > 0"),
         ("synthetic:street?fps=-5", "fps: want a number > 0"),
         ("synthetic:street?plan=fun", "plan: want demo or none, got 'fun'"),
     ],
 )
-def test_a_wrong_address_is_refused_before_anything_is_drawn(address: str, message: str) -> None:
+def test_an_invalid_address_is_rejected_before_rendering(address: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         open_source(address, FAST)

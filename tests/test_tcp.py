@@ -22,8 +22,8 @@ from pipeline.transport.topics import (
     FRAMES,
     TOPICS,
     Endpoints,
-    held_ports,
     ports_from,
+    reserved_ports,
     run_endpoints,
 )
 
@@ -40,8 +40,8 @@ with FrameReceiver(TypeAdapter(Endpoints).validate_json(sys.stdin.buffer.read())
 
 
 @pytest.mark.parametrize("keys", [False, True])
-def test_a_peer_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch, keys: bool) -> None:
-    """A host that is cut off hangs up on nobody; here its process is stopped."""
+def test_silent_peer_is_disconnected(monkeypatch: pytest.MonkeyPatch, keys: bool) -> None:
+    """A host that is cut off closes no connection; here its process is stopped."""
     monkeypatch.setattr(ports, "TCP_PING_SECONDS", 0.1)
     monkeypatch.setattr(ports, "TCP_DEAD_SECONDS", 1.0)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -57,7 +57,7 @@ def test_a_peer_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch, k
             peer.stdin.write(TypeAdapter(Endpoints).dump_json(endpoints))
             peer.stdin.close()
             until(lambda: own.hello(Hello("front", 1)), 20)
-            for _ in range(25):  # idle, and longer than a dead peer may be silent
+            for _ in range(25):  # idle for longer than the heartbeat timeout
                 time.sleep(0.1)
                 assert own.hello(Hello("front", 1))
             peer.send_signal(signal.SIGSTOP)
@@ -70,14 +70,14 @@ def test_a_peer_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch, k
             peer.kill()
 
 
-def test_ports_are_held_for_a_worker_that_starts_again() -> None:
-    with held_ports("127.0.0.1", 0) as mine, held_ports("127.0.0.1", 0) as others:
+def test_ports_stay_reserved_while_a_worker_restarts() -> None:
+    with reserved_ports("127.0.0.1", 0) as mine, reserved_ports("127.0.0.1", 0) as others:
         assert len({*mine, *others}) == 2 * len(TOPICS)
         endpoints = Endpoints.at_ports("127.0.0.1", mine, None)
         for _ in range(2):
             with FrameReceiver(endpoints):
                 pass
-        # Nobody listens; and a free port for this end would not be that one.
+        # No socket listens, and the port is not assigned to this end as a free one.
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", mine[0]), 5)
 
@@ -85,7 +85,7 @@ def test_ports_are_held_for_a_worker_that_starts_again() -> None:
 def free_run_of_ports() -> int:
     """The first of enough free ports, below those that the system gives to everybody else."""
     for first in random.sample(range(20_000, 30_000, 10), 20):
-        with suppress(OSError), held_ports("127.0.0.1", first):
+        with suppress(OSError), reserved_ports("127.0.0.1", first):
             return first
     raise AssertionError("no free ports")
 
@@ -139,6 +139,6 @@ def test_no_keys_where_libzmq_has_none(
     assert not caplog.records
     with run_endpoints(TransportSection(kind="tcp", curve=False)) as endpoints:
         assert endpoints.keys is None
-    assert "transport.curve is false: whoever reaches 127.0.0.1 can watch" in caplog.text
+    assert "transport.curve is false: every host that can reach 127.0.0.1 can watch" in caplog.text
     with run_endpoints(TransportSection()) as endpoints:
         assert endpoints.address(FRAMES).startswith("ipc://")

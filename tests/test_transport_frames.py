@@ -54,7 +54,7 @@ def test_frames_go_out_and_answers_come_back(endpoints: Endpoints) -> None:
         assert back.poll(0) == []
 
 
-def test_nothing_is_kept_for_a_scorer_that_is_not_there(endpoints: Endpoints) -> None:
+def test_nothing_is_queued_for_a_scorer_that_is_not_connected(endpoints: Endpoints) -> None:
     with FrameSender(endpoints, "front") as front:
         assert not front.hello(Hello("front", 1))
         with FrameReceiver(endpoints) as scorer:
@@ -67,7 +67,7 @@ def test_nothing_is_kept_for_a_scorer_that_is_not_there(endpoints: Endpoints) ->
             assert scorer.poll(2) == [Hello("front", 3)]
 
 
-def test_restarted_ingest_worker_takes_over_its_name(endpoints: Endpoints) -> None:
+def test_restarted_ingest_worker_takes_over_its_identity(endpoints: Endpoints) -> None:
     with FrameReceiver(endpoints) as scorer, FrameSender(endpoints, "front") as old:
         until(lambda: old.hello(Hello("front", 1)))
         scorer.poll(2)
@@ -79,25 +79,25 @@ def test_restarted_ingest_worker_takes_over_its_name(endpoints: Endpoints) -> No
             assert old.poll(0) == []
 
 
-def test_nonsense_is_counted_and_the_next_message_read(
+def test_malformed_message_is_counted_and_the_next_one_read(
     endpoints: Endpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FrameReceiver(endpoints) as scorer, zmq.Context() as context:
-        stranger = context.socket(zmq.DEALER)
-        stranger.linger = 0
-        stranger.setsockopt(zmq.IDENTITY, b"front")
+        other = context.socket(zmq.DEALER)
+        other.linger = 0
+        other.setsockopt(zmq.IDENTITY, b"front")
         if endpoints.keys:
-            endpoints.keys.fit(stranger, server=False)
-        stranger.connect(endpoints.address(FRAMES))
+            endpoints.keys.configure(other, server=False)
+        other.connect(endpoints.address(FRAMES))
         with caplog.at_level(logging.WARNING):
             for _ in range(50):
-                stranger.send_multipart([b"frame", b"nonsense"])
-            stranger.send_multipart(encode(Done(1, 1)))
-            stranger.send_multipart(encode(frame("back", 0)))
-            stranger.send_multipart(encode(Hello("front", 1)))
+                other.send_multipart([b"frame", b"nonsense"])
+            other.send_multipart(encode(Done(1, 1)))
+            other.send_multipart(encode(frame("back", 0)))
+            other.send_multipart(encode(Hello("front", 1)))
             received: list[object] = []
             until(lambda: received.extend(scorer.poll(0.1)) or received)
-        stranger.close()
+        other.close()
         assert received == [Hello("front", 1)]
         assert scorer.rejected == 52
         assert len(caplog.records) == 1
@@ -129,7 +129,7 @@ def test_last_heartbeat_is_not_lost_by_closing(endpoints: Endpoints) -> None:
         assert [beat.sent_at for beat in parent.poll(2)][-1] == 9.0
 
 
-def test_watcher_survives_a_restart_of_the_sink(endpoints: Endpoints) -> None:
+def test_subscriber_survives_a_restart_of_the_sink(endpoints: Endpoints) -> None:
     with LiveSubscriber(endpoints) as watcher:
         for number in range(2):
             live = Live("front", "score", {"index": number})
@@ -137,12 +137,12 @@ def test_watcher_survives_a_restart_of_the_sink(endpoints: Endpoints) -> None:
                 until(lambda: sink.publish(live) or live in watcher.poll(0.02))  # noqa: B023
 
 
-def test_too_long_a_folder_is_refused_by_name(tmp_path: Path) -> None:
+def test_folder_with_a_long_path_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 25)
     with pytest.raises(ValueError, match=f"socket path .*{folder.name}/.*: want at most 107 bytes"):
         Endpoints.in_folder(folder)
 
 
-def test_closed_port_says_so(endpoints: Endpoints) -> None:
+def test_closed_port_raises(endpoints: Endpoints) -> None:
     with pytest.raises(RuntimeError, match="frames: want an open port"):
         FrameSender(endpoints, "front").hello(Hello("front", 1))

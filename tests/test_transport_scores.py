@@ -37,7 +37,7 @@ def sent(outbox: UnacknowledgedScores, index: int, now: float = 0.0) -> ScoreMes
     return numbered
 
 
-def test_outbox_repeats_in_order_after_a_time_without_progress() -> None:
+def test_outbox_retransmits_in_order_after_a_time_without_progress() -> None:
     outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     for index in range(3):
         sent(outbox, index, now=10.0)
@@ -56,7 +56,7 @@ def test_outbox_that_was_empty_waits_the_full_time() -> None:
     assert outbox.due(100.5) == []
 
 
-def test_outbox_forgets_once_and_keeps_one_of_the_same() -> None:
+def test_outbox_removes_once_and_keeps_no_duplicates() -> None:
     outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     sent(outbox, 0)
     assert outbox.put(score(0), 0.0) is None
@@ -74,7 +74,7 @@ def test_outbox_is_bounded() -> None:
         outbox.put(score(2), 0.0)
 
 
-def test_inbox_waits_for_what_went_down_with_its_predecessor() -> None:
+def test_receiver_waits_for_scores_lost_with_its_previous_process() -> None:
     outbox, inbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0), ScoreDeduplicator()
     lost, overtaking = sent(outbox, 5), sent(outbox, 6)
     assert not inbox.accepts(b"scorer", overtaking)
@@ -84,14 +84,14 @@ def test_inbox_waits_for_what_went_down_with_its_predecessor() -> None:
     assert inbox.accepts(b"scorer", lost), "a repetition is let through, to be acknowledged again"
 
 
-def test_inbox_takes_what_follows_acknowledged_ones() -> None:
+def test_receiver_accepts_scores_after_acknowledged_ones() -> None:
     outbox = UnacknowledgedScores(capacity=10, resend_seconds=1.0)
     sent(outbox, 5)
     outbox.acknowledge(ack(5), 0.0)
     assert ScoreDeduplicator().accepts(b"scorer", sent(outbox, 6))
 
 
-def test_inbox_knows_senders_apart() -> None:
+def test_receiver_distinguishes_senders() -> None:
     inbox = ScoreDeduplicator()
     old, new = UnacknowledgedScores(10, 1.0), UnacknowledgedScores(10, 1.0)
     for index in range(5):
@@ -100,7 +100,7 @@ def test_inbox_knows_senders_apart() -> None:
     assert not inbox.accepts(b"new", sent(new, 6))
 
 
-def test_score_that_cannot_be_sent_is_not_kept(endpoints: Endpoints) -> None:
+def test_score_that_cannot_be_encoded_is_not_stored(endpoints: Endpoints) -> None:
     with ScoreSender(endpoints) as scorer:
         with pytest.raises(WireError, match="want finite JSON data"):
             scorer.send(score(0, energy=float("inf")))
@@ -170,7 +170,7 @@ def test_every_score_arrives_in_order_though_the_sink_is_killed(
         assert new == list(range(number)), "the first time of each, in order and without holes"
 
 
-def test_restarted_scorer_begins_a_stream_of_its_own(endpoints: Endpoints) -> None:
+def test_restarted_scorer_begins_a_new_stream(endpoints: Endpoints) -> None:
     with ScoreReceiver(endpoints) as sink:
         for life in range(2):
             with ScoreSender(endpoints, resend_seconds=0.05) as scorer:

@@ -12,8 +12,7 @@ from scipy.io import savemat
 
 from cameras import Picture
 from pipeline.datasets.avenue import load_avenue, read_labels
-from pipeline.datasets.layout import DatasetError, number_in, numbers_in
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import DatasetError, number_in, numbers_in, read_frames
 from pipeline.datasets.ucsd import load_ucsd, parse_labels
 
 

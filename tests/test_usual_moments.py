@@ -12,11 +12,11 @@ def minute_of(usual: list[bool]) -> CalibrationWindow:
     """Two frames a second, each a moment."""
     minute = CalibrationWindow(30.0)
     for number, one in enumerate(usual):
-        minute.see(number / 2, glimpse, one)
+        minute.see(number / 2, cached_features, one)
     return minute
 
 
-def glimpse() -> Observation:
+def cached_features() -> Observation:
     return Observation(torch.zeros(1, 1, 1, 1, dtype=torch.float16), None)
 
 
@@ -50,7 +50,7 @@ def test_how_much_counts_does_not_depend_on_how_long_it_is() -> None:
     for seconds, unusual in ((60, 8.9), (600, 85.9)):
         minute = CalibrationWindow(float(seconds))
         for number in range(10 * seconds + 1):
-            minute.see(number / 10, glimpse, usual=number % 70 >= 10)
+            minute.see(number / 10, cached_features, usual=number % 70 >= 10)
         assert minute.unusual_seconds == pytest.approx(unusual)
         share = len(usual_moments(minute)) / len(minute.seconds)
         assert share == pytest.approx(4 / 7, abs=0.05)

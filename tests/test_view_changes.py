@@ -94,7 +94,7 @@ def test_a_moved_camera_is_stale_until_it_is_back(run: RunInfo, scorer: SceneSco
     assert {score.progress for score in stale} == {"the view has changed"}
     assert context.cameras.snapshot() == {"street": "watching"}
     assert counter(context, "vedette_view_changes_total", camera="street", kind="moved") == 1
-    name = "vedette_frames_held_total"
+    name = "vedette_frames_suppressed_total"
     assert counter(context, name, camera="street", reason="stale") == len(stale)
 
 
@@ -153,9 +153,9 @@ def test_a_light_switch_is_held_and_not_learnt_from(run: RunInfo, scorer: SceneS
     context = context_for(run, "ask", on_light_change="ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames)
-    held = [score.index for score in sink.scores if score.state == "held"]
+    held = [score.index for score in sink.scores if score.state == "suppressed"]
     assert held[0] == 40
     assert 5 <= len(held) <= 17
-    assert states(sink.scores)[-2:] == ["held", "ready"]
-    name = "vedette_frames_held_total"
+    assert states(sink.scores)[-2:] == ["suppressed", "ready"]
+    name = "vedette_frames_suppressed_total"
     assert counter(context, name, camera="street", reason="light") == len(held)

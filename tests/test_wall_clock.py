@@ -14,14 +14,16 @@ from prometheus_client import CollectorRegistry
 from stage_parts import small_config
 
 from models import FeedbackExemplar
+from pipeline.events.score_record import ScoreRecord
 from pipeline.notifiers import Notifiers
-from pipeline.notifiers.outbox import Bounds, Outbox, OutboxMessage
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 from pipeline.runtime import worker_process as process
-from pipeline.scenes.exemplar_paths import evidence_folder, remembered_file
+from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar
 from pipeline.scenes.scene_history import SceneHistory, write_json
 from pipeline.storage.retention import KeptEvent, Limits, removals
-from pipeline.storage.score_log import ScoreLog, ScoreRecord, last_connection
+from pipeline.storage.score_log import ScoreLog, last_connection
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.wall_clock import ClockWatch, recency
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
@@ -36,13 +38,13 @@ def log_scores(folder: Path, camera: str, connection: int, count: int = 3) -> No
         for index in range(count):
             log.append(
                 ScoreRecord(
-                    camera, connection, index, index / 10, connection / 1000, -2.5, 0.2, 7.5,
-                    "ready", 0,
+                    camera, connection, index, index / 10, connection / 1000, 0.2, "ready",
+                    energy=-2.5, threshold=7.5,
                 )
             )  # fmt: skip
 
 
-def test_scores_go_on_after_a_run_whose_clock_was_ahead(tmp_path: Path) -> None:
+def test_scores_continue_after_a_run_whose_clock_was_ahead(tmp_path: Path) -> None:
     ahead = int((time.time() + 2 * DAY) * 1000)
     log_scores(tmp_path / "data" / "scores", "street", ahead)
     with pipeline_run(tmp_path, {"street": STREET}) as run:
@@ -59,9 +61,7 @@ def test_the_highest_number_of_all_logs_counts(tmp_path: Path) -> None:
     log_scores(tmp_path, "yard", 50)
     with ScoreLog(tmp_path, "gone", rotate_bytes=10) as log:
         for connection in (90, 91):  # the first file is put aside
-            log.append(
-                ScoreRecord("gone", connection, 0, 0.0, 0.0, None, None, None, "collecting", 0)
-            )
+            log.append(ScoreRecord("gone", connection, 0, 0.0, 0.0, None, "collecting"))
     (tmp_path / "gone.jsonl").write_text('{"connection": "a foreign line"}\n')
     assert last_connection(tmp_path) == 90
 
@@ -84,7 +84,7 @@ def test_processes_are_numbered_by_the_monotonic_clock(
     assert 6_500 <= numbers[0] <= numbers[1] <= numbers[2] < 60_000
 
 
-def test_what_a_wrong_clock_stamped_is_the_oldest() -> None:
+def test_time_stamps_of_a_clock_that_was_ahead_are_the_oldest() -> None:
     stamps = [NOW + 2 * DAY, NOW, NOW - DAY, NOW + 60, NOW + DAY]
     ordered = sorted(stamps, key=lambda at: recency(at, NOW))
     assert ordered == [NOW + DAY, NOW + 2 * DAY, NOW - DAY, NOW, NOW + 60]
@@ -100,7 +100,7 @@ def test_retention_deletes_events_of_the_future_first() -> None:
     assert found == ["ahead", "old"]
 
 
-def evidence(number: int) -> StoredExemplar:
+def exemplar(number: int) -> StoredExemplar:
     vectors, zero = torch.ones(1, 64).half(), torch.zeros(1).half()
     return StoredExemplar(
         FeedbackExemplar(torch.tensor([number]), vectors, zero, (6, 8), "m"), None
@@ -112,21 +112,21 @@ def test_new_moments_and_events_are_kept_before_those_of_a_clock_that_was_ahead(
 ) -> None:
     store = ExemplarStore(tmp_path, most_moments=5)
     for number in range(5):
-        store.keep("yard", NOW + 2 * DAY + number, evidence(number))
+        store.keep("yard", NOW + 2 * DAY + number, exemplar(number))
     for number in range(3):
-        store.keep("yard", NOW + number, evidence(10 + number))
-    stamps = {int(path.stem) / 1000 for path in evidence_folder(tmp_path, "yard").iterdir()}
+        store.keep("yard", NOW + number, exemplar(10 + number))
+    stamps = {int(path.stem) / 1000 for path in exemplar_folder(tmp_path, "yard").iterdir()}
     assert {NOW, NOW + 1, NOW + 2} <= stamps
     assert len(stamps) == 5
 
     for number in range(MOST_EVENTS):
-        store.remember("yard", f"yard-1-{number}", evidence(number))
-        path = remembered_file(tmp_path, "yard", f"yard-1-{number}")
+        store.remember("yard", f"yard-1-{number}", exemplar(number))
+        path = accepted_file(tmp_path, "yard", f"yard-1-{number}")
         later = time.time() + 2 * DAY + number
         os.utime(path, (later, later))
-    assert store.remember("yard", "yard-2-0", evidence(40)) == ["yard-1-0"]
-    assert store.remember("yard", "yard-2-1", evidence(41)) == ["yard-1-1"]
-    assert [int(kept.evidence.cells[0]) for kept in store.remembered("yard")][-2:] == [40, 41]
+    assert store.remember("yard", "yard-2-0", exemplar(40)) == ["yard-1-0"]
+    assert store.remember("yard", "yard-2-1", exemplar(41)) == ["yard-1-1"]
+    assert [int(kept.exemplar.cells[0]) for kept in store.remembered("yard")][-2:] == [40, 41]
 
 
 def test_the_scene_just_put_aside_stays_before_those_of_a_clock_that_was_ahead(
@@ -164,7 +164,7 @@ def test_events_of_a_clock_that_had_not_been_set_are_not_too_old() -> None:
     assert [one.event.id for one in removals(events, NOW, 1e12, tight)] == ["at boot", "old"]
 
 
-def test_a_step_of_the_clock_is_told_from_time_that_passes() -> None:
+def test_step_of_the_clock_is_distinguished_from_elapsed_time() -> None:
     watch = ClockWatch()
     assert watch.step_seconds(NOW, 50.0) == 0
     assert watch.step_seconds(NOW + 3600, 3650.0) == 0

@@ -11,11 +11,11 @@ from http_receiver import receiving
 from mqtt_broker import free_port
 
 from pipeline.config import Webhook
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Refused
 from pipeline.notifiers.webhook import (
     WebhookNotifier,
-    judged,
+    outcome_of,
     retry_after_seconds,
     signature,
 )
@@ -39,7 +39,7 @@ def test_a_message_arrives_signed() -> None:
     assert post.headers["Content-Type"] == "application/json"
     assert post.headers["Idempotency-Key"] == LETTER.key
     assert post.headers["X-Vedette-Timestamp"] == "1234"
-    # As docs/sinks.md tells receivers to do it.
+    # As docs/sinks.md describes it for receivers.
     wanted = hmac.new(SECRET.encode(), b"1234." + post.body, hashlib.sha256).hexdigest()
     assert hmac.compare_digest(post.headers["X-Vedette-Signature"], f"sha256={wanted}")
 
@@ -58,7 +58,7 @@ def test_without_a_secret_nothing_is_signed() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_temporary_errors_are_retried(status: int) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (status, {"Retry-After": "17"})
         outcome = webhook(receiver.port).deliver(LETTER)
@@ -66,15 +66,15 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 418])
-def test_what_a_proxy_may_say_while_its_server_restarts_is_tried_for_a_while(status: int) -> None:
+def test_statuses_of_a_proxy_during_a_restart_are_retried_for_a_while(status: int) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (status, {})
         outcome = webhook(receiver.port).deliver(LETTER)
-    assert outcome == Failed(f"got HTTP status {status}, want 2xx", patience_seconds=600.0)
+    assert outcome == Failed(f"got HTTP status {status}, want 2xx", give_up_seconds=600.0)
 
 
 @pytest.mark.parametrize("status", [413, 415, 422])
-def test_what_will_not_pass_is_refused(status: int) -> None:
+def test_permanent_errors_are_refused(status: int) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (status, {})
         outcome = webhook(receiver.port).deliver(LETTER)
@@ -87,7 +87,7 @@ def test_redirects_are_not_followed() -> None:
         receiver.answer = lambda _: (307, {"Location": place})
         outcome = webhook(receiver.port).deliver(LETTER)
     assert isinstance(outcome, Failed)
-    assert outcome.patience_seconds == 600.0
+    assert outcome.give_up_seconds == 600.0
     assert "redirects are not followed" in outcome.reason
     assert elsewhere.posts == []
 
@@ -98,12 +98,12 @@ def test_retry_after_as_seconds_as_a_date_and_as_nonsense() -> None:
     assert retry_after_seconds("Thu, 01 Jan 1970 00:00:00 GMT", 60.0) == 0
     assert retry_after_seconds("soon", 0.0) is None
     assert retry_after_seconds(None, 0.0) is None
-    assert judged(503, "-5", 0.0) == Failed("got HTTP status 503, want 2xx", None)
+    assert outcome_of(503, "-5", 0.0) == Failed("got HTTP status 503, want 2xx", None)
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     outcome = webhook(free_port()).deliver(LETTER)
-    assert outcome == Failed("no connection to 127.0.0.1 (NewConnectionError)", away=True)
+    assert outcome == Failed("no connection to 127.0.0.1 (NewConnectionError)", unreachable=True)
 
 
 def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline() -> None:
@@ -116,7 +116,7 @@ def test_an_answer_that_trickles_in_for_ever_ends_at_the_deadline() -> None:
     assert 0.3 < seconds < 3
 
 
-def test_no_failure_tells_the_path() -> None:
+def test_no_failure_contains_the_path() -> None:
     with receiving() as receiver:
         for status in (302, 404, 500):
             receiver.answer = lambda _, status=status: (status, {})  # type: ignore[misc]
@@ -125,7 +125,7 @@ def test_no_failure_tells_the_path() -> None:
     assert "planted" not in repr(Webhook(url="http://h/planted", secret=SECRET))
 
 
-def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
+def test_https_requires_a_trusted_certificate(tmp_path: Path) -> None:
     authority = trustme.CA()
     pem, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
@@ -137,6 +137,6 @@ def test_https_wants_a_certificate_that_is_known(tmp_path: Path) -> None:
     assert len(receiver.posts) == 1
 
 
-def test_a_ca_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_ca_file(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match=r"webhooks\.x\.ca: want a file in PEM"):
         webhook(1, "https", ca=str(tmp_path / "none.pem"))

@@ -93,7 +93,7 @@ def test_arrays_are_not_copied_and_read_only() -> None:
     assert not read.pixels.flags.writeable
 
 
-def test_arrays_that_are_not_contiguous_are_sent_right() -> None:
+def test_arrays_that_are_not_contiguous_are_sent_correctly() -> None:
     pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)[::2, ::-1]
     read = decode(encode(frame(pixels)))
     assert isinstance(read, FrameMessage)
@@ -110,7 +110,7 @@ def test_arrays_that_are_not_contiguous_are_sent_right() -> None:
         (Live("front", "event", {"at": object()}), "live: want finite JSON data"),
     ],
 )
-def test_what_does_not_fit_is_not_sent(message: Message, complaint: str) -> None:
+def test_invalid_messages_are_not_sent(message: Message, complaint: str) -> None:
     with pytest.raises(WireError, match=complaint):
         encode(message)
 
@@ -160,7 +160,7 @@ def test_malformed_messages_are_refused(parts: list[bytes], complaint: str) -> N
         decode(parts)
 
 
-def test_damaged_messages_never_raise_anything_else() -> None:
+def test_damaged_messages_raise_only_wire_errors() -> None:
     chance = random.Random(0)
     read = refused = 0
     for _ in range(3000):

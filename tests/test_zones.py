@@ -1,4 +1,4 @@
-"""Where an anomaly is: geometry of the zones, and their scores."""
+"""Geometry of the zones, and their scores."""
 
 import math
 from dataclasses import replace
@@ -27,7 +27,7 @@ def message(
 
 
 def spot(row: int, column: int, height: float, size: int = 2) -> np.ndarray:
-    """A quiet map, -2 everywhere, with a square that is not."""
+    """A map of -2 everywhere, except for a square."""
     cells = np.full(MAP_HW, -2.0, np.float32)
     cells[row : row + size, column : column + size] = height
     return cells
@@ -83,7 +83,7 @@ def test_no_part_is_stronger_than_the_whole(
     assert 0 <= strength(cells, inside) <= strength(cells) + 1e-9
 
 
-def test_what_is_in_a_zone_has_the_score_of_the_frame_there_and_none_elsewhere() -> None:
+def test_an_anomaly_in_a_zone_has_the_score_of_the_frame_there_and_none_elsewhere() -> None:
     reader = ZoneReader({"left": LEFT, "right": RIGHT, "all": WHOLE}, 0.0)
     scores = reader.read(message(spot(3, 4, 2.0), 1.7))
     assert list(scores) == ["left", "right", "all"]
@@ -91,27 +91,27 @@ def test_what_is_in_a_zone_has_the_score_of_the_frame_there_and_none_elsewhere()
     assert 0 <= scores["right"] < 0.1
 
 
-def test_of_two_things_each_has_its_own_strength() -> None:
+def test_two_anomalies_have_their_own_strengths() -> None:
     cells = np.maximum(spot(3, 4, 3.0, size=4), spot(9, 15, 1.5))
     scores = ZoneReader({"left": LEFT, "right": RIGHT}, 0.0).read(message(cells, 3.0))
     assert scores["left"] == 3.0
     assert scores["right"] == pytest.approx(1.5, abs=0.1), "however large the other one is"
 
 
-def test_what_is_partly_in_a_zone_counts_nearly_whole() -> None:
+def test_an_anomaly_partly_in_a_zone_counts_nearly_in_full() -> None:
     cells = spot(4, 8, 2.0, size=4)  # half of it on each side
     scores = ZoneReader({"left": LEFT, "right": RIGHT}, 0.0).read(message(cells, 1.2))
     assert scores == {"left": pytest.approx(1.2), "right": pytest.approx(1.2)}
 
 
-def test_what_the_map_shows_nowhere_may_be_anywhere() -> None:
+def test_an_anomaly_that_the_map_does_not_show_counts_in_every_zone() -> None:
     reader = ZoneReader({"left": LEFT, "right": RIGHT}, 0.0)
     quiet = np.full(MAP_HW, -1.0, np.float32)
     assert reader.read(message(quiet, 1.5)) == {"left": 1.5, "right": 1.5}
     assert reader.read(message(quiet, -0.5)) == {"left": -0.5, "right": -0.5}
 
 
-def test_nothing_without_zones_or_without_a_score() -> None:
+def test_no_scores_without_zones_or_without_a_score() -> None:
     assert ZoneReader({}, 0.4).read(message(spot(3, 4, 2.0), 1.0)) == {}
     reader = ZoneReader({"left": LEFT}, 0.4)
     assert reader.read(message(None, None)) == {}
@@ -119,7 +119,7 @@ def test_nothing_without_zones_or_without_a_score() -> None:
 
 
 def test_shares_are_smoothed_as_the_score_is() -> None:
-    """The thing is gone, the average goes down slowly: it is still that of the thing."""
+    """The object is gone, and the average falls slowly: it still belongs to the object."""
     reader = ZoneReader({"left": LEFT, "right": RIGHT}, 0.4)
     reader.read(message(spot(3, 4, 4.0), 3.0, 0.0))
     quiet = np.full(MAP_HW, -1.0, np.float32)
@@ -133,7 +133,7 @@ def test_shares_are_smoothed_as_the_score_is() -> None:
     assert reader.read(again)["left"] == 2.3, "another connection has no past"
 
 
-def test_maps_of_another_size_are_taken() -> None:
+def test_maps_of_another_size_are_accepted() -> None:
     reader = ZoneReader({"left": LEFT}, 0.0)
     assert reader.read(message(spot(3, 4, 2.0), 1.0))["left"] == 1.0
     small = np.full((3, 4), -1.0, np.float32)

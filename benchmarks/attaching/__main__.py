@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.attaching.findings import Attached, Restarted, ViewChange, spread
-from benchmarks.attaching.station import GUARD, Station, address
+from benchmarks.attaching.station import AUTHENTICATION, Station, address
 from benchmarks.attaching.trials import ANSWERS, ViewTrial, attach, detach, ready, restart
 from benchmarks.three_cameras import table
 from benchmarks.views import Projector, write_faults, write_scene
@@ -132,7 +132,7 @@ class Bench:
         projectors = {name: Projector(self._films(scene), scene) for name, scene in shown.items()}
         mounts = {name: projector.mount for name, projector in projectors.items()}
         name = ""
-        with RtspServer(mounts, guard=GUARD) as server:
+        with RtspServer(mounts, authentication=AUTHENTICATION) as server:
             url = address(server, ATTACHED)
             cameras = {WATCHED: {"source": address(server, WATCHED)}}
             with self._station("attach", cameras) as station:
@@ -158,7 +158,7 @@ class Bench:
         films = self._films(known, other)
         films |= write_faults(films[known])
         projector = Projector(films, known)
-        with RtspServer({"view": projector.mount}, guard=GUARD) as server:
+        with RtspServer({"view": projector.mount}, authentication=AUTHENTICATION) as server:
             source = address(server, "view")
             cameras = {
                 answer: {"source": source, "adapt": {"on_view_change": answer}}

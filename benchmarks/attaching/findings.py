@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from benchmarks.chaos.checks import ObservedEvent
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 LEAST_RATE_RATIO = 0.9
 """Below this part of its rate before, a camera that was already watched suffered."""
@@ -169,7 +169,7 @@ def before_stale(records: Iterable[ScoreRecord], changed_at: float) -> BeforeSta
         if record.state == "stale":
             break
         frames += 1
-        held += record.state == "held"
+        held += record.state == "suppressed"
         if record.score is not None:
             highest = record.score if highest is None else max(highest, record.score)
     return BeforeStale(frames, held, highest)

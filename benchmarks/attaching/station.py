@@ -19,9 +19,9 @@ from benchmarks.chaos.service import ServiceProcess, fetch, stored_events
 from benchmarks.chaos.world import free_port
 from cameras.simulation.rtsp_server import RtspAuthentication, RtspServer
 from pipeline.cli.service_client import ServiceClient, ServiceClientError
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
-GUARD = RtspAuthentication("bench", "street-corner")
+AUTHENTICATION = RtspAuthentication("bench", "street-corner")
 PATIENCE_SECONDS = 300.0
 _PASSWORD_VARIABLE = "VEDETTE_CAMERA_BENCH_PASSWORD"
 _LOOK_SECONDS = 0.05
@@ -30,7 +30,7 @@ _TURN_SECONDS = 0.1
 
 def address(server: RtspServer, path: str) -> str:
     """Of a mount, with the password as people are to write it."""
-    return f"rtsp://{GUARD.user}:{{{_PASSWORD_VARIABLE}}}@127.0.0.1:{server.port}/{path}"
+    return f"rtsp://{AUTHENTICATION.user}:{{{_PASSWORD_VARIABLE}}}@127.0.0.1:{server.port}/{path}"
 
 
 class Station:
@@ -52,7 +52,7 @@ class Station:
             frames_per_second: How often each camera is to be scored.
         """
         folder.mkdir()
-        os.environ[_PASSWORD_VARIABLE] = GUARD.password
+        os.environ[_PASSWORD_VARIABLE] = AUTHENTICATION.password
         self._metrics_port, self._api_port = free_port(), free_port()
         self._data_folder, self._config_path = folder / "data", folder / "vedette.yaml"
         config = {

@@ -131,7 +131,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
                             frames_per_second=FRAMES_PER_SECOND,
                         )
                     },
-                    guard=RtspAuthentication("chaos", PASSWORD),
+                    authentication=RtspAuthentication("chaos", PASSWORD),
                 )
             )
             for name in live

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cameras.simulation import PlannedAnomaly
+from pipeline.events.event import Event
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import Event, EventTracker, Sample
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 
 SLACK_SECONDS = 1.5
 """An event may begin so much after what caused it: clips and transport reach back."""
@@ -89,11 +90,7 @@ def implied_events(records: Iterable[ScoreRecord], settings: EventSettings) -> l
     tracker, found = EventTracker(settings), dict[str, Event]()
     changes = []
     for record in records:
-        sample = Sample(
-            record.camera, record.connection, record.index, record.pts_seconds,
-            record.captured_at, record.score, record.state,
-        )  # fmt: skip
-        changes += tracker.update(sample)
+        changes += tracker.update(record)
     changes += tracker.finish()
     for change in changes:
         found[change.event.id] = change.event

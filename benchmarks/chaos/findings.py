@@ -26,9 +26,9 @@ from benchmarks.chaos.streets import PERIOD_SECONDS, PLANNED
 from benchmarks.continuity import Continuity, continuity
 from benchmarks.recordings import sampled_frames
 from benchmarks.three_cameras import leftovers
+from pipeline.events.event import Event
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import Event
-from pipeline.storage.score_log import ScoreRecord
+from pipeline.events.score_record import ScoreRecord
 
 WARM_SECONDS = 90.0
 JUDGED_SECONDS = 240.0

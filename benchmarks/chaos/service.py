@@ -15,8 +15,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from benchmarks.chaos.checks import ObservedEvent, ProcessReading
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.json_lines import read_json_lines
-from pipeline.storage.score_log import ScoreRecord
 
 _LOOK_SECONDS = 0.25
 _MEASURE_SECONDS = 5.0

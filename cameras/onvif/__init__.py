@@ -1,13 +1,13 @@
-"""ONVIF: which cameras the network has, and which streams they offer.
+"""ONVIF: discover the cameras of the network and their streams.
 
-`survey` asks the network and `look` asks one device. Whatever answers is not trusted: its XML is
-read by `cameras.onvif.markup`, nothing is asked of any host but the one that answered, and a
-password never travels in the clear.
+`discover_devices` searches the network and `query_device` queries one device. Responses are not
+trusted: their XML is parsed by `cameras.onvif.markup`, requests go only to the host that responded,
+and a password is never sent in clear text.
 """
 
 from cameras.onvif.device import Device
 from cameras.onvif.replies import Profile
+from cameras.onvif.scan import discover_devices, query_device
 from cameras.onvif.soap import Login, OnvifError
-from cameras.onvif.survey import look, survey
 
-__all__ = ["Device", "Login", "OnvifError", "Profile", "look", "survey"]
+__all__ = ["Device", "Login", "OnvifError", "Profile", "discover_devices", "query_device"]

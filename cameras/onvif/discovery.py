@@ -1,6 +1,7 @@
-"""WS-Discovery: one question by multicast, answers by unicast.
+"""WS-Discovery: probes by multicast, responses by unicast.
 
-One socket on one interface, which no group is joined with: only answers to our own questions come.
+One socket on one interface, which joins no multicast group: it receives only responses to these
+probes.
 """
 
 import asyncio
@@ -19,14 +20,14 @@ from cameras.onvif.soap import OnvifError
 
 GROUP = ("239.255.255.250", 3702)
 """Multicast address and port of WS-Discovery."""
-_KINDS = (
+_DEVICE_TYPES = (
     ("http://www.onvif.org/ver10/network/wsdl", "NetworkVideoTransmitter"),
-    ("http://www.onvif.org/ver10/device/wsdl", "Device"),  # some answer only to this one
+    ("http://www.onvif.org/ver10/device/wsdl", "Device"),  # some respond only to this one
 )
-_AGAIN_SECONDS = 0.25  # a datagram may get lost
-_LARGEST_DATAGRAM = 65535
-_MOST_DATAGRAMS = 1024
-_MOST_SERVICES = 8  # of one sender
+_RESEND_SECONDS = 0.25  # a datagram may be lost
+_MAX_DATAGRAM_BYTES = 65535
+_MAX_DATAGRAMS = 1024
+_MAX_SERVICES = 8  # per sender
 _PROBE = """<?xml version="1.0" encoding="UTF-8"?>
 <s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
  xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -41,63 +42,63 @@ _PROBE = """<?xml version="1.0" encoding="UTF-8"?>
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryReply:
-    """That there is a device."""
+    """One discovered device service."""
 
     sender: str
-    """IP address from which it answered."""
+    """IP address of the responder."""
     service: str
-    """Address of its device service at the sender, the only host to be asked; may be empty."""
+    """Address of its device service at the sender, the only host to query; may be empty."""
     scopes: Scopes
 
 
 async def discover(seconds: float, interface: str | None) -> list[DiscoveryReply]:
-    """Ask the local network for cameras.
+    """Search the local network for cameras.
 
     Args:
-        seconds: How long to wait for answers, > 0.
-        interface: IPv4 address of the interface to ask on; None: where the routes lead.
+        seconds: How long to wait for responses, > 0.
+        interface: IPv4 address of the interface to use; None: by the routing table.
 
     Returns:
-        One answer for each device service, in the order of their addresses.
+        One reply for each device service, ordered by address.
 
     Raises:
-        OnvifError: nothing can be sent there.
+        OnvifError: the interface cannot send.
     """
-    messages = [str(uuid.uuid4()) for _ in _KINDS]
+    messages = [str(uuid.uuid4()) for _ in _DEVICE_TYPES]
     probes = [
         _PROBE.format(message=message, namespace=namespace, kind=kind).encode()
-        for message, (namespace, kind) in zip(messages, _KINDS, strict=True)
+        for message, (namespace, kind) in zip(messages, _DEVICE_TYPES, strict=True)
     ]
     found: dict[str, dict[str, DiscoveryReply]] = {}
-    again = min(_AGAIN_SECONDS, seconds / 2)
+    again = min(_RESEND_SECONDS, seconds / 2)
     try:
         with _socket(interface) as sock:
             for wait_seconds in (again, seconds - again):
                 for probe in probes:
                     sock.sendto(probe, GROUP)
-                for answer in await _receive(sock, wait_seconds, messages):
-                    services = found.setdefault(answer.sender, {})
-                    if len(services) < _MOST_SERVICES:
-                        services.setdefault(answer.service, answer)
+                for reply in await _receive(sock, wait_seconds, messages):
+                    services = found.setdefault(reply.sender, {})
+                    if len(services) < _MAX_SERVICES:
+                        services.setdefault(reply.service, reply)
     except OSError as error:
         where = f"on the interface {interface}" if interface else "by the default route"
-        raise OnvifError("network", f"cannot ask {where}: {error.strerror or error}") from None
-    answers = [answer for services in found.values() for answer in services.values()]
-    return sorted(answers, key=lambda one: (ipaddress.ip_address(one.sender), one.service))
+        raise OnvifError("network", f"cannot send {where}: {error.strerror or error}") from None
+    replies = [reply for services in found.values() for reply in services.values()]
+    return sorted(replies, key=lambda one: (ipaddress.ip_address(one.sender), one.service))
 
 
-def read_answers(data: bytes, sender: str, messages: Collection[str]) -> list[DiscoveryReply]:
-    """The cameras that a datagram tells of.
+def read_probe_matches(data: bytes, sender: str, messages: Collection[str]) -> list[DiscoveryReply]:
+    """Parse the cameras of a datagram.
 
     Args:
-        data: The datagram; anything.
-        sender: IP address that it came from.
-        messages: UUIDs of the questions; an answer to another one does not count.
+        data: The datagram; untrusted.
+        sender: IP address of the sender.
+        messages: UUIDs of the probes; a response to another one is ignored.
     """
     try:
         root = parse(data)
     except MarkupError:
-        return []  # whoever likes may send here
+        return []  # any host may send to this socket
     relates_to = (root.findtext("Header/RelatesTo") or "").strip().lower()
     if relates_to and not relates_to.endswith(tuple(messages)):
         return []
@@ -109,7 +110,7 @@ def read_answers(data: bytes, sender: str, messages: Collection[str]) -> list[Di
 
 
 def _service_at(sender: str, addresses: Sequence[str]) -> str:
-    """The first address at the sender: another one may be anybody's, or out of reach."""
+    """Return the first address at the sender: others are untrusted or unreachable."""
     for address in addresses:
         try:
             host, _ = host_and_port(address)
@@ -153,9 +154,9 @@ async def _receive(
     found: list[DiscoveryReply] = []
     try:
         async with asyncio.timeout(seconds):
-            for _ in range(_MOST_DATAGRAMS):
-                data, (sender, _port) = await loop.sock_recvfrom(sock, _LARGEST_DATAGRAM)
-                found += read_answers(data, sender, messages)
+            for _ in range(_MAX_DATAGRAMS):
+                data, (sender, _port) = await loop.sock_recvfrom(sock, _MAX_DATAGRAM_BYTES)
+                found += read_probe_matches(data, sender, messages)
     except TimeoutError:
         pass
     return found

@@ -1,32 +1,32 @@
-"""XML from the network, and text out of it.
+"""Parse untrusted XML, and extract text from it.
 
-SOAP forbids document types, so one that has any is refused before an entity could grow, or name
-a file. Size, depth and number of elements are bounded. Only local names are kept: cameras are
-careless with their namespaces, and no two names that are looked for here differ by nothing else.
+SOAP forbids document types, so a document with one is rejected before an entity could expand or
+reference a file. Size, depth and number of elements are bounded. Only local names are kept: cameras
+misuse namespaces, and no two names used here differ only by namespace.
 """
 
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-LARGEST_BYTES = 4 * 1024 * 1024
-"""A recorder with 64 cameras needs a fifth of that."""
-_DEEPEST = 64
-_MOST_ELEMENTS = 50_000
-_LONGEST_TEXT = 120
+MAX_BYTES = 4 * 1024 * 1024
+"""A recorder with 64 cameras needs a fifth of this."""
+_MAX_DEPTH = 64
+_MAX_ELEMENTS = 50_000
+_MAX_TEXT_LENGTH = 120
 
 
 class MarkupError(ValueError):
-    """No XML, or XML that is not wanted."""
+    """Invalid XML, or XML outside the limits."""
 
 
 def parse(data: bytes) -> Element:
-    """Read a document; tags and attributes of the tree are without prefixes.
+    """Parse a document; tags and attributes of the tree have no prefixes.
 
     Raises:
         MarkupError: it is not well formed, has a document type, or is too large or too deep.
     """
-    if len(data) > LARGEST_BYTES:
-        raise MarkupError(f"want at most {LARGEST_BYTES} bytes of XML, got {len(data)}")
+    if len(data) > MAX_BYTES:
+        raise MarkupError(f"want at most {MAX_BYTES} bytes of XML, got {len(data)}")
     tree = _Tree()
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -38,29 +38,33 @@ def parse(data: bytes) -> Element:
         parser.Parse(data, True)
     except MarkupError:
         raise
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: odd encodings
-        raise MarkupError(f"want XML, got what is none ({error})") from None
+    except (
+        expat.ExpatError,
+        ValueError,
+        LookupError,
+    ) as error:  # the last two: unsupported encodings
+        raise MarkupError(f"want XML, got something else ({error})") from None
     return tree.builder.close()
 
 
 def text(element: Element, path: str) -> str:
-    """What stands at a path below an element, fit to be shown; empty where there is nothing."""
+    """Return the displayable text at a path below an element; empty where there is none."""
     return clean(element.findtext(path) or "")
 
 
 def clean(text: str) -> str:
-    """Text as it may be shown: on one line, not long, without anything that steers a terminal."""
-    shown = "".join(one if one.isprintable() else " " for one in text[: 4 * _LONGEST_TEXT])
-    return " ".join(shown.split())[:_LONGEST_TEXT]
+    """Make text displayable: one line, limited length, without terminal control characters."""
+    printable = "".join(one if one.isprintable() else " " for one in text[: 4 * _MAX_TEXT_LENGTH])
+    return " ".join(printable.split())[:_MAX_TEXT_LENGTH]
 
 
 def local(name: str) -> str:
-    """A name without its prefix."""
+    """Return a name without its prefix."""
     return name.rpartition(":")[2]
 
 
 class _Tree:
-    """Builds the tree within the bounds."""
+    """Builds the tree within the limits."""
 
     def __init__(self) -> None:
         self.builder: TreeBuilder = TreeBuilder()
@@ -70,9 +74,9 @@ class _Tree:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         self._elements += 1
-        if self._depth > _DEEPEST or self._elements > _MOST_ELEMENTS:
+        if self._depth > _MAX_DEPTH or self._elements > _MAX_ELEMENTS:
             raise MarkupError(
-                f"want XML of at most {_MOST_ELEMENTS} elements, {_DEEPEST} deep, got more"
+                f"want XML of at most {_MAX_ELEMENTS} elements, {_MAX_DEPTH} deep, got more"
             )
         self.builder.start(local(name), {local(key): value for key, value in attributes.items()})
 

@@ -1,4 +1,4 @@
-"""What the answers of a device say. Pure: elements in, plain values out."""
+"""Parse the responses of a device. Pure functions: elements in, plain values out."""
 
 import ipaddress
 import math
@@ -11,18 +11,18 @@ from xml.etree.ElementTree import Element
 from cameras.onvif.markup import clean, text
 
 SCOPE = "onvif://www.onvif.org/"
-"""How each scope of a device begins."""
-_CODECS = {"jpeg": "mjpeg", "h265": "hevc"}  # to the names of FFmpeg, which we use elsewhere
-_MOST_PIXELS = 32768
-_MOST_FPS = 1000.0
-_LONGEST_TOKEN = 256
-_LONGEST_ADDRESS = 2000
+"""Prefix of each ONVIF scope."""
+_CODECS = {"jpeg": "mjpeg", "h265": "hevc"}  # ONVIF to FFmpeg names
+_MAX_PIXELS = 32768
+_MAX_FPS = 1000.0
+_MAX_TOKEN = 256
+_MAX_ADDRESS = 2000
 _YEARS = range(1970, 2100)
 
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """What a device says of itself to everybody."""
+    """Name and model that a device publishes without a login."""
 
     name: str = ""
     model: str = ""
@@ -33,24 +33,24 @@ class Profile:
     """One stream that a device offers."""
 
     token: str
-    """What the device knows it by; as it came, not fit to be shown."""
+    """Identifier at the device; unmodified, not displayable."""
     name: str
     source: str
-    """Which of the device's cameras it shows, where it has several."""
+    """Video source of the device, where it has several."""
     codec: str
-    """FFmpeg's name of it, such as "h264"; empty where the device does not say."""
+    """FFmpeg's name of the codec, such as "h264"; empty where unknown."""
     size_hw: tuple[int, int] | None
-    """Height and width; None where the device does not say."""
+    """Height and width; None where unknown."""
     frames_per_second: float | None
-    """The limit that is set; None where there is none."""
+    """Configured limit; None where there is none."""
     address: str = ""
-    """Of RTSP, without user and password; empty where there is none of use."""
+    """RTSP address without user and password; empty where there is no usable one."""
     problem: str = ""
-    """Why the address is missing, or not to be trusted; else empty."""
+    """Why the address is missing or not trusted; else empty."""
 
 
 def read_scopes(scopes: Sequence[str]) -> Scopes:
-    """Name and model out of "onvif://www.onvif.org/name/Front%20door" and the like."""
+    """Extract name and model from scopes such as "onvif://www.onvif.org/name/Front%20door"."""
     values: dict[str, str] = {}
     for scope in scopes:
         if scope.startswith(SCOPE):
@@ -60,7 +60,7 @@ def read_scopes(scopes: Sequence[str]) -> Scopes:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Whether two host names or IP addresses are the same, as they are written."""
+    """Whether two host names or IP addresses are equal, without name resolution."""
     try:
         return ipaddress.ip_address(one) == ipaddress.ip_address(other)
     except ValueError:
@@ -68,7 +68,7 @@ def same_host(one: str, other: str) -> bool:
 
 
 def read_clock(reply: Element) -> float | None:
-    """Unix seconds by the clock of the device; None where it does not say, or says nonsense."""
+    """Return Unix seconds of the device's clock; None where missing or invalid."""
     names = ("Date/Year", "Date/Month", "Date/Day", "Time/Hour", "Time/Minute", "Time/Second")
     found = reply.find("SystemDateAndTime/UTCDateTime")
     try:
@@ -76,25 +76,25 @@ def read_clock(reply: Element) -> float | None:
         year, month, day, hour, minute, second = numbers
         if year not in _YEARS:
             return None
-        # A leap second is no time that Python knows.
-        moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+        # Python does not support leap seconds.
+        time = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.timestamp()
+    return time.timestamp()
 
 
-def read_maker(reply: Element) -> tuple[str, str]:
-    """Manufacturer and model."""
+def read_device_information(reply: Element) -> tuple[str, str]:
+    """Extract manufacturer and model."""
     return text(reply, "Manufacturer"), text(reply, "Model")
 
 
 def read_scope_items(reply: Element) -> Scopes:
-    """Name and model as the device tells them to everybody."""
+    """Extract name and model from a GetScopes response."""
     return read_scopes([item.text.strip() for item in reply.iterfind(".//ScopeItem") if item.text])
 
 
 def read_services(reply: Element) -> dict[str, str]:
-    """Addresses of the services, by namespace."""
+    """Extract the addresses of the services, by namespace."""
     return {
         (service.findtext("Namespace") or "").strip(): (service.findtext("XAddr") or "").strip()
         for service in reply.iterfind("Service")
@@ -102,7 +102,7 @@ def read_services(reply: Element) -> dict[str, str]:
 
 
 def read_profiles(reply: Element) -> list[Profile]:
-    """The profiles with video, of both versions of the media service; without addresses."""
+    """Extract the video profiles, of both versions of the media service; without addresses."""
     return list(_profiles(reply))
 
 
@@ -117,11 +117,11 @@ def _profiles(reply: Element) -> Iterator[Profile]:
             ),
             None,
         )
-        if encoder is None or not 0 < len(token) <= _LONGEST_TOKEN:
+        if encoder is None or not 0 < len(token) <= _MAX_TOKEN:
             continue
         codec = text(encoder, "Encoding").lower()
-        height = _number(encoder, "Resolution/Height", _MOST_PIXELS)
-        width = _number(encoder, "Resolution/Width", _MOST_PIXELS)
+        height = _number(encoder, "Resolution/Height", _MAX_PIXELS)
+        width = _number(encoder, "Resolution/Width", _MAX_PIXELS)
         yield Profile(
             token=token,
             name=text(profile, "Name"),
@@ -129,16 +129,16 @@ def _profiles(reply: Element) -> Iterator[Profile]:
             or text(profile, "VideoSourceConfiguration/SourceToken"),
             codec=_CODECS.get(codec, codec),
             size_hw=(int(height), int(width)) if height and width else None,
-            frames_per_second=_number(encoder, "RateControl/FrameRateLimit", _MOST_FPS),
+            frames_per_second=_number(encoder, "RateControl/FrameRateLimit", _MAX_FPS),
         )
 
 
 def read_stream(reply: Element, hosts: tuple[str, ...]) -> tuple[str, str]:
-    """Address of a stream without user and password, and what is wrong with it.
+    """Extract the address of a stream without user and password, and its problem.
 
     Args:
-        reply: Answer to GetStreamUri, of both versions of the media service.
-        hosts: What the device is known by; a stream elsewhere is not to get a password.
+        reply: Response to GetStreamUri, of both versions of the media service.
+        hosts: Hosts of the device; a stream elsewhere must not receive a password.
     """
     address = (reply.findtext(".//Uri") or "").strip()
     try:
@@ -149,20 +149,20 @@ def read_stream(reply: Element, hosts: tuple[str, ...]) -> tuple[str, str]:
     if parts.scheme.lower() not in ("rtsp", "rtsps"):
         return "", f"want an rtsp address, got {clean(parts.scheme) or 'none'}"
     plain = address.isprintable() and not any(one.isspace() for one in address)
-    if not host or not plain or len(address) > _LONGEST_ADDRESS:
+    if not host or not plain or len(address) > _MAX_ADDRESS:
         return "", "its address is malformed"
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    # In a configuration braces would name secrets of ours.
+    # In a configuration braces would refer to secrets.
     address = address.replace("{", "%7B").replace("}", "%7D")
     if not any(same_host(host, one) for one in hosts):
-        return address, "it is at another host than the one that answered"
+        return address, "it is at another host than the one that responded"
     if parts.scheme.lower() == "rtsps":
-        return address, "rtsps is not spoken here; switch RTSP on in the camera"
+        return address, "rtsps is not supported; enable RTSP in the camera"
     return address, ""
 
 
 def _number(element: Element, path: str, most: float) -> float | None:
-    """A number in (0, most]; None where there is another one, or none."""
+    """Parse a number in (0, most]; None where it is out of range or missing."""
     try:
         value = float(text(element, path))
     except ValueError:

@@ -1,4 +1,4 @@
-"""SOAP over HTTP as cameras speak it, logged in by WS-UsernameToken and by HTTP digest."""
+"""SOAP over HTTP, authenticated by WS-UsernameToken and HTTP digest."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 import httpx
 
-from cameras.onvif.markup import LARGEST_BYTES, MarkupError, clean, parse, text
+from cameras.onvif.markup import MAX_BYTES, MarkupError, clean, parse, text
 
 Code = Literal["network", "refused", "unauthorised", "timeout", "no_onvif", "fault"]
 
@@ -26,29 +26,29 @@ _DENIALS = ("NotAuthorized", "SenderNotAuthorized", "FailedAuthentication")
 
 
 class OnvifError(Exception):
-    """A device that could not be asked, or did not answer what it was asked.
+    """A device that could not be queried, or did not respond as expected.
 
-    The codes are network: nothing can be sent; refused: nobody listens; unauthorised: wrong or
-    missing user or password; timeout: no whole answer in time; no_onvif: what answers is no ONVIF
-    service; fault: it says that it cannot.
+    The codes are network: nothing can be sent; refused: nothing listens; unauthorised: wrong or
+    missing user or password; timeout: no complete response in time; no_onvif: the responder is no
+    ONVIF service; fault: the device reports a SOAP fault.
     """
 
     def __init__(self, code: Code, message: str) -> None:
-        """Describe a failure; the message has no credentials and nothing that steers a terminal."""
+        """Describe a failure; the message has no credentials and no terminal control characters."""
         super().__init__(message)
         self.code: Code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who asks."""
+    """Credentials for a device."""
 
     user: str
     password: str = field(repr=False)
 
 
 class SoapClient:
-    """Asks the services of one device, as long as the HTTP client lives."""
+    """Sends requests to the services of one device, while the HTTP client is open."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class SoapClient:
         timeout_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Remember whom to ask and as whom.
+        """Store the client and the credentials.
 
         Args:
             http: From `http_client`.
-            login: None: without a password.
-            timeout_seconds: For each question with its whole answer, > 0.
-            clock: Gives Unix seconds.
+            login: Credentials; None: anonymous.
+            timeout_seconds: For each request with its complete response, > 0.
+            clock: Returns Unix seconds.
         """
         self._http = http
         self._login = login
@@ -71,27 +71,27 @@ class SoapClient:
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self.ahead_seconds = 0.0
-        """How far the clock of the device is ahead of ours; it takes no token of another time."""
+        """How far the clock of the device is ahead; it rejects tokens of another time."""
         self.peer = ""
-        """IP address of who answered; empty before the first answer."""
+        """IP address of the responder; empty before the first response."""
 
-    async def ask(
+    async def request(
         self,
         service: str,
         namespace: str,
-        question: str,
+        operation: str,
         body: str = "",
         *,
         anonymous: bool = False,
     ) -> Element:
-        """One question; the element of the answer.
+        """Send a request; return the response element.
 
         Args:
             service: HTTP address of the service.
-            namespace: Of the question.
-            question: Its name, such as "GetProfiles".
-            body: XML within the question; the prefix of the namespace is "q".
-            anonymous: Leave the login out.
+            namespace: Of the operation.
+            operation: Its name, such as "GetProfiles".
+            body: XML within the request; the prefix of the namespace is "q".
+            anonymous: Send no credentials.
 
         Raises:
             OnvifError: with any code but network.
@@ -103,29 +103,29 @@ class SoapClient:
             '<?xml version="1.0" encoding="UTF-8"?>'
             '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope">'
             f"<s:Header>{header}</s:Header>"
-            f'<s:Body><q:{question} xmlns:q="{namespace}">{body}</q:{question}></s:Body>'
+            f'<s:Body><q:{operation} xmlns:q="{namespace}">{body}</q:{operation}></s:Body>'
             "</s:Envelope>"
         )
-        kind = f'application/soap+xml; charset=utf-8; action="{namespace}/{question}"'
+        kind = f'application/soap+xml; charset=utf-8; action="{namespace}/{operation}"'
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                status, answer = await self._exchange(service, envelope, kind, digest)
+                status, content = await self._exchange(service, envelope, kind, digest)
         except httpx.ConnectError as error:
             where = urlsplit(service).netloc
             raise OnvifError("refused", f"no connection to {where} ({clean(str(error))})") from None
         except (TimeoutError, httpx.TimeoutException):
-            what = f"no whole answer to {question} within {self._timeout_seconds:g} s"
+            what = f"no complete response to {operation} within {self._timeout_seconds:g} s"
             raise OnvifError("timeout", what) from None
         except (httpx.HTTPError, httpx.InvalidURL, MarkupError, ValueError) as error:
-            raise OnvifError("no_onvif", f"{question}: {_reason(error)}") from None
-        return read_reply(status, answer, question)
+            raise OnvifError("no_onvif", f"{operation}: {_reason(error)}") from None
+        return read_reply(status, content, operation)
 
     async def _exchange(
         self, service: str, envelope: str, kind: str, digest: httpx.DigestAuth | None
     ) -> tuple[int, bytes]:
-        """Send, and once more with a digest where one is asked for; never HTTP basic.
+        """Send, and send again with a digest where one is required; never HTTP basic.
 
-        The library would read a refusal whole before it sends the digest, however large it is.
+        httpx itself reads the whole refusal before it sends the digest, without a size limit.
         """
         request = self._http.build_request(
             "POST", service, content=envelope.encode(), headers={"Content-Type": kind}
@@ -143,7 +143,7 @@ class SoapClient:
                 return response.status_code, body
             except (KeyError, ValueError, NotImplementedError, httpx.ProtocolError):
                 raise OnvifError(
-                    "unauthorised", "it wants a login of a kind that is not spoken here"
+                    "unauthorised", "it requires an authentication scheme that is not supported"
                 ) from None
 
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
@@ -155,18 +155,18 @@ class SoapClient:
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > LARGEST_BYTES:
-                    raise MarkupError(f"want an answer of at most {LARGEST_BYTES} bytes, got more")
+                if len(body) > MAX_BYTES:
+                    raise MarkupError(f"want a response of at most {MAX_BYTES} bytes, got more")
             return response, bytes(body)
         finally:
             await response.aclose()
 
 
 def http_client() -> httpx.AsyncClient:
-    """What a device is asked with.
+    """Create the HTTP client for devices.
 
-    Cameras sign their certificates themselves, so none is checked: who listens on the way learns no
-    more than over plain HTTP, which nearly all of them speak. A proxy has no business there.
+    Cameras have self-signed certificates, so none is verified: the connection is no less secure
+    than the plain HTTP that nearly all of them use. Proxies are ignored.
     """
     return httpx.AsyncClient(
         verify=False,
@@ -178,12 +178,12 @@ def http_client() -> httpx.AsyncClient:
 
 
 def security_header(login: Login, created: datetime, nonce: bytes) -> str:
-    """A WS-UsernameToken with the digest of the password.
+    """Build a WS-UsernameToken with the digest of the password.
 
     Args:
-        login: Who asks.
+        login: Credentials.
         created: By the clock of the device, UTC.
-        nonce: Random, never the same again.
+        nonce: Random, unique for each request.
     """
     stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
     digest = hashlib.sha1(
@@ -199,25 +199,25 @@ def security_header(login: Login, created: datetime, nonce: bytes) -> str:
     )
 
 
-def read_reply(status: int, answer: bytes, question: str) -> Element:
-    """The element that answers a question.
+def read_reply(status: int, content: bytes, operation: str) -> Element:
+    """Parse the response element of a request.
 
     Args:
-        status: Of HTTP.
-        answer: Body of the answer; anything.
-        question: Name of the question.
+        status: HTTP status.
+        content: Response body; untrusted.
+        operation: Name of the operation.
 
     Raises:
         OnvifError: unauthorised, fault or no_onvif.
     """
-    denied = OnvifError("unauthorised", f"{question}: user or password is missing or refused")
+    denied = OnvifError("unauthorised", f"{operation}: user or password is missing or refused")
     try:
-        body = parse(answer).find("Body")
+        body = parse(content).find("Body")
     except MarkupError as error:
         if status in (401, 403):
             raise denied from None
         got = str(error) if status == 200 else f"got HTTP status {status}, want 200"
-        raise OnvifError("no_onvif", f"{question}: {got}") from None
+        raise OnvifError("no_onvif", f"{operation}: {got}") from None
     fault = None if body is None else body.find("Fault")
     if fault is not None:
         codes = [(one.text or "").strip().rpartition(":")[2] for one in fault.iter()]
@@ -225,12 +225,14 @@ def read_reply(status: int, answer: bytes, question: str) -> Element:
         unauthorised = any(code in _DENIALS for code in codes) or "authoriz" in reason.lower()
         if status in (401, 403) or unauthorised:
             raise denied
-        raise OnvifError("fault", f"{question}: the device says {reason or 'nothing but no'}")
+        raise OnvifError(
+            "fault", f"{operation}: the device reports {reason or 'a fault without a reason'}"
+        )
     if status in (401, 403):
         raise denied
-    found = None if body is None else body.find(f"{question}Response")
+    found = None if body is None else body.find(f"{operation}Response")
     if found is None:
-        raise OnvifError("no_onvif", f"{question}: want {question}Response, got another answer")
+        raise OnvifError("no_onvif", f"{operation}: want {operation}Response, got another response")
     return found
 
 

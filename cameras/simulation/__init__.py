@@ -1,7 +1,7 @@
-"""A street that is drawn, not filmed: a camera for the demo, for tests and for training.
+"""A synthetic, rendered street: a camera for the demo, for tests and for training.
 
-`SyntheticStreet` renders any frame of a seed's street with exact labels; `open_synthetic` makes a
-source of it.
+`SyntheticStreet` renders any frame of a seed's street with exact labels; `open_synthetic` opens it
+as a source.
 """
 
 from cameras.simulation.plan import ANOMALY_KINDS, AnomalyKind, PlannedAnomaly, planned_demo

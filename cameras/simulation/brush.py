@@ -23,10 +23,10 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A part of the picture to lay over another."""
+    """A rectangular part of the frame to composite onto it."""
 
     box: Box
-    """Rows and columns of the picture."""
+    """Rows and columns of the frame."""
     colours: Floats
     """Premultiplied by the opacity, 0..255, (h, w, 3)."""
     opacity: Floats
@@ -34,7 +34,7 @@ class Patch:
     depth: float
     """Distance of the figure's foot, metres."""
     foot: tuple[int, int]
-    """Pixel of the figure's foot: row and column, inside the picture."""
+    """Pixel of the figure's foot: row and column, inside the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Placement:
     """Unit vector of its forward direction in world coordinates."""
 
     def world(self, points: Floats) -> Floats:
-        """Take points (N, 3) from the figure's coordinates into the world's."""
+        """Transform points (N, 3) from figure to world coordinates."""
         forward, left = self.heading, (-self.heading[1], self.heading[0])
         turn = np.array([[*forward, 0], [*left, 0], [0, 0, 1]], np.float32)
         moved: Floats = points @ turn + np.array([self.x, self.y, 0.0], np.float32)
@@ -68,11 +68,11 @@ class Brush:
         self._light = light
 
     def draw(self, figure: Figure, placement: Placement) -> Patch | None:
-        """Draw a figure; None where it is out of the picture."""
+        """Draw a figure; None where it is outside of the frame."""
         toward_left = np.array([-placement.heading[1], placement.heading[0], 0.0])
         left_is_near = float(toward_left @ self._viewpoint.axes[2]) < 0
         far, near = (figure.right, figure.left) if left_is_near else (figure.left, figure.right)
-        parts = self._seen((*far, *figure.centre, *near), placement)
+        parts = self._visible((*far, *figure.centre, *near), placement)
         outlines = self._outlines(parts, placement, on_ground=False)
         box = self._box(outlines.points, margin=1)
         if box is None:
@@ -105,7 +105,7 @@ class Brush:
         )
 
     def shadow(self, figure: Figure, placement: Placement) -> tuple[Box, Floats] | None:
-        """How much of the sun a figure takes from the ground, 0..1, (h, w), and where."""
+        """Return where a figure shades the ground, and how much, 0..1, (h, w)."""
         parts = (*figure.left, *figure.centre, *figure.right)
         outlines = self._outlines(parts, placement, on_ground=True)
         blur = max(3, round(0.9 * max(outlines.sizes)) | 1)
@@ -123,15 +123,15 @@ class Brush:
         soft = cv2.blur(canvas, (blur, blur))
         return box, soft.astype(np.float32) / 255
 
-    def _seen(self, parts: tuple[Part, ...], placement: Placement) -> list[Part]:
-        """Leave out the plates that turn their back on the camera."""
+    def _visible(self, parts: tuple[Part, ...], placement: Placement) -> list[Part]:
+        """Remove the plates that face away from the camera, and shade the others."""
         plates = [part for part in parts if isinstance(part, Plate)]
         if not plates:
             return list(parts)
-        normals = self._turned([plate.normal for plate in plates], placement)
+        normals = self._rotated([plate.normal for plate in plates], placement)
         points = placement.world(np.array([plate.points[0] for plate in plates], np.float32))
         facing = np.einsum("ij,ij->i", normals, self._viewpoint.position - points) > 0
-        hidden = {id(plate) for plate, seen in zip(plates, facing, strict=True) if not seen}
+        hidden = {id(plate) for plate, visible in zip(plates, facing, strict=True) if not visible}
         brightness = AMBIENT + (1 - AMBIENT) * np.clip(normals @ self._sun, 0, 1) * 1.2
         shades = {id(plate): float(value) for plate, value in zip(plates, brightness, strict=True)}
         return [
@@ -142,7 +142,7 @@ class Brush:
             if id(part) not in hidden
         ]
 
-    def _turned(self, normals: list[tuple[float, float, float]], placement: Placement) -> Floats:
+    def _rotated(self, normals: list[tuple[float, float, float]], placement: Placement) -> Floats:
         origin = Placement(0.0, 0.0, placement.heading)
         return origin.world(np.array(normals, np.float32))
 
@@ -214,7 +214,7 @@ class _Outlines:
     """Radius of each part in pixels; 0 for plates."""
 
     def towards(self, side: float) -> Floats:
-        """The part of each shape that the sun lights: narrower, and moved to its side, (N, 2)."""
+        """The sunlit part of each shape: narrower, and shifted to its side, (N, 2)."""
         counts = [place.stop - place.start for place in self.places]
         starts = [place.start for place in self.places]
         middles = np.add.reduceat(self.points, starts) / np.array(counts, np.float32)[:, None]
@@ -230,10 +230,10 @@ def _times(colour: Colour, brightness: float) -> Colour:
 
 
 def _fixed_point(points: Floats, box: Box, oversampling: int) -> npt.NDArray[np.int32]:
-    """Pixels as whole numbers with `_SHIFT` binary places, counted from the corner of a box."""
+    """Pixels as whole numbers with `_SHIFT` binary places, relative to the corner of a box."""
     rows, columns = box
     origin = np.array([columns.start, rows.start], np.float32)
-    # Our coordinates count from the corner of a picture element, OpenCV's from its centre.
+    # Our coordinates refer to the corner of a pixel, OpenCV's to its centre.
     scaled = ((points - origin) * oversampling - 0.5) * 2**_SHIFT
     whole: npt.NDArray[np.int32] = np.round(scaled).astype(np.int32)
     return whole

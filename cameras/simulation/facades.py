@@ -27,7 +27,7 @@ def wall_colours(
         noise: Texture.
 
     Returns:
-        Colours (N, 3) and whether there is a house at all, (N,); the rest is sky.
+        Colours (N, 3) and whether there is a house, (N,); the rest is sky.
     """
     colours = np.zeros((len(x), 3), np.float32)
     solid = np.zeros(len(x), bool)
@@ -89,7 +89,7 @@ def _window(
     noise: Noise,
     number: Floats,
 ) -> None:
-    """Frames, panes with the sky in them and a sill, in every bay of a storey."""
+    """Draw frames, panes that reflect the sky, and a sill, in every bay of a storey."""
     half_width, bottom, top = shape
     inside = where & (np.abs(across) < half_width) & (rise > bottom) & (rise < top)
     trim = surfaces.tint(house.trim, np.full_like(rise, 0.97))

@@ -1,8 +1,8 @@
-"""Things: bicycle and rider, van, parked car, luggage, street lamp."""
+"""Objects: bicycle and rider, van, parked car, luggage, street lamp."""
 
 from math import cos, pi, sin
 
-from cameras.simulation.people import Looks
+from cameras.simulation.people import Appearance
 from cameras.simulation.shapes import (
     Figure,
     Limb,
@@ -27,8 +27,8 @@ CARS: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def cyclist(looks: Looks, travelled: float) -> Figure:
-    """Somebody riding a bicycle; `travelled` metres turn the pedals."""
+def cyclist(appearance: Appearance, travelled: float) -> Figure:
+    """A person riding a bicycle; `travelled` metres determine the pedal angle."""
     frame: Colour = (178, 48, 44)
     wheels: list[Part] = []
     for hub in (-0.52, 0.54):
@@ -57,17 +57,17 @@ def cyclist(looks: Looks, travelled: float) -> Figure:
     chest: Point = (0.14, 0.0, 1.44)
     head: Point = (0.24, 0.0, 1.67)
     rider: list[Part] = [
-        Limb(hip, chest, (0.15, 0.15), looks.top),
-        Limb(chest, head, (0.07, 0.06), looks.skin),
-        ball((head[0] + 0.02, 0.0, head[2]), 0.1, looks.skin),
+        Limb(hip, chest, (0.15, 0.15), appearance.top),
+        Limb(chest, head, (0.07, 0.06), appearance.skin),
+        ball((head[0] + 0.02, 0.0, head[2]), 0.1, appearance.skin),
         Limb((0.14, 0.0, 1.75), (0.28, 0.0, 1.76), (0.09, 0.08), (228, 226, 220)),
     ]
     turn = -travelled / 0.8
-    left, right = _pedalling(looks, turn, 1), _pedalling(looks, turn + pi, -1)
+    left, right = _pedalling(appearance, turn, 1), _pedalling(appearance, turn + pi, -1)
     return Figure(left, (*wheels, *bicycle, *rider), right)
 
 
-def _pedalling(looks: Looks, turn: float, side: int) -> tuple[Part, ...]:
+def _pedalling(appearance: Appearance, turn: float, side: int) -> tuple[Part, ...]:
     """Leg and arm of one side; the knee lies where thigh and shin meet."""
     y = 0.1 * side
     foot: Point = (0.17 * cos(turn), y, 0.35 + 0.17 * sin(turn))
@@ -85,11 +85,11 @@ def _pedalling(looks: Looks, turn: float, side: int) -> tuple[Part, ...]:
     grip: Point = (0.44, 0.22 * side, 1.06)
     return (
         Limb((0.0, y, 0.31), foot, (0.018, 0.018), METAL),
-        Limb(knee, foot, (0.06, 0.045), looks.trousers),
-        Limb(hip, knee, (0.09, 0.065), looks.trousers),
-        Limb(foot, (foot[0] + 0.14, y, foot[2] - 0.01), (0.045, 0.035), looks.shoes),
-        Limb(shoulder, elbow, (0.06, 0.05), looks.top),
-        Limb(elbow, grip, (0.05, 0.04), looks.top),
+        Limb(knee, foot, (0.06, 0.045), appearance.trousers),
+        Limb(hip, knee, (0.09, 0.065), appearance.trousers),
+        Limb(foot, (foot[0] + 0.14, y, foot[2] - 0.01), (0.045, 0.035), appearance.shoes),
+        Limb(shoulder, elbow, (0.06, 0.05), appearance.top),
+        Limb(elbow, grip, (0.05, 0.04), appearance.top),
     )
 
 

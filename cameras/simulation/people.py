@@ -1,4 +1,4 @@
-"""People: how they look, and how legs and arms swing when they walk or run."""
+"""People: appearance, and the motion of legs and arms when walking or running."""
 
 from dataclasses import dataclass
 from math import cos, pi, sin
@@ -27,8 +27,8 @@ SHOES: tuple[Colour, ...] = ((46, 40, 38), (214, 210, 204), (104, 70, 48))
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What makes one person different from the next."""
+class Appearance:
+    """Appearance of one person."""
 
     height: float
     """Metres."""
@@ -44,8 +44,8 @@ class Looks:
     backpack: Colour | None
 
     @classmethod
-    def drawn(cls, random: np.random.Generator) -> "Looks":
-        """Draw somebody's looks."""
+    def drawn(cls, random: np.random.Generator) -> "Appearance":
+        """Draw a random appearance."""
         top, trousers, skin, hair, shoes = (
             colours[int(value * len(colours))]
             for colours, value in zip(
@@ -69,14 +69,14 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Gait:
-    """How somebody moves; angles in radians."""
+    """Gait parameters; angles in radians."""
 
     stride: float
     """Two steps, relative to the body height."""
     swing: float
     """Of the thighs, to each side."""
     knee: float
-    """Most that the knee of the swinging leg bends."""
+    """Largest bend of the knee of the swinging leg."""
     arms: float
     elbow: float
     lean: float
@@ -88,30 +88,30 @@ WALK = Gait(stride=0.82, swing=0.38, knee=0.95, arms=0.42, elbow=0.3, lean=0.04,
 RUN = Gait(stride=1.4, swing=0.68, knee=1.75, arms=0.8, elbow=1.5, lean=0.2, bounce=0.035)
 
 
-def person(looks: Looks, gait: Gait, travelled: float) -> Figure:
-    """Somebody on the way.
+def person(appearance: Appearance, gait: Gait, travelled: float) -> Figure:
+    """A walking or running person.
 
     Args:
-        looks: Who.
-        gait: How.
+        appearance: Of the person.
+        gait: Walk or run.
         travelled: Metres; one stride per `gait.stride` · height.
     """
-    unit = looks.height / 1.75
-    girth = unit * looks.build
-    phase = 2 * pi * travelled / (gait.stride * looks.height)
+    unit = appearance.height / 1.75
+    girth = unit * appearance.build
+    phase = 2 * pi * travelled / (gait.stride * appearance.height)
     left, right = _leg_angles(gait, phase), _leg_angles(gait, phase + pi)
     reach = max(0.45 * cos(thigh) + 0.43 * cos(shin) for thigh, shin in (left, right))
-    hip = unit * (0.06 + reach) + gait.bounce * looks.height * abs(sin(phase))
+    hip = unit * (0.06 + reach) + gait.bounce * appearance.height * abs(sin(phase))
     chest: Point = (0.5 * unit * sin(gait.lean), 0.0, hip + 0.48 * unit * cos(gait.lean))
     return Figure(
         left=(
-            *_arm(looks, gait, unit, chest, 1, -sin(phase)),
-            *_leg(looks, unit, girth, hip, 1, left),
+            *_arm(appearance, gait, unit, chest, 1, -sin(phase)),
+            *_leg(appearance, unit, girth, hip, 1, left),
         ),
-        centre=_body(looks, unit, girth, hip, chest),
+        centre=_body(appearance, unit, girth, hip, chest),
         right=(
-            *_leg(looks, unit, girth, hip, -1, right),
-            *_arm(looks, gait, unit, chest, -1, sin(phase)),
+            *_leg(appearance, unit, girth, hip, -1, right),
+            *_arm(appearance, gait, unit, chest, -1, sin(phase)),
         ),
     )
 
@@ -124,7 +124,12 @@ def _leg_angles(gait: Gait, phase: float) -> tuple[float, float]:
 
 
 def _leg(
-    looks: Looks, unit: float, girth: float, hip: float, side: int, angles: tuple[float, float]
+    appearance: Appearance,
+    unit: float,
+    girth: float,
+    hip: float,
+    side: int,
+    angles: tuple[float, float],
 ) -> tuple[Part, ...]:
     thigh, shin = angles
     left = side * 0.085 * girth
@@ -137,18 +142,18 @@ def _leg(
     lift = 0.5 * (thigh - 0.1) if thigh > 0.1 else shin * 0.6
     toe: Point = (ankle[0] + 0.16 * unit * cos(lift), left, ankle[2] + 0.16 * unit * sin(lift))
     toe = (toe[0], toe[1], max(0.035 * unit, toe[2] - 0.03 * unit))
-    lower = looks.skin if looks.skirt else looks.trousers
+    lower = appearance.skin if appearance.skirt else appearance.trousers
     return (
         Limb(knee, ankle, (0.06 * girth, 0.042 * girth), lower),
-        Limb((0.0, left, hip), knee, (0.092 * girth, 0.064 * girth), looks.trousers),
-        Limb(ankle, toe, (0.05 * unit, 0.036 * unit), looks.shoes),
+        Limb((0.0, left, hip), knee, (0.092 * girth, 0.064 * girth), appearance.trousers),
+        Limb(ankle, toe, (0.05 * unit, 0.036 * unit), appearance.shoes),
     )
 
 
 def _arm(
-    looks: Looks, gait: Gait, unit: float, chest: Point, side: int, swing: float
+    appearance: Appearance, gait: Gait, unit: float, chest: Point, side: int, swing: float
 ) -> tuple[Part, ...]:
-    left = side * 0.185 * unit * looks.build
+    left = side * 0.185 * unit * appearance.build
     angle = gait.arms * swing + 0.3 * gait.lean
     shoulder: Point = (chest[0], left, chest[2] - 0.02 * unit)
     elbow: Point = (
@@ -163,38 +168,40 @@ def _arm(
         elbow[2] - 0.25 * unit * cos(fore),
     )
     return (
-        ball(hand, 0.045 * unit, looks.skin),
-        Limb(shoulder, elbow, (0.062 * unit, 0.05 * unit), looks.top),
-        Limb(elbow, hand, (0.05 * unit, 0.04 * unit), looks.top),
+        ball(hand, 0.045 * unit, appearance.skin),
+        Limb(shoulder, elbow, (0.062 * unit, 0.05 * unit), appearance.top),
+        Limb(elbow, hand, (0.05 * unit, 0.04 * unit), appearance.top),
     )
 
 
-def _body(looks: Looks, unit: float, girth: float, hip: float, chest: Point) -> tuple[Part, ...]:
+def _body(
+    appearance: Appearance, unit: float, girth: float, hip: float, chest: Point
+) -> tuple[Part, ...]:
     head: Point = (chest[0] + 0.05 * unit, 0.0, chest[2] + 0.235 * unit)
     crown: Point = (head[0] - 0.03 * unit, 0.0, head[2] + 0.035 * unit)
     parts: list[Part] = []
-    if looks.skirt:
+    if appearance.skirt:
         hem: Point = (0.0, 0.0, hip - 0.4 * unit)
-        parts.append(Limb((0.0, 0.0, hip), hem, (0.13 * girth, 0.19 * girth), looks.trousers))
+        parts.append(Limb((0.0, 0.0, hip), hem, (0.13 * girth, 0.19 * girth), appearance.trousers))
     parts += [
-        Limb((0.0, 0.0, hip + 0.02), chest, (0.135 * girth, 0.15 * girth), looks.top),
-        Limb(chest, head, (0.07 * unit, 0.06 * unit), looks.skin),
+        Limb((0.0, 0.0, hip + 0.02), chest, (0.135 * girth, 0.15 * girth), appearance.top),
+        Limb(chest, head, (0.07 * unit, 0.06 * unit), appearance.skin),
     ]
-    if looks.backpack is not None:
+    if appearance.backpack is not None:
         top: Point = (chest[0] - 0.19 * unit, 0.0, chest[2] - 0.04 * unit)
         bottom: Point = (chest[0] - 0.2 * unit, 0.0, chest[2] - 0.32 * unit)
-        parts.append(Limb(top, bottom, (0.1 * unit, 0.125 * unit), looks.backpack))
-    if looks.long_hair:
+        parts.append(Limb(top, bottom, (0.1 * unit, 0.125 * unit), appearance.backpack))
+    if appearance.long_hair:
         ends: Point = (head[0] - 0.07 * unit, 0.0, head[2] - 0.17 * unit)
-        parts.append(Limb(crown, ends, (0.1 * unit, 0.065 * unit), looks.hair))
+        parts.append(Limb(crown, ends, (0.1 * unit, 0.065 * unit), appearance.hair))
     parts += [
-        ball(crown, 0.112 * unit, looks.hair),
-        ball((head[0] + 0.02 * unit, 0.0, head[2] - 0.02 * unit), 0.095 * unit, looks.skin),
+        ball(crown, 0.112 * unit, appearance.hair),
+        ball((head[0] + 0.02 * unit, 0.0, head[2] - 0.02 * unit), 0.095 * unit, appearance.skin),
         Limb(
             (crown[0] + 0.05 * unit, 0.0, crown[2] + 0.05 * unit),
             (crown[0] - 0.05 * unit, 0.0, crown[2] + 0.02 * unit),
             (0.06 * unit, 0.085 * unit),
-            looks.hair,
+            appearance.hair,
         ),
     ]
     return tuple(parts)

@@ -1,4 +1,4 @@
-"""What shall happen in a synthetic scene that has no place there, and when."""
+"""Schedule of the anomalies in a synthetic scene."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,23 +9,23 @@ AnomalyKind = Literal["cyclist", "vehicle", "runner", "left_object", "trespasser
 ANOMALY_KINDS: tuple[AnomalyKind, ...] = get_args(AnomalyKind)
 
 NORMAL_SECONDS = 70.0
-"""Normal life before the first anomaly of the demo."""
+"""Normal activity before the first anomaly of the demo."""
 DEMO_SECONDS = 118.0
-"""When the last anomaly of the demo is over."""
+"""End of the last anomaly of the demo."""
 _ANOMALY_SECONDS = 5.6
 _GAP_SECONDS = 4.8
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedAnomaly:
-    """One thing out of place; it is to be seen within these bounds and never outside them."""
+    """One anomaly; it is visible only within its time span."""
 
     kind: AnomalyKind
     start_seconds: float
     duration_seconds: float
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be shown.
+        """Reject invalid values.
 
         Raises:
             ValueError: the kind is unknown, or the times are impossible.
@@ -42,15 +42,15 @@ class PlannedAnomaly:
 
     @property
     def end_seconds(self) -> float:
-        """When it is over."""
+        """End of the anomaly."""
         return self.start_seconds + self.duration_seconds
 
 
 def planned_demo(duration_seconds: float = 120.0) -> tuple[PlannedAnomaly, ...]:
-    """Plan the demo: a minute of normal life, then every kind once with pauses between.
+    """Plan the demo: a minute of normal activity, then every kind once with pauses between.
 
     Args:
-        duration_seconds: How long the demo lasts; what would not be over by then is left out.
+        duration_seconds: Length of the demo; anomalies that would end later are left out.
     """
     order: tuple[AnomalyKind, ...] = ("cyclist", "left_object", "vehicle", "trespasser", "runner")
     planned = (

@@ -1,4 +1,4 @@
-"""The synthetic street as a fixed camera sees it, with exact labels and masks."""
+"""The synthetic street rendered for a fixed camera, with exact labels and masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,29 +24,29 @@ _SHADOW_STRENGTH = 0.46
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendered:
-    """One picture and the truth about it."""
+    """One rendered frame and its ground truth."""
 
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, contiguous."""
     mask: npt.NDArray[np.bool_]
-    """bool (H, W), True where something is out of place; shadows do not count."""
+    """bool (H, W), True on anomalies; shadows do not count."""
     kinds: tuple[AnomalyKind, ...]
-    """What is out of place; empty exactly where the mask is."""
+    """Visible anomalies; empty exactly where the mask is empty."""
 
 
 class SyntheticStreet:
-    """A procedural street; the same seed and index always give the same picture.
+    """A procedural street; the same seed and index always give the same frame.
 
     Args:
-        seed: Draws the layout, the colours, the camera's place, the light and everybody in it.
-        size_hw: Height and width of the pictures, at least 90 by 120.
+        seed: Determines the layout, the colours, the camera's position, the light and all people.
+        size_hw: Height and width of the frames, at least 90 by 120.
         frames_per_second: Rate, > 0.
-        anomalies: What shall happen besides normal life.
-        swell_seconds: Time in which the street fills and empties again, > 0; None: it is always
+        anomalies: Anomalies besides normal activity.
+        cycle_seconds: Time in which the street fills and empties again, > 0; None: it is always
             about as busy.
 
     Raises:
-        ValueError: the seed, the size, the rate or the swell is out of range.
+        ValueError: the seed, the size, the rate or the cycle is out of range.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SyntheticStreet:
         size_hw: tuple[int, int] = (360, 640),
         frames_per_second: float = 15,
         anomalies: Sequence[PlannedAnomaly] = (),
-        swell_seconds: float | None = None,
+        cycle_seconds: float | None = None,
     ) -> None:
         if seed < 0:
             raise ValueError(f"synthetic street: want seed >= 0, got {seed}")
@@ -65,8 +65,8 @@ class SyntheticStreet:
             raise ValueError(
                 f"synthetic street: want frames_per_second > 0, got {frames_per_second}"
             )
-        if swell_seconds is not None and not swell_seconds > 0:
-            raise ValueError(f"synthetic street: want swell_seconds > 0, got {swell_seconds}")
+        if cycle_seconds is not None and not cycle_seconds > 0:
+            raise ValueError(f"synthetic street: want cycle_seconds > 0, got {cycle_seconds}")
         street = Street.from_seed(seed, size_hw)
         self.seed = seed
         self.size_hw = size_hw
@@ -74,7 +74,7 @@ class SyntheticStreet:
         self.anomalies = tuple(anomalies)
         self._brush = Brush(street.viewpoint, street.sun, street.light)
         self._scenery = _furnished(make_scenery(street), street, self._brush)
-        self._traffic = Traffic(street, swell_seconds)
+        self._traffic = Traffic(street, cycle_seconds)
         self._incidents = Incidents(street, self.anomalies)
         random = np.random.default_rng([seed, 13])
         self._noise = _noise_tile(size_hw, random)
@@ -84,7 +84,7 @@ class SyntheticStreet:
         """Render a frame.
 
         Args:
-            index: Number of the frame, from 0; frames may be asked for in any order.
+            index: Number of the frame, from 0; frames may be rendered in any order.
 
         Raises:
             ValueError: the index is negative.
@@ -99,7 +99,7 @@ class SyntheticStreet:
             shadow = self._brush.shadow(actor.figure, actor.placement)
             if shadow is not None:
                 box, strength = shadow
-                # Where a tree already takes the sun away there is no sun left to take.
+                # Where a tree already blocks the sun, the shadow adds nothing.
                 dark = _SHADOW_STRENGTH * strength * (1 - scenery.shade[box])
                 dark *= 1 - scenery.cover[box]
                 frame[box] = frame[box] * (1 - dark[..., None])
@@ -114,15 +114,15 @@ class SyntheticStreet:
             owner[patch.box][opacity > 0.5] = 0 if kind is None else ANOMALY_KINDS.index(kind) + 1
         found = np.flatnonzero(np.bincount(owner.ravel(), minlength=len(ANOMALY_KINDS) + 1)[1:])
         return Rendered(
-            pixels=self._seen_by_sensor(frame, index, seconds),
+            pixels=self._as_recorded(frame, index, seconds),
             mask=owner > 0,
             kinds=tuple(ANOMALY_KINDS[number] for number in found),
         )
 
-    def _seen_by_sensor(
+    def _as_recorded(
         self, frame: npt.NDArray[np.uint8], index: int, seconds: float
     ) -> npt.NDArray[np.uint8]:
-        """Let the light swell and fade slowly, and add noise."""
+        """Vary the light slowly, and add sensor noise."""
         slow, slower = self._light_phases
         gain = (
             1
@@ -139,7 +139,7 @@ class SyntheticStreet:
 
 
 def _noise_tile(size_hw: tuple[int, int], random: np.random.Generator) -> npt.NDArray[np.int16]:
-    """Noise for every frame: each looks at another part of this larger tile."""
+    """Noise for every frame: each uses another part of this larger tile."""
     height, width = size_hw[0] + _NOISE_OFFSETS, size_hw[1] + _NOISE_OFFSETS
     brightness = random.normal(0, NOISE_LEVEL, (height, width, 1))
     colour = random.normal(0, NOISE_LEVEL / 2, (height, width, 3))
@@ -147,19 +147,19 @@ def _noise_tile(size_hw: tuple[int, int], random: np.random.Generator) -> npt.ND
 
 
 def _lay(frame: npt.NDArray[np.uint8], patch: Patch, scenery: Scenery) -> Floats:
-    """Lay a patch over the frame in place, behind what stands nearer; returns what shows of it."""
+    """Composite a patch in place, behind nearer objects; return its visible opacity."""
     box = patch.box
     hidden = np.where(scenery.cover_depth[box] < patch.depth, scenery.cover[box], 0)
-    seen: Floats = (1 - hidden).astype(np.float32)
-    opacity = patch.opacity * seen
+    visible: Floats = (1 - hidden).astype(np.float32)
+    opacity = patch.opacity * visible
     light = np.float32(1 - 0.38 * float(scenery.shade[patch.foot]))
-    mixed = frame[box] * (1 - opacity[..., None]) + patch.colours * (seen * light)[..., None]
+    mixed = frame[box] * (1 - opacity[..., None]) + patch.colours * (visible * light)[..., None]
     frame[box] = np.minimum(mixed + 0.5, 255)
     return opacity
 
 
 def _furnished(scenery: Scenery, street: Street, brush: Brush) -> Scenery:
-    """Park the cars and put up the lamps."""
+    """Draw the parked cars and the lamps onto the scenery."""
     pixels = scenery.pixels.copy()
     cover, cover_depth = scenery.cover.copy(), scenery.cover_depth.copy()
     scenery = replace(scenery, pixels=pixels, cover=cover, cover_depth=cover_depth)

@@ -1,4 +1,4 @@
-"""The still picture of a street: every picture element's ray meets ground, wall, sky or a tree."""
+"""The static background of a street: the ray of every pixel hits ground, wall, sky or a tree."""
 
 from dataclasses import dataclass
 
@@ -14,25 +14,25 @@ from cameras.simulation.viewpoint import Floats, Viewpoint
 
 OVERSAMPLING = 2
 SHADOW = np.array([0.50, 0.53, 0.60], np.float32)
-"""Brightness of what only the sky lights; a little blue."""
+"""Brightness of areas lit only by the sky; slightly blue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenery:
-    """What stands still."""
+    """The static background."""
 
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
     cover: Floats
     """How much of a pixel trees and street furniture hide, 0..1, (H, W)."""
     cover_depth: Floats
-    """How far away they are, metres, (H, W), infinite where nothing is; they hide the rest."""
+    """Their distance, metres, (H, W), infinite where there are none; they hide what is behind."""
     shade: Floats
-    """How much of the sunlight does not reach the ground there, 0..1, (H, W)."""
+    """Part of the sunlight that does not reach the ground, 0..1, (H, W)."""
 
 
 def make_scenery(street: Street) -> Scenery:
-    """Look at the street once, without anybody in it."""
+    """Render the street without people."""
     noise = Noise.seeded(street.seed)
     view = street.viewpoint
     rays = view.rays(OVERSAMPLING)
@@ -104,9 +104,9 @@ def _ground_colours(street: Street, x: Floats, y: Floats, noise: Noise) -> Float
             colours[here] = surfaces.paving(along, across, noise, street.slab, street.paving)
         edge = np.abs(y - band.near) < 0.11
         colours[edge] = surfaces.kerb(x[edge], y[edge], noise)
-        # Dirt and contact shadow gather along the stones.
+        # Dirt and contact shadow along the stones.
         colours *= 1 - 0.16 * np.exp(-(((y - band.near - 0.2) / 0.1) ** 2))[:, None]
-    # Walls take light from the ground before them.
+    # Walls block light from the ground before them.
     colours *= 1 - 0.32 * np.exp(-np.maximum(street.front - y, 0) / 0.55)[:, None]
     return colours
 
@@ -119,7 +119,7 @@ def _shade(street: Street, x: Floats, y: Floats, noise: Noise) -> Floats:
         centre = tree.trunk + 0.7 * tree.crown
         from_x, from_y = x - tree.x, y - tree.y
         height = (from_x * away_x + from_y * away_y) / (away_x**2 + away_y**2)
-        # A column of that height throws its shadow nearest to the point.
+        # The shadow of a column of that height ends nearest to the point.
         aside = np.hypot(from_x - away_x * height, from_y - away_y * height)
         near = (np.abs(height - centre) < 4 * tree.crown) & (aside < 2 * tree.crown)
         beyond = (height[near] - centre) * np.hypot(away_x, away_y) * sun_z
@@ -134,7 +134,7 @@ def _shade(street: Street, x: Floats, y: Floats, noise: Noise) -> Floats:
 
 
 def _outline(tree: Tree, view: Viewpoint) -> tuple[slice, slice]:
-    """Rows and columns of the oversampled picture that hold the tree."""
+    """Rows and columns of the oversampled frame that contain the tree."""
     reach, top = 1.6 * tree.crown, tree.trunk + 2.9 * tree.crown
     corners = [(tree.x + side, tree.y, z) for side in (-reach, reach) for z in (0.0, top)]
     pixels, _ = view.project(np.array(corners, np.float32))
@@ -144,7 +144,7 @@ def _outline(tree: Tree, view: Viewpoint) -> tuple[slice, slice]:
 
 
 def _draw_tree(colours: Floats, tree: Tree, street: Street, rays: Floats, noise: Noise) -> Floats:
-    """Draw a tree onto its part of the picture in place; returns its opacity (h, w)."""
+    """Draw a tree onto its part of the frame in place; return its opacity (h, w)."""
     distance = tree.y / rays[..., 1]
     x = distance * rays[..., 0] - tree.x
     z = street.viewpoint.height + distance * rays[..., 2]

@@ -1,4 +1,4 @@
-"""What figures are made of: limbs, plates and wires in a figure's own coordinates.
+"""Parts of figures: limbs, plates and wires in a figure's own coordinates.
 
 Own coordinates are metres: forward, to the left, up; the origin is on the ground below the figure.
 """
@@ -23,7 +23,7 @@ class Limb:
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A flat convex piece; it is seen only from the side its normal points to."""
+    """A flat convex piece; visible only from the side of its normal."""
 
     points: tuple[Point, ...]
     normal: Point
@@ -51,7 +51,7 @@ class Figure:
     right: tuple[Part, ...]
 
     def __add__(self, other: "Figure") -> "Figure":
-        """Two figures that move as one; the other is drawn over this one."""
+        """Join two figures; the other is drawn over this one."""
         return Figure(self.left + other.left, self.centre + other.centre, self.right + other.right)
 
 

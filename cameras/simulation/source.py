@@ -9,34 +9,34 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-from cameras.options import SourceOptions
 from cameras.pacing import Pace, Pacer
 from cameras.simulation.plan import planned_demo
 from cameras.simulation.scene import SyntheticStreet
-from cameras.source import Picture, SourceInfo
+from cameras.source import Picture, SourceInfo, SourceOptions
 
 _WANTED = (
-    'want "synthetic:street", with seed, seconds, fps, plan and swell as in "?seed=3&plan=demo"'
+    'want "synthetic:street", with seed, seconds, fps, plan and occupancy_cycle as in '
+    '"?seed=3&plan=demo"'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticAddress:
-    """What an address of a synthetic street asks for."""
+    """Parameters of the address of a synthetic street."""
 
     seed: int = 0
-    """Which street, 0 or more."""
+    """Seed of the street, 0 or more."""
     seconds: float | None = None
-    """Length; None goes on without end, as a camera does."""
+    """Length; None: endless, like a camera."""
     frames_per_second: float = 15.0
     demo: bool = False
-    """Whether the anomalies of the demo happen."""
-    swell_seconds: float | None = None
-    """Time in which the street fills and empties again; None: always about as busy."""
+    """Whether to show the anomalies of the demo."""
+    cycle_seconds: float | None = None
+    """Period in which the street fills and empties; None: constant occupancy."""
 
     @classmethod
     def parsed(cls, address: str) -> "SyntheticAddress":
-        """Read an address.
+        """Parse an address.
 
         Raises:
             ValueError: it names another scene, an unknown parameter or an impossible value.
@@ -46,7 +46,7 @@ class SyntheticAddress:
             raise ValueError(f"synthetic source: {_WANTED}, got the scene {scene!r}")
         given: dict[str, str] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
-            if name not in ("seed", "seconds", "fps", "plan", "swell"):
+            if name not in ("seed", "seconds", "fps", "plan", "occupancy_cycle"):
                 raise ValueError(f"synthetic source: {_WANTED}, got the parameter {name!r}")
             if name in given:
                 raise ValueError(f"synthetic source: {name} is given twice")
@@ -62,37 +62,41 @@ class SyntheticAddress:
             seconds=_positive("seconds", given["seconds"]) if "seconds" in given else None,
             frames_per_second=_positive("fps", given.get("fps", "15")),
             demo=plan == "demo",
-            swell_seconds=_positive("swell", given["swell"]) if "swell" in given else None,
+            cycle_seconds=(
+                _positive("occupancy_cycle", given["occupancy_cycle"])
+                if "occupancy_cycle" in given
+                else None
+            ),
         )
 
 
 class SyntheticSource:
-    """One look at a synthetic street."""
+    """One connection to a synthetic street."""
 
     def __init__(self, wanted: SyntheticAddress, pace: Pace) -> None:
-        """Remember what to draw.
+        """Store what to render.
 
         Args:
-            wanted: Which street, and for how long.
-            pace: "live" as a camera would, "fast" as the reader takes the pictures.
+            wanted: The street and its length.
+            pace: "live" at its rate, "fast" without waits.
         """
         self._wanted = wanted
         self._pace: Pace = pace
         self._pacer = Pacer(pace)
         self._street: SyntheticStreet | None = None
         self.started_at: float | None = None
-        """Wall clock at its time 0, Unix seconds UTC; None before the first picture."""
+        """Wall clock at stream time 0, Unix seconds UTC; None before the first frame."""
         self.started = threading.Event()
-        """Set with the first picture."""
+        """Set with the first frame."""
 
     def __enter__(self) -> Self:
-        """Build the street, which takes a second or two."""
+        """Build the street; takes a second or two."""
         wanted = self._wanted
         self._street = SyntheticStreet(
             wanted.seed,
             frames_per_second=wanted.frames_per_second,
             anomalies=planned_demo() if wanted.demo else (),
-            swell_seconds=wanted.swell_seconds,
+            cycle_seconds=wanted.cycle_seconds,
         )
         return self
 
@@ -102,12 +106,12 @@ class SyntheticSource:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let a waiting reader go on."""
+        """Release a waiting reader."""
         self._pacer.close()
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the street.
+        """Properties of the street.
 
         Raises:
             RuntimeError: it is not open.
@@ -121,7 +125,7 @@ class SyntheticSource:
         )
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the frames in order; without a length they never end."""
+        """Yield the frames in order; endless without a length."""
         street, length = self._opened(), self._frame_count()
         for index in count() if length is None else range(length):
             pixels = street.render(index).pixels
@@ -143,13 +147,14 @@ class SyntheticSource:
 
 
 def open_synthetic(address: str, options: SourceOptions) -> SyntheticSource:
-    """Choose the street for an address; nothing is drawn before its `with`.
+    """Create the source for an address; nothing is rendered before its `with`.
 
     Args:
         address: "synthetic:street", optionally with "?" and parameters joined by "&": seed
-            (whole, 0), seconds (without: endless), fps (15), plan (demo or none), swell (seconds
-            in which the street fills and empties again; without: always about as busy).
-        options: Only the pace counts.
+            (whole number, 0), seconds (default: endless), fps (15), plan (demo or none),
+            occupancy_cycle (period in seconds in which the street fills and empties; default:
+            constant occupancy).
+        options: Only the pace is used.
 
     Raises:
         ValueError: the address is malformed.

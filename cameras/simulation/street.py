@@ -1,4 +1,4 @@
-"""The plan of one street, drawn from a seed: what lies where, its colours, its light."""
+"""The layout of one street, generated from a seed: positions, colours, light."""
 
 from dataclasses import dataclass
 from math import cos, radians, sin
@@ -55,14 +55,14 @@ class House:
     wall: Colour
     trim: Colour
     awning: Colour | None
-    """Colour of the awning over a shop window; None where people live on the ground floor."""
+    """Colour of the awning over a shop window; None where the ground floor is no shop."""
     window_columns: int
     door_column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A tree: where it stands and how large it is, metres."""
+    """A tree: position and size, metres."""
 
     x: float
     y: float
@@ -76,7 +76,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Street:
-    """Everything about a street that does not move."""
+    """The static layout of a street."""
 
     seed: int
     viewpoint: Viewpoint
@@ -87,7 +87,7 @@ class Street:
     trees: tuple[Tree, ...]
     lamps: tuple[tuple[float, float], ...]
     parked: tuple[tuple[float, float, int], ...]
-    """Parked cars: x, y and a number for their looks."""
+    """Parked cars: x, y and a number for their colour."""
     paving: Colour
     slab: float
     sun: tuple[float, float, float]
@@ -100,13 +100,13 @@ class Street:
         return next(band for band in self.bands if band.surface == surface)
 
     def walkable(self, surface: Surface) -> tuple[float, float]:
-        """The y between which one is seen from head to foot on the nearest band of a surface."""
+        """Range of y in which a person is fully visible on the nearest band of a surface."""
         band = self.band(surface)
         return max(band.near, self.viewpoint.nearest), band.far
 
     @classmethod
     def from_seed(cls, seed: int, size_hw: tuple[int, int]) -> "Street":
-        """Draw the street of a seed, seen at a picture size."""
+        """Generate the street of a seed for a frame size."""
         random = np.random.default_rng([seed, 1])
         viewpoint = Viewpoint(
             size_hw=size_hw,
@@ -150,7 +150,7 @@ def _bands(
     bands: list[Band] = []
     for surface, narrow, wide in layout:
         far = edge + float(random.uniform(narrow, wide))
-        # The first strip goes on under the camera.
+        # The first strip extends below the camera.
         bands.append(Band(surface, edge if bands else 0.0, far))
         edge = far
     return tuple(bands)

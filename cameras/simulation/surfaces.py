@@ -1,6 +1,6 @@
 """Procedural textures of ground and walls: colour as a function of metres.
 
-Every function takes arrays of coordinates in metres and gives float32 colours (..., 3), 0..255.
+Every function takes arrays of coordinates in metres and returns float32 colours (..., 3), 0..255.
 """
 
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ class Noise:
 
     @classmethod
     def seeded(cls, seed: int) -> "Noise":
-        """Make the tile of a seed."""
+        """Generate the tile of a seed."""
         return cls(np.random.default_rng([seed, 11]).random((256, 256), np.float32))
 
     def smooth(self, x: Floats, y: Floats, metres: float) -> Floats:
         """Value noise whose features are about `metres` wide."""
         at_x, at_y = np.mod(x / metres, 256).ravel(), np.mod(y / metres, 256).ravel()
-        # cv2.remap wants neither side of its picture longer than 32766, so fold the values up.
+        # cv2.remap limits each side of its image to 32766, so fold the values into rows.
         rows = at_x.size // _FOLD + 1
         values = cv2.remap(
             self.tile,
@@ -61,14 +61,14 @@ class Noise:
 
 
 def tint(colour: Colour, brightness: Floats) -> Floats:
-    """A colour at varying brightness, 1 leaving it as it is."""
+    """A colour at varying brightness, 1 leaves it unchanged."""
     colours: Floats = brightness[..., None] * np.array(colour, np.float32)
     return colours
 
 
-def blend(colours: Floats, colour: Colour, share: Floats) -> Floats:
-    """Mix one colour into many; its share is 0..1, (...)."""
-    mixed: Floats = colours + share[..., None] * (np.array(colour, np.float32) - colours)
+def blend(colours: Floats, colour: Colour, weight: Floats) -> Floats:
+    """Mix one colour into many; its weight is 0..1, (...)."""
+    mixed: Floats = colours + weight[..., None] * (np.array(colour, np.float32) - colours)
     return mixed
 
 

@@ -1,4 +1,4 @@
-"""Who is in the street at a time; a pure function of the seed, for any time in any order."""
+"""People and objects in the street at a time; a pure function of the seed, for any time."""
 
 from dataclasses import dataclass, replace
 from math import cos, pi
@@ -7,20 +7,20 @@ import numpy as np
 
 from cameras.simulation.brush import Placement
 from cameras.simulation.objects import cyclist, luggage, van
-from cameras.simulation.people import RUN, WALK, Looks, person
+from cameras.simulation.people import RUN, WALK, Appearance, person
 from cameras.simulation.plan import AnomalyKind, PlannedAnomaly
 from cameras.simulation.shapes import Figure
 from cameras.simulation.street import Street
 
 WALKERS_AT_ONCE = 4.7
-"""How many people are on the way on average, not counting those who keep them company."""
+"""Average number of people, not counting companions."""
 WALKING_SPEEDS = (1.1, 1.6)
 """Slowest and fastest, metres a second."""
 RUNNING_SPEED = 3.4
 RIDING_SPEED = 4.4
 DRIVING_SPEED = 3.6
 _MARGIN = 0.8
-"""How far outside the picture people set out, metres; their shadows are seen before them."""
+"""How far outside of the frame people start, metres; their shadows are visible before them."""
 _TRESPASSING_SPEED = 1.75
 _FIRST = 1 << 20  # walkers are numbered from long before the scene begins; seeds are positive
 
@@ -32,12 +32,12 @@ class Actor:
     figure: Figure
     placement: Placement
     kind: AnomalyKind | None
-    """What is out of place about it; None for normal life."""
+    """Kind of anomaly; None for normal activity."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Crossing:
-    """A way from one edge of the picture to the other at an even pace."""
+    """A path from one edge of the frame to the other at constant speed."""
 
     left: float
     right: float
@@ -51,7 +51,7 @@ class _Crossing:
         return (self.right - self.left) / self.speed
 
     def placement(self, elapsed: float) -> Placement | None:
-        """Where one is; None before and after."""
+        """Return the position after so many seconds; None before and after the crossing."""
         if not 0 <= elapsed <= self.seconds:
             return None
         way = elapsed * self.speed
@@ -60,51 +60,51 @@ class _Crossing:
 
 
 class Traffic:
-    """Normal life on the promenade and, rarely, on the pavement along the houses.
+    """Normal activity on the promenade and, rarely, on the pavement along the houses.
 
     Args:
-        street: Where.
-        swell_seconds: Time in which the street fills and empties again: as many people on average,
-            from hardly anybody to twice as many. None: always about as many.
+        street: The street.
+        cycle_seconds: Period in which the street fills and empties: the same number of people on
+            average, from almost none to twice as many. None: constant occupancy.
     """
 
-    def __init__(self, street: Street, swell_seconds: float | None = None) -> None:
+    def __init__(self, street: Street, cycle_seconds: float | None = None) -> None:
         self._street = street
-        self._swell_seconds = swell_seconds
-        self._swell_phase = 2 * pi * float(np.random.default_rng([street.seed, 7]).random())
+        self._cycle_seconds = cycle_seconds
+        self._cycle_phase = 2 * pi * float(np.random.default_rng([street.seed, 7]).random())
         near, far = street.walkable("promenade")
-        self._lanes = (near + 0.35, far - 1.1)
+        self._walking_y = (near + 0.35, far - 1.1)
         left, right = street.viewpoint.visible_range((near + far) / 2)
-        usual = (right - left + 2 * _MARGIN) / float(np.mean(WALKING_SPEEDS))
-        # Of twice as many turns half are let pass, few while the street fills.
-        self._interval = usual / WALKERS_AT_ONCE / (1 if swell_seconds is None else 2)
+        crossing_seconds = (right - left + 2 * _MARGIN) / float(np.mean(WALKING_SPEEDS))
+        # Of twice as many starts half are skipped, depending on the phase of the cycle.
+        self._interval = crossing_seconds / WALKERS_AT_ONCE / (1 if cycle_seconds is None else 2)
         left, right = street.viewpoint.visible_range(street.front)
         self._longest = (right - left + 2 * _MARGIN) / WALKING_SPEEDS[0] + self._interval
 
     def actors(self, seconds: float) -> list[Actor]:
-        """Everybody on the way at a time."""
+        """Return all people in the street at a time."""
         first = int((seconds - self._longest) // self._interval)
         last = int(seconds // self._interval)
         return [
             actor
             for number in range(first, last + 1)
-            if self._sets_out(number)
+            if self._starts(number)
             for actor in self._walkers(number, seconds - number * self._interval)
         ]
 
-    def _sets_out(self, number: int) -> bool:
-        """Whether somebody takes this turn."""
-        if self._swell_seconds is None:
+    def _starts(self, number: int) -> bool:
+        """Whether this walker exists."""
+        if self._cycle_seconds is None:
             return True
-        angle = 2 * pi * number * self._interval / self._swell_seconds + self._swell_phase
+        angle = 2 * pi * number * self._interval / self._cycle_seconds + self._cycle_phase
         random = np.random.default_rng([self._street.seed, 7, _FIRST + number])
         return bool(random.random() < 0.5 - 0.5 * cos(angle))
 
     def _walkers(self, number: int, elapsed: float) -> list[Actor]:
-        """One walker, perhaps with company, so many seconds after their turn came."""
+        """One walker, possibly with a companion, so many seconds after their start."""
         random = np.random.default_rng([self._street.seed, 3, _FIRST + number])
         values = random.random(6)
-        y = self._lanes[0] + (self._lanes[1] - self._lanes[0]) * float(values[0])
+        y = self._walking_y[0] + (self._walking_y[1] - self._walking_y[0]) * float(values[0])
         pavement = self._street.bands[-1]
         if values[1] < 0.1:
             y = pavement.near + (pavement.far - pavement.near) * (0.3 + 0.4 * float(values[0]))
@@ -122,11 +122,11 @@ class Traffic:
         if placement is None:
             return []
         travelled = elapsed * crossing.speed
-        walkers = [Actor(person(Looks.drawn(random), WALK, travelled), placement, None)]
+        walkers = [Actor(person(Appearance.drawn(random), WALK, travelled), placement, None)]
         if values[5] < 0.12:
             beside = Placement(placement.x - 0.15, placement.y + 0.6, placement.heading)
-            company = person(Looks.drawn(random), WALK, travelled + 0.4)
-            walkers.append(Actor(company, beside, None))
+            companion = person(Appearance.drawn(random), WALK, travelled + 0.4)
+            walkers.append(Actor(companion, beside, None))
         return walkers
 
 
@@ -138,7 +138,7 @@ class Incidents:
         self._planned = planned
 
     def actors(self, seconds: float) -> list[Actor]:
-        """What is out of place at a time, and those who bring it and take it away."""
+        """Return the anomalies at a time, and the people who bring and remove objects."""
         found: list[Actor] = []
         for number, planned in enumerate(self._planned):
             random = np.random.default_rng([self._street.seed, 5, number])
@@ -155,8 +155,8 @@ class Incidents:
     def _passing(
         self, planned: PlannedAnomaly, seconds: float, random: np.random.Generator
     ) -> list[Actor]:
-        """Across the picture, and back again while there is time."""
-        looks = Looks.drawn(random)
+        """Cross the frame, and return while there is time."""
+        appearance = Appearance.drawn(random)
         near, far = self._street.walkable("promenade")
         speed, y, half_length = {
             "runner": (RUNNING_SPEED, near + 0.45 * (far - near), 0.5),
@@ -178,9 +178,9 @@ class Incidents:
         if placement is None:
             return []
         if planned.kind == "runner":
-            figure = person(replace(looks, skirt=False, backpack=None), RUN, travelled)
+            figure = person(replace(appearance, skirt=False, backpack=None), RUN, travelled)
         elif planned.kind == "cyclist":
-            figure = cyclist(looks, travelled)
+            figure = cyclist(appearance, travelled)
         else:
             figure = van((236, 234, 228))
         return [Actor(figure, placement, planned.kind)]
@@ -188,7 +188,7 @@ class Incidents:
     def _trespasser(
         self, planned: PlannedAnomaly, seconds: float, random: np.random.Generator
     ) -> Actor:
-        """Somebody who steps into the picture on the lawn, and half-way through turns back."""
+        """A person who enters the frame on the lawn, and turns back half-way through."""
         near, far = self._street.walkable("lawn")
         y = (near + far) / 2
         left, right = self._street.viewpoint.visible_range(y)
@@ -198,27 +198,29 @@ class Incidents:
         from_left = random.random() < 0.5
         x = left - 0.4 + way if from_left else right + 0.4 - way
         placement = Placement(x, y, (float(out if from_left else -out), 0.0))
-        looks = Looks.drawn(random)
-        return Actor(person(looks, WALK, _TRESPASSING_SPEED * elapsed), placement, "trespasser")
+        appearance = Appearance.drawn(random)
+        return Actor(
+            person(appearance, WALK, _TRESPASSING_SPEED * elapsed), placement, "trespasser"
+        )
 
     def _left_object(
         self, planned: PlannedAnomaly, seconds: float, random: np.random.Generator
     ) -> list[Actor]:
-        """Luggage: one walker sets it down in passing, another takes it along at the end."""
+        """Luggage: one walker sets it down in passing, another takes it at the end."""
         near, _ = self._street.walkable("promenade")
         y, aside = near + 1.0, 0.5
         left, right = self._street.viewpoint.visible_range(y)
         spot = left + (right - left) * float(random.uniform(0.35, 0.65))
         speed = 1.35
         found: list[Actor] = []
-        for moment in (planned.start_seconds, planned.end_seconds):
-            looks = Looks.drawn(random)
-            x = spot + speed * (seconds - moment)
+        for handover in (planned.start_seconds, planned.end_seconds):
+            appearance = Appearance.drawn(random)
+            x = spot + speed * (seconds - handover)
             if not left - _MARGIN < x < right + _MARGIN:
                 continue
-            figure = person(looks, WALK, speed * (seconds - moment) + 100)
-            before = moment == planned.start_seconds
-            if seconds < moment if before else seconds > moment:
+            figure = person(appearance, WALK, speed * (seconds - handover) + 100)
+            before = handover == planned.start_seconds
+            if seconds < handover if before else seconds > handover:
                 figure = figure + luggage(aside)
             found.append(Actor(figure, Placement(x, y), None))
         if planned.start_seconds <= seconds <= planned.end_seconds:

@@ -1,4 +1,4 @@
-"""Where the synthetic camera stands, and how the world falls on its picture.
+"""Position of the synthetic camera, and its projection.
 
 World coordinates are metres: x to the right, y away from the camera, z up; the camera stands above
 the origin.
@@ -31,7 +31,7 @@ class Viewpoint:
 
     @cached_property
     def axes(self) -> Floats:
-        """Rows: right, down and forward of the picture in world coordinates, (3, 3)."""
+        """Rows: right, down and forward of the frame in world coordinates, (3, 3)."""
         forward = np.array(
             [sin(self.yaw) * cos(self.pitch), cos(self.yaw) * cos(self.pitch), -sin(self.pitch)]
         )
@@ -45,12 +45,12 @@ class Viewpoint:
 
     @property
     def nearest(self) -> float:
-        """The y at which the ground comes into the picture, and a foot's breadth more."""
+        """The y at which the ground enters the frame, plus 0.4 m."""
         half_angle = atan(self.size_hw[0] / 2 / self.focal)
         return self.height / tan(self.pitch + half_angle) + 0.4
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
-        """Find the pixels of world points in front of the camera.
+        """Project world points in front of the camera to pixels.
 
         Args:
             points: World coordinates, (N, 3).
@@ -65,7 +65,7 @@ class Viewpoint:
         return local[:, :2] * (self.focal / depth[:, None]) + centre, depth
 
     def rays(self, oversampling: int) -> Floats:
-        """Directions of all picture elements, (H · oversampling, W · oversampling, 3)."""
+        """Directions of the rays of all pixels, (H · oversampling, W · oversampling, 3)."""
         height, width = self.size_hw
         columns = (np.arange(width * oversampling, dtype=np.float32) + 0.5) / oversampling
         rows = (np.arange(height * oversampling, dtype=np.float32) + 0.5) / oversampling
@@ -74,11 +74,11 @@ class Viewpoint:
         return np.stack([x, y, np.ones_like(x)], axis=-1) @ self.axes
 
     def visible_range(self, y: float) -> tuple[float, float]:
-        """The x at which the left and the right edge of the picture cross the ground at y."""
+        """Return the x at which the left and the right edge of the frame cross the ground at y."""
         width = self.size_hw[1]
         ends = []
         for column in (0.0, float(width)):
-            # The edge of the picture is a plane through the lens: n · (p - lens) = 0 on the ground.
+            # The edge of the frame is a plane through the lens: n · (p - lens) = 0 on the ground.
             edge = np.array([self.focal, 0.0, -(column - width / 2)], np.float32) @ self.axes
             ends.append(float((self.height * edge[2] - y * edge[1]) / edge[0]))
         return min(ends), max(ends)

@@ -67,7 +67,7 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
         random: Source of every choice.
 
     Returns:
-        The changed clip; its mask may be empty where, say, nothing moved that could be hurried.
+        The changed clip; its mask may be empty where, say, nothing moved that could be sped_up.
     """
     draw = float(torch.rand((), generator=random))
     if draw < _HURRIED_SHARE:

@@ -16,6 +16,8 @@ class MovingCutOut:
     """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
     top: int
     """Row of the picture in which it was cut out, of its upper edge."""
+    left: int = 0
+    """Column of the same, of its left edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,10 @@
-"""What the alert sink tells at once: to whoever watches live, to the metrics, and to the log."""
+"""Live updates of the alert sink: to the live topic, the metrics, and the log."""
 
 import logging
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from pipeline.events.event_tracker import EventChange, Suppression
+from pipeline.events.event import EventChange, Suppression
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.live import LivePublisher
 from pipeline.transport.messages import Live, ScoreMessage
@@ -12,24 +12,26 @@ from pipeline.transport.wire import ARRAYS
 
 LOG = logging.getLogger(__name__)
 
-_HUSHED: dict[Suppression, str] = {
-    "cooldown": "suppressed so soon after another one",
+_SUPPRESSION_TEXTS: dict[Suppression, str] = {
+    "cooldown": "suppressed in the cool-down of another one",
     "schedule": "suppressed outside of the schedule",
-    "calibrating": "learning, as the scene is being calibrated: nobody is notified",
+    "calibrating": "suppressed while the scene is calibrated: no notification is sent",
 }
-_UNTOLD = (*ARRAYS, "source_hw", "number", "after")
+_UNPUBLISHED = (*ARRAYS, "source_hw", "number", "after")
 
 
 class LiveUpdates:
-    """Tells each change and each score once, and keeps nothing."""
+    """Publishes each change and each score once; has no state."""
 
     def __init__(self, publisher: LivePublisher, metrics: Metrics) -> None:
-        """Prepare; `publisher`: open, `metrics`: of the sink."""
+        """Prepare; `publisher`: open, `metrics`: those of the sink."""
         self._publisher = publisher
         self._metrics = metrics
 
-    def event(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
-        """Tell a change of an event; None: there is no such picture yet."""
+    def publish_event(
+        self, change: EventChange, snapshot: Path | None, heatmap: Path | None
+    ) -> None:
+        """Publish a change of an event; `snapshot`, `heatmap`: None if there is none yet."""
         event = change.event
         self._metrics.event_active.labels(event.camera).set(change.kind != "end")
         shown = {
@@ -41,23 +43,23 @@ class LiveUpdates:
         if change.kind in ("new", "suppressed"):
             self._metrics.events.labels(event.camera).inc()
         if change.kind != "update":
-            LOG.info("%s", sentence(change), extra={"camera": event.camera})
+            LOG.info("%s", describe(change), extra={"camera": event.camera})
 
-    def score(self, message: ScoreMessage) -> None:
-        """Tell a score, without its pictures."""
-        names = (field.name for field in fields(message) if field.name not in _UNTOLD)
+    def publish_score(self, message: ScoreMessage) -> None:
+        """Publish a score, without its arrays."""
+        names = (field.name for field in fields(message) if field.name not in _UNPUBLISHED)
         body = {name: getattr(message, name) for name in names}
         self._publisher.publish(Live(message.camera, "score", body))
 
 
-def sentence(change: EventChange) -> str:
-    """A change of an event for people."""
+def describe(change: EventChange) -> str:
+    """Text of a change of an event for people."""
     event = change.event
     score = f"score {event.peak_score:.2f}"
     place = f" in {', '.join(event.zones)}" if event.zones else ""
     if change.kind == "end":
         return f"event {event.id} ended after {event.duration_seconds:.1f} s{place}, peak {score}"
-    if change.kind == "told":
-        return f"event {event.id} goes on{place} into the hours of the schedule, {score}"
-    why = "" if event.suppressed_by is None else f", {_HUSHED[event.suppressed_by]}"
+    if change.kind == "released":
+        return f"event {event.id} continues{place} into the hours of the schedule, {score}"
+    why = "" if event.suppressed_by is None else f", {_SUPPRESSION_TEXTS[event.suppressed_by]}"
     return f"event {event.id} began{place}, {score}{why}"

@@ -1,4 +1,4 @@
-"""`vedette camera …`: what its commands are called and take."""
+"""`vedette camera …`: names and options of its commands."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,17 +7,17 @@ import typer
 
 from pipeline.cli.service_options import DEFAULT_URL, CaFile, Json, Url
 
-app = typer.Typer(no_args_is_help=True, help="Look at a camera, or manage those of a service.")
+app = typer.Typer(no_args_is_help=True, help="Probe cameras, or manage those of a running service.")
 
 Name = Annotated[str, typer.Argument(help="Name of the camera.")]
 
 
 @app.callback()
 def options() -> None:
-    """Look at a camera, or manage those of a service.
+    """Probe cameras, or manage those of a running service.
 
-    All but discover and probe speak to a running service (api.enabled), with the token in
-    VEDETTE_TOKEN if it wants one.
+    All but discover and probe call a running service (api.enabled), with the token in
+    VEDETTE_TOKEN where it asks for one.
     """
 
 
@@ -26,7 +26,7 @@ def probe(
     url: Annotated[str, typer.Argument(help="Address, as in the configuration.")],
     seconds: Annotated[float, typer.Option(min=1, max=600, help="For how long to watch.")] = 5.0,
     transport: Annotated[
-        Literal["tcp", "udp"], typer.Option(help="How RTSP media travels.")
+        Literal["tcp", "udp"], typer.Option(help="Transport of RTSP media.")
     ] = "tcp",
     timeout: Annotated[
         float, typer.Option(min=0.5, help="Seconds without a picture that are too long.")
@@ -37,7 +37,7 @@ def probe(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look at a camera for a few seconds: what it sends, what that costs, how to configure it."""
+    """Read a camera for a few seconds: what it sends, what that costs, how to configure it."""
     from pipeline.cli.probe import probe as implementation
 
     implementation(url, seconds, transport, timeout, guess, json)
@@ -46,7 +46,7 @@ def probe(
 @app.command()
 def discover(
     user: Annotated[
-        str | None, typer.Option(help="Who asks for the streams: a name, or {VEDETTE_…}.")
+        str | None, typer.Option(help="User name for the streams, or {VEDETTE_…}.")
     ] = None,
     password: Annotated[
         str | None, typer.Option(help="{VEDETTE_…}, written as in an address (@ as %40).")
@@ -100,7 +100,7 @@ def add(
 
 @app.command("list")
 def list_all(url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
-    """Show all cameras and how they are."""
+    """List all cameras and their states."""
     from pipeline.cli import cameras, service_client
 
     cameras.show_all(service_client.ServiceClient(url, ca_file), json)
@@ -116,7 +116,7 @@ def show(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
 
 @app.command()
 def adapt(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
-    """Adapt a camera to its scene anew; it should look normal meanwhile."""
+    """Adapt a camera to its scene again; the scene should be normal meanwhile."""
     from pipeline.cli import cameras, service_client
 
     cameras.act(service_client.ServiceClient(url, ca_file), name, "adapt")
@@ -132,7 +132,7 @@ def enable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
 
 @app.command()
 def disable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
-    """Leave a camera alone until it is enabled again."""
+    """Stop watching a camera until it is enabled again."""
     from pipeline.cli import cameras, service_client
 
     cameras.act(service_client.ServiceClient(url, ca_file), name, "disable")
@@ -140,7 +140,7 @@ def disable(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
 
 @app.command()
 def remove(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
-    """Forget a camera that was added; its events and scenes stay."""
+    """Remove a camera that was added; its events and scenes stay."""
     from pipeline.cli import cameras, service_client
 
     cameras.remove(service_client.ServiceClient(url, ca_file), name)
@@ -149,12 +149,12 @@ def remove(name: Name, url: Url = DEFAULT_URL, ca_file: CaFile = None) -> None:
 @app.command()
 def history(
     name: Name,
-    restore: Annotated[str | None, typer.Option(help="Scene to go on with.")] = None,
+    restore: Annotated[str | None, typer.Option(help="Scene to restore.")] = None,
     url: Url = DEFAULT_URL,
     ca_file: CaFile = None,
     json: Json = False,
 ) -> None:
-    """Show the scenes that a camera has had, or go on with an earlier one."""
+    """List the scenes that a camera had, or restore an earlier one."""
     from pipeline.cli import cameras, service_client
 
     cameras.history(service_client.ServiceClient(url, ca_file), name, restore, json)

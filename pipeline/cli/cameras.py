@@ -1,4 +1,4 @@
-"""`vedette camera …` and `vedette event …`: what they do, by the REST API."""
+"""`vedette camera …` and `vedette event …`: carried out over the REST API."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from rich.table import Table
 from pipeline.cli.service_client import ServiceClient, ServiceClientError
 
 
-def add(remote: ServiceClient, name: str, url: str | None, file: Path | None) -> None:
+def add(client: ServiceClient, name: str, url: str | None, file: Path | None) -> None:
     """Attach a camera, of an address or of a YAML file with all its settings.
 
     Raises:
@@ -24,13 +24,13 @@ def add(remote: ServiceClient, name: str, url: str | None, file: Path | None) ->
     camera: dict[str, Any] = _read_camera(file) if file else {}
     if url is not None:
         camera["source"] = {**_source(camera), "url": url}
-    shown = remote.ask("POST", "/cameras", {"name": name, "camera": camera})
+    shown = client.ask("POST", "/cameras", {"name": name, "camera": camera})
     print(f"{name}: attached, {shown['state']}")
 
 
-def show_all(remote: ServiceClient, as_json: bool) -> None:
-    """Print all cameras, and below them what the service cannot do at the moment."""
-    cameras = remote.ask("GET", "/cameras")["cameras"]
+def show_all(client: ServiceClient, as_json: bool) -> None:
+    """Print all cameras, and below them the degraded parts of the service."""
+    cameras = client.ask("GET", "/cameras")["cameras"]
     if as_json:
         print(json.dumps(cameras, ensure_ascii=False))
         return
@@ -40,13 +40,13 @@ def show_all(remote: ServiceClient, as_json: bool) -> None:
         url = one["settings"]["source"]["url"] if one["settings"] else ""
         table.add_row(one["name"], state, trust(one["learning"]), url, one["origin"])
     _console().print(table, markup=False)
-    for worker in remote.ask("GET", "/service")["workers"]:
+    for worker in client.ask("GET", "/service")["workers"]:
         for part, reason in worker["degraded"].items():
             print(f"degraded: {worker['name']}: {part}: {reason}")
 
 
 def trust(learning: Mapping[str, Any] | None) -> str:
-    """How far a camera has learnt what is normal, for people."""
+    """How much normal video a camera has seen, as text."""
     if learning is None:
         return ""
     if not learning["trusted"]:
@@ -55,44 +55,44 @@ def trust(learning: Mapping[str, Any] | None) -> str:
     return "yes" if learning["enough"] else f"yes, {hours:.1f} of {wanted:.1f} h seen"
 
 
-def show(remote: ServiceClient, name: str) -> None:
+def show(client: ServiceClient, name: str) -> None:
     """Print one camera as JSON."""
-    print(json.dumps(remote.ask("GET", _path(name)), indent=2, ensure_ascii=False))
+    print(json.dumps(client.ask("GET", _path(name)), indent=2, ensure_ascii=False))
 
 
-def act(remote: ServiceClient, name: str, action: str) -> None:
-    """Have a camera adapted, enabled or disabled.
+def act(client: ServiceClient, name: str, action: str) -> None:
+    """Adapt, enable or disable a camera.
 
     Raises:
         ServiceClientError: the service refuses, or the camera cannot work.
     """
-    shown = remote.ask("POST", f"{_path(name)}/{action}")
+    shown = client.ask("POST", f"{_path(name)}/{action}")
     _say_state(name, shown)
     if action == "adapt" and shown["state"] in ("offline", "stale", "starting"):
         print("  it adapts when its frames arrive")
 
 
 def _say_state(name: str, shown: Mapping[str, Any]) -> None:
-    """Print how a camera is; one that cannot work is an error of the command."""
+    """Print the state of a camera; state `error` is an error of the command."""
     reason = f": {shown['reason']}" if shown["reason"] else ""
     if shown["state"] == "error":
         raise ServiceClientError(f"{name}: error{reason}")
     print(f"{name}: {shown['state']}{reason if shown['state'] == 'offline' else ''}")
 
 
-def remove(remote: ServiceClient, name: str) -> None:
-    """Forget a camera that was attached."""
-    remote.ask("DELETE", _path(name))
+def remove(client: ServiceClient, name: str) -> None:
+    """Remove a camera that was attached."""
+    client.ask("DELETE", _path(name))
     print(f"{name}: removed; its events and scenes stay")
 
 
-def history(remote: ServiceClient, name: str, restore: str | None, as_json: bool) -> None:
-    """Print the scenes of a camera, or go on with an earlier one."""
+def history(client: ServiceClient, name: str, restore: str | None, as_json: bool) -> None:
+    """Print the scenes of a camera, or restore an earlier one."""
     if restore is not None:
         place = f"{_path(name)}/scenes/{quote(restore, safe='')}/restore"
-        _say_state(name, remote.ask("POST", place))
+        _say_state(name, client.ask("POST", place))
         return
-    scenes = remote.ask("GET", f"{_path(name)}/scenes")["scenes"]
+    scenes = client.ask("GET", f"{_path(name)}/scenes")["scenes"]
     if as_json:
         print(json.dumps(scenes, ensure_ascii=False))
         return
@@ -113,9 +113,9 @@ def history(remote: ServiceClient, name: str, restore: str | None, as_json: bool
     _console().print(table, markup=False)
 
 
-def show_events(remote: ServiceClient, camera: str | None, limit: int, as_json: bool) -> None:
+def show_events(client: ServiceClient, camera: str | None, limit: int, as_json: bool) -> None:
     """Print the newest events, newest first."""
-    events = remote.ask("GET", "/events", camera=camera, limit=limit)["events"]
+    events = client.ask("GET", "/events", camera=camera, limit=limit)["events"]
     if as_json:
         print(json.dumps(events, ensure_ascii=False))
         return
@@ -136,9 +136,9 @@ def show_events(remote: ServiceClient, camera: str | None, limit: int, as_json: 
     _console().print(table, markup=False)
 
 
-def show_event(remote: ServiceClient, event: str, as_json: bool) -> None:
-    """Print all that is known of one event."""
-    shown = remote.ask("GET", f"/events/{quote(event, safe='')}")
+def show_event(client: ServiceClient, event: str, as_json: bool) -> None:
+    """Print all fields of one event."""
+    shown = client.ask("GET", f"/events/{quote(event, safe='')}")
     if as_json:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return
@@ -147,7 +147,7 @@ def show_event(remote: ServiceClient, event: str, as_json: bool) -> None:
         if key.endswith("_at"):
             value = None if value is None else local_time(value)
         elif key in ("snapshot", "heatmap", "clip") and value is not None:
-            value = f"{remote.url}{value}"
+            value = f"{client.url}{value}"
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         elif isinstance(value, list):
@@ -158,9 +158,9 @@ def show_event(remote: ServiceClient, event: str, as_json: bool) -> None:
     _console().print(table, markup=False, highlight=False)
 
 
-def show_service(remote: ServiceClient, as_json: bool) -> None:
+def show_service(client: ServiceClient, as_json: bool) -> None:
     """Print the processes of the service."""
-    workers = remote.ask("GET", "/service")["workers"]
+    workers = client.ask("GET", "/service")["workers"]
     if as_json:
         print(json.dumps(workers, ensure_ascii=False))
         return
@@ -176,12 +176,12 @@ def local_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
 
 
-def annotate(remote: ServiceClient, event: str, changes: Mapping[str, object]) -> None:
-    """Say something of an event."""
-    shown = remote.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
+def annotate(client: ServiceClient, event: str, changes: Mapping[str, object]) -> None:
+    """Acknowledge or label an event."""
+    shown = client.ask("PATCH", f"/events/{quote(event, safe='')}", dict(changes))
     seen = "seen" if shown["acknowledged_at"] is not None else "not seen"
-    remembered = ", remembered" if shown["remembered"] else ""
-    print(f"{event}: {seen}, label {shown['label'] or 'none'}{remembered}")
+    accepted = ", accepted as normal" if shown["accepted_as_normal"] else ""
+    print(f"{event}: {seen}, label {shown['label'] or 'none'}{accepted}")
 
 
 def _suppressed(by: str) -> str:
@@ -209,6 +209,6 @@ def _read_camera(file: Path) -> dict[str, Any]:
 
 
 def _console() -> Console:
-    # Soft enough for pipes: a table is not cut at 80 columns where nobody looks at it.
+    # A pipe has no width: 200 columns instead of 80 keep the table whole.
     console = Console()
     return console if console.is_terminal else Console(width=200)

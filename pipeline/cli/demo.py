@@ -1,4 +1,4 @@
-"""`vedette demo`: the whole pipeline on a made street, over real RTSP, against the known truth."""
+"""`vedette demo`: the pipeline on a synthetic street over real RTSP, compared with its plan."""
 
 import secrets
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from cameras.address import redact
-from cameras.options import SourceOptions
 from cameras.simulation import open_synthetic, planned_demo
 from cameras.simulation.rtsp_server import Mount, RtspAuthentication, RtspServer
+from cameras.source import SourceOptions
 from pipeline.cli.demo_recorder import DemoRecorder
-from pipeline.cli.demo_report import DemoReport, verdict_table
+from pipeline.cli.demo_report import DemoReport, report_table
 from pipeline.cli.run import watch
 from pipeline.config import Api, load_config
 from pipeline.runtime.local_engine import local_service
@@ -25,15 +25,15 @@ FRAMES_PER_SECOND = 15
 _TURN_SECONDS = 0.2
 
 _CONFIGURATION = """\
-# Written by `vedette demo`. The camera, its user and its password lived as long as the demo.
+# Written by `vedette demo`. The camera, its user and its password existed for the time of the demo.
 cameras:
   {camera}:
     source: {{url: "{address}"}}
 detect: {{fps: 10}}
 # Ten clips in eight seconds, so that there is something to see soon.
 adapt: {{frames: 10, interval: 0.8, calibrate: 45}}
-# Short things happen five seconds apart here, and each shall be told. A false alarm every ten
-# minutes is far too much for a camera that is watched for years, and little for two minutes.
+# Short anomalies are five seconds apart here, and each shall raise an event. One false alarm in
+# ten minutes is far too much for a camera that runs for years, and little for two minutes.
 alert: {{target_false_alarms_per_day: 144, min_duration: 0.5, merge_gap: 1.5, cooldown: 0}}
 metrics: {{port: 0}}
 """
@@ -44,11 +44,11 @@ api: {{enabled: true, port: {port}}}
 
 
 def demo(seconds: float, seed: int, data_folder: Path, dashboard: bool = True) -> None:
-    """Watch a made street for a while, and tell how well it went.
+    """Watch a synthetic street for a while, and report what was detected.
 
     Args:
         seconds: Ends by itself after so long.
-        seed: Which street, 0 or more.
+        seed: Which street is drawn, 0 or more.
         data_folder: Gets a folder of its own for every demo.
         dashboard: Serve the dashboard on loopback meanwhile.
 
@@ -64,9 +64,9 @@ def demo(seconds: float, seed: int, data_folder: Path, dashboard: bool = True) -
     console = Console()
     folder = data_folder / time.strftime("%Y-%m-%d_%H-%M-%S")
     folder.mkdir(parents=True)
-    guard = RtspAuthentication("demo", secrets.token_urlsafe(9))
+    authentication = RtspAuthentication("demo", secrets.token_urlsafe(9))
     mounts = {CAMERA: Mount(lambda: street, frames_per_second=FRAMES_PER_SECOND)}
-    with RtspServer(mounts, guard=guard) as server:
+    with RtspServer(mounts, authentication=authentication) as server:
         _say(console, "Drawing a street …")
         while not street.started.wait(_TURN_SECONDS) and not stop.is_set():
             pass
@@ -80,7 +80,7 @@ def demo(seconds: float, seed: int, data_folder: Path, dashboard: bool = True) -
         redactor = Redactor(secrets_of(config.model_dump(mode="json")))
         set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
         planned = planned_demo(seconds)
-        _say(console, f"A made street is on the air: {redact(address)}")
+        _say(console, f"A synthetic street is streamed at {redact(address)}")
         _say(console, f"Configuration, events and pictures: {folder}")
         if port is not None:
             _say(console, f"Look at it in a browser: http://127.0.0.1:{port}/")
@@ -90,10 +90,10 @@ def demo(seconds: float, seed: int, data_folder: Path, dashboard: bool = True) -
                 f"Nothing out of place happens in the first {planned[0].start_seconds:.0f} s; "
                 "Ctrl-C ends the demo.",
             )
-        witness = DemoRecorder(planned, street.started_at or time.time())
+        recorder = DemoRecorder(planned, street.started_at or time.time())
         with local_service(config, folder, level) as supervisor:
-            outcome = watch(supervisor, config, stop, console, seconds, witness.hear)
-    _sum_up(console, witness, witness.verdict(seconds))
+            outcome = watch(supervisor, config, stop, console, seconds, recorder.receive)
+    _sum_up(console, recorder, recorder.report(seconds))
     for name, why in outcome.failed.items():
         print(f"vedette: {name}: {why}", file=sys.stderr)
     if outcome.failed:
@@ -111,27 +111,27 @@ def _dashboard_port() -> int:
     raise OSError("127.0.0.1: want a free port for the dashboard, got none; use --no-dashboard")
 
 
-def _sum_up(console: Console, witness: DemoRecorder, verdict: DemoReport) -> None:
-    """Tell how it went, the bad news too."""
+def _sum_up(console: Console, recorder: DemoRecorder, report: DemoReport) -> None:
+    """Print detections, false alarms, and speed."""
     console.print()
-    if verdict.judged:
-        console.print(verdict_table(verdict))
+    if report.judged:
+        console.print(report_table(report))
         console.print()
-        _say(console, f"caught: {verdict.caught} of {len(verdict.judged)} planned anomalies")
-    when = ", ".join(f"at {event.began_seconds:.1f} s" for event in verdict.false_alarms)
-    _say(console, f"false alarms: {len(verdict.false_alarms)}{f' ({when})' if when else ''}")
-    if witness.suppressed:
-        _say(console, f"recorded while learning the scene: {len(witness.suppressed)}")
-    first, latency = witness.seconds_to_first_score, witness.latency_seconds
+        _say(console, f"caught: {report.caught} of {len(report.judged)} planned anomalies")
+    when = ", ".join(f"at {event.began_seconds:.1f} s" for event in report.false_alarms)
+    _say(console, f"false alarms: {len(report.false_alarms)}{f' ({when})' if when else ''}")
+    if recorder.suppressed:
+        _say(console, f"recorded while learning the scene: {len(recorder.suppressed)}")
+    first, latency = recorder.seconds_to_first_score, recorder.latency_seconds
     _say(console, f"first score: {'none' if first is None else f'after {first:.1f} s'}")
     if latency is not None:
         _say(
             console,
-            f"frames: {witness.frames_scored} scored, {witness.frames_dropped} dropped, "
+            f"frames: {recorder.frames_scored} scored, {recorder.frames_dropped} dropped, "
             f"{latency * 1000:.0f} ms from a frame's arrival to its score (median)",
         )
 
 
 def _say(console: Console, line: str) -> None:
-    # Soft: a path that is broken over lines cannot be clicked or copied.
+    # Soft wrap: a path that is broken over lines cannot be clicked or copied.
     console.print(line, highlight=False, markup=False, soft_wrap=True)

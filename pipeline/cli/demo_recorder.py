@@ -1,4 +1,4 @@
-"""Hears the news of a running demo, and knows what was planned."""
+"""Records the events of a running demo beside what was planned."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +11,9 @@ from pipeline.transport.messages import Live
 
 
 class DemoRecorder:
-    """Remembers what was told, in seconds of the scene.
+    """Records events and scores, in seconds of the scene.
 
-    Its `hear` is called in another thread than the rest, which is for afterwards.
+    `receive` is called in another thread; everything else is called after the run.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class DemoRecorder:
         scene_started_at: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin to listen.
+        """Begin to record.
 
         Args:
             planned: What happens in the scene.
@@ -38,7 +38,7 @@ class DemoRecorder:
         self.seconds_to_first_score: float | None = None
         """From the start of the pipeline; None: there was none."""
         self.suppressed: set[str] = set()
-        """Ids of events of which nobody is notified: those of the calibration."""
+        """Ids of events without notification: those of the calibration window."""
         self.frames_dropped = 0
         """On the newest connection."""
 
@@ -52,25 +52,25 @@ class DemoRecorder:
         """Median from the arrival of a frame to its score; None: there was none."""
         return median(self._latencies) if self._latencies else None
 
-    def hear(self, news: Live) -> str:
-        """Take news; to the beginning of an event, answer what was planned at that time."""
-        if news.kind == "score":
-            self._hear_score(news.body)
+    def receive(self, update: Live) -> str:
+        """Take a live update; return, for a new event, what was planned at that time."""
+        if update.kind == "score":
+            self._receive_score(update.body)
             return ""
-        return self._hear_event(news.body)
+        return self._receive_event(update.body)
 
-    def verdict(self, watched_seconds: float) -> DemoReport:
-        """Everything that was told against the plan.
+    def report(self, watched_seconds: float) -> DemoReport:
+        """Compare all recorded events with the plan.
 
         Args:
-            watched_seconds: For how long the pipeline was meant to watch. What began later is left
-                out; what began earlier and was not told is missed, whatever the reason.
+            watched_seconds: How long the pipeline was to watch. Anomalies planned later are left
+                out; an earlier one without an event is missed, whatever the reason.
         """
         events = sorted(self._events.values(), key=lambda event: event.began_seconds)
         until = min(self._clock(), self._began_at + watched_seconds)
         return judge(self._planned, events, self._in_scene(until))
 
-    def _hear_score(self, body: dict[str, object]) -> None:
+    def _receive_score(self, body: dict[str, object]) -> None:
         scored_at, captured_at = body["scored_at"], body["captured_at"]
         assert isinstance(scored_at, float)
         assert isinstance(captured_at, float)
@@ -83,7 +83,7 @@ class DemoRecorder:
             self.seconds_to_first_score = scored_at - self._began_at
         self._latencies.append(scored_at - captured_at)
 
-    def _hear_event(self, body: dict[str, object]) -> str:
+    def _receive_event(self, body: dict[str, object]) -> str:
         name, started_at, ended_at = str(body["id"]), body["started_at"], body["ended_at"]
         assert isinstance(started_at, float)
         if body["suppressed"]:

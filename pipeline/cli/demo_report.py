@@ -1,6 +1,6 @@
-"""What the demo planned against what was told: who was caught, when, and what was told in vain.
+"""What the demo planned against what was detected: hits, times to detect, false alarms.
 
-Pure. All times are seconds of the scene, counted from its first frame.
+Pure functions. All times are seconds of the scene, counted from its first frame.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,62 +11,62 @@ from rich.table import Table
 from cameras.simulation import PlannedAnomaly
 
 SLACK_SECONDS = 1.5
-"""An event may begin so much after the end of what caused it: clips and transport reach back."""
+"""An event may begin this long after the end of its anomaly: clips and transport add delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedEvent:
-    """An event as somebody who watches comes to know of it."""
+    """An event as a watcher receives it."""
 
     id: str
     began_seconds: float
     """When its first frame was captured."""
-    told_seconds: float
-    """When the news of it arrived."""
+    reported_seconds: float
+    """When its first message arrived."""
     ended_seconds: float | None
     """When its last frame was captured; None while it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyOutcome:
-    """One planned anomaly, and whether it was noticed."""
+    """One planned anomaly, and whether it was detected."""
 
     planned: PlannedAnomaly
     event: ReportedEvent | None
-    """The first event that it is part of; None: it was missed."""
+    """The first event that overlaps it; None: it was missed."""
 
     @property
     def seconds_to_detect(self) -> float | None:
-        """From its start until the news arrived; 0 where an event went on; None: missed."""
+        """From its start until the message arrived; 0 if an event was going on; None: missed."""
         if self.event is None:
             return None
-        return max(0.0, self.event.told_seconds - self.planned.start_seconds)
+        return max(0.0, self.event.reported_seconds - self.planned.start_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """How a demo went."""
+    """Result of a demo."""
 
     judged: tuple[AnomalyOutcome, ...]
     false_alarms: tuple[ReportedEvent, ...]
-    """Events during which nothing was out of place."""
+    """Events during which no anomaly was shown."""
 
     @property
     def caught(self) -> int:
-        """How many of the planned anomalies were noticed."""
+        """Number of planned anomalies that were detected."""
         return sum(one.event is not None for one in self.judged)
 
 
 def planned_at(
     planned: Iterable[PlannedAnomaly], began: float, ended: float | None
 ) -> tuple[PlannedAnomaly, ...]:
-    """What is out of place during an event; empty: it is a false alarm."""
+    """Anomalies shown during an event; empty: it is a false alarm."""
     return tuple(
         one
         for one in planned
         if began <= one.end_seconds + SLACK_SECONDS
         and (ended is None or ended >= one.start_seconds)
-        # While an event goes on, what has not begun yet is no reason for it.
+        # An event that goes on was not caused by what has not begun yet.
         and (ended is not None or began >= one.start_seconds)
     )
 
@@ -74,12 +74,12 @@ def planned_at(
 def judge(
     planned: Sequence[PlannedAnomaly], events: Sequence[ReportedEvent], until: float
 ) -> DemoReport:
-    """Compare the plan with what was told.
+    """Compare the plan with the events.
 
     Args:
         planned: The plan.
         events: In the order in which they began.
-        until: How long the scene was watched; what was to begin later is left out.
+        until: How long the scene was watched; anomalies planned later are left out.
     """
     shown = [one for one in planned if one.start_seconds < until]
     ended = {
@@ -102,15 +102,15 @@ def judge(
     )
 
 
-def verdict_table(verdict: DemoReport) -> Table:
-    """The planned anomalies for people, one a row."""
-    table = Table(box=None, pad_edge=False, title="planned, and noticed", title_justify="left")
+def report_table(report: DemoReport) -> Table:
+    """One row a planned anomaly."""
+    table = Table(box=None, pad_edge=False, title="planned anomalies", title_justify="left")
     table.add_column("anomaly")
     table.add_column("from", justify="right")
     table.add_column("to", justify="right")
     table.add_column("caught")
     table.add_column("time to detect", justify="right")
-    for one in verdict.judged:
+    for one in report.judged:
         seconds = one.seconds_to_detect
         table.add_row(
             one.planned.kind.replace("_", " "),

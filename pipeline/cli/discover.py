@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from cameras.address import redact
-from cameras.onvif import Device, Login, OnvifError, Profile, look, survey
+from cameras.onvif import Device, Login, OnvifError, Profile, discover_devices, query_device
 from pipeline.cli.discover_advice import configuration, remarks, roles, what_to_do
 from pipeline.cli.probe_advice import PLACEHOLDERS
 from pipeline.config.substitution import SubstitutionError, substitute
@@ -40,10 +40,10 @@ def discover(
     """
     login = _login(user, password)
     if host is not None:
-        devices = [look(host, login, timeout_seconds)]
+        devices = [query_device(host, login, timeout_seconds)]
     else:
         try:
-            devices = survey(interface, login, timeout_seconds)
+            devices = discover_devices(interface, login, timeout_seconds)
         except OnvifError as error:
             raise ValueError(f"{error}; name another --interface, or a --host") from None
     text = configuration(devices, PLACEHOLDERS if login is None else _in_address(user, password))

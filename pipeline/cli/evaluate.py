@@ -15,13 +15,13 @@ from rich.progress import (
 )
 
 from models import SceneScorer
-from pipeline.cli.atomic_write import whole_file
 from pipeline.datasets.benchmarks import load_benchmark
 from pipeline.evaluation.clip_sheets import short_clip_sheet
 from pipeline.evaluation.report import to_json
 from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate as run_evaluation
 from pipeline.evaluation.sheets import as_table, sheets
+from pipeline.telemetry.atomic_write import atomic_path
 
 
 def evaluate(
@@ -47,8 +47,8 @@ def evaluate(
     dataset = load_benchmark(name, root)
     scorer = SceneScorer.load(weights, device)
     with ExitStack() as stack:
-        result = None if json_path is None else stack.enter_context(whole_file(json_path))
-        report = None if report_path is None else stack.enter_context(whole_file(report_path))
+        result = None if json_path is None else stack.enter_context(atomic_path(json_path))
+        report = None if report_path is None else stack.enter_context(atomic_path(report_path))
         if plots_folder is not None:
             plots_folder.mkdir(parents=True, exist_ok=True)
         with _progress(console) as progress:

@@ -1,4 +1,4 @@
-"""What a person sees of a running Vedette: one row a camera, score against threshold. Pure."""
+"""The terminal view of a running service: one row a camera, score against threshold. Pure."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ _BAR_CELLS = 24
 _BAR_SCORE = 1.5  # what the whole bar stands for; 1 is the threshold
 _RATE_SECONDS = 5.0
 _WHY_SUPPRESSED = {
-    "cooldown": "so soon after another one",
+    "cooldown": "so soon after another one that",
     "schedule": "outside of the schedule, so",
     "calibrating": "while the camera is learning its scene, so",
 }
@@ -18,10 +18,10 @@ _WHY_SUPPRESSED = {
 
 @dataclass(slots=True)
 class CameraRow:
-    """The newest that is known of one camera."""
+    """Newest state of one camera."""
 
     status: str = "starting"
-    """As the supervisor tells it: state, optionally followed by ": reason"."""
+    """As the supervisor reports it: state, optionally followed by ": reason"."""
     scene: str = ""
     """State of the scene and its progress, such as "collecting 3/10"."""
     score: float | None = None
@@ -46,19 +46,19 @@ class LiveView:
     def __init__(self, cameras: list[str]) -> None:
         self.rows = {camera: CameraRow() for camera in cameras}
 
-    def tell_status(self, camera: str, status: str) -> bool:
-        """Take a camera's status; True where it is worth a line, and not only some progress."""
+    def update_status(self, camera: str, status: str) -> bool:
+        """Take a camera's status; True where more than its progress changed."""
         row = self.rows.setdefault(camera, CameraRow())
         before, row.status = row.status, status
         return _without_progress(status) != _without_progress(before)
 
-    def tell_score(self, camera: str, body: dict[str, object], now: float) -> None:
+    def update_score(self, camera: str, body: dict[str, object], now: float) -> None:
         """Take a score as the live feed carries it.
 
         Args:
             camera: Name of the camera.
             body: A `ScoreMessage` as plain data, without its buffers.
-            now: Any clock that goes forward, in seconds.
+            now: Seconds of a monotonic clock.
         """
         row = self.rows.setdefault(camera, CameraRow())
         row.scene = f"{body['state']} {body['progress']}".strip()
@@ -98,7 +98,7 @@ class LiveView:
 
 
 def event_line(body: dict[str, object]) -> str | None:
-    """A change of an event for people; None where it is worth no line, as a higher peak is.
+    """A change of an event as a line; None where it needs none, such as a higher peak.
 
     Args:
         body: The event as the live feed carries it: its fields, the kind of change, and the paths
@@ -110,9 +110,9 @@ def event_line(body: dict[str, object]) -> str | None:
             what = f"event began, score {peak:.2f}"
         case "suppressed":
             why = _WHY_SUPPRESSED[str(body["suppressed_by"])]
-            what = f"event began, score {peak:.2f}, {why} that nobody is told"
-        case "told":
-            what = f"event goes on into the hours of the schedule, score {peak:.2f}"
+            what = f"event began, score {peak:.2f}, {why} nobody is notified"
+        case "released":
+            what = f"event continues into the hours of the schedule, score {peak:.2f}"
         case "end":
             what = f"event ended after {seconds:.1f} s, highest score {peak:.2f}"
         case _:

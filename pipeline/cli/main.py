@@ -1,7 +1,7 @@
-"""The command `vedette`: what every command is called and takes.
+"""The command `vedette`: names and options of its commands.
 
-A command's own module is imported when the command is called and not before, so that help and
-completion answer at once and only the commands that score load torch.
+A command's own module is imported only when the command is called, so that help and completion
+answer at once and only the commands that score load torch.
 """
 
 import sys
@@ -17,7 +17,7 @@ from pipeline.cli.service_options import DEFAULT_URL, CaFile, Json, Url
 
 app = typer.Typer(
     name="vedette",
-    help="Watches fixed cameras and tells when something happens that has no place in the scene.",
+    help="Watches fixed cameras and alerts when something happens that has no place in the scene.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,7 +42,7 @@ Weights = Annotated[str, typer.Option(help="Name of shipped weights, or path of 
 def main() -> None:
     """Run the command line and exit.
 
-    The status is 0 when all went well, 1 for an error that the person can do something about, 2 for
+    The status is 0 for success, 1 for an error that the user can correct, 2 for
     wrong usage, 70 for a fault of the program, 130 after Ctrl-C.
     """
     if isinstance(sys.stdout, TextIOWrapper):  # a file name may hold bytes that are no text
@@ -84,7 +84,7 @@ def demo(
         bool, typer.Option(help="Serve the dashboard for this machine meanwhile.")
     ] = True,
 ) -> None:
-    """Watch a made street over real RTSP: adapt, score, alert; then end."""
+    """Watch a synthetic street over real RTSP: adapt, score, alert; then end."""
     from pipeline.cli.demo import demo as implementation
 
     implementation(seconds, seed, data_folder, dashboard)
@@ -95,7 +95,7 @@ def run(
     config: Config = Path("vedette.yaml"),
     data_folder: Annotated[
         Path | None,
-        typer.Option(help="Where scenes, scores and events are kept; else storage.folder."),
+        typer.Option(help="Where scenes, scores and events are stored; else storage.folder."),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Ends by itself after so long.")
@@ -105,13 +105,14 @@ def run(
     """Watch the cameras of a configuration until stopped.
 
     Each camera first collects clips of its normal scene and adapts to it, then watches the score
-    against the threshold: 0 is normal, 1 raises an event. A kept scene is used again, so that only
-    the first start adapts. On a terminal a table shows every camera; changes of a camera and events
-    with the paths of their pictures are printed above it. Elsewhere the log on standard error says
+    against the threshold: 0 is normal, 1 raises an event. A stored scene is used again: only the
+    first start adapts. On a terminal a table shows every camera; changes of a camera and events
+    with the paths of their pictures are printed above it. Elsewhere the log on standard error has
     them, with date and zone.
 
-    Ctrl-C or SIGTERM finishes what was seen, then ends. Scores are kept in DATA/scores/CAMERA.jsonl
-    and logs in DATA/logs; metrics for Prometheus are served where the configuration says.
+    Ctrl-C or SIGTERM finishes what was seen, then ends. Scores are stored in
+    DATA/scores/CAMERA.jsonl and logs in DATA/logs; metrics for Prometheus are served where the
+    configuration says.
     """
     from pipeline.cli.run import run as implementation
 
@@ -133,7 +134,7 @@ def doctor(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look whether this machine is ready, and say what to do where it is not."""
+    """Check whether this machine is ready, and say what to do where it is not."""
     from pipeline.cli.doctor import doctor as implementation
 
     implementation(config, json)
@@ -164,7 +165,7 @@ def replay(
     weights: Weights = "vedette",
     device: Device = "auto",
 ) -> None:
-    """Score a recording as the live pipeline would, and draw what it saw."""
+    """Score a recording as the live pipeline would, and write it as an annotated video."""
     from pipeline.cli.replay import ReplayOptions
     from pipeline.cli.replay import replay as implementation
 
@@ -183,11 +184,11 @@ def evaluate(
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
     false_alarms: Annotated[
-        float | None,
+        list[float] | None,
         typer.Option(
             min=0,
-            help="A camera-day; sets the threshold of the live measures.  [default: 90 % of the "
-            "events are found]",
+            help="A camera-day; sets the threshold of the live measures. May be repeated: the "
+            "further ones have rows of their own.  [default: 90 % of the events are found]",
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
@@ -199,8 +200,11 @@ def evaluate(
     from pipeline.evaluation.alarms import AlarmOptions
     from pipeline.evaluation.results import EvaluationOptions
 
-    alarms = AlarmOptions(false_alarms_per_day=false_alarms)
-    settings = EvaluationOptions(shots, draws, seed, batch_size, alarms=alarms)
+    rates = tuple(false_alarms or ())
+    alarms = AlarmOptions(false_alarms_per_day=rates[0] if rates else None)
+    settings = EvaluationOptions(
+        shots, draws, seed, batch_size, alarms=alarms, further_rates=rates[1:]
+    )
     implementation(dataset, root, settings, weights, device, json, plots, report)
 
 
@@ -237,11 +241,13 @@ def train(
     ] = None,
     crowded: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the augmented episodes with a made crowd."),
+        typer.Option(min=0, max=1, help="Share of the augmented episodes with a composed crowd."),
     ] = 0.5,
     begun: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the augmented episodes with too little past."),
+        typer.Option(
+            min=0, max=1, help="Share of the augmented episodes with a truncated history."
+        ),
     ] = 0.2,
     images: Annotated[
         Path | None, typer.Option(help="Folder for sheets of Langevin samples.")

@@ -7,9 +7,8 @@ from typing import Literal
 
 from cameras import SourceError, SourceOptions
 from cameras.address import kind_of, redact
-from cameras.probe import ProbeReport
+from cameras.probe import ProbeReport, sub_stream_guesses
 from cameras.probe import probe as probe_source
-from cameras.sub_streams import sub_stream_guesses
 from pipeline.cli.probe_advice import remarks, snippet, what_to_do
 from pipeline.config.substitution import SubstitutionError, substitute
 

@@ -23,7 +23,6 @@ from cameras.address import is_live
 from cameras.packet_decoder import DamageSource
 from cameras.sampling import Sampler
 from models import SceneScorer
-from pipeline.cli.atomic_write import whole_file
 from pipeline.config import AdaptSection
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
@@ -32,6 +31,7 @@ from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError, draw_supports
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.telemetry.atomic_write import atomic_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def replay(
         if scores_path is not None:
             takers.append(stack.enter_context(scores_file(scores_path, name)))
         if video_path is not None:
-            partial = stack.enter_context(whole_file(video_path))
+            partial = stack.enter_context(atomic_path(video_path))
             video = AnnotatedVideo(partial, options.frames_per_second)
             takers.append(stack.enter_context(video).write)
         task = progress.add_task("replaying", total=source.info.frame_count)
@@ -113,7 +113,7 @@ def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], N
     Raises:
         OSError: the file cannot be written.
     """
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
         yield lambda frame: print(json.dumps(score_record(camera, frame)), file=file)
 
 

@@ -1,4 +1,4 @@
-"""`vedette run`: watch the cameras of a configuration, and say what happens."""
+"""`vedette run`: watch the cameras of a configuration, and print what happens."""
 
 import sys
 import threading
@@ -35,7 +35,7 @@ def run(
 
     Args:
         config_path: The configuration file.
-        data_folder: Where everything is kept; None: as the configuration says.
+        data_folder: Where all files are stored; None: as the configuration says.
         seconds: Ends by itself after so long; None: does not.
         quiet: Print nothing but warnings.
 
@@ -47,19 +47,19 @@ def run(
         SystemExit: with 1, a worker was given up or a camera ended in an error.
     """
     reload = threading.Event()
-    # On a terminal a hang-up is the end of it, as for any other command.
+    # On a terminal a hang-up ends it, as for any other command.
     stop = stop_on_signals(None if sys.stdin.isatty() else reload.set)
     config = load_config(config_path)
     folder = data_folder or config.storage.folder
     if config.api.enabled:
-        Authenticator(config.api, folder)  # before anything starts: it may refuse
+        Authenticator(config.api, folder)  # before anything starts: it may raise
     console = Console()
     drawn = console.is_terminal and not quiet
     level = "WARNING" if drawn or quiet else "INFO"
     redactor = Redactor(secrets_of(config.model_dump(mode="json")))
     set_up_logging("vedette", redactor, level=level, folder=folder / "logs")
     with local_service(config, folder, level, config_path, reload) as supervisor:
-        # Where nobody looks at a table the log says the same, with date and zone, and once.
+        # Without the table the log prints the same, with date and zone.
         outcome = watch(supervisor, config, stop, console if drawn else None, seconds)
     failed = [f"{name}: {why}" for name, why in outcome.failed.items()]
     failed += errors_of(supervisor.statuses)
@@ -69,7 +69,7 @@ def run(
         raise SystemExit(1)
 
 
-def _no_remark(_news: Live) -> str:
+def _no_remark(_update: Live) -> str:
     return ""
 
 
@@ -89,7 +89,8 @@ def watch(
         stop: Ends it.
         console: Where to show; None: nowhere.
         seconds: Sets `stop` after so long; None: does not.
-        remark: Hears all news, in another thread; what it answers to an event is shown with it.
+        remark: Called for every live update, in another thread; what it returns for an event is
+            printed with it.
     """
     over = threading.Event()
     with ExitStack() as stack:
@@ -103,12 +104,12 @@ def watch(
             thread.start()
             stack.callback(thread.join)
         stack.callback(over.set)
-        # In this thread: the workers die with the thread that started them.
+        # In this thread: the kernel ends the workers with the thread that started them.
         return supervisor.run(stop)
 
 
 class Show:
-    """Prints what changes and, on a terminal, keeps a table of all cameras below it."""
+    """Prints changes and, on a terminal, a table of all cameras below them."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Show:
             supervisor: Whose workers are shown.
             config: Names the cameras.
             console: Where to show.
-            remark: Hears all news; what it answers to an event is shown with it.
+            remark: Called for every live update; what it returns for an event is printed with it.
         """
         self._supervisor = supervisor
         self._console = console
@@ -132,9 +133,9 @@ class Show:
         self._view = LiveView(cameras)
 
     def run(self, over: threading.Event) -> None:
-        """Show until it is over."""
+        """Print until `over` is set."""
         with ExitStack() as stack:
-            news = stack.enter_context(LiveSubscriber(self._supervisor.run_info.endpoints))
+            updates = stack.enter_context(LiveSubscriber(self._supervisor.run_info.endpoints))
             display: LiveDisplay | None = None
             if self._console.is_terminal:
                 display = stack.enter_context(
@@ -145,24 +146,24 @@ class Show:
                     )
                 )
             while not over.is_set():
-                self._take(news.poll(_TURN_SECONDS))
+                self._take(updates.poll(_TURN_SECONDS))
                 if display is not None:
                     display.update(self._view.table())
-            self._take(news.poll(0.0))
+            self._take(updates.poll(0.0))
 
-    def _take(self, news: Iterable[Live]) -> None:
-        for live in news:
+    def _take(self, updates: Iterable[Live]) -> None:
+        for live in updates:
             remark = self._remark(live)
             if live.kind == "score":
-                self._view.tell_score(live.camera, live.body, time.monotonic())
+                self._view.update_score(live.camera, live.body, time.monotonic())
             elif (line := event_line(live.body)) is not None:
                 self._say(f"{line}{remark}")
         for camera, status in camera_statuses(self._supervisor.statuses).items():
-            if self._view.tell_status(camera, status):
+            if self._view.update_status(camera, status):
                 self._say(f"{camera}: {status}")
 
     def _say(self, line: str) -> None:
-        # Soft: a path that is broken over lines cannot be clicked or copied.
+        # Soft wrap: a path that is broken over lines cannot be clicked or copied.
         clock = time.strftime("%H:%M:%S")
         self._console.print(f"{clock} {line}", highlight=False, markup=False, soft_wrap=True)
 

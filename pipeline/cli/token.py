@@ -37,9 +37,9 @@ def create(
 @app.command("list")
 def list_all(data_folder: Folder = _FOLDER) -> None:
     """Show whose tokens were made, and their roles; the tokens themselves are not kept."""
-    from pipeline.gateway.tokens import made_tokens
+    from pipeline.gateway.tokens import generated_tokens
 
-    for name, role in made_tokens(data_folder).items():
+    for name, role in generated_tokens(data_folder).items():
         print(f"{name}  {role}")
 
 

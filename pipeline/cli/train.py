@@ -27,6 +27,7 @@ from models.scorer import resolve_device
 from models.training.growing import grow
 from models.training.meta_training import StepResult, Trainer, TrainingOptions
 from pipeline.cli.train_settings import TrainSettings
+from pipeline.telemetry.atomic_write import atomic_path
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.langevin_sheet import LangevinViewer
 from pipeline.training.scenes import SceneClip, load_scenes, scene_files
@@ -194,9 +195,8 @@ def _train(
                 viewer.look(trainer)
             if done.iteration % _SAVE_EVERY == 0 or done.iteration == options.iterations:
                 log_file.flush()
-                partial = state_path.with_suffix(".tmp")
-                torch.save({**trainer.state(), "sampler": sampler.state()}, partial)
-                partial.replace(state_path)
+                with atomic_path(state_path) as partial:
+                    torch.save({**trainer.state(), "sampler": sampler.state()}, partial)
 
 
 def _told(step: StepResult) -> str:

@@ -1,8 +1,8 @@
-"""The configuration: one YAML file, checked as a whole before anything starts."""
+"""The configuration: one YAML file, validated completely before anything starts."""
 
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.errors import ConfigError, ConfigProblem
-from pipeline.config.loading import load_config
+from pipeline.config.loading import config_schema, load_config
 from pipeline.config.model import (
     AdaptSection,
     Alert,
@@ -20,7 +20,6 @@ from pipeline.config.model import (
 from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
 from pipeline.config.retention import Record, Retain, Store
 from pipeline.config.schedule import Schedule
-from pipeline.config.schema import config_schema
 from pipeline.config.transport import TransportSection
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Parts of a camera's picture: masks, which nobody looks at, and zones, which count."""
+"""Areas of a frame: masks, which are ignored, and zones, in which anomalies count."""
 
 from typing import Self
 
@@ -7,11 +7,11 @@ from pydantic import field_validator, model_validator
 from pipeline.config.base import NotNegative, Positive, Section
 
 _LEAST_POINTS = 3
-_LEAST_AREA = 1e-6  # of the picture: less than a pixel of any of ours
+_LEAST_AREA = 1e-6  # fraction of the frame; less than a pixel at any supported size
 
 
 class _Polygon(Section):
-    """What both have in common."""
+    """Base of masks and zones."""
 
     coordinates: str
     """Corners "x,y,x,y,…", each from 0 (left, top) to 1 (right, bottom)."""
@@ -39,16 +39,16 @@ class _Polygon(Section):
 
 
 class Mask(_Polygon):
-    """A polygon that is painted over before anything looks at the frame."""
+    """A polygon that is painted over in each frame before it is used."""
 
 
 class Zone(_Polygon):
     """A polygon in which anomalies count."""
 
     enter: Positive | None = None
-    """Score at which an event begins here; null: as the camera's `alert.enter`."""
+    """Score at which an event begins in this zone; null: the camera's `alert.enter`."""
     min_duration: NotNegative | None = None
-    """Seconds for which the score must stay up here; null: as the camera's `alert.min_duration`."""
+    """Seconds for which the score must stay high in this zone; null: `alert.min_duration`."""
 
     @model_validator(mode="after")
     def _has_an_inside(self) -> Self:
@@ -58,5 +58,5 @@ class Zone(_Polygon):
             for (ax, ay), (bx, by) in zip(corners, (*corners[1:], corners[0]), strict=True)
         )
         if abs(doubled) < 2 * _LEAST_AREA:
-            raise ValueError("has no inside, want corners in order around an area")
+            raise ValueError("has no area, want corners in order around an area")
         return self

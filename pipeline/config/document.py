@@ -1,4 +1,4 @@
-"""A YAML file as plain data that remembers on which line each value stands."""
+"""Read a YAML file as plain data, with the line of each value."""
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -15,24 +15,24 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 @dataclass(slots=True)
 class Document:
-    """Plain data of a YAML file with the place and the raw form of every value."""
+    """Plain data of a YAML file with the line and the raw form of every value."""
 
     file: Path
     data: object = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     """Line of each key (or list item), counted from 1."""
     raw: dict[KeyPath, object] = field(default_factory=dict)
-    """Values as they stand in the file: before substitution, so that a message may show them."""
+    """Values as written in the file, before substitution, so that a message may show them."""
     problems: list[ConfigProblem] = field(default_factory=list)
-    """Duplicate keys, failed substitutions and the like: the rest of the data is still there."""
+    """Duplicate keys, failed substitutions and similar; the rest of the data is still read."""
 
     def note(self, path: KeyPath, line: int | None, message: str) -> None:
-        """Remember a problem at a key."""
+        """Record a problem at a key."""
         self.problems.append(ConfigProblem(self.file, line, dotted(path), message))
 
 
 def dotted(path: KeyPath) -> str:
-    """A key path for people: `cameras.door.detect.fps`."""
+    """Format a key path: `cameras.door.detect.fps`."""
     return ".".join(map(str, path))
 
 
@@ -47,7 +47,7 @@ def read_document(file: Path) -> Document:
         return _parse(file, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # Not the error's own text: it quotes the line, and that may hold a password.
+        # Not the error's own text: it quotes the line, which may contain a password.
         message = f"not valid YAML: {error.problem or error.context}"
         line = mark.line + 1 if mark is not None else None
         raise ConfigError([ConfigProblem(file, line, "", message)]) from None
@@ -100,12 +100,14 @@ class _Walk:
         self._open: set[int] = set()
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
-        """Data of a node; notes its line and those of all below it."""
+        """Build the data of a node; records its line and those of all nodes below it."""
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if id(node) in self._open:
-            self._document.note(path, node.start_mark.line + 1, "an alias of what it stands in")
+            self._document.note(
+                path, node.start_mark.line + 1, "an alias of a mapping or list that contains it"
+            )
             return None
         self._open.add(id(node))
         try:
@@ -120,7 +122,7 @@ class _Walk:
     def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, object]]:
         self._note_duplicates(node, path)
         self._loader.flatten_mapping(node)
-        # Flattening puts what `<<` merges before the mapping's own keys, which therefore win.
+        # Flattening puts keys merged by `<<` before the mapping's own, which take precedence.
         for key, value in {self._key(key): (key, value) for key, value in node.value}.values():
             name = self._key(key)
             child = (*path, name)
@@ -135,12 +137,12 @@ class _Walk:
             name, line = self._key(key), key.start_mark.line + 1
             if name in first:
                 self._document.note(
-                    (*path, name), line, f"stands twice; first on line {first[name]}"
+                    (*path, name), line, f"occurs twice; first on line {first[name]}"
                 )
             first.setdefault(name, line)
 
     def _key(self, node: yaml.Node) -> str:
-        # The written text, whatever YAML makes of it: a camera may be called "on" or "7".
+        # The text as written, not the YAML value: the name of a camera may be "on" or "7".
         return node.value if isinstance(node, yaml.ScalarNode) else "?"
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
@@ -150,7 +152,7 @@ class _Walk:
         except ValueError:  # such as the date 2026-02-31
             value = node.value
         if not isinstance(value, str | int | float | None):
-            value = node.value  # dates and binaries: no key takes them
+            value = node.value  # dates and binaries: no key accepts them
         self._document.raw[path] = value
         if not isinstance(value, str):
             return value

@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, told so that a person finds the place.
+"""Errors of a configuration, with file, line and key.
 
 ConfigError
-  ConfigProblem, one a line: vedette.yaml:12: cameras.door.detect.fps: got -5, want > 0
+  ConfigProblem, one per line: vedette.yaml:12: cameras.door.detect.fps: got -5, want > 0
 """
 
 import re
@@ -17,13 +17,13 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing that is wrong at one place of a file."""
+    """One problem at one place of a file."""
 
     file: Path
     line: int | None
-    """Counted from 1; None where the file as a whole is meant."""
+    """Counted from 1; None if it concerns the whole file."""
     key: str
-    """Path of the key, such as "cameras.door.detect.fps"; empty for the file as a whole."""
+    """Path of the key, such as "cameras.door.detect.fps"; empty if it concerns the whole file."""
     message: str
     """What was got and what is wanted, without credentials."""
 
@@ -33,7 +33,7 @@ class ConfigProblem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; its text has one line a problem."""
+    """A configuration that cannot be used; the message has one line per problem."""
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda problem: problem.line or 0))
@@ -41,10 +41,10 @@ class ConfigError(Exception):
 
 
 def shown(value: object) -> str:
-    """A value as it may stand in a message: short, and without credentials.
+    """Format a value for a message: short and without credentials.
 
-    The values in containers are not shown at all, nor is the query of a URL: cameras take
-    passwords there.
+    Values in containers and the query of a URL are not shown: the query of a camera's URL may
+    contain a password.
     """
     if isinstance(value, dict):
         return "a mapping"

@@ -1,4 +1,4 @@
-"""Do the frame rates of a configuration fit the model that scores the frames?"""
+"""Check the frame rates of a configuration against the model that scores the frames."""
 
 import importlib.util
 import json
@@ -11,13 +11,13 @@ _TOLERANCE = 0.95
 
 
 def expected_fps(weights: str) -> float | None:
-    """Frames a second that a model wants, read from the head of its checkpoint, without torch.
+    """Frames per second that a model expects, read from its checkpoint header, without torch.
 
     Args:
         weights: `scoring.weights`: name of shipped weights, or path of a checkpoint.
 
     Returns:
-        One by the interval of its clips; None: its clips are single frames, or it cannot be read.
+        Inverse of the clip interval; None: its clips are single frames, or it cannot be read.
     """
     path = Path(weights)
     if "/" not in weights and not weights.endswith((".safetensors", ".json")):
@@ -31,27 +31,27 @@ def expected_fps(weights: str) -> float | None:
         interval, length = head["config"]["clip_interval_seconds"], head["config"]["clip_length"]
         return 1.0 / float(interval) if length > 1 else None
     except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError):
-        return None  # whoever loads the weights says what is wrong with them
+        return None  # loading the weights reports the error
 
 
 def slow_camera(name: str, camera: Camera, expected: float | None) -> str | None:
-    """What to say of a camera whose frames are further apart than the model wants; None: nothing.
+    """Warning for a camera whose frame rate is lower than the model expects; None: it is not.
 
     Args:
-        name: Of the camera.
+        name: Name of the camera.
         camera: Its configuration.
-        expected: Frames a second that the model wants; None: any.
+        expected: Frames per second that the model expects; None: any.
     """
     fps = camera.detect.fps
     if expected is None or fps >= _TOLERANCE * expected:
         return None
     return (
-        f"camera {name}: detect.fps is {fps:g}, and the model expects {expected:g} frames/s: its "
-        f"clips hold frames more than once, and what moves is scored worse; set it to {expected:g}"
+        f"camera {name}: detect.fps is {fps:g}, and the model expects {expected:g} frames/s: "
+        f"frames are repeated in its clips, and motion is scored worse; set it to {expected:g}"
     )
 
 
 def slow_cameras(cameras: Mapping[str, Camera], expected: float | None) -> list[str]:
-    """What to say of all enabled cameras, see `slow_camera`."""
+    """Warnings for all enabled cameras, see `slow_camera`."""
     found = (slow_camera(name, one, expected) for name, one in cameras.items() if one.enabled)
     return [text for text in found if text is not None]

@@ -1,6 +1,7 @@
-"""From a file to a checked `Config`, or to a list of everything that is wrong with it."""
+"""Load a file as a validated `Config`, or report all its problems."""
 
 import difflib
+import json
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -12,7 +13,7 @@ from pipeline.config.document import Document, KeyPath, dotted, read_document
 from pipeline.config.errors import ConfigError, ConfigProblem, shown
 from pipeline.config.model import INHERITED, Config
 
-# Pydantic's kinds of error in our words; {…} from the error's context.
+# Pydantic error type → text; {…} from the context of the error.
 _WANTED = {
     "greater_than": "> {gt:g}",
     "greater_than_equal": "≥ {ge:g}",
@@ -37,19 +38,19 @@ _WANTED = {
 
 
 def load_config(path: Path) -> Config:
-    """Read and check a configuration file.
+    """Read and validate a configuration file.
 
     Raises:
-        ConfigError: everything that is wrong with it, one line each.
+        ConfigError: all problems, one line each.
     """
     return check_document(read_document(path))
 
 
 def check_document(document: Document) -> Config:
-    """Check data that was read.
+    """Validate data that was read.
 
     Raises:
-        ConfigError: everything that is wrong with it, one line each.
+        ConfigError: all problems, one line each.
     """
     try:
         config = Config.model_validate(document.data)
@@ -58,7 +59,7 @@ def check_document(document: Document) -> Config:
             _problem(document, detail)
             for detail in error.errors(include_url=False, include_input=False)
         ]
-        # A failed placeholder leaves a value that is wrong anyway: it is told once.
+        # The value of a failed placeholder is invalid anyway: it is reported once.
         known = {problem.key for problem in document.problems}
         raise ConfigError(
             [*document.problems, *(problem for problem in found if problem.key not in known)]
@@ -69,7 +70,7 @@ def check_document(document: Document) -> Config:
 
 
 def _problem(document: Document, error: Any) -> ConfigProblem:
-    """One of pydantic's errors, told at the place in the file that it comes from."""
+    """Convert an error of pydantic, with its place in the file."""
     path = _written(document, tuple(part for part in error["loc"] if part != "[key]"))
     return ConfigProblem(
         document.file, _line(document, path), dotted(path), _message(document, path, error)
@@ -77,19 +78,19 @@ def _problem(document: Document, error: Any) -> ConfigProblem:
 
 
 def _written(document: Document, path: KeyPath) -> KeyPath:
-    """Where a value stands: with its camera, with the settings for all, or as a plain string."""
+    """Path at which a value is written: of its camera, of the common settings, or a string."""
     is_inherited = len(path) > 2 and path[0] == "cameras" and path[2] in INHERITED
     if path not in document.lines and is_inherited and path[2:] in document.lines:
         return path[2:]
     if path[:-1] not in document.lines and is_inherited and path[2:-1] in document.lines:
-        return path[2:]  # a key that is missing in a section for all
+        return path[2:]  # a key that is missing in a common section
     if path not in document.lines and isinstance(document.raw.get(path[:-1]), str):
         return path[:-1]  # the url of a source that is written as a plain string
     return path
 
 
 def _line(document: Document, path: KeyPath) -> int | None:
-    """Line of the key, or of the nearest one around it."""
+    """Line of the key, or of the nearest enclosing one."""
     while path and path not in document.lines:
         path = path[:-1]
     return document.lines.get(path)
@@ -109,7 +110,7 @@ def _message(document: Document, path: KeyPath, error: Any) -> str:
         message = error["msg"].removeprefix("Input should be ")
         wanted = f"want {_WANTED[kind].format(**context) if kind in _WANTED else message}"
     got = path[-1] if kind == "string_pattern_mismatch" else document.raw.get(path)
-    # A number is no text, but it may well be somebody's password.
+    # A number is not valid where text is wanted, but it may still be the real password.
     is_secret = bool(path) and path[-1] in SECRET_KEYS
     return f"got {'***' if is_secret and got is not None else shown(got)}, {wanted}"
 
@@ -135,3 +136,14 @@ def _known_keys(path: KeyPath) -> list[str]:
         if isinstance(section, UnionType):  # a section that may be null
             section = get_args(section)[0]
     return list(section.model_fields) if issubclass(section, BaseModel) else []
+
+
+def config_schema() -> str:
+    """JSON schema of the configuration file, as committed in docs/config.schema.json."""
+    schema = Config.model_json_schema()
+    source = schema["$defs"]["SourceSection"]
+    # A validator accepts a plain string as the url; pydantic does not add that to the schema.
+    schema["$defs"]["SourceSection"] = {"anyOf": [{"type": "string"}, source]}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Vedette configuration"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

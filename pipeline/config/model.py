@@ -1,8 +1,8 @@
-"""Every key of the configuration, its unit, its default and what it may be.
+"""All keys of the configuration with unit, default and allowed values.
 
-The keys are short, as people who know such files expect; the unit stands in the description. The
-settings of `detect`, `adapt` and `alert` hold for all cameras, and each camera may set its own: a
-`Config` holds them merged, so that `config.cameras[name].detect` is all that a stage needs.
+The keys are short; the unit is in the description. The settings of `detect`, `adapt` and `alert`
+apply to all cameras, and each camera may override them: a `Config` contains the merged values, so
+that `config.cameras[name].detect` is all that a stage needs.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cameras.address import kind_of
 from cameras.opening import open_source
-from cameras.options import SourceOptions
+from cameras.source import SourceOptions
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.base import Count, ImageRate, Name, Number, Section, ThreadCount
 from pipeline.config.receivers import Apprise, Mqtt, OutboxBounds, Webhook
@@ -32,9 +32,9 @@ class Detect(Section):
     fps: Number = Field(default=10.0, gt=0, le=60)
     """Frames scored per second; the shipped model expects 10."""
     height: Count = Field(default=240, ge=32, le=2160)
-    """Height to which frames are scaled, in pixels."""
+    """Height in pixels to which frames are scaled."""
     width: Count = Field(default=320, ge=32, le=3840)
-    """Width to which frames are scaled, in pixels."""
+    """Width in pixels to which frames are scaled."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -43,63 +43,63 @@ class Detect(Section):
 
 
 class AdaptSection(Section):
-    """How a scene is learnt when its camera is seen for the first time."""
+    """How the model adapts to a scene."""
 
     frames: Count = Field(default=10, ge=1, le=256)
-    """Number of clips of the normal scene to adapt to (the shots of the method)."""
+    """Number of support clips of the normal scene for the adaptation (shots)."""
     interval: Number = Field(default=1.0, gt=0)
     """Seconds between two of these clips."""
     spare: Count = Field(default=6, ge=0, le=256)
-    """Further clips looked at in the same time, so that those that stand out can be left out."""
+    """Additional candidate clips in the same time, so that outliers can be left out."""
     calibrate: Number = Field(default=60.0, ge=0)
     """Seconds of normal scene after the adaptation from which the threshold is refined."""
-    widen: Count = Field(default=20, ge=0, le=256)
-    """Clips of those seconds to make the scene of anew when they are over (0: never; from 20 s)."""
+    refit: Count = Field(default=20, ge=0, le=256)
+    """Clips of those seconds to fit the scene to again at their end (0: never; from 20 s)."""
     max_wait: Number = Field(default=120.0, ge=0)
-    """Seconds without a usable picture after which clips are taken all the same."""
+    """Seconds without a usable frame after which clips are taken nevertheless."""
     on_view_change: Literal["ask", "readapt", "ignore"] = "ask"
-    """When another view is seen: hold alerts until told, adapt to it, or do not look for it."""
+    """On a change of the view: suppress alerts until a command, adapt again, or ignore it."""
     view_change_after: Number = Field(default=10.0, gt=0)
-    """Seconds for which a view must be another one, covered or out of focus before it counts."""
+    """Seconds for which a view must be changed, covered or out of focus before it counts."""
     on_light_change: Literal["switch", "ask", "ignore"] = "switch"
-    """When the light changes and stays: take a scene that fits, hold alerts, or do nothing."""
+    """On a lasting illumination change: use a scene that fits, suppress alerts, or do nothing."""
     light_change_after: Number = Field(default=20.0, gt=0)
-    """Seconds for which the light must be another one before it counts."""
-    conditions: Count = Field(default=4, ge=1, le=6)
-    """Scenes in different lights that are kept to be taken again, that in use included."""
+    """Seconds for which the illumination must be changed before it counts."""
+    scene_bank: Count = Field(default=4, ge=1, le=6)
+    """Number of stored scenes of different illumination for reuse, including the one in use."""
     refresh: Number = Field(default=0.0, ge=0)
-    """Hours after which the scene is adapted to anew while it is watched; 0: never."""
+    """Hours after which the scene is adapted again during operation; 0: never."""
     absorb_after: Number = Field(default=3600.0, ge=0)
-    """Seconds for which an event must have gone on before it counts as normal; 0: never."""
+    """Duration in seconds after which an event is accepted as normal; 0: never."""
     absorb_recurring: Count = Field(default=4, ge=0, le=20)
-    """Alike events within a day of which the last one counts as normal; 0: however often."""
+    """Similar events within a day of which the last one is accepted as normal; 0: never."""
 
 
 class Alert(Section):
     """When a score becomes an event; 0 is the median of normal, 1 the calibrated threshold."""
 
     target_false_alarms_per_day: Number = Field(default=1.0, gt=0, le=1440)
-    """How often normal life may pass the threshold."""
+    """Target rate at which the normal scene exceeds the threshold."""
     smoothing: Number = Field(default=0.4, ge=0)
-    """Time constant in seconds of the average over which a score is formed."""
+    """Time constant in seconds of the exponential smoothing of the score."""
     enter: Number = Field(default=1.0, gt=0)
     """Score at which an event begins."""
     exit: Number = Field(default=0.7, gt=0)
-    """Score below which an event is over; at most `enter`."""
+    """Score below which an event ends; at most `enter`."""
     min_duration: Number = Field(default=0.5, ge=0)
-    """Seconds for which the score must stay up before anybody is told."""
+    """Seconds for which the score must stay high before a notification is sent."""
     merge_gap: Number = Field(default=5.0, ge=0)
     """Seconds of low score that do not yet end an event."""
     cooldown: Number = Field(default=30.0, ge=0)
-    """Seconds after an event in which further ones are kept, but nobody is told."""
+    """Seconds after an event in which further events are stored without notification."""
     light_hold: Number = Field(default=5.0, ge=0)
-    """Seconds after a sudden change of all the light in which no event begins; 0: none."""
+    """Seconds after a sudden global illumination change in which no event begins; 0: none."""
     only_zones: bool = True
-    """Whether, on a camera with zones, only what is in one of them makes an event."""
+    """Whether, on a camera with zones, only anomalies in a zone start an event."""
     schedule: Schedule | None = None
-    """Hours in which people are told; null: always."""
+    """Hours in which notifications are sent; null: always."""
     notify_while_calibrating: bool = False
-    """Whether people are notified of events while the scene is calibrated; they are kept anyway."""
+    """Whether events during the calibration of a scene are notified; they are always stored."""
 
     @model_validator(mode="after")
     def _exit_is_below_enter(self) -> Self:
@@ -114,13 +114,13 @@ class Scoring(Section):
     """The scoring worker."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto: CUDA where there is one."""
+    """Device of the model; auto: CUDA if available."""
     weights: str = Field(default="vedette", min_length=1)
     """Name of shipped weights, or path of a checkpoint."""
     threads: ThreadCount | None = None
-    """CPU threads of the model; null: as many as there are cores."""
+    """CPU threads of the model; null: the number of cores."""
     max_batch: Count = Field(default=8, ge=1, le=256)
-    """Most cameras whose clips are scored together."""
+    """Maximum number of cameras whose clips are scored in one batch."""
 
 
 class MetricsSection(Section):
@@ -129,29 +129,29 @@ class MetricsSection(Section):
     enabled: bool = True
     """Whether it is served."""
     host: str = Field(default="127.0.0.1", min_length=1)
-    """Address to listen on; 0.0.0.0 for all."""
+    """Address to listen on; 0.0.0.0: all."""
     port: Count = Field(default=9464, ge=0, le=65535)
-    """Port to listen on; 0: any free one, told in the log."""
+    """Port to listen on; 0: any free port, which is logged."""
 
 
 class Storage(Section):
-    """What is kept on disk."""
+    """Where data is stored."""
 
     folder: Path = Path("vedette-data")
-    """Scenes, scores, events and snapshots; made if missing, relative to the working folder."""
+    """Scenes, scores, events, snapshots; created if missing, relative to the working folder."""
 
 
 class Token(Section):
-    """Who may use the REST API, and for what."""
+    """A token of the REST API and its role."""
 
     token: str = Field(repr=False, min_length=16, max_length=256)
     """The secret itself; write {VEDETTE_…} and keep it out of the file."""
     role: Literal["admin", "viewer"] = "viewer"
-    """viewer: sees everything; admin: may change cameras and events, too."""
+    """viewer: may read everything; admin: may also change cameras and events."""
 
 
 class Tls(Section):
-    """Files in PEM; the certificate may be followed by those that sign it."""
+    """PEM files; the certificate may be followed by intermediate certificates."""
 
     certificate: Path
     """File of the certificate."""
@@ -163,19 +163,19 @@ class Api(Section):
     """The REST API."""
 
     enabled: bool = False
-    """Whether it is served; the service then goes on when all recordings have ended."""
+    """Whether it is served; the service then continues when all recordings have ended."""
     host: str = Field(default="127.0.0.1", min_length=1)
-    """Address to listen on; any other than loopback needs a token."""
+    """Address to listen on; any address other than loopback requires a token."""
     port: Count = Field(default=8470, ge=0, le=65535)
-    """Port to listen on; 0: any free one, told in the log."""
+    """Port to listen on; 0: any free port, which is logged."""
     tokens: dict[Name, Token] = Field(default_factory=dict)
-    """Who may use it, by a name for people; without any, everybody on this machine may."""
+    """Tokens by name; without any, every user of this machine has access."""
     tls: Tls | None = None
     """Certificate and key for HTTPS; null: plain HTTP."""
     public_url: str | None = None
-    """Address for people, as in https://host/path; null: messages have paths of pictures only."""
+    """URL of the API for links in messages, as https://host/path; null: messages contain paths."""
     allow_file_roots: list[Path] = Field(default_factory=list)
-    """Folders below which the API may name recordings and images as sources of cameras."""
+    """Folders below which the API may use recordings and images as sources of cameras."""
 
     @field_validator("public_url")
     @classmethod
@@ -196,22 +196,22 @@ class Api(Section):
 
 
 class SourceSection(Section):
-    """Where the frames of a camera come from; a plain string stands for its url."""
+    """Where the frames of a camera come from; a plain string is its url."""
 
     url: str = Field(repr=False)
     """rtsp://, http:// or https:// URL, webcam:N, path of a video or of images, or synthetic:…"""
     transport: Literal["tcp", "udp"] = "tcp"
-    """How RTSP media travels."""
+    """Transport of RTSP media."""
     stall_timeout: Number = Field(default=10.0, gt=0)
     """Seconds without a frame after which a connection counts as lost."""
     blind_after: Number = Field(default=10.0, ge=0)
-    """Seconds after which a live picture that is frozen, black or one colour is stale; 0: never."""
+    """Seconds after which a frozen, black or single-colour live stream is stale; 0: never."""
     kind: Literal["auto", "live", "file"] = "auto"
     """HTTP: an endless stream, or a recording; auto: the server is asked when the camera starts."""
     loop: bool = False
-    """Begin files and folders again at their end."""
+    """Restart files and folders at their end."""
     pace: Literal["live", "fast"] = "live"
-    """Files and folders: in their own time, or as fast as they can be scored."""
+    """Files and folders: at their own rate, or as fast as they can be scored."""
     fps: ImageRate | None = None
     """Frames per second of a folder of images; null: 10."""
     policy: Literal["auto", "newest", "wait"] = "auto"
@@ -226,27 +226,27 @@ class SourceSection(Section):
     @classmethod
     def _is_well_formed(cls, url: str) -> str:
         if kind_of(url) == "synthetic":
-            open_source(url, SourceOptions())  # opens nothing yet, but reads the parameters
+            open_source(url, SourceOptions())  # opens nothing, but validates the parameters
         return url
 
 
 class Camera(Section):
-    """One named view."""
+    """One camera."""
 
     source: SourceSection
     """Where its frames come from."""
     enabled: bool = True
     """Whether it is watched."""
     detect: Detect = Detect()
-    """Own settings; what is not set here is as for all cameras."""
+    """Settings of this camera; others are taken from the settings for all cameras."""
     adapt: AdaptSection = AdaptSection()
-    """Own settings; what is not set here is as for all cameras."""
+    """Settings of this camera; others are taken from the settings for all cameras."""
     alert: Alert = Alert()
-    """Own settings; what is not set here is as for all cameras."""
+    """Settings of this camera; others are taken from the settings for all cameras."""
     masks: dict[Name, Mask] = Field(default_factory=dict)
-    """Parts of the picture that nobody shall look at, such as a clock."""
+    """Areas of the frame to ignore, such as a displayed clock."""
     zones: dict[Name, Zone] = Field(default_factory=dict)
-    """Parts of the picture in which anomalies count; without any, the whole picture does."""
+    """Areas of the frame in which anomalies count; without any, the whole frame."""
 
     @property
     def lowest_enter(self) -> float:
@@ -258,7 +258,7 @@ class Camera(Section):
 
     @property
     def lowest_exit(self) -> float:
-        """The lowest score that may keep an event up."""
+        """The lowest score at which an event may stay active."""
         return self.lowest_enter * self.alert.exit / self.alert.enter
 
 
@@ -268,7 +268,7 @@ class Config(Section):
     detect: Detect = Detect()
     """Which frames are scored."""
     adapt: AdaptSection = AdaptSection()
-    """How a new scene is learnt."""
+    """How the model adapts to a scene."""
     alert: Alert = Alert()
     """When a score becomes an event."""
     scoring: Scoring = Scoring()
@@ -276,29 +276,29 @@ class Config(Section):
     metrics: MetricsSection = MetricsSection()
     """The Prometheus endpoint."""
     storage: Storage = Storage()
-    """What is kept on disk."""
+    """Where data is stored."""
     store: Store = Store()
     """The database of the events."""
     record: Record = Record()
-    """What is kept of an event."""
+    """Recording of events."""
     transport: TransportSection = TransportSection()
-    """How the processes of the service speak to each other."""
+    """Communication between the processes of the service."""
     api: Api = Api()
     """The REST API."""
     mqtt: Mqtt = Mqtt()
     """The MQTT broker."""
     webhooks: dict[Name, Webhook] = Field(default_factory=dict)
-    """HTTP servers that are told of events, by name."""
+    """HTTP servers that receive events, by name."""
     apprise: dict[Name, Apprise] = Field(default_factory=dict)
-    """Services of the Apprise library that are told of events, by name."""
+    """Services of the Apprise library that receive events, by name."""
     outbox: OutboxBounds = OutboxBounds()
-    """What may wait for receivers."""
+    """Limits of the messages queued for receivers."""
     cameras: dict[Name, Camera]
-    """The cameras by name; names are of letters, digits, "_" and "-"."""
+    """The cameras by name; a name consists of letters, digits, "_" and "-"."""
 
     @field_validator("cameras")
     @classmethod
-    def _there_is_something_to_watch(
+    def _has_cameras_or_api(
         cls, cameras: dict[str, Camera], info: ValidationInfo
     ) -> dict[str, Camera]:
         api = info.data.get("api")
@@ -309,7 +309,7 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _cameras_inherit(cls, value: object) -> object:
-        """Put the settings for all cameras under those of each camera."""
+        """Merge the settings for all cameras into those of each camera."""
         if not isinstance(value, Mapping) or not isinstance(value.get("cameras"), Mapping):
             return value
         common = {

@@ -1,4 +1,4 @@
-"""Sections about who is told of events: MQTT, webhooks, Apprise, and what may wait for them."""
+"""Sections of the receivers of events: MQTT, webhooks, Apprise, and the limits of their queues."""
 
 from pathlib import Path
 from typing import Self
@@ -10,45 +10,45 @@ from pipeline.config.base import Count, Number, Section, TopicName
 
 
 class Discovery(Section):
-    """How Home Assistant learns of the cameras."""
+    """Discovery by Home Assistant."""
 
     enabled: bool = True
     """Whether a device for each camera is announced."""
     prefix: TopicName = "homeassistant"
-    """Topic below which Home Assistant looks for devices."""
+    """Topic prefix under which Home Assistant looks for devices."""
 
 
 class Mqtt(Section):
-    """The broker that hears of events and states."""
+    """The MQTT broker to which events and states are published."""
 
     enabled: bool = False
     """Whether anything is published."""
     host: str = Field(default="127.0.0.1", min_length=1)
     """Name or address of the broker."""
     port: Count = Field(default=1883, ge=1, le=65535)
-    """Its port; with TLS mostly 8883."""
+    """Port of the broker; with TLS usually 8883."""
     user: str | None = None
-    """Name to log in with; null: none."""
+    """User name; null: none."""
     password: str | None = Field(default=None, repr=False)
-    """Password to log in with; write {VEDETTE_MQTT_PASSWORD} and keep it out of the file."""
+    """Password; write {VEDETTE_MQTT_PASSWORD} and keep it out of the file."""
     tls: bool = False
-    """Whether to speak TLS; the broker's certificate must be valid for `host`."""
+    """Whether to use TLS; the broker's certificate must be valid for `host`."""
     ca: Path | None = None
-    """File in PEM of who signs the broker's certificate; null: whom the system trusts."""
+    """PEM file of the CA of the broker's certificate; null: the CAs of the system."""
     client_id: str = Field(default="vedette", min_length=1, max_length=64)
-    """Name of this client; another one for each service at the same broker."""
+    """MQTT client id; must be unique for each service at the same broker."""
     topic_prefix: TopicName = "vedette"
-    """First part of all topics; another one for each service at the same broker."""
+    """Prefix of all topics; must be unique for each service at the same broker."""
     keepalive: Count = Field(default=30, ge=5, le=3600)
-    """Seconds of silence after which the connection is checked, and then counts as lost."""
+    """MQTT keep-alive interval in seconds."""
     score_interval: Number = Field(default=10.0, ge=1)
-    """Least seconds between two scores of a camera; they are sent when they change."""
+    """Minimum seconds between two scores of a camera; a score is published when it changes."""
     max_rate: Number = Field(default=20.0, gt=0, le=1000)
-    """Most messages about events a second."""
+    """Maximum number of messages about events per second."""
     commands: bool = True
-    """Whether PREFIX/CAMERA/enabled/set, …/adapt/set and …/threshold/set are obeyed."""
+    """Whether commands on PREFIX/CAMERA/enabled/set, …/adapt/set, …/threshold/set are executed."""
     discovery: Discovery = Discovery()
-    """Announcements for Home Assistant."""
+    """Settings of the discovery by Home Assistant."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -60,25 +60,25 @@ class Mqtt(Section):
 
 
 class Webhook(Section):
-    """An HTTP server that is told of events."""
+    """An HTTP server that receives events."""
 
     url: str = Field(repr=False)
-    """http:// or https:// address that takes POST."""
+    """http:// or https:// address that accepts POST."""
     secret: str | None = Field(default=None, repr=False, min_length=16)
     """Key of the signature; write {VEDETTE_…} and keep it out of the file; null: unsigned."""
     ca: Path | None = None
-    """File in PEM of who signs the server's certificate; null: whom the system trusts."""
+    """PEM file of the CA of the server's certificate; null: the CAs of the system."""
     timeout: Number = Field(default=10.0, gt=0, le=120)
-    """Seconds within which the server must have answered."""
+    """Seconds within which the server must answer."""
     updates: bool = True
-    """Whether new peaks are told, or only that an event began and ended."""
+    """Whether new peaks are sent, or only the begin and the end of an event."""
     max_rate: Number = Field(default=5.0, gt=0, le=1000)
-    """Most messages a second."""
+    """Maximum number of messages per second."""
 
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        # No message shows the address: whoever knows its path may often write there.
+        # No message contains the address: often its path is the only secret.
         try:
             parts = urlsplit(url)
             valid = bool(parts.hostname) and parts.port != 0
@@ -96,24 +96,24 @@ class Webhook(Section):
 
 
 class Apprise(Section):
-    """A service of the Apprise library that is told of events."""
+    """A service of the Apprise library that receives events."""
 
     url: str = Field(repr=False, min_length=1)
-    """Address as Apprise knows it; write {VEDETTE_…} and keep it out of the file."""
+    """Apprise URL; write {VEDETTE_…} and keep it out of the file."""
     ends: bool = False
-    """Whether the end of an event is told, too."""
+    """Whether the end of an event is sent as well."""
     picture: bool = True
-    """Whether the snapshot goes along, where the service takes pictures."""
+    """Whether the snapshot is attached, if the service supports pictures."""
     max_rate: Number = Field(default=1.0, gt=0, le=1000)
-    """Most messages a second."""
+    """Maximum number of messages per second."""
 
 
 class OutboxBounds(Section):
-    """What may wait for each receiver that is away; beyond that, the oldest are dropped."""
+    """Limits of the queue for each unavailable receiver; beyond them the oldest are dropped."""
 
     max_messages: Count = Field(default=10_000, ge=1)
-    """Most messages; first updates of events go, then the oldest."""
+    """Maximum number of messages; updates of events are dropped first, then the oldest."""
     max_size_mb: Number = Field(default=64.0, gt=0)
-    """Most megabytes of messages."""
+    """Maximum size of all messages in megabytes."""
     max_age: Number = Field(default=86400.0, gt=0)
-    """Seconds after which a message is no news any more."""
+    """Seconds after which a message expires."""

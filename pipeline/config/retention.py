@@ -1,4 +1,4 @@
-"""Sections about what is kept, where, and for how long."""
+"""Sections about the storage of events: database, recording, retention."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,7 +10,7 @@ BYTES_PER_GB = 10**9
 
 
 class Store(Section):
-    """The database of the events and of the course of the scores."""
+    """The database of the events and of the score history."""
 
     url: str | None = Field(default=None, repr=False)
     """postgresql://USER:PASSWORD@HOST/DATABASE, or sqlite:///PATH; null: in the data folder."""
@@ -34,33 +34,33 @@ class Store(Section):
         if not is_whole or not (parts.hostname or "host" in options):
             raise ValueError(wanted)
         if "password" in options:
-            raise ValueError('want the password before the "@", where it is kept out of logs')
+            raise ValueError('want the password before the "@", where logs omit it')
         return url
 
 
 class Retain(Section):
-    """How long events are kept."""
+    """Retention of events."""
 
     days: Number = Field(default=10.0, gt=0)
-    """Days after which an event is forgotten, with its pictures and its clip."""
+    """Days after which an event is deleted, with its pictures and its clip."""
     max_size_gb: Number = Field(default=20.0, gt=0)
     """Size of all pictures and clips in GB; beyond it those of the oldest events are deleted."""
     keep_labelled: bool = True
-    """Whether events that somebody labelled are left alone."""
+    """Whether labelled events are exempt from deletion."""
 
 
 class Record(Section):
-    """What is kept of an event."""
+    """Recording of events."""
 
     enabled: bool = True
-    """Whether events get a clip, of what the camera itself encoded."""
+    """Whether events get a clip, remuxed from the camera's encoded stream."""
     pre_capture: Number = Field(default=5.0, ge=0, le=60)
-    """Seconds that a clip begins before its event."""
+    """Seconds before the event at which its clip begins."""
     post_capture: Number = Field(default=5.0, ge=0, le=60)
-    """Seconds that it goes on afterwards."""
+    """Seconds after the event at which its clip ends."""
     longest: Number = Field(default=60.0, gt=0, le=600)
-    """Seconds of an event that its clip shows at most; as many are held in memory."""
+    """Maximum seconds of an event in its clip; as much of the stream is buffered in memory."""
     min_free_gb: Number = Field(default=1.0, ge=0)
-    """Free space in GB below which clips are not written, and the oldest files are deleted."""
+    """Free space in GB below which clips are not written and the oldest files are deleted."""
     retain: Retain = Retain()
-    """For how long, and how much."""
+    """Retention by age and size."""

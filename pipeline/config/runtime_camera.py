@@ -1,7 +1,7 @@
-"""A camera that is given at run time, as it would stand in the file; pure but for placeholders.
+"""Validate a camera given at run time, as in the configuration file; reads only placeholders.
 
-Whoever may use the API is trusted less than whoever writes the file: files only from certain
-folders, and only placeholders that are made for cameras.
+Users of the API are trusted less than the author of the file: sources may be files only in
+configured folders, and only placeholders for cameras may be used.
 """
 
 import re
@@ -16,31 +16,31 @@ from pipeline.config.model import INHERITED, Camera, Config
 from pipeline.config.substitution import SubstitutionError, substitute
 
 ALLOWED_KINDS = ("rtsp", "http", "synthetic")
-"""Sources that everybody with the API may name; a path only below the given folders."""
+"""Sources that any admin of the API may use; a path only below the configured folders."""
 PLACEHOLDER_PREFIX = "VEDETTE_CAMERA_"
-"""Other placeholders may stand for secrets that no camera shall get to see."""
+"""Other placeholders may contain secrets that must not be sent to a camera."""
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 _QUERY = re.compile(r"(://[^?]*\?).*")
 _DEEPEST = 8
 
 
 class RuntimeCameraError(ValueError):
-    """A camera that cannot be used; the text has all problems, and no credentials."""
+    """A camera that cannot be used; the message has all problems, without credentials."""
 
 
 def read_camera(
     name: str, given: Mapping[str, object], common: Config, roots: Sequence[Path] | None
 ) -> Camera:
-    """Check a camera, and put the settings for all cameras under its own.
+    """Validate a camera, and merge the settings for all cameras into its own.
 
     Args:
-        name: What it shall be called.
-        given: As it would stand in the file, as JSON data.
-        common: Where the settings for all cameras are taken from.
-        roots: Folders in which files may be; None: anywhere.
+        name: Name of the camera.
+        given: The camera as in the configuration file, as JSON data.
+        common: Configuration with the settings for all cameras.
+        roots: Folders that may contain sources; None: any.
 
     Raises:
-        RuntimeCameraError: everything that is wrong with it.
+        RuntimeCameraError: all problems.
     """
     place: KeyPath = ("cameras", name)
     document = Document(Path(name))
@@ -59,10 +59,10 @@ def read_camera(
 
 
 def _walk(document: Document, value: object, path: KeyPath) -> object:
-    """Replace placeholders, and note what stands where for the messages."""
+    """Replace placeholders, and record the raw values for the messages."""
     document.lines[path] = 1
     if len(path) > _DEEPEST:
-        document.note(path, None, "want data that is less deep")
+        document.note(path, None, "want data that is nested less deeply")
         return None
     if isinstance(value, Mapping):
         document.raw[path] = {}
@@ -94,7 +94,7 @@ def _check_source(
     if kind != "path":
         document.note(path, None, f"a {kind} can be a camera in the configuration file only")
         return
-    # An absolute path: FFmpeg would take "concat:a|b" for a protocol of its own.
+    # An absolute path: FFmpeg treats "concat:a|b" as a protocol.
     if not url.startswith("/"):
         document.note(path, None, "want an absolute path, rtsp://… or synthetic:…")
     elif not is_below(Path(url), roots):
@@ -102,7 +102,7 @@ def _check_source(
 
 
 def is_below(path: Path, roots: Iterable[Path]) -> bool:
-    """Whether a path leads into one of the folders, wherever its links go."""
+    """Whether a path is in one of the folders after its links are resolved."""
     try:
         real = path.resolve()
         return any(real.is_relative_to(root.resolve()) for root in roots)
@@ -111,7 +111,7 @@ def is_below(path: Path, roots: Iterable[Path]) -> bool:
 
 
 def shown_address(url: str) -> str:
-    """An address without credentials, and without the query, where cameras take passwords."""
+    """An address without credentials and without the query, which may contain passwords."""
     if url.startswith("synthetic:"):
         return url
     return _QUERY.sub(r"\1***", redact(url))

@@ -1,4 +1,4 @@
-"""Hours of the week in which people want to be told: "mon-fri 18:00-07:00", "sat-sun"."""
+"""Hours of the week in which notifications are sent: "mon-fri 18:00-07:00", "sat-sun"."""
 
 import difflib
 import re
@@ -18,26 +18,26 @@ _SPAN = re.compile(r"(?P<days>[a-z][a-z,-]*)?(?: *(?P<hours>\d\d?:\d\d-\d\d?:\d\
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some hours on some days, by the clock on the wall."""
+    """A range of hours on some weekdays, in local time."""
 
     days: frozenset[int]
     """Weekdays on which it begins, 0 … 6; Monday is 0."""
     begin_minute: int
     """Minute of the day, 0 … 1439."""
     end_minute: int
-    """Not included, 0 … 1440; below `begin_minute` it is of the next day."""
+    """Excluded, 0 … 1440; if less than `begin_minute`, on the next day."""
 
 
 @lru_cache(maxsize=256)
 def read_span(text: str) -> Span:
-    """Read a span of hours.
+    """Parse a span of hours.
 
     Args:
-        text: Days ("mon", "mon,wed", "fri-mon"), hours ("18:00-07:00"), or both; without days every
-            day is meant, without hours the whole day.
+        text: Days ("mon", "mon,wed", "fri-mon"), hours ("18:00-07:00"), or both; without days it
+            applies to every day, without hours to the whole day.
 
     Raises:
-        ValueError: it is none; says what is wanted.
+        ValueError: it is malformed; the message says what is wanted.
     """
     found = _SPAN.fullmatch(text.strip().lower())
     if not found or not any(found.groups()):
@@ -60,7 +60,7 @@ def _days(text: str) -> frozenset[int]:
         if first not in _DAYS or (dash and last not in _DAYS):
             raise ValueError(f"want days among {', '.join(_DAYS)}")
         begin = _DAYS.index(first)
-        length = (_DAYS.index(last) - begin) % 7 if dash else 0  # "fri-mon" goes over the weekend
+        length = (_DAYS.index(last) - begin) % 7 if dash else 0  # "fri-mon" spans the weekend
         days |= {(begin + n) % 7 for n in range(length + 1)}
     return frozenset(days)
 
@@ -87,14 +87,14 @@ def _is_time_zone(name: str) -> str:
 
 
 class Schedule(Section):
-    """Hours in which people are told; outside of them events are kept, but nobody is told."""
+    """Hours in which notifications are sent; other events are stored without notification."""
 
     timezone: Annotated[str, AfterValidator(_is_time_zone)]
     """Name of the time zone of these hours, such as Europe/Berlin."""
     active: list[Annotated[str, AfterValidator(_is_span)]] = Field(min_length=1)
-    """Days, hours or both, such as "mon-fri 18:00-07:00" or "sat-sun"; any of them will do."""
+    """Spans of days, hours or both, such as "mon-fri 18:00-07:00" or "sat-sun"; at least one."""
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The hours, read."""
+        """The parsed spans."""
         return tuple(map(read_span, self.active))

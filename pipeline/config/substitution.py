@@ -10,17 +10,18 @@ _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 
 
 class SubstitutionError(Exception):
-    """A placeholder that has no value; the text says which and what is wanted."""
+    """A placeholder that has no value; the message says which and what is wanted."""
 
 
 def substitute(text: str, secrets_folder: Path = SECRETS_FOLDER) -> str:
-    """Replace each `{VEDETTE_…}` by its value, as it is.
+    """Replace each `{VEDETTE_…}` by its value, unchanged.
 
-    The environment comes first, then the file of that name among the secrets of the container
-    engine, without the line break at its end.
+    The value is taken from the environment, or else from the file of that name in the secrets
+    folder of the container engine, without trailing line breaks.
 
     Raises:
-        SubstitutionError: another name than VEDETTE_…, or no such variable and no such secret.
+        SubstitutionError: the name does not start with VEDETTE_, or there is neither such a
+            variable nor such a secret.
     """
     return _PLACEHOLDER.sub(lambda found: _lookup(found[1], secrets_folder), text)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.config.retention import BYTES_PER_GB
 from pipeline.doctor.check import Check, judge
 from pipeline.storage.file_systems import DOUBTFUL, NETWORK, file_system_of
-from pipeline.storage.retention import too_small
+from pipeline.storage.retention import free_space_problem
 from pipeline.transport.listening import listen
 
 GIB = 2**30
@@ -42,7 +42,7 @@ def data_folder(folder: Path, min_free_gb: float = 0.0) -> Check:
         reason = (error.strerror or "cannot be written").lower()
         return Check(name, "fail", f"{place}: {reason}", advice)
     usage = shutil.disk_usage(place)
-    if advice := too_small(usage.free, usage.total, min_free_gb * BYTES_PER_GB):
+    if advice := free_space_problem(usage.free, usage.total, min_free_gb * BYTES_PER_GB):
         found = f"{usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
         return Check(name, "warn", found, advice)
     return judge_disk(name, usage.free, rate)

@@ -11,7 +11,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from cameras.sampling import fit
+from cameras.sampling import resize
 from pipeline.evaluation.replay import ReplayedFrame
 from pipeline.events.drawing import Pixels, draw_heatmap, draw_score_strip
 
@@ -86,7 +86,7 @@ class AnnotatedVideo:
     def _draw(self, frame: ReplayedFrame) -> Pixels:
         score = frame.judgement.score
         self._scores.append(score)
-        picture = fit(frame.pixels, self._size_hw)
+        picture = resize(frame.pixels, self._size_hw)
         if frame.anomaly_map is not None:
             picture = draw_heatmap(picture, frame.anomaly_map, score)
         picture = draw_score_strip(picture, list(self._scores), self._capacity)

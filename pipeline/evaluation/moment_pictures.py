@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from cameras.sampling import fit
-from pipeline.datasets.layout import DatasetClip, Mask
-from pipeline.datasets.reading import read_frames
+from cameras.sampling import resize
+from pipeline.datasets.layout import DatasetClip, Mask, read_frames
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.results import Alarms, Evaluation
 from pipeline.events.drawing import Pixels, draw_heatmap
@@ -44,7 +43,7 @@ def draw_moments(evaluation: Evaluation, alarms: Alarms, moments: Sequence[Momen
         of_clip = {moment.peak: moment for moment in moments if moment.clip == number}
         for peak, pixels, mask in _frames(evaluation.dataset.test[number], set(of_clip)):
             heat = (of_clip[peak].anomaly_map.astype(np.float32) - usual) / scale
-            picture = draw_heatmap(fit(pixels, evaluation.config.size_hw), heat)
+            picture = draw_heatmap(resize(pixels, evaluation.config.size_hw), heat)
             drawn[number, peak] = _jpeg(picture if mask is None else _outlined(picture, mask))
     return [drawn[moment.clip, moment.peak] for moment in moments]
 

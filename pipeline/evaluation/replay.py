@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from cameras import Picture
 from cameras.picture_statistics import measure
-from cameras.sampling import Sampler, fit
+from cameras.sampling import Sampler, resize
 from models import SceneScorer
 from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
@@ -63,7 +63,7 @@ def replay(
     pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     for index, picture in enumerate(sampled):
-        pixels = fit(picture.pixels, config.size_hw)
+        pixels = resize(picture.pixels, config.size_hw)
         clip = buffer.push(picture.pts_seconds, pixels)
         if pending and not buffer.full:
             yield from _judge(pending, scorer, adaptation, stillness)
@@ -71,13 +71,14 @@ def replay(
         if buffer.cut:
             adaptation.connected()
         view = watch.see(picture.pts_seconds, measure(pixels))
-        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view)
+        ages = buffer.ages
+        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view, ages)
         if waiting is not None:
             yield ReplayedFrame(index, picture.pts_seconds, picture.pixels, waiting, None)
             if adaptation.state == "fitting":
                 adaptation.fitted(make_scene(scorer, adaptation))
             continue
-        pending.append(_Pending(index, picture, clip, view))
+        pending.append(_Pending(index, picture, clip, ages, view))
         if len(pending) == batch_size:
             yield from _judge(pending, scorer, adaptation, stillness)
             pending.clear()
@@ -92,6 +93,7 @@ class _Pending:
     index: int
     picture: Picture
     clip: Pixels
+    ages: tuple[float, ...]
     view: View
 
 
@@ -103,7 +105,8 @@ def _judge(
 ) -> Iterator[ReplayedFrame]:
     scene = adaptation.scene
     assert scene is not None  # `before` gave None, and it does so only with a scene
-    scored = score_clips(scorer, [BatchItem(frame.clip, scene, stillness) for frame in pending])
+    wanted = [BatchItem(frame.clip, scene, stillness, frame.ages) for frame in pending]
+    scored = score_clips(scorer, wanted)
     for number, (frame, scores) in enumerate(zip(pending, scored, strict=True)):
         energy, cells = float(scores.energies[0]), scores.maps[0].numpy()
         calibration = adaptation.calibration
@@ -117,7 +120,7 @@ def _judge(
                 frame.picture.pts_seconds,
                 energy,
                 frame.view,
-                lambda scores=scores: scorer.glimpse(scores, 0),  # type: ignore[misc]
+                lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
             ),
             ((cells - calibration.median) / unit).astype(np.float32),
         )

@@ -1,8 +1,10 @@
 """What a replay comes to, in one line."""
 
 from pipeline.evaluation.replay import ReplayedFrame
+from pipeline.events.event import Event
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import Event, EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 
 
 class ReplaySummary:
@@ -27,7 +29,7 @@ class ReplaySummary:
         """Take the next frame."""
         self.frames += 1
         self.seconds = frame.pts_seconds
-        sample = Sample(
+        record = ScoreRecord(
             camera=self._camera,
             connection=0,
             index=frame.index,
@@ -36,7 +38,7 @@ class ReplaySummary:
             score=frame.judgement.score,
             state=frame.judgement.state,
         )
-        changes = self._tracker.update(sample)
+        changes = self._tracker.update(record)
         self._ended += [change.event for change in changes if change.kind == "end"]
 
     def take_damaged(self, count: int) -> None:

@@ -160,6 +160,14 @@ def _alarms(evaluation: Evaluation) -> dict[str, Any] | None:
         "normal_seconds": round(found.normal_seconds, 2),
         **_summary(found.draws),
         "baselines": {"frame_difference": asdict(found.difference)},
+        "further": [
+            {
+                "wanted_false_alarms_per_day": rows.wanted_per_day,
+                **_summary(rows.draws),
+                "baselines": {"frame_difference": asdict(rows.difference)},
+            }
+            for rows in found.further
+        ],
     }
 
 

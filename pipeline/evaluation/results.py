@@ -32,6 +32,8 @@ class EvaluationOptions:
     """Of the centred Gaussian in the rows of field post-processing."""
     alarms: AlarmOptions = field(default_factory=AlarmOptions)
     """How the live measures are taken."""
+    further_rates: tuple[float, ...] = ()
+    """False alarms a camera-day, >= 0, at which they are taken besides."""
 
     @property
     def seeds(self) -> range:
@@ -85,6 +87,17 @@ class Localisation:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmRows:
+    """Live measures at a rate of false alarms that was asked for besides."""
+
+    wanted_per_day: float
+    draws: list[AlarmMetrics]
+    """In the order of the seeds."""
+    difference: AlarmMetrics
+    """Of the differencing baseline."""
+
+
+@dataclass(frozen=True, slots=True)
 class Alarms:
     """Live measures of the raw, causal energies."""
 
@@ -98,6 +111,8 @@ class Alarms:
     """Of the differencing baseline."""
     moments: FailureMoments
     """What the first draw missed and what it raised falsely, at its threshold."""
+    further: list[AlarmRows] = field(default_factory=list)
+    """At each of the further rates asked for, from the same energies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

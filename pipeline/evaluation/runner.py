@@ -2,19 +2,26 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from rich.progress import Progress, TaskID
 
 from cameras import Picture
 from models import SceneScorer
-from pipeline.datasets.layout import Dataset, DatasetClip, Scene
-from pipeline.datasets.reading import read_frames
-from pipeline.evaluation.alarms import alarm_metrics, event_count, normal_seconds
+from pipeline.datasets.layout import Dataset, DatasetClip, Scene, read_frames
+from pipeline.evaluation.alarms import (
+    AlarmMetrics,
+    AlarmOptions,
+    alarm_metrics,
+    event_count,
+    normal_seconds,
+)
 from pipeline.evaluation.baselines import constant, frame_index
 from pipeline.evaluation.localisation import localise
 from pipeline.evaluation.moments import ClipCourse, find_moments
 from pipeline.evaluation.results import (
+    AlarmRows,
     Alarms,
     DetectorResult,
     Evaluation,
@@ -28,7 +35,7 @@ from pipeline.evaluation.roc import Values, frame_metrics
 from pipeline.evaluation.scoring import ClipScores, score_clip
 from pipeline.evaluation.smoothing import exponential, field_post_processing
 from pipeline.evaluation.supports import Clip, draw_supports
-from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_begun
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_truncated
 
 
 def evaluate(
@@ -60,7 +67,7 @@ def evaluate(
     for scene in scenes:
         adapted = []
         for support in _supports(dataset, scene, scorer, options, progress, reading):
-            adapted.append(adapt_begun(scorer, torch.from_numpy(support)))
+            adapted.append(adapt_truncated(scorer, torch.from_numpy(support)))
             progress.advance(adapting)
         scoring_started = time.monotonic()
         scored += _scored(scene.test, scorer, adapted, options, progress, scoring)
@@ -189,11 +196,15 @@ def _alarms(
     options: EvaluationOptions,
 ) -> Alarms | None:
     labels, times = labels_of(dataset), [clip.pts_seconds for clip in scored]
-    measured = [
-        found
-        for detector in (*draws, difference)
-        if (found := alarm_metrics(detector.values, labels, times, options.alarms)) is not None
-    ]
+
+    def at(asked: AlarmOptions) -> list[AlarmMetrics]:
+        measured = [
+            alarm_metrics(detector.values, labels, times, asked)
+            for detector in (*draws, difference)
+        ]
+        return [one for one in measured if one is not None]
+
+    measured = at(options.alarms)
     if not measured:
         return None
     courses = [
@@ -206,6 +217,11 @@ def _alarms(
         measured[:-1],
         measured[-1],
         find_moments(courses, measured[0].threshold, options.alarms.merge_gap_seconds),
+        [
+            AlarmRows(rate, found[:-1], found[-1])
+            for rate in options.further_rates
+            for found in [at(replace(options.alarms, false_alarms_per_day=rate))]
+        ],
     )
 
 

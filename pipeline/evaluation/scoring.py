@@ -14,15 +14,14 @@ import numpy.typing as npt
 import torch
 
 from cameras import Picture
-from cameras.sampling import fit
+from cameras.sampling import resize
 from models import SceneScorer
-from pipeline.datasets.layout import DatasetClip, DatasetError
-from pipeline.datasets.reading import read_frames
+from pipeline.datasets.layout import DatasetClip, DatasetError, read_frames
 from pipeline.evaluation.baselines import FrameDifference
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
-from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_begun
+from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_truncated
 from pipeline.scoring.clips import ClipBuffer
 
 
@@ -86,11 +85,11 @@ def score_clip(
     for frames in batched(read_frames(clip), batch_size):
         pushed, pasts = [], []
         for frame in frames:
-            pushed.append(buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw)))
+            pushed.append(buffer.push(frame.pts_seconds, resize(frame.pixels, config.size_hw)))
             pasts.append(buffer.past)
         clips = np.stack(pushed)
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
-        scored = score_begun(scorer, torch.from_numpy(clips), pasts, scenes)
+        scored = score_truncated(scorer, torch.from_numpy(clips), pasts, scenes)
         seen.parts.append(scored[0].parts.numpy().astype(np.float64))
         for number, scores in enumerate(scored):
             energies, maps = scores.energies, scores.maps.numpy()

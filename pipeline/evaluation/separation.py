@@ -53,6 +53,9 @@ class Figures:
     """Share of the normal frames at or above it: what a long run hides from the rate."""
     normal_seconds: float
     """Normal video behind both, over all draws."""
+    quiet_recall: float
+    """Share of the planted clips above everything normal, clips and video: found without a single
+    false alarm, which is what any rate asks for that is below one in that much video."""
 
     @property
     def auroc(self) -> float:
@@ -111,10 +114,14 @@ def figures(draws: Sequence[DrawScores]) -> Figures:
         ValueError: a draw has no normal clip or no planted one, or a value is not a number.
     """
     alarms, above, frames, seconds = 0, 0, 0, 0.0
+    quiet = []
     for draw in draws:
         if not draw.planted.size:
             raise ValueError("figures: want at least 1 planted clip, got 0")
         threshold = threshold_at(draw.planted)
+        normal = [draw.normal, *(one.values[one.counted] for one in draw.recordings)]
+        highest = max((float(one.max()) for one in normal if one.size), default=-np.inf)
+        quiet.append(float(np.mean(draw.planted > highest)))
         for recording in draw.recordings:
             left_out = ~recording.counted
             reached = recording.values >= threshold
@@ -128,6 +135,7 @@ def figures(draws: Sequence[DrawScores]) -> Figures:
         false_alarms_per_day=alarms / seconds * SECONDS_PER_DAY if seconds else None,
         share_above=above / frames if frames else None,
         normal_seconds=seconds,
+        quiet_recall=mean(quiet),
     )
 
 

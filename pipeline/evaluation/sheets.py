@@ -122,6 +122,21 @@ def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
         (
             (_alarm_row(_model(evaluation), means(found.draws), spreads(found.draws), "headline"),),
             (_alarm_row("frame difference", asdict(found.difference), nothing),),
+            *(
+                (
+                    _alarm_row(
+                        f"{_model(evaluation)}, {rows.wanted_per_day:g} a day",
+                        means(rows.draws),
+                        spreads(rows.draws),
+                    ),
+                    _alarm_row(
+                        f"frame difference, {rows.wanted_per_day:g} a day",
+                        asdict(rows.difference),
+                        nothing,
+                    ),
+                )
+                for rows in found.further
+            ),
         ),
         f"{_asked(options, found.events)} {found.normal_seconds:.0f} s of normal video: one false "
         f"alarm in it is {one_alarm:,.0f} a day. Alarms less than {options.merge_gap_seconds:g} s "

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cameras import Picture
-from cameras.sampling import fit
+from cameras.sampling import resize
 from models import SceneModelConfig
 from pipeline.scoring.clips import ClipBuffer
 
@@ -88,7 +88,7 @@ def whole_clips(frames: Iterable[Picture], config: SceneModelConfig) -> Iterator
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
     still: Clip | None = None
     for number, frame in enumerate(frames):
-        clip = buffer.push(frame.pts_seconds, fit(frame.pixels, config.size_hw))
+        clip = buffer.push(frame.pts_seconds, resize(frame.pixels, config.size_hw))
         still = clip if number == 0 and not buffer.full else None
         if buffer.full:
             yield clip

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models import AdaptedScene, SceneScorer, Scores
-from models.inputs import begun_later
+from models.inputs import truncate_history
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class TruncatedHistoryScene:
     """What is added to the energies of each, so that typical is the same for all."""
 
 
-def adapt_begun(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
+def adapt_truncated(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
     """Learn a scene for every length of past.
 
     Args:
@@ -40,12 +40,14 @@ def adapt_begun(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
         ValueError: as `SceneScorer.adapt`.
     """
     length = support.shape[1]
-    scenes = [scorer.adapt(begun_later(support, [past] * len(support))) for past in range(length)]
+    scenes = [
+        scorer.adapt(truncate_history(support, [past] * len(support))) for past in range(length)
+    ]
     typical = [median(scene.support_energies or [0.0]) for scene in scenes]
     return TruncatedHistoryScene(tuple(scenes), tuple(typical[-1] - one for one in typical))
 
 
-def score_begun(
+def score_truncated(
     scorer: SceneScorer,
     clips: Tensor,
     pasts: Sequence[int],
@@ -62,7 +64,7 @@ def score_begun(
     Returns:
         For each scene the scores of all clips.
     """
-    clips = begun_later(clips, pasts)
+    clips = truncate_history(clips, pasts)
     kinds = np.array(pasts)
     parts: list[list[tuple[npt.NDArray[np.intp], Scores]]] = [[] for _ in scenes]
     for past in sorted(set(pasts)):

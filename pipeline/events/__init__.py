@@ -1,1 +1,1 @@
-"""From scores to events: thresholds, zones, schedules, drawings. Pure."""
+"""From scores to events: thresholds, zones, schedules, drawings. Pure functions."""

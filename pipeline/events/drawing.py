@@ -1,4 +1,4 @@
-"""What an anomaly looks like to a person: a heatmap over the frame, the score over time. Pure."""
+"""Draw an anomaly for people: a heatmap over the frame, the score over time. Pure functions."""
 
 import time
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Polygon = Sequence[tuple[float, float]]
-"""Corners (x, y), both 0 … 1 from the upper left corner of the picture."""
+"""Corners (x, y), both 0 … 1 from the upper left corner of the frame."""
 
 _FAINT_SCORE = 0.5
 _GLARING_SCORE = 2.0
-_MOST_OPAQUE = 0.75
+_MAX_OPACITY = 0.75
 _DARKEST_LEVEL = 80  # of 255
 _INVISIBLE = 0.01
-_BLUR_SHARE = 1 / 20  # of the height: people take a sixth to a third of it
+_BLUR_SHARE = 1 / 20  # of the height; people are a sixth to a third of it
 _BLURRED_HEIGHT = 120
 _STRIP_SHARE = 5  # the strip is one fifth of the frame's height
-_STRIP_LEAST_PIXELS = 40
+_STRIP_MIN_PIXELS = 40
 _STRIP_TOP_SCORE = 3.0
 _BACKGROUND = (24, 24, 28)
 _QUIET = (150, 190, 220)
@@ -35,13 +35,13 @@ def draw_heatmap(
     score: float | None = None,
     zones: Sequence[Polygon] = (),
 ) -> Pixels:
-    """Lay an anomaly map over a frame; what is normal stays as it is.
+    """Draw an anomaly map over a frame; normal areas are unchanged.
 
     Args:
         pixels: uint8 (H, W, 3), RGB; not changed.
         anomaly_map: (h, w) in units of the score, coarse; 1 is the threshold.
-        score: Written into the corner; None: nothing is.
-        zones: Whose outlines are drawn, faintly.
+        score: Written into the corner; None: no text.
+        zones: Outlines to draw, at low opacity.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -51,10 +51,10 @@ def draw_heatmap(
     # Clipped before it is scaled up, so that one extreme cell does not bleed into its neighbours.
     strength = np.clip((finite - _FAINT_SCORE) / (_GLARING_SCORE - _FAINT_SCORE), 0.0, 1.0)
     strength = _smooth(strength, (height, width))[..., None]
-    # Not from inferno's black end on: half an alarm would look like a shadow in the scene.
+    # Without inferno's black end: a score of half the threshold would look like a shadow.
     levels = np.rint(_DARKEST_LEVEL + strength * (255 - _DARKEST_LEVEL)).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    opacity = _MOST_OPAQUE * strength
+    opacity = _MAX_OPACITY * strength
     drawn = np.rint(pixels * (1.0 - opacity) + colours * opacity).astype(np.uint8)
     drawn = _outline(drawn, zones)
     return drawn if score is None else _label(drawn, score)
@@ -63,20 +63,20 @@ def draw_heatmap(
 def draw_score_strip(
     pixels: Pixels, scores: Sequence[float | None], capacity: int | None = None
 ) -> Pixels:
-    """Put a strip with the course of the score under a frame.
+    """Append a strip with the score over time below a frame.
 
     Args:
         pixels: uint8 (H, W, 3), RGB; not changed.
-        scores: Oldest first, the newest belongs to this frame; None where there was no score.
-        capacity: Number of scores that the whole width shows; None: one a pixel. Of more scores
+        scores: Oldest first; the newest belongs to this frame; None where there was no score.
+        capacity: Number of scores across the whole width; None: one per pixel. Of more scores
             the newest are shown.
 
     Returns:
-        uint8 (H + h, W, 3), RGB, with h even: about a fifth of H. The line across is
-        the threshold, the upper edge three times that.
+        uint8 (H + h, W, 3), RGB, with h even: about a fifth of H. The horizontal line is the
+        threshold, the upper edge three times the threshold.
     """
     height, width = pixels.shape[:2]
-    strip_height = max(_STRIP_LEAST_PIXELS, height // _STRIP_SHARE) // 2 * 2
+    strip_height = max(_STRIP_MIN_PIXELS, height // _STRIP_SHARE) // 2 * 2
     capacity = max(2, capacity or width)
     strip = np.full((strip_height, width, 3), _BACKGROUND, dtype=np.uint8)
 
@@ -98,13 +98,14 @@ def draw_score_strip(
 
 
 def _smooth(cells: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Cells, 0 … 1, as a map of the picture's size; its highest value is that of the cells.
+    """Scale cells, 0 … 1, to a map of the frame's size with the same highest value.
 
-    Blurred by the scale of people: what stands out is often but a foot, and a spot on it would not
-    tell people what it belongs to. Where more stands out it glows more, single cells fade.
+    Blurred at the scale of people: often only a part of an object, such as a foot, is anomalous,
+    and a spot on it would not show what it belongs to. Groups of cells become brighter than single
+    cells.
     """
     height, width = size_hw
-    # Blurred when small, as the time goes with the square of the size.
+    # Blurred at a small size, as the time grows with the square of the size.
     small_width = max(1, round(_BLURRED_HEIGHT * width / height))
     scaled = cv2.resize(cells, (small_width, _BLURRED_HEIGHT), interpolation=cv2.INTER_LINEAR)
     blurred = cv2.GaussianBlur(scaled, (0, 0), _BLUR_SHARE * _BLURRED_HEIGHT)
@@ -116,12 +117,12 @@ def _smooth(cells: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDA
 
 
 def draw_caption(pixels: Pixels, camera: str, captured_at: float) -> Pixels:
-    """Write the name of the camera, and date, time and zone, into the lower left corner.
+    """Write the camera name, date, time and time zone into the lower left corner.
 
     Args:
         pixels: uint8 (H, W, 3), RGB; not changed.
-        camera: Its name.
-        captured_at: Unix seconds; shown in the zone of this machine.
+        camera: Name of the camera.
+        captured_at: Unix seconds; shown in the time zone of this machine.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -147,7 +148,7 @@ def _label(pixels: Pixels, score: float) -> Pixels:
 def _write(
     pixels: Pixels, text: str, colour: tuple[int, int, int], *, below: bool = False
 ) -> Pixels:
-    """Write into the upper left corner, or the lower one, no wider than the picture."""
+    """Write text into the upper or lower left corner, no wider than the frame."""
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, pixels.shape[0] / 900)
     (width, _), _ = cv2.getTextSize(text, font, scale, 1)
     scale = min(scale, scale * (pixels.shape[1] - 8) / max(1, width))

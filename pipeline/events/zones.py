@@ -1,12 +1,13 @@
-"""Where in the picture an anomaly is: from the map of a frame to a score for each zone.
+"""Locate an anomaly in the frame: from the anomaly map of a frame to a score for each zone.
 
-The score of a zone is that of the frame, times how strong the anomaly is inside of the zone beside
-how strong it is anywhere. So what is wholly in a zone has the score of the frame, read by the same
-calibration; what is elsewhere leaves next to nothing; and of two things at once each has its own
-strength. A strength is the mean excess of the strongest hundredth of the cells: an anomaly that is
-only partly in a zone counts nearly whole, and a large zone is no more sensitive than a small one.
+The score of a zone is the score of the frame, times the strength of the anomaly inside the zone
+relative to its strength in the whole frame. So an anomaly that is completely in a zone has the
+score of the frame, by the same calibration; an anomaly elsewhere leaves nearly nothing; and of two
+anomalies at the same time each has its own strength. A strength is the mean excess of the
+strongest hundredth of the cells: an anomaly that is only partly in a zone counts nearly in full,
+and a large zone is no more sensitive than a small one.
 
-Pure; a reader remembers the moments that the score is smoothed over.
+No I/O; a reader stores the smoothed strengths from frame to frame.
 """
 
 import math
@@ -26,22 +27,22 @@ Cells = npt.NDArray[np.bool_]
 
 _STRONGEST_SHARE = 0.01
 _FAINT = 0.05
-"""In units of the score. An excess so small says nothing about the place: what the map shows
-nowhere counts in every zone, as it may be there."""
-_MOST = 1e6
-_FINE = 16  # steps a cell, in each direction
-_LEAST_COVER = 0.5
+"""In units of the score. An excess this small does not locate the anomaly: what the map does not
+show anywhere counts in every zone, as it may be in any of them."""
+_MAX_VALUE = 1e6
+_FINE = 16  # steps per cell, in each direction
+_MIN_COVER = 0.5
 
 
 class ZoneReader:
-    """Gives the scores of one camera's zones, frame by frame."""
+    """Computes the scores of one camera's zones, frame by frame."""
 
     def __init__(self, zones: Mapping[str, Polygon], smoothing_seconds: float) -> None:
-        """Begin without a past.
+        """Start without history.
 
         Args:
             zones: Corners by name.
-            smoothing_seconds: Time constant of the average that the score is of; 0: none.
+            smoothing_seconds: Time constant of the exponential smoothing of the score; 0: none.
         """
         self._zones = zones
         self._smoothing_seconds = smoothing_seconds
@@ -61,10 +62,10 @@ class ZoneReader:
         return tuple(self._zones.values())
 
     def read(self, message: ScoreMessage) -> dict[str, float]:
-        """Scores of the zones in the next frame of the camera.
+        """Compute the scores of the zones in the next frame of the camera.
 
         Returns:
-            By name, none above the frame's; empty without zones, or where the frame has no score.
+            By name, none above the frame's; empty without zones, or if the frame has no score.
         """
         if not self._zones or message.score is None or message.anomaly_map is None:
             self._strengths = None
@@ -72,7 +73,7 @@ class ZoneReader:
         whole, *inside = self._smooth(message, self._measure(message.anomaly_map))
         shares = ((strength + _FAINT) / (whole + _FAINT) for strength in inside)
         score = message.score
-        # A share of what is below the median of normal would be nearer to it.
+        # A negative score is not scaled: a share of it would be nearer to 0.
         return {
             name: score * share if score > 0 else score
             for name, share in zip(self._zones, shares, strict=True)
@@ -87,7 +88,7 @@ class ZoneReader:
     def _smooth(
         self, message: ScoreMessage, strengths: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """As the score is smoothed: else the share of a frame would be applied to another's."""
+        """Smooth as the score is smoothed, so that share and score belong to the same frames."""
         before, last = self._strengths, self._last
         self._last = (message.connection, message.pts_seconds)
         if before is not None and last is not None and last[0] == message.connection:
@@ -100,7 +101,7 @@ class ZoneReader:
 
 
 def cells_inside(polygon: Polygon, size_hw: tuple[int, int]) -> Cells:
-    """Cells of a map that lie in a polygon by half or more; the nearest to that, if none does.
+    """Cells of a map of which half or more lies in a polygon; else the cells with most of it.
 
     Args:
         polygon: Corners (x, y), 0 … 1.
@@ -114,22 +115,23 @@ def cells_inside(polygon: Polygon, size_hw: tuple[int, int]) -> Cells:
     corners = np.rint(np.asarray(polygon) * (fine.shape[1] - 1, fine.shape[0] - 1))
     cv2.fillPoly(fine, [corners.astype(np.int32)], 1)
     cover = fine.reshape(height, _FINE, width, _FINE).mean((1, 3))
-    return np.asarray(cover >= min(_LEAST_COVER, cover.max()))
+    return np.asarray(cover >= min(_MIN_COVER, cover.max()))
 
 
 def strength(anomaly_map: AnomalyMap, cells: Cells | None = None) -> float:
-    """How strong an anomaly is: mean excess over normal of the strongest hundredth of the cells.
+    """Strength of an anomaly: mean excess over normal of the strongest hundredth of the cells.
 
     Args:
-        anomaly_map: (h, w) in units of the score; what is not finite counts as 0, or as a million.
-        cells: Those that count, (h, w); None: all. As many are averaged as of the whole map.
+        anomaly_map: (h, w) in units of the score; NaN and -inf count as 0, +inf as a million.
+        cells: Cells that count, (h, w); None: all. The number of averaged cells is always a
+            hundredth of the whole map.
 
     Returns:
-        At least 0, and of some cells never more than of all.
+        At least 0; for some cells never more than for all.
     """
     count = max(1, round(anomaly_map.size * _STRONGEST_SHARE))
     values = anomaly_map.ravel() if cells is None else anomaly_map[cells]
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=_MOST, neginf=0.0)
-    excess = np.clip(finite, 0.0, _MOST)
+    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=_MAX_VALUE, neginf=0.0)
+    excess = np.clip(finite, 0.0, _MAX_VALUE)
     top = np.partition(excess, -count)[-count:] if excess.size > count else excess
     return float(top.sum()) / count

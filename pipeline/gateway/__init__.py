@@ -1,1 +1,1 @@
-"""The REST API, in a process of its own."""
+"""The REST API, in its own process."""

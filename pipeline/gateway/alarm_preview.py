@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.events.event_settings import EventSettings
-from pipeline.events.event_tracker import EventTracker, Sample
+from pipeline.events.event_tracker import EventTracker
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.score_history import ScorePoint
 
 LEVELS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
@@ -17,7 +18,7 @@ LEVELS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _MOST_ALARMS = 500
 _UP_SECONDS = 0.5
 _LEAST_WATCHED_SECONDS = 60.0
-_UNJUDGED = ("collecting", "fitting", "held", "stale")
+_UNJUDGED = ("collecting", "fitting", "suppressed", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _alarms(seconds: Sequence[_Second], enter: float, settings: EventSettings) -
     ]
 
 
-def _samples(seconds: Sequence[_Second], leave: float) -> Iterator[Sample]:
+def _samples(seconds: Sequence[_Second], leave: float) -> Iterator[ScoreRecord]:
     """High seconds and those after them; of the others nothing depends on."""
     before_was_high = False
     for second in seconds:
@@ -130,6 +131,6 @@ def _samples(seconds: Sequence[_Second], leave: float) -> Iterator[Sample]:
         before_was_high = high
 
 
-def _sample(point: ScorePoint, later: float) -> Sample:
+def _sample(point: ScorePoint, later: float) -> ScoreRecord:
     at = point.begins_at + later
-    return Sample("", 0, 0, at, at, point.highest, point.state)
+    return ScoreRecord("", 0, 0, at, at, point.highest, point.state)

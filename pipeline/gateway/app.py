@@ -1,4 +1,4 @@
-"""The REST API as an application; what it can do stands in the routes."""
+"""The REST API as a FastAPI application; the routes are in cameras, events and system."""
 
 import importlib.metadata
 import logging
@@ -41,21 +41,21 @@ STATUS: dict[AnswerStatus, int] = {
 }
 _KINDS = {"name": "camera"}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    422: {"model": Problem, "description": "Malformed: what was got, and what is wanted."},
-    "default": {"model": Problem, "description": "Why it was not done; docs/api.md has the codes."},
+    422: {"model": Problem, "description": "Malformed request: what was got and what is wanted."},
+    "default": {"model": Problem, "description": "Why it failed; docs/api.md lists the codes."},
 }
 
 
 def create_app(
     service: Service, guard: Authenticator, feed: LiveFeed, pictures: PictureFeed
 ) -> FastAPI:
-    """The application; who calls starts and closes the feeds."""
+    """Create the application; the caller starts and closes the feeds."""
     app = FastAPI(
         title="Vedette",
-        summary="Watches fixed cameras and tells when something has no place in the scene.",
+        summary="Watches fixed cameras and reports anomalies in their scenes.",
         version=_version(),
         openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # it would load code from elsewhere
+        docs_url=None,  # it would load code from another host
         redoc_url=None,
         responses=_PROBLEMS,
         middleware=[Middleware(RequestMiddleware, guard=guard)],
@@ -78,8 +78,8 @@ def create_app(
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document, as committed in docs/openapi.json; of no version of ours."""
-    # The routes are all that is looked at.
+    """The OpenAPI document as in docs/openapi.json, without the version of the package."""
+    # Only the routes are read.
     app = create_app(None, None, None, None)  # type: ignore[arg-type]
     document = app.openapi()
     document["info"]["version"] = "1"
@@ -117,12 +117,12 @@ def _crowded(_request: Request, error: Exception) -> JSONResponse:
 def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = error.errors()[:5]
-    # What no camera, event or scene can be called is none: 404 as for one that is not there.
+    # A malformed name of a camera, event or scene cannot exist: 404, as for an unknown one.
     unknown = [str(one["loc"][1]) for one in problems if one["loc"][0] == "path"]
     if unknown:
         kinds = [_KINDS.get(name, name) for name in unknown]
         return _problem(404, "; ".join(f"{kind}: there is none of that name" for kind in kinds))
-    # Places and what is wanted, never what was got: that may be a password.
+    # Fields and what is wanted, never the values: one may be a password.
     found = [
         f"{'.'.join(str(part)[:64] for part in one['loc'])}: {_wanted(one)}" for one in problems
     ]
@@ -130,7 +130,7 @@ def _malformed(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _wanted(problem: dict[str, Any]) -> str:
-    """A problem for people, to whom patterns say nothing."""
+    """Describe a problem; a pattern is replaced by its meaning."""
     if problem.get("ctx", {}).get("pattern") == NAME_PATTERN:
         return 'want 1 to 64 letters, digits, "_" or "-"'
     return str(problem["msg"])
@@ -138,4 +138,4 @@ def _wanted(problem: dict[str, Any]) -> str:
 
 def _fault(_request: Request, error: Exception) -> JSONResponse:
     LOG.error("fault in a request: %s", error, exc_info=error)
-    return _problem(500, "a fault of the service; its log says more")
+    return _problem(500, "internal error; the log of the service has the details")

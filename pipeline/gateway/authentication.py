@@ -1,8 +1,9 @@
-"""Who is let in: tokens, and at an open door only who stands on this machine and means it.
+"""Authentication by tokens; without tokens, only programs on this machine are admitted.
 
 Without tokens the API listens on loopback only. A web page in a browser on this machine could then
-speak to it: it is told apart by the `Origin` it cannot hide, and by a `Host` that is not ours (DNS
-rebinding). A person in a browser logs in with a token and gets a cookie (see `sessions`).
+send requests to it: they are recognised by their `Origin`, which a page cannot suppress, and by a
+foreign `Host` (DNS rebinding). A person logs in from a browser with a token and gets a cookie (see
+`sessions`).
 """
 
 import ipaddress
@@ -17,19 +18,19 @@ from pipeline.gateway.sessions import CSRF_HEADER, Session, Sessions, csrf_match
 from pipeline.gateway.tokens import Caller, Role, TokenBook, load_tokens, tokens_changed
 
 FAILURES = 10
-"""Wrong tokens of one address within the window, after which it has to wait."""
+"""Number of wrong tokens from one address within the window, after which it must wait."""
 WINDOW_SECONDS = 60.0
 _MOST_ADDRESSES = 1024
-_ANYBODY = Caller("this machine", "admin")
+_LOCAL_CALLER = Caller("this machine", "admin")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class ExposedError(ValueError):
-    """The API would be open to other machines."""
+    """Other machines could reach an API without tokens."""
 
 
 class DeniedError(Exception):
-    """Somebody is not let in."""
+    """A request is refused."""
 
     def __init__(self, status: int, message: str, retry_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -38,7 +39,7 @@ class DeniedError(Exception):
 
 
 class FailureLimit:
-    """How often an address may be wrong; pure, and bounded in memory."""
+    """Limits the failed attempts of each address; bounded in memory, the clock is passed in."""
 
     def __init__(self, failures: int = FAILURES, window_seconds: float = WINDOW_SECONDS) -> None:
         self._failures = failures
@@ -46,14 +47,14 @@ class FailureLimit:
         self._failed_at: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_seconds(self, address: str, now: float) -> float:
-        """How long the address has to wait; 0: it may try."""
+        """Seconds until the address may try again; 0: at once."""
         times = self._failed_at.get(address, deque())
         while times and now - times[0] >= self._window_seconds:
             times.popleft()
         return self._window_seconds - (now - times[0]) if len(times) >= self._failures else 0.0
 
     def failed(self, address: str, now: float) -> None:
-        """The address was wrong."""
+        """Note a failed attempt of the address."""
         times = self._failed_at.setdefault(address, deque(maxlen=self._failures))
         times.append(now)
         self._failed_at.move_to_end(address)
@@ -62,7 +63,7 @@ class FailureLimit:
 
 
 class Authenticator:
-    """Asks everybody who they are."""
+    """Authenticates and authorises requests."""
 
     def __init__(
         self, api: Api, data_folder: Path, clock: Callable[[], float] = time.monotonic
@@ -81,23 +82,23 @@ class Authenticator:
         self._changed = tokens_changed(data_folder)
         self._book = load_tokens(api, data_folder)
         check_exposure(api, self._book)
-        # Once closed it never opens by itself, whatever becomes of the tokens.
+        # Once tokens were required they stay required, even if all tokens are revoked.
         self.open = len(self._book) == 0
 
     def admit(self, role: Role, address: str, token: str | None) -> Caller:
-        """Let somebody in.
+        """Authenticate and authorise a request.
 
         Args:
-            role: What they want to be.
-            address: Where they come from.
-            token: What they show.
+            role: Required role.
+            address: Address of the client.
+            token: Token of the request; None: it has none.
 
         Raises:
-            DeniedError: they may not.
+            DeniedError: the request is refused.
         """
-        self._read_again()
+        self._reload_tokens()
         if self.open:
-            return _ANYBODY
+            return _LOCAL_CALLER
         now = self._clock()
         if (seconds := self._limit.wait_seconds(address, now)) > 0:
             raise DeniedError(429, "too many wrong tokens, try again later", seconds)
@@ -121,9 +122,9 @@ class Authenticator:
         Raises:
             DeniedError: they may not.
         """
-        self._read_again()
+        self._reload_tokens()
         if self.open:
-            return _ANYBODY
+            return _LOCAL_CALLER
         session = None if cookie is None else self._sessions.find(cookie, self._book)
         if session is None:
             what = "got none" if cookie is None else "got a session that has ended"
@@ -152,25 +153,25 @@ class Authenticator:
 
     def session(self, cookie: str | None) -> Session | None:
         """The session of a cookie; None: there is none, or everybody is let in without one."""
-        self._read_again()
+        self._reload_tokens()
         return None if cookie is None or self.open else self._sessions.find(cookie, self._book)
 
     def check_page(self, host: str, origin: str | None) -> None:
-        """Tell a web page that somebody else made from a program on this machine.
+        """Refuse requests of foreign web pages.
 
         Args:
             host: The `Host` of the request.
             origin: Its `Origin`; None: it has none.
 
         Raises:
-            DeniedError: it comes from another page, or under a name that is not ours.
+            DeniedError: it comes from a page of another origin, or with a foreign host name.
         """
         if self.open and _name_of(host) not in (*_LOOPBACK_NAMES, self._api.host.lower()):
             raise DeniedError(421, f"want the host {self._api.host}, got another one")
         if origin is not None and (urlsplit(origin).netloc or origin).lower() != host.lower():
-            raise DeniedError(403, "want no requests of pages from elsewhere")
+            raise DeniedError(403, "want no requests of pages of another origin")
 
-    def _read_again(self) -> None:
+    def _reload_tokens(self) -> None:
         changed = tokens_changed(self._data_folder)
         if changed != self._changed:
             self._changed = changed
@@ -185,10 +186,10 @@ def _with_role(caller: Caller, role: Role) -> Caller:
 
 
 def check_exposure(api: Api, book: TokenBook) -> None:
-    """Refuse to listen where others can reach it, if nobody is asked who they are.
+    """Refuse to listen on an address that other machines can reach if there are no tokens.
 
     Raises:
-        ExposedError: says what is wanted.
+        ExposedError: the message says what is wanted.
     """
     if len(book) == 0 and not is_loopback(api.host):
         raise ExposedError(
@@ -198,7 +199,7 @@ def check_exposure(api: Api, book: TokenBook) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name other than localhost is not sure."""
+    """Whether only this machine can reach an address; False for names other than localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

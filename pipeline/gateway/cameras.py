@@ -17,7 +17,7 @@ from pipeline.gateway.schemas import (
     ScoresShown,
 )
 from pipeline.gateway.service import Service, ServiceError
-from pipeline.storage.score_history import MOST_POINTS
+from pipeline.storage.score_history import MAX_POINTS
 from pipeline.transport.commands import (
     AdaptCamera,
     Attach,
@@ -31,10 +31,10 @@ from pipeline.transport.commands import (
 
 router = APIRouter(tags=["cameras"])
 
-Age = Annotated[float, Query(ge=0.1, le=3600, description="Oldest frame in seconds.")]
+Age = Annotated[float, Query(ge=0.1, le=3600, description="Maximum age of the frame in seconds.")]
 Patch = Annotated[
     dict[str, JsonValue],
-    Body(description="A JSON merge patch (RFC 7386) of the camera as it was attached."),
+    Body(description="JSON merge patch (RFC 7386) for the camera as it was attached."),
 ]
 _JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -44,13 +44,13 @@ _CHUNK_SECONDS = 3600.0
 
 @router.get("/cameras", dependencies=[Viewer])
 def list_cameras(service: TheService) -> CamerasShown:
-    """All cameras and how they are."""
+    """All cameras with their states."""
     return CamerasShown.model_validate(service.ask(GetOverview()).body)
 
 
 @router.post("/cameras", dependencies=[Admin], status_code=201)
 def attach_camera(camera: NewCamera, service: TheService) -> CameraShown:
-    """Watch one more camera; the others are not disturbed, and it comes back after a restart."""
+    """Attach a camera; the others are not affected, and it is kept over restarts."""
     answer = service.ask(Attach(name=camera.name, camera=camera.camera))
     return CameraShown.model_validate(answer.body)
 
@@ -63,44 +63,44 @@ def show_camera(name: CameraName, service: TheService) -> CameraShown:
 
 @router.patch("/cameras/{name}", dependencies=[Admin])
 def change_camera(name: CameraName, patch: Patch, service: TheService) -> CameraShown:
-    """Change a camera that was attached; what is null goes back to the setting for all."""
+    """Change an attached camera; a key that is null returns to the setting for all cameras."""
     return CameraShown.model_validate(service.ask(Change(name=name, patch=patch)).body)
 
 
 @router.delete("/cameras/{name}", dependencies=[Admin], status_code=204)
 def detach_camera(name: CameraName, service: TheService) -> None:
-    """Forget a camera that was attached; its events and scenes stay."""
+    """Remove an attached camera; its events and scenes remain stored."""
     service.ask(Detach(name=name))
 
 
 @router.post("/cameras/{name}/enable", dependencies=[Admin])
 def enable_camera(name: CameraName, service: TheService) -> CameraShown:
-    """Watch it again."""
+    """Enable a camera."""
     return CameraShown.model_validate(service.ask(SetEnabled(name=name, enabled=True)).body)
 
 
 @router.post("/cameras/{name}/disable", dependencies=[Admin])
 def disable_camera(name: CameraName, service: TheService) -> CameraShown:
-    """Leave it alone until it is enabled again."""
+    """Disable a camera until it is enabled again."""
     return CameraShown.model_validate(service.ask(SetEnabled(name=name, enabled=False)).body)
 
 
 @router.post("/cameras/{name}/adapt", dependencies=[Admin], status_code=202)
 def adapt_camera(name: CameraName, service: TheService) -> CameraShown:
-    """Adapt to its scene anew; the scene should look normal meanwhile."""
+    """Adapt to the scene again; it should look normal meanwhile."""
     service.ask(AdaptCamera(name=name))
     return _camera(service, name)
 
 
 @router.get("/cameras/{name}/scenes", dependencies=[Viewer])
 def list_scenes(name: CameraName, service: TheService) -> ScenesShown:
-    """The scenes that it has had."""
+    """The stored scenes of a camera."""
     return ScenesShown.model_validate(service.ask(ListScenes(name=name)).body)
 
 
 @router.post("/cameras/{name}/scenes/{scene}/restore", dependencies=[Admin], status_code=202)
 def restore_scene(name: CameraName, scene: ScenePath, service: TheService) -> CameraShown:
-    """Go on with an earlier scene."""
+    """Use an earlier scene."""
     service.ask(Restore(name=name, scene=scene))
     return _camera(service, name)
 
@@ -112,7 +112,7 @@ def restore_scene(name: CameraName, scene: ScenePath, service: TheService) -> Ca
     response_class=Response,
 )
 def latest_picture(name: CameraName, service: TheService, max_age: Age = 10.0) -> Response:
-    """What it saw last; never an old picture in place of a live one."""
+    """The newest frame; 503 if it is older than `max_age`."""
     return _picture(service, name, False, max_age)
 
 
@@ -123,20 +123,20 @@ def latest_picture(name: CameraName, service: TheService, max_age: Age = 10.0) -
     response_class=Response,
 )
 def latest_heatmap(name: CameraName, service: TheService, max_age: Age = 10.0) -> Response:
-    """The same, with the anomaly map over it."""
+    """The newest frame with the anomaly map overlaid; 503 if it is older than `max_age`."""
     return _picture(service, name, True, max_age)
 
 
 @router.get("/cameras/{name}/scores", dependencies=[Viewer])
-def course_of_scores(
+def score_history(
     name: CameraName,
     service: TheService,
     begin: Annotated[float | None, Query(ge=0, le=1e11, description="Unix seconds.")] = None,
     end: Annotated[float | None, Query(ge=0, le=1e11, description="Not included.")] = None,
     minutes: Annotated[bool, Query(description="Minutes, not seconds.")] = False,
-    limit: Annotated[int, Query(ge=1, le=MOST_POINTS)] = MOST_POINTS,
+    limit: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
 ) -> ScoresShown:
-    """The course of its score, by default of the last hour."""
+    """The score history of a camera, by default of the last hour."""
     until = time.time() if end is None else end
     since = until - _CHUNK_SECONDS if begin is None else begin
     scores = service.scores(name, since, until, 60 if minutes else 1, limit)

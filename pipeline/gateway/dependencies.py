@@ -1,4 +1,4 @@
-"""What the routes are given: the service, and the assurance that somebody may call them."""
+"""Dependencies of the routes: the service, the live feed and the authorisation."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,13 +14,13 @@ from pipeline.gateway.service import Service
 from pipeline.gateway.sessions import COOKIE, CSRF_HEADER
 from pipeline.gateway.tokens import Caller, Role
 
-_BEARER = HTTPBearer(auto_error=False, description="A token; not asked for where none is made.")
+_BEARER = HTTPBearer(auto_error=False, description="A token; not required if there are none.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything behind the routes."""
+    """The objects that the routes use."""
 
     service: Service
     guard: Authenticator
@@ -71,21 +71,23 @@ def _viewer_or_link(
     request: Request,
     credentials: _Credentials,
     service: Annotated[Service, Depends(_service)],
-    expires: Annotated[str | None, Query(max_length=20, description="Of a signed link.")] = None,
-    signature: Annotated[str | None, Query(max_length=64, description="Likewise.")] = None,
+    expires: Annotated[
+        str | None, Query(max_length=20, description="Expiry of a signed link.")
+    ] = None,
+    signature: Annotated[str | None, Query(max_length=64, description="Its signature.")] = None,
 ) -> None:
     if signature is None:
         _admit(request, credentials, "viewer")
     elif not service.is_linked(request.url.path, expires or "", signature):
-        raise DeniedError(403, "want a link that is whole and has not expired, got another one")
+        raise DeniedError(403, "want a complete link that has not expired, got another one")
 
 
 TheState = Annotated[State, Depends(_state)]
 TheService = Annotated[Service, Depends(_service)]
 TheFeed = Annotated[LiveFeed, Depends(_feed)]
 Viewer = Depends(viewer)
-"""For routes that show."""
+"""For routes that only read."""
 Linked = Depends(_viewer_or_link)
-"""For what messages link to: who shows a token, or comes by such a link."""
+"""For files that messages link to: requires a token or a signed link."""
 Admin = Depends(_admin)
-"""For routes that change."""
+"""For routes that change something."""

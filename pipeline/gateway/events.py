@@ -14,7 +14,7 @@ from pipeline.transport.commands import Annotate
 
 router = APIRouter(tags=["events"])
 
-Moment = Annotated[float | None, Query(ge=0, le=1e11)]
+UnixTime = Annotated[float | None, Query(ge=0, le=1e11)]
 
 
 def _content(kind: str) -> dict[int | str, dict[str, Any]]:
@@ -26,8 +26,8 @@ def list_events(
     service: TheService,
     camera: Annotated[Name | None, Query()] = None,
     zone: Annotated[Name | None, Query()] = None,
-    begin: Moment = None,
-    end: Moment = None,
+    begin: UnixTime = None,
+    end: UnixTime = None,
     active: bool | None = None,
     suppressed: bool | None = None,
     acknowledged: bool | None = None,
@@ -35,7 +35,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
 ) -> EventsShown:
-    """A page of events, newest first; times are Unix seconds, `end` is not included."""
+    """A page of events, newest first; times are Unix seconds, `end` is excluded."""
     query = EventQuery(
         camera=camera,
         zone=zone,
@@ -59,10 +59,10 @@ def show_event(event: EventPath, service: TheService) -> EventShown:
 
 @router.patch("/events/{event}", dependencies=[Admin])
 def annotate_event(event: EventPath, change: EventPatch, service: TheService) -> EventShown:
-    """Acknowledge it, label it, write a note. What is labelled normal, its scene remembers."""
+    """Acknowledge, label or annotate an event; one labelled normal is normal in its scene."""
     service.ask(Annotate(event=event, **change.model_dump(exclude_unset=True)))
     if "label" in change.model_fields_set:
-        service.learn(event)
+        service.apply_label(event)
     return _event(service, event)
 
 
@@ -84,7 +84,7 @@ def event_snapshot(event: EventPath, service: TheService) -> FileResponse:
     response_class=FileResponse,
 )
 def event_heatmap(event: EventPath, service: TheService) -> FileResponse:
-    """The same, with the anomaly map over it."""
+    """The frame with the highest score, with the anomaly map overlaid."""
     return _file(service, event, "heatmap", "image/jpeg")
 
 
@@ -95,7 +95,7 @@ def event_heatmap(event: EventPath, service: TheService) -> FileResponse:
     response_class=FileResponse,
 )
 def event_clip(event: EventPath, service: TheService) -> FileResponse:
-    """The video, if there is one."""
+    """The clip of the event; 404 if there is none."""
     return _file(service, event, "clip", "video/mp4")
 
 

@@ -1,7 +1,7 @@
-"""Live news for watchers: scores, events and states as server-sent events.
+"""Live updates for watchers: scores, events and states as server-sent events.
 
-One thread listens for all; every watcher has a short queue, of which the oldest goes first, so that
-a slow one neither holds up the others nor gets old news.
+One thread receives for all; every watcher has a short queue that drops its oldest update when it is
+full, so that a slow watcher neither delays the others nor receives old updates.
 """
 
 import asyncio
@@ -31,66 +31,66 @@ _PICTURES = ("snapshot", "heatmap", "clip")
 
 
 class TooManyWatchersError(Exception):
-    """More watchers than can be served."""
+    """The maximum number of watchers is reached."""
 
 
 @dataclass(eq=False)
 class Watcher:
-    """One that listens."""
+    """One client of the live feed."""
 
     camera: str | None
     kinds: frozenset[str]
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[tuple[Kind, dict[str, Any]] | None]
 
-    def offer(self, news: tuple[Kind, dict[str, Any]] | None) -> None:
-        """Hand over news; in the loop's thread."""
+    def offer(self, update: tuple[Kind, dict[str, Any]] | None) -> None:
+        """Queue an update; None ends the stream. Call it in the thread of the loop."""
         if self.queue.full():
             self.queue.get_nowait()
-        self.queue.put_nowait(news)
+        self.queue.put_nowait(update)
 
 
 class LiveFeed:
-    """Listens while its `with` lasts."""
+    """Receives live updates and distributes them, between `start` and `close`."""
 
     def __init__(
         self,
         endpoints: Endpoints,
         states: Callable[[], dict[str, tuple[str, str]]],
-        hear: Callable[[Live], None] = lambda live: None,
+        on_live: Callable[[Live], None] = lambda live: None,
     ) -> None:
-        """Plan to listen.
+        """Configure the feed.
 
         Args:
-            endpoints: Of the run.
-            states: State of every camera, and the reason for it; may raise, and may wait.
-            hear: Told all news, also while nobody watches.
+            endpoints: Endpoints of the run.
+            states: Returns state and reason of every camera; may raise, and may block.
+            on_live: Called with every update, also without watchers.
         """
         self._endpoints = endpoints
         self._states = states
-        self._hear = hear
+        self._on_live = on_live
         self._watchers: set[Watcher] = set()
-        self._someone_is_new = False
+        self._watcher_added = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="live", daemon=True)
-        self._floods = LimitedWarning(LOG)
+        self._limited_warning = LimitedWarning(LOG)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Send all watchers home."""
+        """Stop the thread and end the streams of all watchers."""
         self._stop.set()
         self._thread.join()
-        self._tell(None, None)
+        self._distribute(None, None)
 
     def check_room(self) -> None:
-        """Say before an answer begins that it would be one too many.
+        """Check, before a response begins, that one more watcher is allowed.
 
         Raises:
-            TooManyWatchersError: it would.
+            TooManyWatchersError: the maximum is reached, or the feed is closed.
         """
         if len(self._watchers) >= MOST_WATCHERS or self._stop.is_set():
             raise TooManyWatchersError(f"want at most {MOST_WATCHERS} watchers at a time")
@@ -99,7 +99,7 @@ class LiveFeed:
     def watching(
         self, camera: str | None, kinds: frozenset[str], room: int = _QUEUE
     ) -> Iterator[Watcher]:
-        """Listen for a while; call it in the loop.
+        """Register a watcher inside the `with`; call it in the event loop.
 
         Args:
             camera: Only of this one; None: of all.
@@ -107,13 +107,13 @@ class LiveFeed:
             room: How many news may wait.
 
         Raises:
-            TooManyWatchersError: there are too many already.
+            TooManyWatchersError: the maximum is reached, or the feed is closed.
         """
         watcher = Watcher(camera, kinds, asyncio.get_running_loop(), asyncio.Queue(room))
         with self._lock:
             self.check_room()
             self._watchers.add(watcher)
-            self._someone_is_new = True
+            self._watcher_added = True
         try:
             yield watcher
         finally:
@@ -126,39 +126,42 @@ class LiveFeed:
         with LiveSubscriber(self._endpoints) as subscriber:
             while not self._stop.is_set():
                 for live in subscriber.poll(_POLL_SECONDS):
-                    self._hear(live)
-                    self._tell(live.camera, (live.kind, shown(live)))
-                if self._someone_is_new:  # and wants to know all states, not only those that change
-                    self._someone_is_new, known, asked_at = False, {}, 0.0
+                    self._on_live(live)
+                    self._distribute(live.camera, (live.kind, shown(live)))
+                if self._watcher_added:  # it gets all states, not only those that change
+                    self._watcher_added, known, asked_at = False, {}, 0.0
                 if self._watchers and time.monotonic() - asked_at > _STATES_SECONDS:
                     asked_at = time.monotonic()
-                    known = self._tell_states(known)
+                    known = self._distribute_states(known)
 
-    def _tell_states(self, known: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    def _distribute_states(self, known: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
         try:
             found = self._states()
         except Exception as error:
-            self._floods.warn(f"states of the cameras: {error}")
+            self._limited_warning.warn(f"states of the cameras: {error}")
             return known
         for name in known.keys() - found.keys():
-            self._tell(name, ("state", {"camera": name, "state": "removed", "reason": ""}))
+            body = {"camera": name, "state": "removed", "reason": ""}
+            self._distribute(name, ("state", body))
         for name, (state, reason) in found.items():
             if known.get(name) != (state, reason):
                 body = {"camera": name, "state": state, "reason": reason}
-                self._tell(name, ("state", body))
+                self._distribute(name, ("state", body))
         return found
 
-    def _tell(self, camera: str | None, news: tuple[Kind, dict[str, Any]] | None) -> None:
+    def _distribute(self, camera: str | None, update: tuple[Kind, dict[str, Any]] | None) -> None:
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
-            wanted = news is None or (news[0] in watcher.kinds and watcher.camera in (None, camera))
+            wanted = update is None or (
+                update[0] in watcher.kinds and watcher.camera in (None, camera)
+            )
             if wanted and not watcher.loop.is_closed():
-                watcher.loop.call_soon_threadsafe(watcher.offer, news)
+                watcher.loop.call_soon_threadsafe(watcher.offer, update)
 
 
 def shown(live: Live) -> dict[str, Any]:
-    """News without what only this machine can use: pictures are named by their addresses."""
+    """Body of an update for clients: paths of files are replaced by their API paths."""
     body = {**live.body, "camera": live.camera}
     if live.kind == "event":
         for kind in _PICTURES:
@@ -169,15 +172,15 @@ def shown(live: Live) -> dict[str, Any]:
 
 
 async def stream(watcher: Watcher) -> AsyncIterator[str]:
-    """The news of a watcher as server-sent events, until the feed closes."""
+    """The updates of a watcher as server-sent events, until the feed closes."""
     yield "retry: 2000\n\n"
     while True:
         try:
-            news = await asyncio.wait_for(watcher.queue.get(), _COMMENT_SECONDS)
+            update = await asyncio.wait_for(watcher.queue.get(), _COMMENT_SECONDS)
         except TimeoutError:
-            yield ": still here\n\n"
+            yield ": keep-alive\n\n"
             continue
-        if news is None:
+        if update is None:
             return
-        kind, body = news
+        kind, body = update
         yield f"event: {kind}\ndata: {json.dumps(body, allow_nan=False)}\n\n"

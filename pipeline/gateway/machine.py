@@ -17,7 +17,7 @@ from pipeline.config.base import Name, Section
 from pipeline.gateway.dependencies import Admin, TheService, Viewer
 from pipeline.gateway.schemas import LogShown, NewTokenShown, SystemShown, TokensShown
 from pipeline.gateway.service import ServiceError
-from pipeline.gateway.tokens import Role, TokenError, create_token, made_tokens, revoke_token
+from pipeline.gateway.tokens import Role, TokenError, create_token, generated_tokens, revoke_token
 from pipeline.gateway.usage import ProcessMeter, folders, free_bytes
 from pipeline.transport.commands import GetOverview
 
@@ -100,7 +100,7 @@ def list_tokens(service: TheService) -> TokensShown:
     """Who may use the API: names and roles."""
     given = {name: one.role for name, one in service.config.api.tokens.items()}
     try:
-        made = made_tokens(service.run.data_folder)
+        made = generated_tokens(service.run.data_folder)
     except TokenError as error:
         raise ServiceError("failed", str(error)) from error
     tokens = [{"name": name, "role": role, "origin": "made"} for name, role in made.items()]

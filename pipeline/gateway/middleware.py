@@ -1,4 +1,4 @@
-"""What surrounds every request: who may ask at all, how much they may send, what pages may do."""
+"""Middleware for every request: check of the origin, limit of the body size, security headers."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -17,7 +17,7 @@ _HEADERS = {
 
 
 class _AnsweredError(Exception):
-    """A HEAD request has its answer; what the application would stream is not wanted."""
+    """A HEAD request is answered; the body that the application streams is discarded."""
 
 
 class RequestMiddleware:
@@ -56,13 +56,13 @@ class RequestMiddleware:
             return
         if scope["method"] == "HEAD":
             scope, answer = {**scope, "method": "GET"}, _head_only(send_with_headers)
-        given = False
+        replayed = False
 
         async def replay() -> Message:
-            nonlocal given
-            if given:
+            nonlocal replayed
+            if replayed:
                 return await receive()
-            given = True
+            replayed = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         try:
@@ -82,7 +82,7 @@ class RequestMiddleware:
 
 
 def _head_only(send: Send) -> Send:
-    """Answer a HEAD request: as GET, without the body, and at once also where that has no end."""
+    """Answer a HEAD request as GET without the body, at once, also if the body is endless."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -95,7 +95,7 @@ def _head_only(send: Send) -> Send:
 
 
 async def _whole_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The body; None: the client has gone.
+    """Read the body; None: the client has disconnected.
 
     Raises:
         DeniedError: it is too large.

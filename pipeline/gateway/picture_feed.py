@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cameras.shown_picture import for_people
+from cameras.shown_picture import display_pixels
 from pipeline.transport.commands import GetPicture
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, Live
@@ -98,7 +98,7 @@ class PictureFeed:
         for thread in self._threads:
             thread.join()
 
-    def hear(self, live: Live) -> None:
+    def take(self, live: Live) -> None:
         """Take note of a new frame."""
         if live.kind == "score" and self._viewers:
             with self._changed:
@@ -226,7 +226,7 @@ def _jpeg(detail: Detail, answer: Answer) -> bytes:
     assert answer.pixels is not None
     pixels = answer.pixels
     if detail == "full":
-        pixels = for_people(pixels, None, answer.source_hw)
+        pixels = display_pixels(pixels, None, answer.source_hw)
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     return bytes(encoded.tobytes())

@@ -11,10 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from cameras.opening import open_source
-from cameras.options import SourceOptions
 from cameras.probe import probe
 from cameras.shown_picture import encode
-from cameras.source import SourceError
+from cameras.source import SourceError, SourceOptions
 
 
 def look(address: str, transport: Any, timeout_seconds: float, seconds: float) -> dict[str, Any]:

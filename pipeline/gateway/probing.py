@@ -9,8 +9,9 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from cameras import onvif
 from cameras.address import redact
-from cameras.onvif import Device, Login, OnvifError, survey
+from cameras.onvif import Device, Login, OnvifError
 from pipeline.config.base import Section
 from pipeline.config.runtime_camera import RuntimeCameraError, read_camera
 from pipeline.gateway.dependencies import Admin, TheService
@@ -67,7 +68,7 @@ def discover_devices(asker: Asker) -> DevicesShown:
     """Ask the local network for cameras that speak ONVIF."""
     login = Login(asker.user, asker.password) if asker.user else None
     try:
-        devices = survey(None, login, _SURVEY_SECONDS)
+        devices = onvif.discover_devices(None, login, _SURVEY_SECONDS)
     except OnvifError as error:
         raise ServiceError("unavailable", f"the network cannot be asked: {error}") from error
     return DevicesShown.model_validate({"devices": [_device(one) for one in devices]})

@@ -1,4 +1,4 @@
-"""What the API takes and gives; the OpenAPI document is made of it."""
+"""Request and response schemas of the API; the OpenAPI document is generated from them."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +6,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pipeline.config.base import Name, Section
-from pipeline.events.event_tracker import Suppression
+from pipeline.events.event import Suppression
 from pipeline.telemetry.health import WorkerPhase
 from pipeline.transport.commands import EventId, Label, SceneId
 from pipeline.transport.messages import CameraState, SceneState
@@ -17,40 +17,40 @@ ScenePath = Annotated[SceneId, Path(description="Id of the scene.")]
 
 
 class Shown(BaseModel):
-    """Base of what is given."""
+    """Base of the response schemas."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Problem(Shown):
-    """Why something was not done."""
+    """Why a request failed."""
 
     detail: str
     """What was got and what is wanted."""
 
 
 class NewCamera(Section):
-    """A camera to be watched from now on."""
+    """A camera to attach."""
 
     name: Name
-    """Of letters, digits, "_" and "-"; names its files, too."""
+    """Letters, digits, "_" and "-"; also used in file names."""
     camera: dict[str, JsonValue] = Field(repr=False)
-    """As it would stand in the configuration file; {VEDETTE_CAMERA_…} stands for a secret."""
+    """The camera as in the configuration file; {VEDETTE_CAMERA_…} is a placeholder of a secret."""
 
 
 class LearningShown(Shown):
-    """How far a camera has learnt what is normal."""
+    """Learning progress of a camera."""
 
     trusted: bool
-    """Whether its scene is calibrated: before, events are recorded and nobody is notified."""
+    """Whether its scene is calibrated: before, events are recorded without notification."""
     trusted_in_seconds: float
-    """Normal stream time until then, as far as is known; 0 where it is."""
+    """Estimated normal stream time until it is calibrated; 0 once it is."""
     normal_seconds: float
-    """Normal time that was watched in this scene."""
+    """Normal stream time watched in this scene."""
     wanted_seconds: float
-    """Normal time from which the threshold is not extrapolated: one alarm a day wants a day."""
+    """Normal stream time without extrapolation of the threshold: a day for one alarm a day."""
     enough: bool
-    """Whether that much was watched."""
+    """Whether `normal_seconds` has reached `wanted_seconds`."""
 
 
 class CameraShown(Shown):
@@ -58,15 +58,15 @@ class CameraShown(Shown):
 
     name: str
     origin: Literal["file", "attached"]
-    """Whether it stands in the configuration file, or came at run time."""
+    """Whether it is defined in the configuration file or was attached at run time."""
     enabled: bool
     state: CameraState
     reason: str
-    """Why it is in this state, or how far it got; may be empty."""
+    """Why it is in this state, or its progress; may be empty."""
     learning: LearningShown | None
-    """When it will be trusted, and what its threshold rests on; null: not known now."""
+    """Learning progress; null: unknown now."""
     settings: dict[str, Any] | None
-    """As in the configuration, with everything inherited, without credentials; null: unusable."""
+    """Settings including inherited ones, without credentials; null: the camera is unusable."""
 
 
 class CamerasShown(Shown):
@@ -79,7 +79,7 @@ class WorkerShown(Shown):
     """One process of the service."""
 
     name: str
-    """Its role, of an ingest worker also its camera."""
+    """Name in the process table; for an ingest worker with the camera."""
     phase: WorkerPhase
     pid: int | None
     """Process id; null while there is no process."""
@@ -87,7 +87,7 @@ class WorkerShown(Shown):
     """Starts after the first one."""
     reason: str
     degraded: dict[str, str] = {}
-    """Part that does not do all it should, such as `store` on a full disk, and why."""
+    """Degraded part → why, such as `store` on a full disk."""
 
 
 class ServiceShown(Shown):
@@ -97,7 +97,7 @@ class ServiceShown(Shown):
 
 
 class ScenesShown(Shown):
-    """The scenes that a camera has had."""
+    """The stored scenes of a camera."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -105,7 +105,7 @@ class ScenesShown(Shown):
 
 
 class EventShown(Shown):
-    """An event, as it is stored; times are Unix seconds UTC."""
+    """An event as stored; times are Unix seconds UTC."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -116,34 +116,34 @@ class EventShown(Shown):
     started_at: float
     started_pts_seconds: float
     ended_at: float | None
-    """Null while it goes on."""
+    """Null while it is active."""
     duration_seconds: float
     peak_score: float
     peak_at: float
     terms: dict[str, float]
-    """Why: what each term of the energy adds to the score of the peak, before smoothing. motion:
-    more moves, or faster, than is normal there; residual: it looks unlike the scene; still: what
-    stands still looks unlike it. Empty where nobody knows."""
+    """Contribution of each term of the energy to the peak score, before smoothing. motion: more or
+    faster motion than normal at that place; residual: appearance unlike the scene; still:
+    appearance of static content unlike the scene. Empty if unknown."""
     zones: list[str]
-    """Zones that it reached, in that order; empty on a camera without zones."""
+    """Zones that it entered, in that order; empty on a camera without zones."""
     state: SceneState
     suppressed: bool
-    """Nobody was told."""
+    """Whether no notification was sent."""
     suppressed_by: Suppression | None
-    """Why: it began in the cool-down of another one, outside of the schedule, or while the camera
-    was learning its scene (calibrating)."""
+    """Why: it began in the cool-down of another event, outside of the schedule, or while the scene
+    was calibrated."""
     frames: int
     acknowledged_at: float | None
     label: Label | None
     note: str | None
-    remembered: bool
-    """Whether what it showed is normal for its scene from now on."""
+    accepted_as_normal: bool
+    """Whether the scene accepts it as normal."""
     snapshot: str | None
-    """Address of the picture of its peak; null: there is none."""
+    """Path of the frame with the peak score; null: there is none."""
     heatmap: str | None
-    """Address of the same with the anomaly map."""
+    """Path of this frame with the anomaly map overlaid; null: there is none."""
     clip: str | None
-    """Address of the video."""
+    """Path of the video; null: there is none."""
 
 
 class EventsShown(Shown):
@@ -151,23 +151,23 @@ class EventsShown(Shown):
 
     events: list[EventShown]
     next_cursor: str | None
-    """For the next page; null: this is the last one."""
+    """Cursor of the next page; null: this is the last page."""
 
 
 class EventPatch(Section):
-    """What a person says of an event; what is left out stays as it is."""
+    """Changes to the annotations of an event; omitted fields do not change."""
 
     acknowledged: bool = False
-    """Whether somebody has seen it."""
+    """Whether it is acknowledged."""
     label: Label | None = None
-    """What it is taken for; null: nobody knows. What is normal the scene remembers, and forgets
-    when it is taken for anything else."""
+    """Label of the event; null: none. An event labelled normal is accepted as normal in its scene,
+    until it gets another label."""
     note: Annotated[str, Field(max_length=2000)] | None = None
     """Free text; null: none."""
 
 
 class ScoreShown(Shown):
-    """What was seen in one second or minute."""
+    """Scores of one second or minute."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -178,24 +178,24 @@ class ScoreShown(Shown):
 
 
 class ScoresShown(Shown):
-    """The course of a camera's score, oldest first."""
+    """Score history of a camera, oldest first."""
 
     scores: list[ScoreShown]
 
 
 class Reloaded(Shown):
-    """What reading the configuration file again has changed: names of cameras."""
+    """Changes made by reloading the configuration file: names of cameras."""
 
     added: list[str]
     removed: list[str]
     changed: list[str]
     unchanged: list[str]
     needs_restart: list[str]
-    """Sections that differ, but hold only after a restart of the service."""
+    """Sections that differ but take effect only after a restart of the service."""
 
 
 class Health(Shown):
-    """Whether all is well."""
+    """Result of a health check."""
 
     ok: bool
 

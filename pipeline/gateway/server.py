@@ -1,4 +1,4 @@
-"""The gateway worker: serves the REST API from a process of its own."""
+"""The gateway worker: serves the REST API from its own process."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ _STATES_SECONDS = 2.0
 
 
 def run(context: WorkerContext) -> None:
-    """Entry of the worker: serve until told to stop.
+    """Entry of the worker: serve until stopped.
 
     Raises:
         PermanentError: the tokens, the certificate or the address cannot be used.
@@ -47,19 +47,19 @@ def run(context: WorkerContext) -> None:
 
     pictures = PictureFeed(run_info.endpoints)
 
-    def hear(live: Live) -> None:
-        service.hear(live)
-        pictures.hear(live)
+    def take(live: Live) -> None:
+        service.note_end(live)
+        pictures.take(live)
 
-    feed = LiveFeed(run_info.endpoints, states, hear)
+    feed = LiveFeed(run_info.endpoints, states, take)
     server = uvicorn.Server(_settings(api, create_app(service, guard, feed, pictures)))
     listener = _listen(api)
     scheme = "https" if api.tls else "http"
     LOG.info("API on %s://%s", scheme, shown(api.host, listener.getsockname()[1]))
     if guard.open:
-        LOG.warning("API without tokens: everybody on this machine may use it")
+        LOG.warning("API without tokens: every user of this machine has access")
     elif api.tls is None and not is_loopback(api.host):
-        LOG.warning("API without TLS: whoever can listen in on the network learns the tokens")
+        LOG.warning("API without TLS: tokens can be intercepted on the network")
     feed.start()
     pictures.start()
     try:
@@ -75,11 +75,11 @@ async def _serve(
 ) -> None:
     serving = asyncio.create_task(server.serve([listener]))
     while not context.stop.is_set() and not serving.done():
-        context.pulse.beat()
+        context.watchdog.beat()
         if server.started:
             context.ready.set()
         await asyncio.sleep(_TURN_SECONDS)
-    await asyncio.to_thread(feed.close)  # first of all: its watchers would never end by themselves
+    await asyncio.to_thread(feed.close)  # first: its streams never end by themselves
     server.should_exit = True
     await serving
 

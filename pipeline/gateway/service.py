@@ -1,4 +1,4 @@
-"""The service as the routes see it: commands, stored events, pictures. No HTTP in here."""
+"""The service behind the routes: commands, stored events, pictures. No HTTP."""
 
 import threading
 import time
@@ -10,19 +10,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cameras.shown_picture import for_people
+from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.gateway.score_reader import scores_between
 from pipeline.gateway.usage import ScoreMeter
 from pipeline.notifiers.links import Links
-from pipeline.scenes.exemplar_paths import remembered_file
-from pipeline.storage.database import StoreError, store_url
+from pipeline.scenes.exemplar_paths import accepted_file
+from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution, ScorePoint
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.transport.commands import AcceptAsNormal, Command, GetPicture, RevokeNormal
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, AnswerStatus, Live
@@ -36,7 +37,7 @@ FileKind = Literal["snapshot", "heatmap", "clip"]
 
 
 class ServiceError(Exception):
-    """What was asked for cannot be had; the text says why, for people, without credentials."""
+    """A request cannot be fulfilled; the message says why, for people, without credentials."""
 
     def __init__(self, status: AnswerStatus, message: str) -> None:
         super().__init__(message)
@@ -44,7 +45,7 @@ class ServiceError(Exception):
 
 
 class Service:
-    """Everything behind the API; its methods may be called from any thread, and may wait."""
+    """Commands, events and files; its methods may be called from any thread, and may block."""
 
     def __init__(self, config: Config, run: RunInfo) -> None:
         self._run = self.run = run
@@ -58,9 +59,9 @@ class Service:
         self._links: Links | None = None
         self._lock = threading.Lock()
 
-    def hear(self, live: Live) -> None:
-        """Remember how an event ended, which the store may not know yet, as on a full disk."""
-        self.meter.hear(live)
+    def note_end(self, live: Live) -> None:
+        """Keep the end of an event that may not be stored yet, as on a full disk."""
+        self.meter.take(live)
         if live.kind == "event" and live.body.get("change") == "end":
             event_id = str(live.body.get("id"))
             with self._lock:
@@ -78,10 +79,10 @@ class Service:
             self._store = None
 
     def ask(self, command: Command, timeout_seconds: float = ASK_SECONDS) -> Answer:
-        """Have a command carried out.
+        """Have a command executed.
 
         Raises:
-            ServiceError: it was not.
+            ServiceError: it was not executed.
         """
         with ControlClient(self._run.endpoints) as client:
             answer = client.ask(command, timeout_seconds)
@@ -90,15 +91,15 @@ class Service:
         return answer
 
     def picture(self, camera: str, with_heatmap: bool, longest_age: float) -> tuple[bytes, float]:
-        """What a camera saw last, as JPEG, and when; an old picture is not shown as a live one.
+        """Return the newest frame of a camera as JPEG, and its time, Unix seconds.
 
         Args:
-            camera: Its name.
-            with_heatmap: Draw the anomaly map over it.
-            longest_age: In seconds.
+            camera: Name of the camera.
+            with_heatmap: Whether to overlay the anomaly map.
+            longest_age: Maximum age in seconds.
 
         Raises:
-            ServiceError: there is none, or none so young.
+            ServiceError: there is no frame, or the newest one is older.
         """
         answer = self.ask(GetPicture(name=camera))
         captured_at, score = answer.body.get("captured_at"), answer.body.get("score")
@@ -110,7 +111,7 @@ class Service:
         if age > longest_age:
             problem = f"camera {camera}: the newest frame is {age:.0f} s old"
             raise ServiceError("unavailable", problem)
-        pixels = for_people(answer.pixels, answer.picture, answer.source_hw)
+        pixels = display_pixels(answer.pixels, answer.picture, answer.source_hw)
         if with_heatmap:
             if answer.anomaly_map is None or not isinstance(score, float | int):
                 raise ServiceError("unavailable", f"camera {camera}: no anomaly map yet")
@@ -121,7 +122,7 @@ class Service:
         """A page of events, newest first.
 
         Raises:
-            ServiceError: the query is wrong, or the store cannot be read.
+            ServiceError: the query is invalid, or the store cannot be read.
         """
         try:
             page = self._open_store().find(query)
@@ -152,49 +153,49 @@ class Service:
             raise ServiceError("unknown", f"event {event_id}: there is none")
         return stored
 
-    def learn(self, event_id: str) -> None:
-        """Have the scene of an event's camera go by the label of the event.
+    def apply_label(self, event_id: str) -> None:
+        """Accept an event as normal in its scene, or revoke that, according to its label.
 
         Raises:
-            ServiceError: it does not, or not yet.
+            ServiceError: it is not applied, or not yet.
         """
         stored = self.event(event_id)
         command: Command | None = None
         camera, span = stored.event.camera, (stored.event.started_at, stored.event.ended_at)
         if stored.label == "normal":
             command = AcceptAsNormal(name=camera, event=event_id, begin=span[0], end=span[1])
-        elif self._remembered(stored):
+        elif self._is_accepted(stored):
             command = RevokeNormal(name=camera, event=event_id)
         if command is None:
             return
         try:
             self.ask(command)
         except ServiceError as error:
-            problem = f"the label is kept, but its scene does not go by it yet: {error}"
+            problem = f"the label is stored, but not yet applied to the scene: {error}"
             raise ServiceError(error.status, problem) from error
 
     def shown(self, stored: StoredEvent) -> dict[str, Any]:
-        """An event for people, with the addresses of its pictures."""
+        """An event with the API paths of its files."""
         body = {**asdict(stored.event), **asdict(stored)}
         del body["event"]
         if stored.event.ended_at is None:
             body |= self._ended.get(stored.event.id, {})
-        body["remembered"] = self._remembered(stored)
+        body["accepted_as_normal"] = self._is_accepted(stored)
         links: dict[FileKind, str] = {
             "snapshot": "snapshot.jpg",
             "heatmap": "heatmap.jpg",
             "clip": "clip.mp4",
         }
         for kind, name in links.items():
-            there = self._path(stored, kind).is_file()
-            body[kind] = f"/api/v1/events/{stored.event.id}/{name}" if there else None
+            exists = self._path(stored, kind).is_file()
+            body[kind] = f"/api/v1/events/{stored.event.id}/{name}" if exists else None
         return body
 
     def file(self, event_id: str, kind: FileKind) -> Path:
-        """A file of an event. Its place is made of what the store says, never of what was asked.
+        """Path of a file of an event, built from the stored event, never from the request.
 
         Raises:
-            ServiceError: there is no such event, or no such file of it.
+            ServiceError: there is no such event, or it has no such file.
         """
         path = self._path(self.event(event_id), kind)
         if not path.is_file():
@@ -202,7 +203,7 @@ class Service:
         return path
 
     def is_linked(self, path: str, expires: str, signature: str) -> bool:
-        """Whether a request comes by a signed link; see `Links`.
+        """Whether a request has a valid signed link; see `Links`.
 
         Raises:
             ServiceError: the key cannot be read.
@@ -212,14 +213,14 @@ class Service:
                 if self._links is None:
                     self._links = Links.of(self._run.data_folder)
         except OSError as error:
-            raise ServiceError("unavailable", "the key of links cannot be read") from error
+            raise ServiceError("unavailable", "the key of signed links cannot be read") from error
         query = {"expires": expires, "signature": signature}
-        return self._links.is_good(path, query, time.time())
+        return self._links.is_valid(path, query, time.time())
 
     def scores(
         self, camera: str, begin: float, end: float, resolution_seconds: Resolution, limit: int
     ) -> list[dict[str, Any]]:
-        """The course of a camera's score, oldest first.
+        """Score history of a camera, oldest first.
 
         Raises:
             ServiceError: the limit is out of range, or the store cannot be read.
@@ -261,9 +262,9 @@ class Service:
         except OSError as error:
             raise ServiceError("unavailable", "the score log cannot be read") from error
 
-    def _remembered(self, stored: StoredEvent) -> bool:
+    def _is_accepted(self, stored: StoredEvent) -> bool:
         scenes = self._run.data_folder / "scenes"
-        return remembered_file(scenes, stored.event.camera, stored.event.id).is_file()
+        return accepted_file(scenes, stored.event.camera, stored.event.id).is_file()
 
     def _path(self, stored: StoredEvent, kind: FileKind) -> Path:
         place = stored.event.camera, stored.event.id
@@ -276,11 +277,11 @@ class Service:
                 return self._snapshots.clip_path(*place)
 
     def _open_store(self) -> EventStore:
-        # Opened when it is first wanted: at the start the sink may not have made it yet.
+        # Opened at the first use: at the start the sink may not have created it yet.
         with self._lock:
             file = _file_of(self._store_url, self._run.data_folder)
             if self._store is not None and file != self._store_file:
-                # The sink has moved a damaged one aside, and made another one.
+                # The sink has moved a damaged store aside and created a new one.
                 self._store.__exit__(None, None, None)
                 self._store = None
             if self._store is None:
@@ -290,12 +291,12 @@ class Service:
             return self._store
 
     def _unreadable(self, _error: StoreError) -> ServiceError:
-        # The text may name hosts and paths: that is for the log.
+        # The message may contain hosts and paths, which only the log may show.
         return ServiceError("unavailable", "the event store cannot be read; the log says why")
 
 
 def _file_of(url: str | None, data_folder: Path) -> int | None:
-    """Which file the store is in; None: in none, or nobody can say."""
+    """Inode of the file of the store; None: it is not a file, or there is none."""
     where = store_url(url, data_folder)
     if where.get_backend_name() != "sqlite":
         return None
@@ -306,6 +307,6 @@ def _file_of(url: str | None, data_folder: Path) -> int | None:
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A picture, uint8 (H, W, 3) RGB, as JPEG."""
+    """Encode a picture, uint8 (H, W, 3) RGB, as JPEG."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config.base import Section
-from pipeline.config.private_file import write_private
 from pipeline.gateway.tokens import Caller, TokenBook, hash_of
+from pipeline.telemetry.atomic_write import write_private
 
 COOKIE = "vedette_session"
 CSRF_HEADER = "X-Vedette-CSRF"

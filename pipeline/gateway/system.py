@@ -1,4 +1,4 @@
-"""Routes of the service itself: health, processes, configuration, live news."""
+"""Routes of the service itself: health, processes, configuration, live updates."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ router = APIRouter(tags=["service"])
 
 _READY_SECONDS = 2.0
 _RELOAD_SECONDS = 15.0
-_NEWS: dict[int | str, dict[str, Any]] = {
+_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `score`, `event` and `state`, each with a JSON object.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -30,13 +30,13 @@ _NEWS: dict[int | str, dict[str, Any]] = {
 
 @router.get("/healthz")
 def alive() -> Health:
-    """Does the gateway answer? Asks for no token."""
+    """Liveness of the gateway; needs no token."""
     return Health(ok=True)
 
 
 @router.get("/readyz")
 def ready(service: TheService, response: Response) -> Health:
-    """Does every worker run or has finished, and keeps what it should? 503 if not. No token."""
+    """Whether every worker runs or has finished and loses no data; 503 if not. Needs no token."""
     try:
         workers = service.ask(GetOverview(), _READY_SECONDS).body["workers"]
         shown = ServiceShown.model_validate({"workers": workers}).workers
@@ -65,29 +65,29 @@ def configuration_schema() -> dict[str, Any]:
 
 @router.post("/api/v1/config/reload", dependencies=[Admin])
 def reload_configuration(service: TheService) -> Reloaded:
-    """Read the configuration file again; cameras that have not changed go on undisturbed."""
+    """Read the configuration file again; cameras that have not changed are not affected."""
     return Reloaded.model_validate(service.ask(Reload(), _RELOAD_SECONDS).body)
 
 
 @router.get(
     "/api/v1/live",
     dependencies=[Viewer],
-    responses=_NEWS,
+    responses=_STREAM,
     response_class=StreamingResponse,
 )
-async def live_news(
+async def live_updates(
     feed: TheFeed,
-    camera: Annotated[Name | None, Query(description="Only of this one.")] = None,
-    kind: Annotated[list[Kind] | None, Query(description="Only these.")] = None,
+    camera: Annotated[Name | None, Query(description="Only updates of this camera.")] = None,
+    kind: Annotated[list[Kind] | None, Query(description="Only updates of these kinds.")] = None,
 ) -> StreamingResponse:
-    """Scores, events and states as they come; a slow reader gets the newest."""
+    """Stream scores, events and states; a slow client receives only the newest."""
     kinds = frozenset(kind or ("score", "event", "state"))
     feed.check_room()
-    news = _news(feed, camera, kinds)
-    return StreamingResponse(news, media_type="text/event-stream")
+    updates = _updates(feed, camera, kinds)
+    return StreamingResponse(updates, media_type="text/event-stream")
 
 
-async def _news(feed: LiveFeed, camera: str | None, kinds: frozenset[str]) -> AsyncIterator[str]:
+async def _updates(feed: LiveFeed, camera: str | None, kinds: frozenset[str]) -> AsyncIterator[str]:
     with feed.watching(camera, kinds) as watcher:
         async for text in stream(watcher):
             yield text

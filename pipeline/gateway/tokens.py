@@ -1,6 +1,6 @@
-"""Tokens of the REST API: who may use it, and for what. Only their hashes are kept.
+"""Tokens of the REST API and their roles. Only their hashes are stored.
 
-A made token has 256 random bits, so that a plain hash of it tells nothing and needs no salt.
+A generated token has 256 random bits, so a plain hash of it reveals nothing and needs no salt.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import Api
 from pipeline.config.base import Name, Section
-from pipeline.config.private_file import write_private
+from pipeline.telemetry.atomic_write import write_private
 
 Role = Literal["viewer", "admin"]
 _FILE = "tokens.json"
@@ -24,7 +24,7 @@ _PREFIX = "vedette_"
 
 
 class TokenError(ValueError):
-    """The tokens cannot be used; the text says where and why."""
+    """The tokens cannot be used; the message says where and why."""
 
 
 class _StoredToken(Section):
@@ -32,18 +32,18 @@ class _StoredToken(Section):
     role: Role
 
 
-_KEPT: TypeAdapter[dict[str, _StoredToken]] = TypeAdapter(dict[Name, _StoredToken])
+_STORED: TypeAdapter[dict[str, _StoredToken]] = TypeAdapter(dict[Name, _StoredToken])
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may use the API."""
+    """An authenticated client of the API."""
 
     name: str
     role: Role
 
     def may(self, role: Role) -> bool:
-        """Whether the role is enough."""
+        """Whether the client has the rights of a role."""
         return self.role == "admin" or role == "viewer"
 
 
@@ -57,7 +57,7 @@ class TokenBook:
         return len(self._hashes)
 
     def caller(self, token: str) -> Caller | None:
-        """Who shows a token; None: nobody. Takes the same time for every wrong one."""
+        """Client with a token; None: the token is wrong. Takes equal time for every wrong one."""
         shown, found = hash_of(token), None
         for name, (known, role) in self._hashes.items():
             if hmac.compare_digest(known, shown):
@@ -76,10 +76,10 @@ def hash_of(token: str) -> str:
 
 
 def load_tokens(api: Api, data_folder: Path) -> TokenBook:
-    """The tokens of the configuration, and those that were made.
+    """Load the tokens of the configuration and the generated ones.
 
     Raises:
-        TokenError: the file of the made ones cannot be used.
+        TokenError: the file of the generated tokens cannot be used.
     """
     made = {name: (one.sha256, one.role) for name, one in _read(data_folder).items()}
     given = {name: (hash_of(one.token), one.role) for name, one in api.tokens.items()}
@@ -87,7 +87,7 @@ def load_tokens(api: Api, data_folder: Path) -> TokenBook:
 
 
 def tokens_changed(data_folder: Path) -> float:
-    """When the made tokens were last written; 0: never."""
+    """Time at which the file of the generated tokens was written, Unix seconds; 0: never."""
     try:
         return (data_folder / _FILE).stat().st_mtime
     except OSError:
@@ -95,24 +95,24 @@ def tokens_changed(data_folder: Path) -> float:
 
 
 def create_token(data_folder: Path, name: str, role: Role) -> str:
-    """Make a token, in place of one of the same name, and keep its hash.
+    """Generate a token, replacing one of the same name, and store its hash.
 
     Returns:
-        The token, which nobody can find out again.
+        The token; it cannot be recovered later.
 
     Raises:
-        TokenError: the file of the others cannot be used.
+        TokenError: the file of the other tokens cannot be used.
         OSError: it cannot be written.
     """
     token = _PREFIX + secrets.token_urlsafe(32)
-    kept = {name: one.model_dump() for name, one in _read(data_folder).items()}
-    kept[name] = {"sha256": hash_of(token), "role": role}
-    write_private(data_folder / _FILE, json.dumps(kept, indent=2).encode())
+    stored = {name: one.model_dump() for name, one in _read(data_folder).items()}
+    stored[name] = {"sha256": hash_of(token), "role": role}
+    write_private(data_folder / _FILE, json.dumps(stored, indent=2).encode())
     return token
 
 
-def made_tokens(data_folder: Path) -> dict[str, Role]:
-    """Name and role of the tokens that were made.
+def generated_tokens(data_folder: Path) -> dict[str, Role]:
+    """Name and role of the generated tokens.
 
     Raises:
         TokenError: the file cannot be used.
@@ -121,28 +121,28 @@ def made_tokens(data_folder: Path) -> dict[str, Role]:
 
 
 def revoke_token(data_folder: Path, name: str) -> None:
-    """Forget a made token.
+    """Delete a generated token.
 
     Raises:
-        TokenError: there is none of that name, or the file cannot be used.
+        TokenError: there is no token of that name, or the file cannot be used.
         OSError: it cannot be written.
     """
-    kept = {other: one.model_dump() for other, one in _read(data_folder).items()}
-    if kept.pop(name, None) is None:
-        raise TokenError(f"token {name}: want one of {', '.join(kept) or 'none'}")
-    write_private(data_folder / _FILE, json.dumps(kept, indent=2).encode())
+    stored = {other: one.model_dump() for other, one in _read(data_folder).items()}
+    if stored.pop(name, None) is None:
+        raise TokenError(f"token {name}: want one of {', '.join(stored) or 'none'}")
+    write_private(data_folder / _FILE, json.dumps(stored, indent=2).encode())
 
 
 def _read(data_folder: Path) -> dict[str, _StoredToken]:
     path = data_folder / _FILE
     try:
-        return _KEPT.validate_json(path.read_bytes())
+        return _STORED.validate_json(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValidationError:
         raise TokenError(
-            f"{path}: want what `vedette token create` wrote there, got something else; remove it "
-            "and make new tokens"
+            f"{path}: want a file written by `vedette token create`, got something else; remove it "
+            "and create new tokens"
         ) from None
     except OSError as error:
         raise TokenError(f"{path}: cannot be read: {error.strerror}") from None

@@ -72,7 +72,7 @@ class ScoreMeter:
         self._seen: dict[str, deque[tuple[float, float]]] = {}
         self._dropped: dict[str, int] = {}
 
-    def hear(self, live: Live) -> None:
+    def take(self, live: Live) -> None:
         """Take a score."""
         scored_at, captured_at = live.body.get("scored_at"), live.body.get("captured_at")
         if live.kind != "score" or not isinstance(scored_at, float | int):

@@ -1,22 +1,64 @@
 """The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from cameras.bursts import BurstSmoother
 from cameras.frame import Frame
 from cameras.pacing import Pace, Pacer
-from cameras.sampling import Sampler, fit, paint_masks
+from cameras.sampling import Sampler, paint_masks, resize
 from cameras.shown_picture import encode
 from cameras.source import Picture
 from pipeline.config import Camera
 from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox
-from pipeline.ingest.numbering import NumberedPicture, number
 from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.playout import Playout
 from pipeline.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumberedPicture:
+    """A sampled picture and its number, before its pixels are made ready."""
+
+    connection: int
+    index: int
+    picture: Picture
+    context: bool
+    """True: done in an earlier life of this worker; only fills the clips of its successors."""
+
+
+def number(
+    pictures: Iterable[tuple[int, Picture]],
+    sampler: Callable[[], Sampler],
+    done: Progress | None = None,
+) -> Iterator[NumberedPicture]:
+    """Sample the pictures, and count what is left from 0 in each connection.
+
+    The numbers depend on the pictures alone: the same file gives the same frame the same number
+    however often it is begun again.
+
+    Args:
+        pictures: Connection and picture, in order.
+        sampler: Makes the sampler of one connection.
+        done: Where to go on; earlier frames are counted and not yielded, except the context.
+    """
+    connection: int | None = None
+    index = 0
+    sample = sampler()
+    for current, picture in pictures:
+        if current != connection:
+            connection, index, sample = current, 0, sampler()
+        if not sample.accept(picture.pts_seconds):
+            continue
+        place = current, index
+        index += 1
+        if done is not None and place < (done.connection, done.context_index):
+            continue
+        context = done is not None and place <= (done.connection, done.index)
+        yield NumberedPicture(*place, picture, context)
 
 
 class Decoder:
@@ -30,7 +72,7 @@ class Decoder:
         metrics: Metrics,
         pace: Pace,
         done: Progress | None,
-        blindness: BlindWatch | None = None,
+        blindness: BlindnessDetector | None = None,
         wish: PictureRequests | None = None,
     ) -> None:
         """Prepare to decode.
@@ -77,8 +119,8 @@ class Decoder:
     def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
         for connection, picture in pictures:
             watch, now = self._blindness, time.monotonic()
-            if watch is not None and watch.wants(now, picture.keyframe):
-                watch.look(now, picture.pixels, picture.keyframe)
+            if watch is not None and watch.is_due(now, picture.keyframe):
+                watch.update(now, picture.pixels, picture.keyframe)
             yield connection, picture
 
     def _put(self, numbered: NumberedPicture) -> bool:
@@ -93,7 +135,7 @@ class Decoder:
             index=numbered.index,
             pts_seconds=numbered.picture.pts_seconds,
             captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
-            pixels=fit(pixels, self._settings.detect.size_hw),
+            pixels=resize(pixels, self._settings.detect.size_hw),
             blind=None if self._blindness is None else self._blindness.reason,
             source_hw=(pixels.shape[0], pixels.shape[1]),
             picture=picture,

@@ -5,9 +5,13 @@ long as a clip can reach back to it. A scoring worker that was restarted has for
 is sent the context and then all that is pending, in order. What it gets twice it drops.
 """
 
+import json
+import logging
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+from pipeline.telemetry.atomic_write import write_atomic
 from pipeline.transport.messages import Done, FrameMessage, Welcome
 
 
@@ -135,3 +139,42 @@ class InFlight:
         reach = message.pts_seconds - self._context_seconds
         while len(context) > 1 and context[1].pts_seconds <= reach:
             context.popleft()
+
+
+LOG = logging.getLogger(__name__)
+
+
+class ProgressFile:
+    """One small JSON file; only good for the run that wrote it."""
+
+    def __init__(self, path: Path, run_started_ms: int) -> None:
+        self._path = path
+        self._run_started_ms = run_started_ms
+        self._saved: Progress | None = None
+
+    def load(self) -> Progress | None:
+        """What an earlier worker of this run saved; None: begin at the start."""
+        try:
+            data = json.loads(self._path.read_text())
+            if data.pop("run_started_ms") != self._run_started_ms:
+                return None
+            if not all(isinstance(value, int) for value in data.values()):
+                raise ValueError(f"want whole numbers, got {data}")
+            return Progress(**data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            LOG.warning("%s: beginning anew, as it is unusable: %s", self._path, error)
+            return None
+
+    def save(self, progress: Progress | None) -> None:
+        """Replace the file in one step, if there is anything new to say.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if progress is None or progress == self._saved:
+            return
+        data = {"run_started_ms": self._run_started_ms, **asdict(progress)}
+        write_atomic(self._path, json.dumps(data).encode())
+        self._saved = progress

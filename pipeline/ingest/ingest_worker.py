@@ -12,19 +12,18 @@ from collections import Counter
 from contextlib import ExitStack
 
 from cameras.address import is_live, kind_of
-from cameras.blindness import BlindWatch
+from cameras.blindness import BlindnessDetector
 from cameras.http_stream import is_endless
 from cameras.opening import open_source
-from cameras.options import SourceOptions
 from cameras.packet_decoder import DamageSource, DamageTap
 from cameras.packet_ring import PacketRing, PacketSource
-from cameras.source import Source, SourceError
+from cameras.source import Source, SourceError, SourceOptions
 from cameras.supervisor import CameraStatus, CameraSupervisor, backoff_seconds
 from pipeline.config import SourceSection
 from pipeline.ingest.decoder import Decoder
+from pipeline.ingest.in_flight import ProgressFile
 from pipeline.ingest.mailbox import Mailbox, Policy
 from pipeline.ingest.pictures import PictureRequests
-from pipeline.ingest.progress import ProgressFile
 from pipeline.ingest.recorder import Recorder, marked, ring_for
 from pipeline.ingest.sender import Sender
 from pipeline.scenes.scene_watch import REASONS
@@ -81,7 +80,7 @@ def run(context: WorkerContext) -> None:
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     masks = [mask.points for mask in settings.masks.values()]
-    blindness = BlindWatch(settings.source.blind_after, masks) if live else None
+    blindness = BlindnessDetector(settings.source.blind_after, masks) if live else None
     wish = PictureRequests()
     decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, wish)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
@@ -121,7 +120,7 @@ def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> b
         return is_live(source.url, source.kind)
     failures = 0
     while True:
-        context.pulse.beat()
+        context.watchdog.beat()
         try:
             return is_endless(source.url, min(_ASK_SECONDS, source.stall_timeout))
         except SourceError as error:
@@ -173,7 +172,7 @@ def camera_supervisor(
     def open_connection() -> Source:
         opened = open_source(source.url, options)
         if ring is not None and isinstance(opened, PacketSource):
-            opened.on_packet = ring.begin()
+            opened.on_packet = ring.start_stream()
         if isinstance(opened, DamageSource):
             opened.on_damaged = on_damaged
         return opened
@@ -215,7 +214,7 @@ class Reporter:
         supervisor: CameraSupervisor,
         live: bool,
         hung_seconds: float,
-        blindness: BlindWatch | None = None,
+        blindness: BlindnessDetector | None = None,
     ) -> None:
         """Start before the first picture.
 
@@ -245,11 +244,11 @@ class Reporter:
             HungSourceError: the source does not return; only a new process helps.
         """
         self._count()
-        calling_seconds = self._supervisor.calling_seconds()
-        if calling_seconds > self._hung_seconds:
+        blocked_seconds = self._supervisor.blocked_seconds()
+        if blocked_seconds > self._hung_seconds:
             raise HungSourceError(
                 f"camera {self._supervisor.camera}: its source has not returned from a call for "
-                f"{calling_seconds:.0f} s; a new process tries again"
+                f"{blocked_seconds:.0f} s; a new process tries again"
             )
         status = self._supervisor.status
         stale = self._stale_reason() if self._live and status.state == "watching" else None

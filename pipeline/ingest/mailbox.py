@@ -43,7 +43,7 @@ class Mailbox:
             raise ValueError(f"mailbox capacity: want >= 1 frame, got {capacity}")
         self._policy = policy
         self._capacity = capacity if policy == "wait" else 1
-        self._letters: deque[QueuedFrame] = deque()
+        self._queued_frames: deque[QueuedFrame] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._connection: int | None = None
@@ -57,13 +57,13 @@ class Mailbox:
     @property
     def depth(self) -> int:
         """Frames inside."""
-        return len(self._letters)
+        return len(self._queued_frames)
 
     @property
     def exhausted(self) -> bool:
         """Whether nothing is inside and nothing will come."""
         with self._changed:
-            return self._closed and not self._letters
+            return self._closed and not self._queued_frames
 
     def put(self, frame: Frame, context: bool = False) -> Frame | None:
         """Hand over a frame; waits for room where the policy says so.
@@ -84,23 +84,23 @@ class Mailbox:
             if frame.connection != self._connection:
                 self._connection, self._dropped = frame.connection, 0
             replaced = None
-            if len(self._letters) == self._capacity:
-                replaced = self._letters.popleft().frame
+            if len(self._queued_frames) == self._capacity:
+                replaced = self._queued_frames.popleft().frame
                 if replaced.connection == frame.connection:
                     self._dropped += 1
-            self._letters.append(QueuedFrame(frame, self._dropped, context))
+            self._queued_frames.append(QueuedFrame(frame, self._dropped, context))
             self._changed.notify_all()
             return replaced
 
     def take(self, timeout_seconds: float) -> QueuedFrame | None:
         """Take the oldest frame inside; None where none comes in time, or none will come."""
         with self._changed:
-            self._changed.wait_for(self._has_letter_or_closed, timeout_seconds)
-            if not self._letters:
+            self._changed.wait_for(self._has_frame_or_closed, timeout_seconds)
+            if not self._queued_frames:
                 return None
-            letter = self._letters.popleft()
+            queued_frame = self._queued_frames.popleft()
             self._changed.notify_all()
-            return letter
+            return queued_frame
 
     def close(self) -> None:
         """Take no more frames; those inside can still be taken, and nobody waits any longer."""
@@ -109,7 +109,7 @@ class Mailbox:
             self._changed.notify_all()
 
     def _has_room_or_closed(self) -> bool:
-        return self._closed or len(self._letters) < self._capacity
+        return self._closed or len(self._queued_frames) < self._capacity
 
-    def _has_letter_or_closed(self) -> bool:
-        return self._closed or bool(self._letters)
+    def _has_frame_or_closed(self) -> bool:
+        return self._closed or bool(self._queued_frames)

@@ -8,18 +8,89 @@ as after the death of this worker, there is no clip, and that is said.
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cameras.packet_ring import PacketRing
 from cameras.remux import RemuxError, write_mp4
 from cameras.source import Picture
 from pipeline.config import Camera, Record
 from pipeline.config.retention import BYTES_PER_GB
-from pipeline.ingest.event_clips import ClipRequest, EventClips
 from pipeline.storage.snapshots import Snapshots
 from pipeline.transport.live import LiveSubscriber
 from pipeline.transport.topics import Endpoints
+
+_MOST_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRequest:
+    """A clip to be cut."""
+
+    event_id: str
+    connection: int
+    begin_seconds: float
+    end_seconds: float
+    """At the latest, while the event goes on."""
+
+
+class EventClips:
+    """What one camera's events still need; fed with what the alert sink tells."""
+
+    def __init__(self, pre_seconds: float, post_seconds: float, longest_seconds: float) -> None:
+        """Begin without events.
+
+        Args:
+            pre_seconds: Time before an event.
+            post_seconds: Time after it.
+            longest_seconds: Of the event itself.
+        """
+        self._pre_seconds = pre_seconds
+        self._post_seconds = post_seconds
+        self._longest_seconds = longest_seconds
+        self._open: dict[str, ClipRequest] = {}
+        self._done: dict[str, None] = {}
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Take a change of an event: any of them will do, and repetitions do no harm.
+
+        Args:
+            event: The body of the sink's message: `change` and the fields of the event.
+        """
+        event_id, start = event["id"], event["started_pts_seconds"]
+        if event_id in self._done:
+            return
+        order = ClipRequest(
+            event_id,
+            event["connection"],
+            max(0.0, start - self._pre_seconds),
+            start + self._longest_seconds + self._post_seconds,
+        )
+        if event["change"] == "end":
+            end = start + min(event["duration_seconds"], self._longest_seconds)
+            order = replace(order, end_seconds=end + self._post_seconds)
+        self._open[event_id] = order
+
+    def due(self, newest: tuple[int, float] | None) -> Sequence[ClipRequest]:
+        """Clips of which no more will come; each is given once.
+
+        Args:
+            newest: Connection and stream time that the camera has reached; None: it is over.
+        """
+        found = [order for order in self._open.values() if _is_whole(order, newest)]
+        for order in found:
+            del self._open[order.event_id]
+            self._done[order.event_id] = None
+        while len(self._done) > _MOST_REMEMBERED:
+            del self._done[next(iter(self._done))]
+        return found
+
+
+def _is_whole(order: ClipRequest, newest: tuple[int, float] | None) -> bool:
+    return newest is None or newest > (order.connection, order.end_seconds)
+
 
 LOG = logging.getLogger(__name__)
 
@@ -44,7 +115,7 @@ def marked(
 ) -> Iterator[tuple[int, Picture]]:
     """Pictures as they come, while the ring learns their times."""
     for connection, picture in pictures:
-        ring.mark(connection, picture.pts_seconds)
+        ring.mark(connection, picture)
         yield connection, picture
 
 

@@ -4,10 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from pipeline.ingest.in_flight import InFlight
+from pipeline.ingest.in_flight import InFlight, ProgressFile
 from pipeline.ingest.mailbox import Mailbox, QueuedFrame
 from pipeline.ingest.pictures import PictureRequests
-from pipeline.ingest.progress import ProgressFile
 from pipeline.transport.frames import FrameSender
 from pipeline.transport.messages import FrameMessage, Hello, Welcome
 from pipeline.worker import WorkerContext
@@ -78,15 +77,15 @@ class Sender:
         self._save()
 
     def _turn(self, now: float) -> None:
-        self._context.pulse.beat()
+        self._context.watchdog.beat()
         if self._in_flight.pending and now - self._heard_at > _SILENCE_SECONDS:
             self._in_flight.doubt()
         if not self._in_flight.welcomed and now - self._hello_at > _HELLO_SECONDS:
             self._hello_at = now
             self._port.hello(Hello(self._camera, self._context.incarnation))
         self._listen(0.0 if self._in_flight.credits else _TURN_SECONDS)
-        if self._in_flight.credits and (letter := self._mailbox.take(_TURN_SECONDS)):
-            self._forward(letter)
+        if self._in_flight.credits and (queued_frame := self._mailbox.take(_TURN_SECONDS)):
+            self._forward(queued_frame)
         if now - self._saved_at > _SAVE_SECONDS:
             self._saved_at = now
             self._save()
@@ -100,8 +99,8 @@ class Sender:
                 self._in_flight.done(message)
                 self._wish.every = message.pictures
 
-    def _forward(self, letter: QueuedFrame) -> None:
-        frame = letter.frame
+    def _forward(self, queued_frame: QueuedFrame) -> None:
+        frame = queued_frame.frame
         message = FrameMessage(
             camera=frame.camera,
             connection=frame.connection,
@@ -109,15 +108,15 @@ class Sender:
             pts_seconds=frame.pts_seconds,
             captured_at=frame.captured_at,
             sent_at=time.monotonic(),
-            dropped=letter.dropped,
-            context=letter.context,
+            dropped=queued_frame.dropped,
+            context=queued_frame.context,
             scorer=0,
             pixels=frame.pixels,
             blind=frame.blind,
             source_hw=None if frame.source_hw is None else list(frame.source_hw),
             picture=frame.picture,
         )
-        if letter.context:
+        if queued_frame.context:
             self._in_flight.remember(message)
             return
         if not self._in_flight.pending:

@@ -1,5 +1,6 @@
-"""Who is told of events: MQTT, webhooks, Apprise; each behind its own part of the outbox."""
+"""Receivers of events: MQTT, webhooks, Apprise; each with its own queue in the outbox."""
 
-from pipeline.notifiers.notifiers import Notifiers, open_notifiers
+from pipeline.notifiers.notifiers import Notifiers
+from pipeline.notifiers.opening import open_notifiers
 
 __all__ = ["Notifiers", "open_notifiers"]

@@ -1,7 +1,7 @@
-"""Apprise: events to more than a hundred services for people, as a sentence and a picture.
+"""Apprise: events as text and picture, to more than a hundred messaging services.
 
-The library is an extra. It does not tell a service that is down from one that refuses, so that
-every failure is tried again until the message is too old.
+The library is an optional dependency. It does not distinguish a service that is down from one that
+rejects a message, so that every failure is retried until the message is too old.
 """
 
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.config import Apprise
 from pipeline.notifiers.message import EventMessage, read_message
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Outcome
 from pipeline.worker import PermanentError
 
@@ -22,7 +22,7 @@ class AppriseNotifier:
         """Read the address; nothing is opened yet.
 
         Raises:
-            PermanentError: the library is missing, or does not know the address.
+            PermanentError: the library is missing, or does not support the address.
         """
         try:
             import apprise
@@ -30,27 +30,27 @@ class AppriseNotifier:
             raise PermanentError(
                 f"apprise.{name}: want the library Apprise, got none; pip install vedette[apprise]"
             ) from None
-        # What it tells below that has addresses in it, which are as good as passwords.
+        # Its lower log levels contain addresses, which are as sensitive as passwords.
         logging.getLogger("apprise").setLevel(logging.WARNING)
         self._settings = settings
         self._data_folder = data_folder
-        # No plugins from files, and nothing of an address is ever taken for a template.
+        # No plugins from files, and no part of an address is ever interpreted as a template.
         asset = apprise.AppriseAsset(plugin_paths=[], secure_logging=True, app_id="Vedette")
         self._service: Any = apprise.Apprise.instantiate(settings.url, asset=asset)
         if not self._service:
-            raise PermanentError(f"apprise.{name}.url: want an address that Apprise knows")
+            raise PermanentError(f"apprise.{name}.url: want an address that Apprise supports")
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Send one message."""
-        message = read_message(letter.body)
-        title, body = sentences(message)
+        message = read_message(queued_message.body)
+        title, body = title_and_body(message)
         picture = self._picture(message)
         if self._service.notify(title=title, body=body, attach=picture):
             return Delivered()
-        return Failed("the service took no message")
+        return Failed("the service did not accept the message")
 
     def refresh(self, now: float) -> None:
-        """Nothing is due besides messages."""
+        """Nothing to do besides messages."""
 
     def close(self) -> None:
         """Nothing is open between messages."""
@@ -64,17 +64,17 @@ class AppriseNotifier:
         return apprise.AppriseAttachment(str(file)) if file.is_file() else None
 
 
-def sentences(message: EventMessage) -> tuple[str, str]:
+def title_and_body(message: EventMessage) -> tuple[str, str]:
     """Title and text for people."""
     place = f" ({', '.join(message.zones)})" if message.zones else ""
     if message.type == "end":
         return (
-            f"{message.camera}: over",
-            f"What had no place at {message.camera}{place} lasted {message.duration_seconds:.0f} s "
+            f"{message.camera}: anomaly ended",
+            f"Anomaly at {message.camera}{place} lasted {message.duration_seconds:.0f} s "
             f"from {message.started_at_iso}; highest score {message.peak_score:.1f}.",
         )
     return (
         f"{message.camera}: anomaly",
-        f"Something that has no place in the scene of {message.camera}{place} since "
-        f"{message.started_at_iso}; score {message.peak_score:.1f}.",
+        f"Anomaly at {message.camera}{place} since {message.started_at_iso}; "
+        f"score {message.peak_score:.1f}.",
     )

@@ -1,8 +1,8 @@
-"""How Home Assistant learns of a camera: one device with its entities, in one message. Pure.
+"""Discovery message of a camera for Home Assistant: one device with its entities. Pure functions.
 
-The form is that of MQTT device discovery in Home Assistant's documentation. The anomaly is a
-`problem` there, not `motion`: `off` of a motion sensor says that nothing moves, but a street full
-of its usual cars is no anomaly, and a thing left standing is one.
+The format is that of MQTT device discovery in Home Assistant's documentation. The anomaly is a
+`problem`, not `motion`: `off` of a motion sensor means that nothing moves, but a street full of its
+usual cars is no anomaly, and an abandoned object is one.
 """
 
 import json
@@ -11,19 +11,19 @@ from importlib.metadata import version
 from pipeline.notifiers.mqtt_topics import STATUSES, Topics
 
 _QOS = 1
-_UNSEEN = "('offline', 'disabled', 'error', 'ended')"
+_WITHOUT_VIDEO = "('offline', 'disabled', 'error', 'ended')"
 
 
 def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> bytes:
-    """The announcement of a camera as JSON; `commands`: whether they are obeyed."""
+    """Discovery message of a camera as JSON; `commands`: whether commands are accepted."""
     device = topics.device_id(camera)
-    vedette_is_there = {"topic": topics.available}
-    camera_is_seen = {
+    vedette_online = {"topic": topics.available}
+    camera_online = {
         "topic": topics.of(camera, "status"),
-        "value_template": "{{ 'offline' if value in " + _UNSEEN + " else 'online' }}",
+        "value_template": "{{ 'offline' if value in " + _WITHOUT_VIDEO + " else 'online' }}",
     }
-    # What is said of a camera that nobody sees would be old news.
-    seen = {"availability": [vedette_is_there, camera_is_seen], "availability_mode": "all"}
+    # The states of a camera without video would be outdated.
+    availability = {"availability": [vedette_online, camera_online], "availability_mode": "all"}
     components: dict[str, dict[str, object]] = {
         "anomaly": {
             "platform": "binary_sensor",
@@ -33,7 +33,7 @@ def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> byt
             "payload_on": "ON",
             "payload_off": "OFF",
             "qos": _QOS,
-            **seen,
+            **availability,
         },
         "score": {
             "platform": "sensor",
@@ -43,7 +43,7 @@ def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> byt
             "suggested_display_precision": 2,
             "state_topic": topics.of(camera, "score"),
             "qos": _QOS,
-            **seen,
+            **availability,
         },
         "status": {
             "platform": "sensor",
@@ -54,6 +54,32 @@ def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> byt
             "state_topic": topics.of(camera, "status"),
             "json_attributes_topic": topics.of(camera, "details"),
             "qos": _QOS,
+        },
+        "learning": {
+            "platform": "binary_sensor",
+            "name": "Learning",
+            "icon": "mdi:school",
+            "device_class": "running",
+            "entity_category": "diagnostic",
+            "state_topic": topics.of(camera, "learning"),
+            "value_template": "{{ 'OFF' if value_json.trusted else 'ON' }}",
+            "json_attributes_topic": topics.of(camera, "learning"),
+            "payload_on": "ON",
+            "payload_off": "OFF",
+            "qos": _QOS,
+            **availability,
+        },
+        "trusted_in": {
+            "platform": "sensor",
+            "name": "Trusted in",
+            "device_class": "duration",
+            "unit_of_measurement": "s",
+            "suggested_display_precision": 0,
+            "entity_category": "diagnostic",
+            "state_topic": topics.of(camera, "learning"),
+            "value_template": "{{ value_json.trusted_in_seconds }}",
+            "qos": _QOS,
+            **availability,
         },
         "snapshot": {
             "platform": "image",
@@ -75,7 +101,7 @@ def device_payload(topics: Topics, camera: str, *, commands: bool = True) -> byt
             "sw_version": version("vedette"),
         },
         "origin": {"name": "Vedette", "sw_version": version("vedette")},
-        "availability": [vedette_is_there],
+        "availability": [vedette_online],
         "components": components,
     }
     return json.dumps(payload).encode()
@@ -95,7 +121,7 @@ def _controls(topics: Topics, camera: str) -> dict[str, dict[str, object]]:
         },
         "adapt": {
             "platform": "button",
-            "name": "Adapt to the scene anew",
+            "name": "Adapt to the scene again",
             "icon": "mdi:image-refresh",
             "entity_category": "config",
             "command_topic": topics.of(camera, "adapt/set"),

@@ -1,7 +1,7 @@
-"""Links to pictures of events that need no token: signed, of one address, and for some days.
+"""Links to pictures of events that need no token: signed, for one path, valid for some days.
 
-Whoever has such a link may look at that one picture until it expires, and at nothing else. The key
-is in the data folder; without it, or with another one, all links are void.
+Such a link gives access to one picture until it expires, and to nothing else. The key is in the
+data folder; without it, or with another one, all links are invalid.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _KEY_BYTES = 32
 
 
 class Links:
-    """Makes links, and tells whether one is good."""
+    """Signs and verifies links."""
 
     def __init__(self, key: bytes) -> None:
         """Take a key of 32 random bytes."""
@@ -28,7 +28,7 @@ class Links:
 
     @classmethod
     def of(cls, data_folder: Path) -> Self:
-        """With the key of a data folder, made if there is none; a damaged one is moved aside.
+        """Use the key of a data folder, created if missing; a damaged one is moved aside.
 
         Raises:
             OSError: it cannot be read or written.
@@ -51,21 +51,21 @@ class Links:
         raise OSError(f"{path}: want {_KEY_BYTES} bytes")
 
     def query(self, path: str, now: float) -> str:
-        """What to write behind a path such as "/api/v1/events/x-1-2/snapshot.jpg".
+        """Query string to append to a path such as "/api/v1/events/x-1-2/snapshot.jpg".
 
         Args:
-            path: As the API knows it.
+            path: Path in the API.
             now: Unix seconds.
         """
         expires = int(now) + LINK_SECONDS
         return f"?expires={expires}&signature={self._signature(path, str(expires))}"
 
-    def is_good(self, path: str, query: Mapping[str, str], now: float) -> bool:
-        """Whether the query of a request is one of ours for this path, and not too old.
+    def is_valid(self, path: str, query: Mapping[str, str], now: float) -> bool:
+        """Whether the query of a request has a valid signature for this path, and is not expired.
 
         Args:
-            path: Of the request.
-            query: `expires` and `signature`, among others.
+            path: Path of the request.
+            query: `expires` and `signature`; other parameters are ignored.
             now: Unix seconds.
         """
         expires, signature = query.get("expires", ""), query.get("signature", "")

@@ -1,4 +1,4 @@
-"""What is told about an event: the same JSON for MQTT and webhooks. docs/sinks.md describes it."""
+"""The message about an event: the same JSON for MQTT and webhooks, described in docs/sinks.md."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.events.event_tracker import Event, EventChange
-from pipeline.notifiers.outbox import Kind, OutboxMessage
+from pipeline.events.event import Event, EventChange
+from pipeline.notifiers.outbox_message import Kind, OutboxMessage
 from pipeline.transport.messages import SceneState
 
 VERSION: Literal[1] = 1
@@ -19,19 +19,19 @@ class EventMessage:
     """One change of one event; times in Unix seconds UTC, and the same as ISO 8601."""
 
     version: Literal[1]
-    """Of this schema: fields may be added to a version, but not change or go."""
+    """Version of this schema: fields may be added to a version, but not changed or removed."""
     key: str
     """`id:type:revision`; the same for every repetition of this message."""
     type: Kind
     id: str
-    """Of the event."""
+    """Id of the event."""
     camera: str
     revision: int
-    """Frames that were up so far: what has a lower one is older."""
+    """Number of frames that were up so far: a message with a lower one is older."""
     started_at: float
     started_at_iso: str
     ended_at: float | None
-    """None while the event goes on."""
+    """None while the event is active."""
     ended_at_iso: str | None
     duration_seconds: float
     peak_score: float
@@ -43,25 +43,25 @@ class EventMessage:
     snapshot: str | None
     """File of the frame at the peak, relative to the data folder; None: there is none."""
     heatmap: str | None
-    """File of the same with the anomaly map over it."""
+    """File of the same frame with the anomaly map drawn over it."""
     snapshot_url: str | None
-    """Where the REST API has that picture: a path, or with `api.public_url` an address that needs
-    no token for some days; None: there is none, or the API is not served."""
+    """Address of that picture in the REST API: a path, or with `api.public_url` an address that
+    needs no token for some days; None: there is none, or the API is not served."""
     heatmap_url: str | None
     zones: tuple[str, ...] = ()
-    """Zones that it has reached so far, in that order; empty on a camera without zones."""
+    """Zones that the event has reached so far, in that order; empty on a camera without zones."""
     terms: dict[str, float] = field(default_factory=dict)
     """What each term of the energy adds to the score of the peak, by its name: motion, residual,
     still."""
     before: "FrigateEvent | None" = None
-    """The event in the message before this one; as `after` where there was none."""
+    """The event in the previous message; the same as `after` if there was none."""
     after: "FrigateEvent | None" = None
-    """The event now, in the form that Frigate's users know."""
+    """The event now, in the format of Frigate."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrigateEvent:
-    """An event in the form of Frigate's messages; times in Unix seconds UTC."""
+    """An event in the format of Frigate's messages; times in Unix seconds UTC."""
 
     id: str
     camera: str
@@ -69,13 +69,13 @@ class FrigateEvent:
     start_time: float
     end_time: float | None
     frame_time: float
-    """Of the frame at the peak."""
+    """Time of the frame at the peak."""
     top_score: float
-    """Highest score; 1 is the threshold, and it may be above."""
+    """Highest score; 1 is the threshold, and it may be higher."""
     score: float
-    """The same."""
+    """The same as `top_score`."""
     false_positive: bool
-    """Always false: nobody is told before it is sure that there is an event."""
+    """Always false: no message is sent before an event has reached its minimum duration."""
     active: bool
     current_zones: tuple[str, ...]
     entered_zones: tuple[str, ...]
@@ -94,23 +94,23 @@ def event_message(
     link: Callable[[str], str] = str,
     before: FrigateEvent | None = None,
 ) -> EventMessage | None:
-    """The message about a change; None for suppressed events, of which nobody is told.
+    """The message about a change; None for suppressed events, which are not sent.
 
     Args:
-        change: As the tracker made it.
+        change: From the tracker.
         snapshot: File relative to the data folder; None: there is none yet.
-        heatmap: Likewise.
+        heatmap: As `snapshot`.
         api: Whether the REST API is served.
-        link: Makes an address of a path in the REST API.
-        before: `after` of the message before this one about the same event.
+        link: Converts a path in the REST API to an address.
+        before: `after` of the previous message about the same event.
     """
     event = change.event
     if event.suppressed or change.kind == "suppressed":
         return None
-    # What began outside of the schedule is new to those who hear of it now.
-    kind = "new" if change.kind == "told" else change.kind
+    # For the receivers an event that began outside of the schedule is new now.
+    kind = "new" if change.kind == "released" else change.kind
     url = f"/api/v1/events/{event.id}"
-    after = _seen(event, has_snapshot=snapshot is not None)
+    after = _frigate_event(event, has_snapshot=snapshot is not None)
     return EventMessage(
         version=VERSION,
         key=f"{event.id}:{kind}:{event.frames}",
@@ -138,7 +138,7 @@ def event_message(
     )
 
 
-def _seen(event: Event, *, has_snapshot: bool) -> FrigateEvent:
+def _frigate_event(event: Event, *, has_snapshot: bool) -> FrigateEvent:
     return FrigateEvent(
         id=event.id,
         camera=event.camera,
@@ -156,22 +156,22 @@ def _seen(event: Event, *, has_snapshot: bool) -> FrigateEvent:
     )
 
 
-def letter_to(sink: str, message: EventMessage, now: float) -> OutboxMessage:
-    """A message as it waits for a sink; `now` in Unix seconds."""
+def message_for(sink: str, message: EventMessage, now: float) -> OutboxMessage:
+    """The outbox message for a sink; `now` in Unix seconds."""
     body = _MESSAGE.dump_json(message).decode()
     return OutboxMessage(sink, message.key, message.id, message.type, message.revision, body, now)
 
 
 def read_message(body: str) -> EventMessage:
-    """Read what `letter_to` wrote.
+    """Read what `message_for` wrote.
 
     Raises:
-        pydantic.ValidationError: it is no such message.
+        pydantic.ValidationError: the text is not such a message.
     """
     return _MESSAGE.validate_json(body)
 
 
 def iso_time(seconds: float) -> str:
     """Unix seconds as ISO 8601 in UTC with milliseconds, such as "2026-11-23T19:03:13.120Z"."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = datetime.fromtimestamp(seconds, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

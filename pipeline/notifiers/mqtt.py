@@ -1,4 +1,4 @@
-"""MQTT: events, the states of the cameras, and their announcement to Home Assistant."""
+"""MQTT: events, camera states, and device discovery of Home Assistant."""
 
 import json
 import logging
@@ -16,9 +16,9 @@ from pipeline.notifiers.mqtt_topics import (
     Payload,
     RetainedTopics,
     Topics,
-    is_worth_telling,
+    is_significant_change,
 )
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retained_state import RetainedState
 from pipeline.notifiers.retry_policy import Delivered, Disconnected, Outcome, Refused
 from pipeline.telemetry.log_rate_limit import LimitedWarning
@@ -30,14 +30,14 @@ LOG = logging.getLogger(__name__)
 _THRESHOLD_INTERVAL_SECONDS = 60.0
 _STATE_INTERVAL_SECONDS = 1.0
 _VIEW_SECONDS = 15.0
-"""For so long what the supervisor said last counts more than what scores tell."""
+"""How long the status from the supervisor takes precedence over the status from scores."""
 _LEARNING_STEP_SECONDS, _LEARNT_STEP_SECONDS = 5.0, 60.0
 _SNAPSHOT_INTERVAL_SECONDS = 1.0
-_LARGEST_PICTURE_BYTES = 8 << 20
+_MAX_PICTURE_BYTES = 8 << 20
 
 
 class MqttNotifier:
-    """One broker. Events come from the outbox; states are told as they are, newest only."""
+    """One broker. Events come from the outbox; of each state only the newest is published."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class MqttNotifier:
 
         Args:
             settings: Section `mqtt`.
-            wake: Called when there is something to do for the courier.
-            count_failure: Called for each connection that is lost or not made.
-            announced: What earlier runs left at the broker; None: nobody knows.
-            command: Called for each command that comes; None: nobody carries them out.
+            wake: Wakes the delivery worker.
+            count_failure: Called for each connection that is lost or cannot be made.
+            announced: Topics that earlier runs left retained at the broker; None: unknown.
+            command: Called for each received command; None: commands are not accepted.
 
         Raises:
             PermanentError: the settings cannot be used.
@@ -63,38 +63,38 @@ class MqttNotifier:
         self._topics = topics = Topics(settings.topic_prefix, settings.discovery.prefix)
         self._wake = wake
         self._count_failure = count_failure
-        self._board = RetainedTopics()
+        self._retained = RetainedTopics()
         self._announced = announced
         self._command = command if settings.commands else None
         self._cameras: set[str] = set()
-        self._seen_at = -float("inf")
-        self._board.set(topics.available, ONLINE.encode())
+        self._viewed_at = -float("inf")
+        self._retained.set(topics.available, ONLINE.encode())
         self._scores: dict[str, float] = {}
-        self._floods = LimitedWarning(LOG)
-        self._told_left_out: dict[str, str] = {}
+        self._limited_log = LimitedWarning(LOG)
+        self._logged_refusals: dict[str, str] = {}
         self._link = MqttLink(
             settings,
             Will(topics.available, OFFLINE),
             self._subscriptions(),
             self._connected,
-            self._heard,
+            self._receive,
             lambda _reason: count_failure(),
         )
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has answered, and is not known to be gone."""
+        """Whether the broker has accepted the connection, and it is not known to be lost."""
         return self._link.connected
 
     def start(self) -> None:
-        """Connect, now or as soon as the broker is there."""
+        """Start to connect; retried until the broker is available."""
         self._link.start()
 
-    def take_back(self, cameras: Collection[str]) -> None:
-        """Withdraw what earlier runs announced and this one does not; call it at the beginning.
+    def withdraw_obsolete(self, cameras: Collection[str]) -> None:
+        """Clear retained topics of earlier runs that this run does not use; call it first.
 
         Args:
-            cameras: All there are.
+            cameras: Names of all cameras.
         """
         if self._announced is None:
             return
@@ -105,27 +105,27 @@ class MqttNotifier:
             self._set(topic, b"")
 
     def announce(self, camera: str) -> None:
-        """Say that there is such a camera."""
+        """Publish the discovery message of a camera, if discovery is enabled."""
         self._cameras.add(camera)
         if self._settings.discovery.enabled:
             payload = device_payload(self._topics, camera, commands=self._command is not None)
             self._set(self._topics.device(camera), payload)
 
     def withdraw(self, camera: str) -> None:
-        """Say that a camera is no more: all that is retained of it goes."""
+        """Clear all retained topics of a camera that was removed."""
         self._cameras.discard(camera)
         for topic in self._topics.retained(camera, announced=True):
             self._set(topic, b"")
         self._scores.pop(camera, None)
 
     def set_status(self, camera: str, status: CameraState) -> None:
-        """Say how a camera is, as far as scores tell: not while the supervisor says it."""
-        if time.monotonic() - self._seen_at > _VIEW_SECONDS:
+        """Publish a camera status derived from scores, unless the supervisor gave one recently."""
+        if time.monotonic() - self._viewed_at > _VIEW_SECONDS:
             self._set_status(camera, status, "")
 
-    def show(self, views: Sequence[CameraView]) -> None:
-        """Say how all cameras are, as the supervisor sees it; from any thread."""
-        self._seen_at = time.monotonic()
+    def publish_views(self, views: Sequence[CameraView]) -> None:
+        """Publish the states of all cameras as given by the supervisor; from any thread."""
+        self._viewed_at = time.monotonic()
         for view in views:
             if view.name not in self._cameras:
                 continue
@@ -143,14 +143,14 @@ class MqttNotifier:
         self._set(self._topics.of(camera, "details"), details.encode(), _STATE_INTERVAL_SECONDS)
 
     def set_anomaly(self, camera: str, *, active: bool) -> None:
-        """Say whether an event goes on."""
+        """Publish whether an event is active."""
         self._set(
             self._topics.of(camera, "anomaly"), b"ON" if active else b"OFF", _STATE_INTERVAL_SECONDS
         )
 
     def set_score(self, camera: str, score: float, threshold: float | None) -> None:
-        """Say how high the score is, and at which energy it is 1; both rarely enough."""
-        if is_worth_telling(self._scores.get(camera), score):
+        """Publish the score, and the energy at which it is 1; both at a limited rate."""
+        if is_significant_change(self._scores.get(camera), score):
             self._scores[camera] = score
             self._set(
                 self._topics.of(camera, "score"),
@@ -165,7 +165,7 @@ class MqttNotifier:
             )
 
     def set_learning(self, camera: str, learning: Mapping[str, float | bool]) -> None:
-        """Say how far the scene is learnt, in steps that are worth a message."""
+        """Publish the progress of the calibration, rounded to steps to limit the rate."""
         step = _LEARNT_STEP_SECONDS if learning["trusted"] else _LEARNING_STEP_SECONDS
         normal = learning["normal_seconds"] // step * step
         left = -(-learning["trusted_in_seconds"] // step) * step
@@ -173,24 +173,24 @@ class MqttNotifier:
         self._set(self._topics.of(camera, "learning"), json.dumps(shown).encode(), 1.0)
 
     def set_snapshot(self, camera: str, file: Path) -> None:
-        """Show the picture in a file."""
+        """Publish the picture in a file."""
         topic = self._topics.of(camera, "snapshot")
-        if self._board.set(topic, file, _SNAPSHOT_INTERVAL_SECONDS, again=True):
+        if self._retained.set(topic, file, _SNAPSHOT_INTERVAL_SECONDS, force=True):
             self._wake()
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
         """Publish one event."""
-        body = letter.body.encode()
-        match self._link.publish(letter.key, self._topics.events, body, retain=False):
-            case "taken":
+        body = queued_message.body.encode()
+        match self._link.publish(queued_message.key, self._topics.events, body, retain=False):
+            case "acknowledged":
                 return Delivered()
             case "refused":
                 return Refused(self._link.refusal)
         return Disconnected()
 
     def refresh(self, now: float) -> None:
-        """Publish the states that have changed."""
-        while self._link.connected and (due := self._board.due(now)) is not None:
+        """Publish the states that have changed since their last publication."""
+        while self._link.connected and (due := self._retained.due(now)) is not None:
             topic, payload, version = due
             content = self._content(payload)
             if content is not None:
@@ -202,59 +202,59 @@ class MqttNotifier:
                     return
                 if sent == "refused":
                     self._count_failure()
-                    self._left_out(topic, self._link.refusal)
+                    self._log_refusal(topic, self._link.refusal)
                 elif self._announced is not None and not content:
                     self._announced.remove(topic)
-            self._board.told(topic, version, now)
+            self._retained.mark_published(topic, version, now)
         if self._announced is not None:
             self._announced.save()
 
     def close(self) -> None:
-        """Say that nobody watches any more."""
+        """Publish that Vedette is offline, and disconnect."""
         self._link.close(Will(self._topics.available, OFFLINE))
 
-    def _left_out(self, topic: str, reason: str) -> None:
-        if self._told_left_out.get(topic) != reason:
-            self._told_left_out[topic] = reason
-            LOG.warning("mqtt: left out on %s: %s", topic, reason)
+    def _log_refusal(self, topic: str, reason: str) -> None:
+        if self._logged_refusals.get(topic) != reason:
+            self._logged_refusals[topic] = reason
+            LOG.warning("mqtt: not published on %s: %s", topic, reason)
 
     def _set(self, topic: str, payload: Payload, interval_seconds: float = 0.0) -> None:
-        if self._board.set(topic, payload, interval_seconds):
+        if self._retained.set(topic, payload, interval_seconds):
             self._wake()
 
     def _content(self, payload: Payload) -> bytes | None:
         if isinstance(payload, bytes):
             return payload
         try:
-            if payload.stat().st_size > _LARGEST_PICTURE_BYTES:
+            if payload.stat().st_size > _MAX_PICTURE_BYTES:
                 return None
             return payload.read_bytes()
         except OSError:  # removed meanwhile
             return None
 
     def _connected(self) -> None:
-        """Say everything again: the broker may have lost it, and has published our will."""
-        self._board.repeat()
+        """Publish all states again: the broker may have lost them, and has published our will."""
+        self._retained.republish()
         self._wake()
 
     def _subscriptions(self) -> tuple[str, ...]:
         birth = (self._topics.birth,) if self._settings.discovery.enabled else ()
         return (*birth, *(subscriptions(self._topics) if self._command is not None else ()))
 
-    def _heard(self, topic: str, payload: bytes, retained: bool) -> None:
+    def _receive(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._topics.birth and payload == ONLINE.encode():
             marker = f"{self._settings.discovery.prefix}/device/"
-            self._board.repeat(lambda known: known.startswith(marker))
+            self._retained.republish(lambda known: known.startswith(marker))
             self._wake()
             return
         try:
             command = command_of(self._topics, topic, payload)
         except CommandError as error:
-            self._floods.warn(f"mqtt: {error}")
+            self._limited_log.warn(f"mqtt: {error}")
             return
         if command is None or self._command is None:
             return
-        if retained:  # it would be carried out again at every start
-            self._floods.warn(f"mqtt: {topic}: want commands that are not retained, got one")
+        if retained:  # it would be executed again at every start
+            self._limited_log.warn(f"mqtt: {topic}: want commands that are not retained, got one")
             return
         self._command(command)

@@ -1,6 +1,6 @@
-"""Commands that come by MQTT, and how the cameras are, as the supervisor sees it.
+"""Commands received by MQTT, and the camera states of the supervisor.
 
-Asking the supervisor may take a while, and so a thread does it.
+A request to the supervisor may take a while, so that a thread sends it.
 """
 
 import logging
@@ -25,14 +25,14 @@ LOG = logging.getLogger(__name__)
 
 COMMANDS = ("enabled", "adapt", "threshold")
 """Parts of the topics `PREFIX/CAMERA/…/set`."""
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 _SECONDS_PER_CAMERA = 0.1
-_MOST_WAITING = 100
+_MAX_WAITING = 100
 
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """A camera as the supervisor sees it."""
+    """State of a camera according to the supervisor."""
 
     name: str
     state: str
@@ -44,15 +44,15 @@ class CameraView:
 
 
 def subscriptions(topics: Topics) -> tuple[str, ...]:
-    """Filters of all topics with commands."""
+    """Topic filters of all command topics."""
     return tuple(f"{topics.prefix}/+/{what}/set" for what in COMMANDS)
 
 
 def command_of(topics: Topics, topic: str, payload: bytes) -> Command | None:
-    """The command that a message means; None: its topic is none of commands.
+    """Parse a command; None: the topic is not a command topic.
 
     Raises:
-        CommandError: it is not understood; the text says what is wanted.
+        CommandError: the payload is invalid; the text states what is wanted.
     """
     if not topic.startswith(f"{topics.prefix}/"):
         return None
@@ -65,7 +65,7 @@ def command_of(topics: Topics, topic: str, payload: bytes) -> Command | None:
         wanted = {"ON": True, "OFF": False}
         if text.upper() not in wanted:
             raise CommandError(f"{topic}: want ON or OFF, got {text!r:.20}")
-        return read_command("switch", {"name": camera, "enabled": wanted[text.upper()]})
+        return read_command("set_enabled", {"name": camera, "enabled": wanted[text.upper()]})
     if what == "adapt":
         if text.upper() not in ("PRESS", "ON"):
             raise CommandError(f"{topic}: want PRESS, got {text!r:.20}")
@@ -75,7 +75,7 @@ def command_of(topics: Topics, topic: str, payload: bytes) -> Command | None:
             threshold = float(text)
         except ValueError:
             raise CommandError(f"{topic}: want a number such as 1.2, got {text!r:.20}") from None
-        return read_command("tune", {"name": camera, "threshold": threshold})
+        return read_command("set_threshold", {"name": camera, "threshold": threshold})
     return None
 
 
@@ -94,38 +94,40 @@ def views_of(overview: Mapping[str, Any]) -> list[CameraView]:
 
 
 class MqttCommands:
-    """Has commands carried out, and looks how the cameras are every two seconds."""
+    """Sends commands to the supervisor, and polls the camera states every two seconds."""
 
     def __init__(
         self,
         ask: Callable[[Command], Answer],
-        show: Callable[[Sequence[CameraView]], None],
+        publish_views: Callable[[Sequence[CameraView]], None],
     ) -> None:
-        """Prepare; `start` begins.
+        """Prepare; `start` starts the thread.
 
         Args:
-            ask: Has a command carried out; may wait some seconds.
-            show: Told how the cameras are; is called in the thread of this.
+            ask: Sends a command to the supervisor; may block for some seconds.
+            publish_views: Called with the camera states, in the thread of this object.
         """
-        self._asked = ask
-        self._show = show
-        self._floods = LimitedWarning(LOG)
-        self._commands: queue.Queue[Command | None] = queue.Queue(_MOST_WAITING)
+        self._send_command = ask
+        self._publish_views = publish_views
+        self._limited_log = LimitedWarning(LOG)
+        self._commands: queue.Queue[Command | None] = queue.Queue(_MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def put(self, command: Command) -> None:
-        """Have a command carried out, after those before it; one too many is dropped, and said."""
+        """Queue a command; if the queue is full it is dropped, and logged."""
         try:
             self._commands.put_nowait(command)
         except queue.Full:
-            self._floods.warn(f"mqtt: want at most {_MOST_WAITING} commands at a time, got more")
+            self._limited_log.warn(
+                f"mqtt: want at most {_MAX_WAITING} commands at a time, got more"
+            )
 
     def close(self, seconds: float = 1.0) -> None:
-        """End; an answer that is awaited is left to its daemon thread."""
+        """End the thread; a pending request is left to the daemon thread."""
         try:
             self._commands.put_nowait(None)
         except queue.Full:
@@ -134,37 +136,37 @@ class MqttCommands:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        look_at, seconds = time.monotonic(), _LOOK_SECONDS
+        poll_at, seconds = time.monotonic(), _POLL_SECONDS
         while True:
             try:
-                command = self._commands.get(timeout=max(0.0, look_at - time.monotonic()))
+                command = self._commands.get(timeout=max(0.0, poll_at - time.monotonic()))
             except queue.Empty:
-                seconds = self._look()
+                seconds = self._update_views()
             else:
                 if command is None:
                     return
-                self._carry_out(command)
-                seconds = self._look() if self._commands.empty() else seconds
-            look_at = time.monotonic() + seconds
+                self._execute(command)
+                seconds = self._update_views() if self._commands.empty() else seconds
+            poll_at = time.monotonic() + seconds
 
     def _ask(self, command: Command) -> Answer:
         try:
-            return self._asked(command)
-        except Exception as error:  # whatever the transport thinks of: the next one may pass
+            return self._send_command(command)
+        except Exception as error:  # any error of the transport: the next request may succeed
             return Answer("", "failed", problem=f"{type(error).__name__}: {error}")
 
-    def _carry_out(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         answer = self._ask(command)
         what = f"mqtt: {command.command} of camera {getattr(command, 'name', '')}"
         if answer.status == "ok":
             LOG.info("%s: done", what)
         else:
-            self._floods.warn(f"{what}: {answer.problem}")
+            self._limited_log.warn(f"{what}: {answer.problem}")
 
-    def _look(self) -> float:
+    def _update_views(self) -> float:
         answer = self._ask(GetOverview())
         if answer.status != "ok":
-            return _LOOK_SECONDS
+            return _POLL_SECONDS
         views = views_of(answer.body)
-        self._show(views)
-        return max(_LOOK_SECONDS, _SECONDS_PER_CAMERA * len(views))
+        self._publish_views(views)
+        return max(_POLL_SECONDS, _SECONDS_PER_CAMERA * len(views))

@@ -1,8 +1,8 @@
-"""One connection to an MQTT broker, with one message on the way at a time.
+"""One connection to an MQTT broker, with one message in flight at a time.
 
-That keeps the order of everything: a second message on the way could be overtaken by an older one
-that is sent again after a loss, so that a wrong state stays. Each connection has a client of the
-library of its own, so that nothing is sent again but by us.
+That preserves the order: a second message in flight could be overtaken by an older one that is
+resent after a loss, so that a wrong state would remain. Each connection uses a new client of the
+library, so that the library never resends a message.
 """
 
 import logging
@@ -24,29 +24,29 @@ from pipeline.worker import PermanentError
 
 LOG = logging.getLogger(__name__)
 
-Sent = Literal["taken", "waiting", "refused"]
+Sent = Literal["acknowledged", "waiting", "refused"]
 _QOS = 1
 _ACKNOWLEDGED_SECONDS = 5.0
-_MOST_WAITS = 4  # of so many seconds for one acknowledgement
+_MAX_WAITS = 4  # for one acknowledgement, of _ACKNOWLEDGED_SECONDS each
 _CONNECT_SECONDS = 5.0
-_SHORTEST_RECONNECT_SECONDS = 1
-_LONGEST_RECONNECT_SECONDS = (15, 30)  # by chance, so that not all come back together
+_MIN_RECONNECT_SECONDS = 1
+_MAX_RECONNECT_SECONDS = (15, 30)  # random, so that clients do not reconnect at the same time
 _STEADY_SECONDS = 10.0
-_GOODBYE_SECONDS = 1.0
-_KEPT_SETTLED = 8  # an event, and states that have changed again before they were asked for
-_TELL_AGAIN_SECONDS = 60.0
+_CLOSE_SECONDS = 1.0
+_MAX_COMPLETED = 8  # an event, and states that changed again before `publish` was repeated
+_LOG_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says of us, retained, when the connection is lost."""
+    """Message that the broker publishes, retained, when the connection is lost."""
 
     topic: str
     payload: str
 
 
 class MqttLink:
-    """The connection; comes back by itself. `publish` belongs to one thread."""
+    """The connection; reconnects by itself. Only one thread may call `publish`."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class MqttLink:
         on_message: Callable[[str, bytes, bool], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Prepare; nothing is opened yet. The callbacks come from a thread of the library.
+        """Prepare; nothing is opened yet. The callbacks run in a thread of the library.
 
         Raises:
             PermanentError: the file of the certificate authority cannot be used.
@@ -71,83 +71,83 @@ class MqttLink:
         self._tls = _tls(settings)
         self._changed = threading.Condition()
         self._connected = False
-        self._ended: str | None = None  # why the connection is no more
+        self._ended: str | None = None  # why the connection ended
         self._refusal = ""
         self._was_connected = self._message_is_suspect = False
         self._pending: tuple[str, Message, int, int] | None = None
         self._sending: Message | None = None
-        self._on_the_way: Message | None = None  # when the connection ended
+        self._unacknowledged: Message | None = None  # in flight when the connection ended
         self._waits = 0
         self._acknowledged: set[int] = set()
-        # Arrived, and not asked for since: a message may be waited for again after other ones.
-        self._settled: deque[str] = deque(maxlen=_KEPT_SETTLED)
+        # Acknowledged after `publish` had returned "waiting", and not asked for since then.
+        self._completed: deque[str] = deque(maxlen=_MAX_COMPLETED)
         self._losses = Losses()
-        self._told: tuple[str, float] = "", -float("inf")
+        self._last_logged: tuple[str, float] = "", -float("inf")
         self._stop = threading.Event()
         self._client: paho.Client | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self.refusal = ""
-        """Why the message was refused that `publish` said so of last."""
+        """Why `publish` last returned "refused"."""
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has answered, and is not known to be gone."""
+        """Whether the broker has accepted the connection, and it is not known to be lost."""
         return self._connected
 
     def start(self) -> None:
-        """Connect, now or as soon as the broker is there."""
+        """Start to connect; retried until the broker is available."""
         self._thread.start()
 
     def publish(self, token: str, topic: str, payload: bytes, *, retain: bool) -> Sent:
-        """Publish, and wait until the broker has it.
+        """Publish, and wait for the acknowledgement of the broker.
 
         Args:
-            token: Names this message; called again with the same one, it is waited for again
-                rather than sent twice.
-            topic: Where.
-            payload: What.
-            retain: Whether the broker keeps it for those who come later.
+            token: Identifies this message; a call with the same token waits again instead of
+                sending the message twice.
+            topic: Topic.
+            payload: Content.
+            retain: Whether the broker retains it for later subscribers.
 
         Returns:
-            "taken": the broker has it. "waiting": not yet; call again. "refused": the broker does
-            not take it; `refusal` says why.
+            "acknowledged": the broker has it. "waiting": not yet; call again. "refused": the
+            broker does not accept it; `refusal` states why.
         """
         client = self._client
-        if client is None or not self._connected or not self._settle():
+        if client is None or not self._connected or not self._await_acknowledgement():
             return "waiting"
-        if token not in self._settled:
+        if token not in self._completed:
             message = topic, hash(payload)
             self.refusal = self._losses.refusal(message, len(payload), time.monotonic())
             if self.refusal:
                 return "refused"
-            self._sending = message  # first: the broker may be faster than this thread
+            self._sending = message  # before it is sent: the broker may be faster than this thread
             info = client.publish(topic, payload, _QOS, retain)
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 return "waiting"
             self._pending, self._waits = (token, message, len(payload), info.mid), 0
-            if not self._settle():
+            if not self._await_acknowledgement():
                 return "waiting"
-        self._settled.remove(token)
-        return "taken"
+        self._completed.remove(token)
+        return "acknowledged"
 
-    def close(self, goodbye: Will) -> None:
-        """Say a last word in place of the will, and disconnect."""
+    def close(self, last_message: Will) -> None:
+        """Publish a last message in place of the will, and disconnect."""
         self._stop.set()
         client = self._client
         if client is not None and self._connected:
-            info = client.publish(goodbye.topic, goodbye.payload, _QOS, retain=True)
+            info = client.publish(last_message.topic, last_message.payload, _QOS, retain=True)
             with self._changed:
-                self._changed.wait_for(lambda: info.mid in self._acknowledged, _GOODBYE_SECONDS)
+                self._changed.wait_for(lambda: info.mid in self._acknowledged, _CLOSE_SECONDS)
             client.disconnect()
         with self._changed:
             self._ended = self._ended or "closed"
             self._changed.notify_all()
-        # It may be about to connect: a daemon thread does that without us.
+        # The thread may be about to connect: it is a daemon, and is not waited for.
         if self._thread.is_alive():
-            self._thread.join(_GOODBYE_SECONDS)
+            self._thread.join(_CLOSE_SECONDS)
 
-    def _settle(self) -> bool:
-        """Wait for the message on the way; True: there is none any more."""
+    def _await_acknowledgement(self) -> bool:
+        """Wait for the message in flight; True: there is none any more."""
         if self._pending is None:
             return True
         token, message, size_bytes, mid = self._pending
@@ -158,44 +158,44 @@ class MqttLink:
             if mid not in self._acknowledged:
                 self._waits += 1
                 if not self._connected:
-                    self._pending = None  # the next connection begins anew
-                elif self._waits >= _MOST_WAITS:
-                    self._on_the_way = message
+                    self._pending = None  # it is sent again on the next connection
+                elif self._waits >= _MAX_WAITS:
+                    self._unacknowledged = message
                     seconds = self._waits * _ACKNOWLEDGED_SECONDS
                     self._ended = f"acknowledged nothing for {seconds:.0f} s"
                     self._changed.notify_all()
                 return False
             self._acknowledged.clear()
         self._pending = self._sending = None
-        self._losses.taken(message, size_bytes)
-        self._settled.append(token)
+        self._losses.acknowledged(message, size_bytes)
+        self._completed.append(token)
         return True
 
     def _run(self) -> None:
         failures = 0
-        longest = random.randint(*_LONGEST_RECONNECT_SECONDS)
+        longest = random.randint(*_MAX_RECONNECT_SECONDS)
         while not self._stop.is_set():
             began_at = time.monotonic()
-            reason = self._hold(self._make_client())
+            reason = self._run_connection(self._make_client())
             if self._stop.is_set():
                 return
             lasted = time.monotonic() - began_at
             steady = self._was_connected and lasted > _STEADY_SECONDS
             failures = 0 if steady or self._message_is_suspect else failures + 1
-            self._tell(reason)
+            self._log_loss(reason)
             self._on_lost(reason)
             doublings = min(max(0, failures - 1), 10)
-            self._stop.wait(min(longest, _SHORTEST_RECONNECT_SECONDS * 2.0**doublings))
+            self._stop.wait(min(longest, _MIN_RECONNECT_SECONDS * 2.0**doublings))
 
-    def _hold(self, client: paho.Client) -> str:
-        """Connect, and wait until the connection is gone; why it is."""
+    def _run_connection(self, client: paho.Client) -> str:
+        """Connect, and wait until the connection has ended; returns the reason."""
         with self._changed:
-            self._ended, self._refusal, self._on_the_way = None, "", None
+            self._ended, self._refusal, self._unacknowledged = None, "", None
             self._was_connected = self._message_is_suspect = False
             self._acknowledged.clear()
         try:
             client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
-        except (OSError, ValueError) as error:  # also of TLS
+        except (OSError, ValueError) as error:  # TLS errors included
             what = error.strerror if isinstance(error, OSError) else None
             return f"cannot be reached ({what or error or type(error).__name__})".lower()
         self._client = client
@@ -205,19 +205,19 @@ class MqttLink:
             reason = self._ended or ""
             self._connected = False
             self._client = None
-            message = self._on_the_way
+            message = self._unacknowledged
             self._changed.notify_all()
         if self._was_connected and not self._stop.is_set():
             self._message_is_suspect = self._losses.lost(message, time.monotonic())
         client.on_disconnect = None
-        client.disable_logger()  # it takes the end of a lost connection for an error
+        client.disable_logger()  # it logs the end of a lost connection as an error
         client.disconnect()
         client.loop_stop()
         return reason
 
     def _make_client(self) -> paho.Client:
-        # A fixed name: should a lost connection still stand, the broker ends it, and publishes its
-        # will, before it takes the new one.
+        # A fixed client id: if the broker still has a lost connection open, it ends it, and
+        # publishes its will, before it accepts the new one.
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             self._settings.client_id,
@@ -226,7 +226,7 @@ class MqttLink:
         )
         library = logging.getLogger(f"{__name__}.paho")
         library.setLevel(logging.ERROR)
-        library.addFilter(_is_news)
+        library.addFilter(_is_not_repeated)
         client.enable_logger(library)
         client.connect_timeout = _CONNECT_SECONDS
         client.will_set(self._will.topic, self._will.payload, qos=_QOS, retain=True)
@@ -246,7 +246,7 @@ class MqttLink:
         self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if reason.is_failure:
-            self._refusal = str(reason).lower()  # `_disconnected` comes next, and knows no reason
+            self._refusal = str(reason).lower()  # `_disconnected` is called next, without a reason
             return
         for topic in self._subscriptions:
             client.subscribe(topic, qos=_QOS)
@@ -259,23 +259,23 @@ class MqttLink:
         self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         text = str(reason).lower()
-        if text == "unspecified error":  # all that the library knows of an end without a word
+        if text == "unspecified error":  # the library's text if the broker gave no reason
             text = "closed the connection" if self._was_connected else "closed without an answer"
         with self._changed:
             self._ended = self._refusal or text
-            self._on_the_way, self._sending = self._sending, None
+            self._unacknowledged, self._sending = self._sending, None
             self._connected = False
             self._changed.notify_all()
 
-    def _tell(self, reason: str) -> None:
-        """Log a loss: at once what is new, else once a minute."""
+    def _log_loss(self, reason: str) -> None:
+        """Log a loss: at once if the reason is new, else once a minute."""
         now = time.monotonic()
         hint = self._losses.hint(self._settings.client_id, now)
         kind = f"{reason} {bool(hint)}"
-        if kind != self._told[0] or now - self._told[1] >= _TELL_AGAIN_SECONDS:
-            self._told = kind, now
-            place = f"MQTT broker at {self._settings.host}:{self._settings.port}"
-            LOG.warning("%s: %s%s; trying again", place, reason, hint)
+        if kind != self._last_logged[0] or now - self._last_logged[1] >= _LOG_INTERVAL_SECONDS:
+            self._last_logged = kind, now
+            broker = f"MQTT broker at {self._settings.host}:{self._settings.port}"
+            LOG.warning("%s: %s%s; trying again", broker, reason, hint)
 
     def _published(
         self, _client: paho.Client, _data: Any, mid: int, _reason: Any, _properties: Any
@@ -294,6 +294,6 @@ def _tls(settings: Mqtt) -> ssl.SSLContext | None:
         raise PermanentError(f"mqtt.ca: want a file in PEM, got {settings.ca}: {error}") from None
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    # Of each attempt that fails the library says so as an error, right after we have told it.
+def _is_not_repeated(record: logging.LogRecord) -> bool:
+    # The library logs each failed attempt as an error, directly after it was logged here.
     return not record.getMessage().startswith(("Client is not connected", "failed to receive on"))

@@ -1,60 +1,41 @@
-"""The one thing that the alert sink knows of all receivers: tell it what happens, and go on."""
+"""All receivers behind one interface, which the alert sink calls and which never blocks it."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
-from pipeline.config import Config, Mqtt
-from pipeline.events.event_tracker import Event, EventChange
-from pipeline.notifiers.delivery import DeliveryWorker, Notifier
+from pipeline.events.event import Event, EventChange
+from pipeline.notifiers.delivery import Receiver
 from pipeline.notifiers.links import Links
-from pipeline.notifiers.message import FrigateEvent, event_message, letter_to
+from pipeline.notifiers.message import FrigateEvent, event_message, message_for
 from pipeline.notifiers.mqtt import MqttNotifier
-from pipeline.notifiers.mqtt_commands import CameraView, MqttCommands
 from pipeline.notifiers.mqtt_topics import status_of
-from pipeline.notifiers.outbox import Bounds, Kind, Outbox, OutboxMessage
-from pipeline.notifiers.retained_state import ANNOUNCED_NAME, RetainedState
-from pipeline.notifiers.webhook import WebhookNotifier
+from pipeline.notifiers.outbox import Outbox
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.telemetry.metrics import Metrics
 from pipeline.telemetry.ongoing_problems import OngoingProblems
 from pipeline.telemetry.wall_clock import ClockWatch
-from pipeline.transport.commands import Command
-from pipeline.transport.messages import Answer, ScoreMessage
+from pipeline.transport.messages import ScoreMessage
 
 LOG = logging.getLogger(__name__)
 
-OUTBOX_NAME = "outbox.sqlite"
 OFFLINE_SECONDS = 30.0
-"""Without a score for so long, a camera is told to be offline."""
+"""Without a score for so long, the status of a camera is published as offline."""
 _MEASURE_SECONDS = 2.0
 _PRUNE_SECONDS = 60.0
-_MOST_SEEN = 1000
+_MAX_PREVIOUS = 1000
 _DRAIN_SECONDS = 2.0
 _JOIN_SECONDS = 0.5
-_ALL: frozenset[Kind] = frozenset({"new", "update", "end"})
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """One sink of messages."""
-
-    notifier: Notifier
-    courier: DeliveryWorker
-    kinds: frozenset[Kind]
-    """Which messages it wants."""
 
 
 class Notifiers:
-    """Tells all receivers; no call ever waits for one of them.
+    """Passes events and scores to all receivers; no call ever waits for one of them.
 
-    Belongs to the thread of the alert sink. Without receivers, every call does nothing.
+    Used by the thread of the alert sink only. Without receivers, every call does nothing.
     """
 
     def __init__(
@@ -65,22 +46,22 @@ class Notifiers:
         data_folder: Path,
         metrics: Metrics,
         *,
-        troubles: OngoingProblems | None = None,
+        problems: OngoingProblems | None = None,
         api: bool = False,
         public_url: str | None = None,
         links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take receivers whose couriers run.
+        """Use receivers whose delivery workers are running.
 
         Args:
             outbox: Open; None only if there are no receivers.
             receivers: By name of the sink.
-            mqtt: The one among them that takes states as well.
-            data_folder: Of the run; pictures are named relative to it.
-            metrics: Of the worker.
-            troubles: Of the worker.
+            mqtt: The receiver among them that also publishes states.
+            data_folder: Data folder of the run; pictures are named relative to it.
+            metrics: Metrics of the worker.
+            problems: Ongoing problems of the worker.
             api: Whether the REST API is served.
             public_url: `api.public_url`.
             links: Signs addresses; None: they are not signed.
@@ -92,47 +73,47 @@ class Notifiers:
         self._mqtt = mqtt
         self._data_folder = data_folder
         self._metrics = metrics
-        self._troubles = troubles or OngoingProblems()
+        self._problems = problems or OngoingProblems()
         self._api = api
         self._public_url = public_url
         self._links = links
-        self._seen: dict[str, FrigateEvent] = {}
+        self._previous: dict[str, FrigateEvent] = {}
         self._clock = clock
         self._wall_clock = wall_clock
-        self._floods = LimitedWarning(LOG)
-        self._heard_at: dict[str, float] = {}
+        self._limited_log = LimitedWarning(LOG)
+        self._last_score_at: dict[str, float] = {}
         self._clock_watch = ClockWatch()
         self._measured_at = self._pruned_at = -float("inf")
 
     @classmethod
-    def nobody(cls, data_folder: Path, metrics: Metrics) -> Self:
-        """Without any receiver: every call does nothing."""
+    def without_receivers(cls, data_folder: Path, metrics: Metrics) -> Self:
+        """Create one without receivers: every call does nothing."""
         return cls(None, {}, None, data_folder, metrics)
 
-    def watch(self, camera: str, active: Event | None, *, enabled: bool = True) -> None:
-        """Say that a camera is watched from now on, or disabled, and which event goes on there."""
+    def add_camera(self, camera: str, active: Event | None, *, enabled: bool = True) -> None:
+        """Announce a camera, and publish whether it is enabled, and whether an event is active."""
         if self._mqtt is not None:
             self._mqtt.announce(camera)
             self._mqtt.set_status(camera, "starting" if enabled else "disabled")
             self._mqtt.set_anomaly(camera, active=active is not None and not active.suppressed)
             if enabled:
-                self._heard_at[camera] = self._clock()
+                self._last_score_at[camera] = self._clock()
 
-    def forget(self, camera: str) -> None:
-        """Say that a camera is no longer watched."""
+    def remove_camera(self, camera: str) -> None:
+        """Clear the states of a camera that was removed."""
         if self._mqtt is not None:
             self._mqtt.withdraw(camera)
-            self._heard_at.pop(camera, None)
+            self._last_score_at.pop(camera, None)
 
-    def event(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
-        """Tell a change of an event; call it before the event is stored.
+    def notify(self, change: EventChange, snapshot: Path | None, heatmap: Path | None) -> None:
+        """Queue a message about a change of an event; call it before the event is stored.
 
-        A sink that dies in between makes the same change again, and it is told once all the same.
+        After a crash in between the sink makes the same change again, and it is delivered once.
 
         Args:
-            change: As the tracker made it.
+            change: From the tracker.
             snapshot: Picture of the peak, below the data folder; None: there is none yet.
-            heatmap: Likewise.
+            heatmap: As `snapshot`.
         """
         now, subject = self._wall_clock(), change.event.id
         message = event_message(
@@ -141,28 +122,28 @@ class Notifiers:
             self._relative(heatmap),
             api=self._api,
             link=partial(self._link, now),
-            before=self._seen.get(subject),
+            before=self._previous.get(subject),
         )
         if message is None:
             return
-        self._seen.pop(subject, None)
+        self._previous.pop(subject, None)
         if message.after is not None and message.type != "end":
-            self._seen[subject] = message.after
-            while len(self._seen) > _MOST_SEEN:
-                self._seen.pop(next(iter(self._seen)))
+            self._previous[subject] = message.after
+            while len(self._previous) > _MAX_PREVIOUS:
+                self._previous.pop(next(iter(self._previous)))
         for name, receiver in self._receivers.items():
             if message.type in receiver.kinds:
-                self._put(letter_to(name, message, now))
+                self._put(message_for(name, message, now))
         if self._mqtt is not None:
             self._mqtt.set_anomaly(message.camera, active=message.type != "end")
             if snapshot is not None:
                 self._mqtt.set_snapshot(message.camera, snapshot)
 
-    def score(self, message: ScoreMessage) -> None:
-        """Tell a score, if it is worth telling."""
+    def publish_score(self, message: ScoreMessage) -> None:
+        """Publish the states that follow from a score, at a limited rate."""
         if self._mqtt is None:
             return
-        self._heard_at[message.camera] = self._clock()
+        self._last_score_at[message.camera] = self._clock()
         self._mqtt.set_status(message.camera, status_of(message.state))
         if message.learning is not None:
             self._mqtt.set_learning(message.camera, message.learning)
@@ -170,20 +151,20 @@ class Notifiers:
             self._mqtt.set_score(message.camera, message.score, message.threshold)
 
     def tick(self) -> None:
-        """Do what is due: silent cameras, what the disk could not hold, what is too old, gauges."""
+        """Do periodic work: offline cameras, retries of the outbox, old messages, gauges."""
         now = self._clock()
         if self._mqtt is not None:
-            for camera, heard_at in self._heard_at.items():
-                if now - heard_at > OFFLINE_SECONDS:
+            for camera, last_score_at in self._last_score_at.items():
+                if now - last_score_at > OFFLINE_SECONDS:
                     self._mqtt.set_status(camera, "offline")
         if self._outbox is None or now - self._measured_at < _MEASURE_SECONDS:
             return
         self._measured_at = now
         self._outbox.sync()
-        self._note_trouble(self._outbox)
+        self._note_problem(self._outbox)
         wall = self._wall_clock()
         if step := self._clock_watch.step_seconds(wall, now):
-            # Else all that waits would be too old at once, or never.
+            # Otherwise all waiting messages would be too old at once, or never.
             self._outbox.shift(step)
         if now - self._pruned_at > _PRUNE_SECONDS:
             self._pruned_at = now
@@ -192,26 +173,26 @@ class Notifiers:
         self._measure(self._outbox)
 
     def close(self) -> None:
-        """Give the receivers a moment to take what waits, and say goodbye."""
+        """Deliver waiting messages for up to 2 s, then close the receivers."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         for receiver in self._receivers.values():
-            receiver.courier.drain(deadline)
+            receiver.delivery_worker.drain(deadline)
         deadline = time.monotonic() + _JOIN_SECONDS
         for receiver in self._receivers.values():
-            receiver.courier.stop(deadline)
+            receiver.delivery_worker.stop(deadline)
             receiver.notifier.close()
 
-    def _put(self, letter: OutboxMessage) -> None:
+    def _put(self, queued_message: OutboxMessage) -> None:
         assert self._outbox is not None
-        for bound, lost in self._outbox.put(letter).items():
-            self._count_lost(letter.sink, bound, lost)
-        self._note_trouble(self._outbox)
-        self._receivers[letter.sink].courier.wake()
+        for bound, lost in self._outbox.put(queued_message).items():
+            self._count_lost(queued_message.sink, bound, lost)
+        self._note_problem(self._outbox)
+        self._receivers[queued_message.sink].delivery_worker.wake()
 
-    def _note_trouble(self, outbox: Outbox) -> None:
-        if outbox.trouble:
+    def _note_problem(self, outbox: Outbox) -> None:
+        if outbox.problem:
             self._metrics.sink_failures.labels("outbox").inc()
-        self._troubles.set("outbox", outbox.trouble)
+        self._problems.set("outbox", outbox.problem)
 
     def _measure(self, outbox: Outbox) -> None:
         now = self._wall_clock()
@@ -224,7 +205,7 @@ class Notifiers:
 
     def _count_lost(self, sink: str, reason: str, count: int) -> None:
         self._metrics.outbox_dropped.labels(sink, reason).inc(count)
-        self._floods.warn(f"{sink}: {count} messages dropped that nobody took (bound: {reason})")
+        self._limited_log.warn(f"{sink}: {count} undelivered messages dropped (bound: {reason})")
 
     def _link(self, now: float, path: str) -> str:
         if self._public_url is None:
@@ -233,129 +214,3 @@ class Notifiers:
 
     def _relative(self, file: Path | None) -> str | None:
         return None if file is None else file.relative_to(self._data_folder).as_posix()
-
-
-@contextmanager
-def open_notifiers(
-    config: Config,
-    data_folder: Path,
-    metrics: Metrics,
-    troubles: OngoingProblems | None = None,
-    ask: Callable[[Command], Answer] | None = None,
-) -> Iterator[Notifiers]:
-    """The receivers of a configuration, at work until the end of the block.
-
-    Args:
-        config: Whose receivers.
-        data_folder: Of the run.
-        metrics: Of the worker.
-        troubles: Of the worker.
-        ask: Has a command carried out by the supervisor; None: nobody does.
-
-    Raises:
-        PermanentError: a receiver cannot be used as it is configured.
-    """
-    if not (config.mqtt.enabled or config.webhooks or config.apprise):
-        yield Notifiers.nobody(data_folder, metrics)
-        return
-    bounds = Bounds(
-        config.outbox.max_messages,
-        int(config.outbox.max_size_mb * 1_000_000),
-        config.outbox.max_age,
-    )
-    with Outbox(data_folder / OUTBOX_NAME, bounds) as outbox:
-
-        def show(views: Sequence[CameraView]) -> None:
-            if mqtt is not None:
-                mqtt.show(views)
-
-        remote = None if ask is None else MqttCommands(ask, show)
-        command = None if remote is None else remote.put
-        receivers, mqtt = make_receivers(config, outbox, data_folder, metrics, command)
-        for name, receiver in receivers.items():
-            # The series are there from the beginning, for those who watch them.
-            metrics.sink_failures.labels(name)
-            receiver.courier.start()
-        if mqtt is not None:
-            mqtt.take_back(config.cameras)
-            mqtt.start()
-            if remote is not None:
-                remote.start()
-        notifiers = Notifiers(
-            outbox,
-            receivers,
-            mqtt,
-            data_folder,
-            metrics,
-            troubles=troubles,
-            api=config.api.enabled,
-            public_url=config.api.public_url,
-            links=open_links(config, data_folder),
-        )
-        try:
-            yield notifiers
-        finally:
-            if remote is not None:
-                remote.close()
-            notifiers.close()
-
-
-def open_links(config: Config, data_folder: Path) -> Links | None:
-    """What signs the addresses in messages; None: they are not to be signed, or cannot be."""
-    if not config.api.enabled or config.api.public_url is None:
-        return None
-    try:
-        return Links.of(data_folder)
-    except OSError as error:
-        LOG.warning("links in messages are not signed, and so want a token: %s", error)
-        return None
-
-
-def make_receivers(
-    config: Config,
-    outbox: Outbox,
-    data_folder: Path,
-    metrics: Metrics,
-    command: Callable[[Command], None] | None = None,
-) -> tuple[dict[str, Receiver], MqttNotifier | None]:
-    """All receivers of a configuration, by name of the sink, and the one for MQTT; none runs yet.
-
-    Raises:
-        PermanentError: one cannot be used as it is configured.
-    """
-    receivers: dict[str, Receiver] = {}
-
-    def add(name: str, notifier: Notifier, rate: float, kinds: frozenset[Kind]) -> None:
-        courier = DeliveryWorker(name, notifier, outbox, rate, metrics)
-        receivers[name] = Receiver(notifier, courier, kinds)
-
-    mqtt = None
-    if config.mqtt.enabled:
-        warn_of_open_password(config.mqtt)
-        mqtt = MqttNotifier(
-            config.mqtt,
-            lambda: receivers["mqtt"].courier.wake(),
-            metrics.sink_failures.labels("mqtt").inc,
-            RetainedState(data_folder / ANNOUNCED_NAME, f"{config.mqtt.host}:{config.mqtt.port}"),
-            command,
-        )
-        add("mqtt", mqtt, config.mqtt.max_rate, _ALL)
-    for name, webhook in config.webhooks.items():
-        kinds = _ALL if webhook.updates else _ALL - {"update"}
-        add(f"webhook:{name}", WebhookNotifier(name, webhook), webhook.max_rate, kinds)
-    for name, service in config.apprise.items():
-        from pipeline.notifiers.apprise_service import AppriseNotifier
-
-        told: frozenset[Kind] = frozenset({"new", "end"} if service.ends else {"new"})
-        add(f"apprise:{name}", AppriseNotifier(name, service, data_folder), service.max_rate, told)
-    return receivers, mqtt
-
-
-def warn_of_open_password(settings: Mqtt) -> None:
-    """Say so if a password would travel in clear through a network."""
-    try:
-        local = ip_address(settings.host).is_loopback
-    except ValueError:
-        local = settings.host == "localhost"
-    if settings.password is not None and not settings.tls and not local:
-        LOG.warning("mqtt: the password travels in clear to %s; want tls: true", settings.host)

@@ -1,14 +1,14 @@
-"""What waits to be told to the world: one row per sink and message, in SQLite.
+"""Queue of messages for the receivers: one row per sink and message, in SQLite.
 
-A message is written here before the event store takes its event, and leaves when its receiver has
-taken it: whatever dies in between, it is sent again under the same key. A sink that is away costs
-disk, never time: its messages wait within bounds, newer updates of an event take the place of older
-ones, and what has to go is counted.
+A message is written here before its event is stored, and is deleted when its receiver has accepted
+it: after a crash in between it is sent again under the same key. A receiver that is unavailable
+costs disk space, never time: its messages wait within bounds, newer updates of an event replace
+older ones, and dropped messages are counted.
 
-A disk that cannot hold the messages stops nobody: they wait in memory, and what was delivered is
-remembered there, until the file can be written again. A damaged file is moved aside.
+If the disk is full the caller is not blocked: messages, and which ones were delivered, are held in
+memory until the file can be written again. A damaged file is moved aside.
 
-Raises `OutboxError` once it is closed. Safe between threads.
+All methods raise `OutboxError` once the outbox is closed. Thread-safe.
 """
 
 import sqlite3
@@ -19,22 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pipeline.notifiers.outbox_table import (
-    Backlog,
-    Bounds,
-    Kind,
-    Loss,
-    OutboxMessage,
-    OutboxTable,
-    VersionError,
-)
+from pipeline.notifiers.outbox_message import Backlog, Bounds, Loss, OutboxMessage
+from pipeline.notifiers.outbox_table import OutboxTable, VersionError
 from pipeline.telemetry.damaged_files import put_aside
-
-__all__ = ["Backlog", "Bounds", "Kind", "Loss", "Outbox", "OutboxError", "OutboxMessage"]
 
 T = TypeVar("T")
 
-# The alert path writes here, so nobody's lock may hold it up for long.
+# The alert path writes here, so that a lock of another process must not block it for long.
 _BUSY_MILLISECONDS = 250
 _OPEN_AGAIN_SECONDS = 5.0
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -45,7 +36,7 @@ class OutboxError(Exception):
 
 
 class Outbox:
-    """The messages of all sinks; open it by `with`."""
+    """The messages of all sinks; a context manager."""
 
     def __init__(
         self, path: Path, bounds: Bounds, clock: Callable[[], float] = time.monotonic
@@ -59,20 +50,21 @@ class Outbox:
         self._disk: OutboxTable | None = None
         self._opened_at = -float("inf")
         self._memory: OutboxTable | None = None
-        # (sink, key) of messages on the disk that are done, with the reason of a refusal.
-        self._settled: dict[tuple[str, str], str | None] = {}
-        self._trouble = ""
+        # (sink, key) of messages on the disk that are completed, with the reason of a refusal.
+        self._completed: dict[tuple[str, str], str | None] = {}
+        self._problem = ""
         self._lost: dict[str, dict[Loss, int]] = {}
 
     @property
-    def trouble(self) -> str:
-        """Why the file cannot be used at the moment; empty: it can."""
-        return self._trouble
+    def problem(self) -> str:
+        """Why the file cannot be used at present; empty: it can."""
+        return self._problem
 
     def __enter__(self) -> Self:
-        """Open the file, or make it; its readers are its owner alone, for bodies may be private.
+        """Open or create the file; only its owner may read it, as messages may be private.
 
-        A file that is damaged, or of another version, is moved aside; see `trouble` for the rest.
+        A file that is damaged, or has another version, is moved aside; see `problem` for other
+        errors.
         """
         with self._lock:
             self._open = True
@@ -85,9 +77,9 @@ class Outbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file; whoever still delivers gets an `OutboxError`."""
+        """Close the file; later calls raise `OutboxError`."""
         with self._lock:
-            if self._settled or self._memory is not None:
+            if self._completed or self._memory is not None:
                 self._opened_at = -float("inf")
                 self._write(lambda disk: None)
             self._open = False
@@ -96,53 +88,57 @@ class Outbox:
                     table.close()
             self._disk = self._memory = None
 
-    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
+    def put(self, queued_message: OutboxMessage) -> dict[Loss, int]:
         """Add a message, unless it, or a later one of its event, was added before.
 
-        A waiting update of the same event gives way: to a newer update in its place, to the end.
+        A waiting update of the same event is replaced by a newer update, and deleted by the end.
 
         Returns:
-            How many messages of its sink the bounds cost, by bound.
+            Number of messages of its sink that were dropped, by bound.
         """
         with self._lock:
             self._check_open()
-            lost = self._write(lambda disk: disk.put(letter))
+            lost = self._write(lambda disk: disk.put(queued_message))
             if lost is None:
-                head = self._read(lambda disk: disk.head(letter.sink, letter.subject))
-                if letter.position <= (-1 if head is None else head):
+                head = self._read(
+                    lambda disk: disk.head(queued_message.sink, queued_message.subject)
+                )
+                if queued_message.position <= (-1 if head is None else head):
                     return {}
                 if self._memory is None:
                     self._memory = OutboxTable.in_memory(self._bounds)
                 with self._memory.transaction():
-                    lost = self._memory.put(letter)
-            for bound, count in self._lost.pop(letter.sink, {}).items():
+                    lost = self._memory.put(queued_message)
+            for bound, count in self._lost.pop(queued_message.sink, {}).items():
                 lost[bound] = lost.get(bound, 0) + count
             return lost
 
     def oldest(
-        self, sink: str, *, besides: Container[str] = (), subject: str | None = None
+        self, sink: str, *, exclude: Container[str] = (), subject: str | None = None
     ) -> OutboxMessage | None:
         """The message to be delivered next; None: nothing waits.
 
         Args:
-            sink: Its sink.
-            besides: Subjects whose messages are passed over.
-            subject: The only one whose messages are looked at; None: all.
+            sink: Name of the sink.
+            exclude: Subjects whose messages are skipped.
+            subject: Only messages of this subject; None: of all.
         """
         with self._lock:
             self._check_open()
-            letter = self._read(lambda disk: disk.oldest(sink, self._settled, besides, subject))
-            if letter is None and self._memory is not None:
-                letter = self._memory.oldest(sink, (), besides, subject)
-            return letter
+            queued_message = self._read(
+                lambda disk: disk.oldest(sink, self._completed, exclude, subject)
+            )
+            if queued_message is None and self._memory is not None:
+                queued_message = self._memory.oldest(sink, (), exclude, subject)
+            return queued_message
 
-    def delivered(self, letter: OutboxMessage) -> None:
-        """Forget a message, unless a newer one has taken its place meanwhile."""
-        self._settle(letter, None)
+    def delivered(self, queued_message: OutboxMessage) -> None:
+        """Delete a message, unless a newer one has replaced it meanwhile."""
+        self._complete(queued_message, None)
 
-    def refused(self, letter: OutboxMessage, reason: str) -> None:
-        """Put a message aside that its receiver does not take; it is kept for people."""
-        self._settle(letter, reason)
+    def refused(self, queued_message: OutboxMessage, reason: str) -> None:
+        """Put a message aside that its receiver does not accept; it is stored for inspection."""
+        self._complete(queued_message, reason)
 
     def backlog(self, sink: str) -> Backlog:
         """What waits for a sink."""
@@ -151,7 +147,7 @@ class Outbox:
             found = [self._read(lambda disk: disk.backlog(sink))]
             found.append(None if self._memory is None else self._memory.backlog(sink))
             parts = [part for part in found if part is not None]
-            done = sum(1 for known, _ in self._settled if known == sink)
+            done = sum(1 for known, _ in self._completed if known == sink)
             dates = [part.oldest_at for part in parts if part.oldest_at is not None]
             return Backlog(
                 max(0, sum(part.messages for part in parts) - done),
@@ -161,13 +157,13 @@ class Outbox:
             )
 
     def prune(self, now: float) -> dict[str, int]:
-        """Remove what is too old, of any sink, also of those that are no longer configured.
+        """Remove messages that are too old, also of sinks that are no longer configured.
 
         Args:
             now: Unix seconds.
 
         Returns:
-            How many messages still waited, by sink.
+            Number of removed messages that still waited, by sink.
         """
         with self._lock:
             self._check_open()
@@ -179,7 +175,7 @@ class Outbox:
             return lost
 
     def shift(self, seconds: float) -> None:
-        """Count the age of all that waits by a clock that was set by so many seconds."""
+        """Adjust the age of all messages to a clock that was set by so many seconds."""
         with self._lock:
             self._check_open()
             self._write(lambda disk: disk.shift(seconds))
@@ -188,24 +184,24 @@ class Outbox:
                     self._memory.shift(seconds)
 
     def sync(self) -> None:
-        """Try the file again if something waits for it; to be called every few seconds."""
+        """Retry the file if changes are held in memory; to be called every few seconds."""
         with self._lock:
             self._check_open()
-            if self._trouble or self._settled or self._memory is not None:
+            if self._problem or self._completed or self._memory is not None:
                 self._write(lambda disk: None)
 
-    def _settle(self, letter: OutboxMessage, reason: str | None) -> None:
+    def _complete(self, queued_message: OutboxMessage, reason: str | None) -> None:
         with self._lock:
             self._check_open()
             if self._memory is not None:
                 with self._memory.transaction():
-                    if self._memory.settle(letter.sink, letter.key, reason):
+                    if self._memory.complete(queued_message.sink, queued_message.key, reason):
                         return
-            self._settled[letter.sink, letter.key] = reason
+            self._completed[queued_message.sink, queued_message.key] = reason
             self._write(lambda disk: None)
 
     def _read(self, work: Callable[[OutboxTable], T]) -> T | None:
-        """What is on the disk; None: nobody can say."""
+        """Read from the disk; None: it cannot be read."""
         if self._disk is None:
             return None
         try:
@@ -216,24 +212,24 @@ class Outbox:
             return None
 
     def _write(self, work: Callable[[OutboxTable], T]) -> T | None:
-        """Do something on the disk, after what waits in memory for it; None: it cannot be written.
+        """Write the changes held in memory, then `work`; None: the disk cannot be written.
 
-        All of it or nothing, so that what is on the disk is always older than what is in memory.
+        In one transaction, so that data on the disk is always older than data in memory.
         """
         try:
             disk = self._open_disk()
             if disk is None:
                 return None
             with disk.transaction():
-                lost = {} if self._memory is None else disk.take_over(self._memory)
-                for (sink, key), reason in self._settled.items():
-                    disk.settle(sink, key, reason)
+                lost = {} if self._memory is None else disk.merge(self._memory)
+                for (sink, key), reason in self._completed.items():
+                    disk.complete(sink, key, reason)
                 done = work(disk)
         except (OSError, sqlite3.Error) as error:
             self._failed(error, "cannot be written")
             return None
-        self._trouble = ""
-        self._settled.clear()
+        self._problem = ""
+        self._completed.clear()
         if self._memory is not None:
             self._lost = lost
             self._memory.close()
@@ -261,7 +257,7 @@ class Outbox:
         )
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            # Survives the death of the process; a power cut may cost the newest messages.
+            # Survives a crash of the process; a power cut may lose the newest messages.
             connection.execute("PRAGMA synchronous=NORMAL")
             table = OutboxTable(connection, self._bounds)
             connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
@@ -272,7 +268,7 @@ class Outbox:
 
     def _failed(self, error: Exception, what: str) -> None:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self._trouble = f"outbox {self._path}: {what}: {text}; its messages wait in memory"
+        self._problem = f"outbox {self._path}: {what}: {text}; its messages wait in memory"
         if self._disk is None or not isinstance(error, sqlite3.Error) or not _is_damage(error):
             return
         self._disk.close()
@@ -280,11 +276,11 @@ class Outbox:
         try:
             put_aside(self._path, text)
         except OSError as problem:
-            self._trouble += f"; it cannot be moved aside: {problem.strerror}"
+            self._problem += f"; it cannot be moved aside: {problem.strerror}"
 
     def _check_open(self) -> None:
         if not self._open:
-            raise OutboxError(f"outbox {self._path}: it is closed")
+            raise OutboxError(f"outbox {self._path}: closed")
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

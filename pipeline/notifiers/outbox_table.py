@@ -1,16 +1,13 @@
-"""The messages of the outbox in one SQLite database: on disk, or in memory. Not for threads.
+"""The messages of the outbox in one SQLite database: on disk, or in memory. Not thread-safe.
 
-Every method works in the transaction of its caller and raises `sqlite3.Error` as SQLite does.
+Every method runs in the transaction of its caller, and raises `sqlite3.Error`.
 """
 
 import sqlite3
 from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["new", "update", "end"]
-Loss = Literal["age", "count", "bytes"]
+from pipeline.notifiers.outbox_message import Backlog, Bounds, Kind, Loss, OutboxMessage
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -34,56 +31,9 @@ CREATE TABLE heads (
     PRIMARY KEY (sink, subject)
 ) WITHOUT ROWID;
 """
-# A head outlives its messages: that long, a repetition after a death is known as one.
+# A head is stored longer than its messages: for this time a repetition after a crash is detected.
 _KEEP_HEADS_SECONDS = 7 * 86400.0
-_KINDS: tuple[Kind, ...] = ("new", "update", "end")
 _COLUMNS = "sink, key, subject, kind, body, created_at, number"
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxMessage:
-    """One message to one sink."""
-
-    sink: str
-    """Name of the sink, such as "webhook:office"."""
-    key: str
-    """The same for every repetition of this message: a receiver takes it once."""
-    subject: str
-    """Id of the event; its messages are told in order, and its updates coalesce."""
-    kind: Kind
-    revision: int
-    """Rises with the event, whatever the kind; >= 0."""
-    body: str
-    created_at: float
-    """Unix seconds."""
-    number: int = 0
-    """Place in the outbox, given by it."""
-
-    @property
-    def position(self) -> int:
-        """Order among the messages of one event."""
-        return self.revision * len(_KINDS) + _KINDS.index(self.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may wait for one sink."""
-
-    messages: int = 10_000
-    size_bytes: int = 64 << 20
-    age_seconds: float = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits for one sink."""
-
-    messages: int
-    size_bytes: int
-    oldest_at: float | None
-    """Unix seconds; None when nothing waits."""
-    refused: int
-    """Messages that the receiver will never take, kept for people until they are too old."""
 
 
 class VersionError(Exception):
@@ -91,14 +41,14 @@ class VersionError(Exception):
 
 
 class OutboxTable:
-    """One database; its connection is in autocommit mode, and this class begins and commits."""
+    """One database; the connection is in autocommit mode, and this class begins and commits."""
 
     def __init__(self, connection: sqlite3.Connection, bounds: Bounds) -> None:
-        """Make the tables if they are missing.
+        """Create the tables if they are missing.
 
         Raises:
-            VersionError: they are of another version.
-            sqlite3.Error: as SQLite does.
+            VersionError: they have another version.
+            sqlite3.Error: they cannot be read or created.
         """
         self._db = connection
         self._bounds = bounds
@@ -110,12 +60,12 @@ class OutboxTable:
         elif version != SCHEMA_VERSION:
             raise VersionError(
                 f"want schema version {SCHEMA_VERSION}, got {version}; "
-                "it was written by another Vedette"
+                "it was written by another version of Vedette"
             )
 
     @classmethod
     def in_memory(cls, bounds: Bounds) -> "OutboxTable":
-        """An empty one that ends with the process."""
+        """Create an empty one in memory."""
         connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         return cls(connection, bounds)
 
@@ -125,7 +75,7 @@ class OutboxTable:
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        """Written as a whole, or not at all."""
+        """A transaction: committed as a whole, or rolled back."""
         self._db.execute(begin)
         try:
             yield
@@ -136,51 +86,73 @@ class OutboxTable:
             raise
 
     def head(self, sink: str, subject: str) -> int:
-        """Position of the newest message of an event that was ever put in; -1: none was."""
+        """Position of the newest message of an event that was ever added; -1: none was."""
         row = self._db.execute(
             "SELECT position FROM heads WHERE sink=? AND subject=?", (sink, subject)
         ).fetchone()
         return -1 if row is None else int(row[0])
 
-    def put(self, letter: OutboxMessage) -> dict[Loss, int]:
+    def put(self, queued_message: OutboxMessage) -> dict[Loss, int]:
         """Add a message; see `Outbox.put`."""
-        if letter.position <= self.head(letter.sink, letter.subject):
+        if queued_message.position <= self.head(queued_message.sink, queued_message.subject):
             return {}
         db = self._db
-        self._set_head(letter.sink, letter.subject, letter.position, letter.created_at)
+        self._set_head(
+            queued_message.sink,
+            queued_message.subject,
+            queued_message.position,
+            queued_message.created_at,
+        )
         waiting = "sink=? AND subject=? AND kind='update' AND refused IS NULL"
-        size = len(letter.body.encode())
+        size = len(queued_message.body.encode())
         replaced = (
-            letter.kind == "update"
+            queued_message.kind == "update"
             and db.execute(
                 f"UPDATE messages SET key=?, body=?, bytes=?, created_at=? WHERE {waiting}",
-                (letter.key, letter.body, size, letter.created_at, letter.sink, letter.subject),
+                (
+                    queued_message.key,
+                    queued_message.body,
+                    size,
+                    queued_message.created_at,
+                    queued_message.sink,
+                    queued_message.subject,
+                ),
             ).rowcount
         )
         if not replaced:
-            db.execute(f"DELETE FROM messages WHERE {waiting}", (letter.sink, letter.subject))
+            db.execute(
+                f"DELETE FROM messages WHERE {waiting}",
+                (queued_message.sink, queued_message.subject),
+            )
             db.execute(
                 "INSERT INTO messages (sink, key, subject, kind, body, bytes, created_at)"
                 " VALUES (?,?,?,?,?,?,?)",
-                (letter.sink, letter.key, letter.subject, letter.kind, letter.body, size,
-                 letter.created_at),
-            )  # fmt: skip
-        return self._make_room(letter.sink)
+                (
+                    queued_message.sink,
+                    queued_message.key,
+                    queued_message.subject,
+                    queued_message.kind,
+                    queued_message.body,
+                    size,
+                    queued_message.created_at,
+                ),
+            )
+        return self._make_room(queued_message.sink)
 
     def oldest(
         self,
         sink: str,
-        settled: Container[tuple[str, str]],
-        besides: Container[str],
+        completed: Container[tuple[str, str]],
+        exclude: Container[str],
         subject: str | None = None,
     ) -> OutboxMessage | None:
         """The first message that waits.
 
         Args:
-            sink: Its sink.
-            settled: (sink, key) of messages that only seem to wait.
-            besides: Subjects to pass over.
-            subject: The only one to look at; None: all.
+            sink: Name of the sink.
+            completed: (sink, key) of messages to skip, as they are completed.
+            exclude: Subjects to skip.
+            subject: Only messages of this subject; None: of all.
         """
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM messages WHERE sink=?1 AND refused IS NULL"
@@ -189,12 +161,12 @@ class OutboxTable:
         )
         with closing(rows):
             for row in rows:
-                if (sink, row[1]) not in settled and row[2] not in besides:
-                    return _letter(row)
+                if (sink, row[1]) not in completed and row[2] not in exclude:
+                    return _queued_message(row)
         return None
 
-    def settle(self, sink: str, key: str, reason: str | None) -> bool:
-        """Delete a message, or with a reason put it aside; whether it was there."""
+    def complete(self, sink: str, key: str, reason: str | None) -> bool:
+        """Delete a message, or with a reason put it aside; returns whether it existed."""
         if reason is None:
             done = self._db.execute("DELETE FROM messages WHERE sink=? AND key=?", (sink, key))
         else:
@@ -203,25 +175,25 @@ class OutboxTable:
             )
         return done.rowcount > 0
 
-    def take_over(self, other: "OutboxTable") -> dict[str, dict[Loss, int]]:
-        """Add everything of another one; what that cost, by sink and bound."""
+    def merge(self, other: "OutboxTable") -> dict[str, dict[Loss, int]]:
+        """Add all messages of another table; returns dropped messages by sink and bound."""
         lost: dict[str, dict[Loss, int]] = {}
         for *row, refused in other._db.execute(
             f"SELECT {_COLUMNS}, refused FROM messages ORDER BY number"
         ):
-            letter = _letter(tuple(row))
-            costs = lost.setdefault(letter.sink, {})
-            for bound, count in self.put(letter).items():
+            queued_message = _queued_message(tuple(row))
+            costs = lost.setdefault(queued_message.sink, {})
+            for bound, count in self.put(queued_message).items():
                 costs[bound] = costs.get(bound, 0) + count
             if refused is not None:
-                self.settle(letter.sink, letter.key, refused)
+                self.complete(queued_message.sink, queued_message.key, refused)
         for sink, subject, position, at in other._db.execute("SELECT * FROM heads"):
             if position > self.head(sink, subject):
                 self._set_head(sink, subject, position, at)
         return lost
 
     def backlog(self, sink: str) -> Backlog:
-        """What waits for a sink."""
+        """Messages that wait for a sink."""
         row = self._db.execute(
             "SELECT COUNT(*) FILTER (WHERE refused IS NULL),"
             " COALESCE(SUM(bytes) FILTER (WHERE refused IS NULL), 0),"
@@ -232,7 +204,7 @@ class OutboxTable:
         return Backlog(*row)
 
     def prune(self, now: float) -> dict[str, int]:
-        """Remove what is too old; how many messages still waited, by sink."""
+        """Remove old messages; returns the number of those that still waited, by sink."""
         too_old = now - self._bounds.age_seconds
         lost = self._db.execute(
             "SELECT sink, COUNT(*) FROM messages"
@@ -244,7 +216,7 @@ class OutboxTable:
         return dict(lost)
 
     def shift(self, seconds: float) -> None:
-        """Count all ages by a clock that was set by so many seconds."""
+        """Adjust all ages to a clock that was set by so many seconds."""
         self._db.execute("UPDATE messages SET created_at = created_at + ?", (seconds,))
         self._db.execute("UPDATE heads SET at = at + ?", (seconds,))
 
@@ -264,7 +236,7 @@ class OutboxTable:
                 bound = "bytes"
             else:
                 return lost
-            # First what is dead, then the updates, of which people miss the least; old before new.
+            # First refused messages, then updates, which matter least; old before new.
             number, refused = self._db.execute(
                 "SELECT number, refused FROM messages WHERE sink=?"
                 " ORDER BY refused IS NULL, kind <> 'update', number LIMIT 1",
@@ -275,7 +247,7 @@ class OutboxTable:
                 lost[bound] = lost.get(bound, 0) + 1
 
 
-def _letter(row: tuple[str, str, str, Kind, str, float, int]) -> OutboxMessage:
+def _queued_message(row: tuple[str, str, str, Kind, str, float, int]) -> OutboxMessage:
     sink, key, subject, kind, body, created_at, number = row
     return OutboxMessage(
         sink, key, subject, kind, int(key.rsplit(":", 1)[1]), body, created_at, number

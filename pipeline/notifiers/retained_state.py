@@ -1,7 +1,7 @@
-"""What we have left retained at an MQTT broker: a later run takes back what it no longer has.
+"""Topics that are retained at an MQTT broker, so that a later run can clear obsolete ones.
 
-The file `announced.json` in the data folder holds the topics by broker. A topic is noted before it
-is published, and struck out when the broker has taken its withdrawal.
+The file `announced.json` in the data folder stores the topics by broker. A topic is added before it
+is published, and removed when the broker has acknowledged that it is cleared.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.config.private_file import write_private
+from pipeline.telemetry.atomic_write import write_private
 from pipeline.telemetry.damaged_files import put_aside
 
 LOG = logging.getLogger(__name__)
@@ -21,13 +21,13 @@ _BROKERS: TypeAdapter[dict[str, list[str]]] = TypeAdapter(dict[str, list[str]])
 
 
 class RetainedState:
-    """Of one broker; safe between threads."""
+    """Retained topics of one broker; thread-safe."""
 
     def __init__(self, path: Path, broker: str) -> None:
-        """Read the file, if there is one; what cannot be read is moved aside.
+        """Read the file, if it exists; an unreadable file is moved aside.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
             broker: Host and port.
         """
         self._path = path
@@ -47,26 +47,26 @@ class RetainedState:
 
     @property
     def topics(self) -> frozenset[str]:
-        """What stands there."""
+        """The topics that are retained."""
         with self._lock:
             return frozenset(self._topics)
 
     def add(self, topic: str) -> None:
-        """Note a topic that is about to be published."""
+        """Add a topic that is about to be published."""
         with self._lock:
             if topic not in self._topics:
                 self._topics.add(topic)
                 self._changed = True
 
     def remove(self, topic: str) -> None:
-        """Strike out a topic whose withdrawal the broker has taken."""
+        """Remove a topic that the broker has cleared."""
         with self._lock:
             if topic in self._topics:
                 self._topics.discard(topic)
                 self._changed = True
 
     def save(self) -> None:
-        """Write what has changed; on a full disk it is tried again with the next change."""
+        """Write the file if the topics have changed; a failed write waits for the next change."""
         with self._lock:
             if not self._changed:
                 return

@@ -1,4 +1,4 @@
-"""Webhooks: events as signed JSON by POST. docs/sinks.md says how to verify them."""
+"""Webhooks: events as signed JSON by POST. docs/sinks.md describes how to verify them."""
 
 import errno
 import hashlib
@@ -18,23 +18,23 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from pipeline.config import Webhook
-from pipeline.notifiers.outbox import OutboxMessage
+from pipeline.notifiers.outbox_message import OutboxMessage
 from pipeline.notifiers.retry_policy import Delivered, Failed, Outcome, Refused
 from pipeline.worker import PermanentError
 
 SIGNATURE_HEADER = "X-Vedette-Signature"
 TIMESTAMP_HEADER = "X-Vedette-Timestamp"
 KEY_HEADER = "Idempotency-Key"
-_TRY_AGAIN = {408, 425, 429}
-_ABOUT_THE_MESSAGE = {413, 414, 415, 422, 431}
-PATIENCE_SECONDS = 600.0
-"""For so long a status such as 404 may be that of a proxy whose server is being restarted."""
-# The library would tell paths, which may be as good as passwords.
+_RETRY_STATUS = {408, 425, 429}
+_REFUSED_STATUS = {413, 414, 415, 422, 431}
+GIVE_UP_SECONDS = 600.0
+"""For how long a status such as 404 may come from a proxy whose server is being restarted."""
+# The library would log paths, which may be as sensitive as passwords.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 class _NotConnectedError(Exception):
-    """Whatever was wrong, it was not the message."""
+    """No connection was made: the message cannot be the cause."""
 
 
 class WebhookNotifier:
@@ -43,7 +43,7 @@ class WebhookNotifier:
     def __init__(
         self, name: str, settings: Webhook, clock: Callable[[], float] = time.time
     ) -> None:
-        """Read what is needed; nothing is opened yet.
+        """Read the settings; nothing is opened yet.
 
         Raises:
             PermanentError: the file of the certificate authority cannot be used.
@@ -62,14 +62,14 @@ class WebhookNotifier:
                     f"webhooks.{name}.ca: want a file in PEM, got {settings.ca}: {error}"
                 ) from None
 
-    def deliver(self, letter: OutboxMessage) -> Outcome:
-        """Send one message, and judge the answer."""
-        body = letter.body.encode()
+    def deliver(self, queued_message: OutboxMessage) -> Outcome:
+        """Send one message, and evaluate the answer."""
+        body = queued_message.body.encode()
         timestamp = str(int(self._clock()))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"vedette/{version('vedette')}",
-            KEY_HEADER: letter.key,
+            KEY_HEADER: queued_message.key,
             TIMESTAMP_HEADER: timestamp,
         }
         if self._settings.secret is not None:
@@ -77,27 +77,27 @@ class WebhookNotifier:
         try:
             status, retry_after = self._post(body, headers)
         except _NotConnectedError as error:
-            return Failed(f"no connection to {self._host} ({error})", away=True)
+            return Failed(f"no connection to {self._host} ({error})", unreachable=True)
         except (HTTPError, OSError, ValueError) as error:
-            # Only the kind: the text of some has the address in it.
+            # Only the kind of error: some texts contain the address.
             return Failed(f"no answer from {self._host} ({_kind_of(error)})")
-        return judged(status, retry_after, self._clock())
+        return outcome_of(status, retry_after, self._clock())
 
     def refresh(self, now: float) -> None:
-        """Nothing is due besides messages."""
+        """Nothing to do besides messages."""
 
     def close(self) -> None:
         """Nothing is open between messages."""
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
-        """Status and Retry-After; the body of the answer is not read, redirects not followed."""
+        """Status and Retry-After; the response body is not read, redirects are not followed."""
         seconds = self._settings.timeout
         connection = (
             HTTPConnection(self._host, self._port, timeout=seconds)
             if self._context is None
             else HTTPSConnection(self._host, self._port, timeout=seconds, ssl_context=self._context)
         )
-        # The library's time-out begins anew with every byte; this one does not.
+        # The library's time-out restarts with every byte; this one does not.
         late = threading.Event()
         timer = threading.Timer(seconds, _cut, [connection, late])
         timer.daemon = True
@@ -111,7 +111,7 @@ class WebhookNotifier:
                 raise _NotConnectedError(_kind_of(error)) from error
             connection.request("POST", self._target, body=body, headers=headers)
             answer = connection.getresponse()
-            if late.is_set():  # what was cut off may still look like an answer
+            if late.is_set():  # an incomplete answer may look complete
                 raise TimeoutError(errno.ETIMEDOUT, "no whole answer in time")
             return answer.status, answer.headers.get("Retry-After")
         finally:
@@ -125,23 +125,23 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def judged(status: int, retry_after: str | None, now: float) -> Outcome:
-    """What an HTTP status means for a message; `now` in Unix seconds."""
+def outcome_of(status: int, retry_after: str | None, now: float) -> Outcome:
+    """Outcome of a delivery for an HTTP status; `now` in Unix seconds."""
     if 200 <= status < 300:
         return Delivered()
     reason = f"got HTTP status {status}, want 2xx"
-    wish = retry_after_seconds(retry_after, now)
-    if status in _TRY_AGAIN or status >= 500:
-        return Failed(reason, wish)
-    if status in _ABOUT_THE_MESSAGE:
+    requested = retry_after_seconds(retry_after, now)
+    if status in _RETRY_STATUS or status >= 500:
+        return Failed(reason, requested)
+    if status in _REFUSED_STATUS:
         return Refused(reason)
     if 300 <= status < 400:
         reason += "; redirects are not followed"
-    return Failed(reason, wish, patience_seconds=PATIENCE_SECONDS)
+    return Failed(reason, requested, give_up_seconds=GIVE_UP_SECONDS)
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """How long a Retry-After header asks to wait, from `now` in Unix seconds; None: not at all."""
+    """Wait that a Retry-After header requests, from `now` in Unix seconds; None: no wait."""
     if value is None:
         return None
     if value.strip().isdecimal():
@@ -153,7 +153,7 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
 
 
 def _cut(connection: HTTPConnection, late: threading.Event) -> None:
-    """End a connection under the hands of the thread that reads from it."""
+    """Shut down a connection while another thread reads from it."""
     late.set()
     sock = connection.sock
     if sock is not None:

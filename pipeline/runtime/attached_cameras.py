@@ -1,7 +1,8 @@
-"""What was done at run time, on disk: it comes back after a restart.
+"""Store the changes made at run time on disk, so that they survive a restart.
 
-`cameras.json` in the data folder holds the attached cameras as they were given, placeholders and
-all, and the switches of those of the file. It may hold passwords: nobody else may read it.
+`cameras.json` in the data folder holds the attached cameras as they were given, with unresolved
+placeholders, and which cameras of the configuration file were enabled or disabled. It may hold
+passwords, so only its owner may read it.
 """
 
 import json
@@ -11,8 +12,8 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from pipeline.config import Config
 from pipeline.config.base import Name, Section
-from pipeline.config.private_file import write_private
 from pipeline.runtime.camera_registry import CameraRegistry
+from pipeline.telemetry.atomic_write import write_private
 from pipeline.telemetry.damaged_files import put_aside
 
 _NAME = "cameras.json"
@@ -26,21 +27,21 @@ class _StoredCameras(Section):
 
 
 class AttachedError(Exception):
-    """The file cannot be used; the text says where and why, without credentials."""
+    """The file cannot be used; the message says where and why, without credentials."""
 
 
-def load_roster(folder: Path, file: Config) -> CameraRegistry:
-    """The cameras of a configuration, and those that were attached.
+def load_registry(folder: Path, file: Config) -> CameraRegistry:
+    """Load the cameras of a configuration and the attached cameras.
 
-    A damaged file is moved aside, with an error in the log: the cameras of the configuration are
-    watched all the same, and those in the other file can be attached again.
+    A damaged file is moved aside and an error is logged: the cameras of the configuration are
+    watched nevertheless, and those in the damaged file can be attached again.
 
     Raises:
-        AttachedError: the file cannot be read or moved, or was written by another Vedette.
+        AttachedError: the file cannot be read or moved, or was written by another version.
     """
     path = folder / _NAME
     try:
-        kept = TypeAdapter(_StoredCameras).validate_json(path.read_bytes())
+        stored = TypeAdapter(_StoredCameras).validate_json(path.read_bytes())
     except FileNotFoundError:
         return CameraRegistry.of(file)
     except ValidationError as error:
@@ -55,21 +56,21 @@ def load_roster(folder: Path, file: Config) -> CameraRegistry:
         return CameraRegistry.of(file)
     except OSError as error:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
-    if kept.version != 1:
-        raise AttachedError(f"{path}: want version 1, got {kept.version}")
-    return CameraRegistry.of(file, kept.attached, kept.switches, kept.thresholds)
+    if stored.version != 1:
+        raise AttachedError(f"{path}: want version 1, got {stored.version}")
+    return CameraRegistry.of(file, stored.attached, stored.switches, stored.thresholds)
 
 
-def keep_roster(folder: Path, roster: CameraRegistry) -> None:
-    """Replace the file in one step, so that it is whole at any time.
+def save_registry(folder: Path, registry: CameraRegistry) -> None:
+    """Replace the file atomically.
 
     Raises:
         OSError: it cannot be written.
     """
-    kept = {
+    stored = {
         "version": 1,
-        "attached": dict(roster.attached),
-        "switches": dict(roster.switches),
-        "thresholds": dict(roster.thresholds),
+        "attached": dict(registry.attached),
+        "switches": dict(registry.switches),
+        "thresholds": dict(registry.thresholds),
     }
-    write_private(folder / _NAME, json.dumps(kept, indent=2).encode())
+    write_private(folder / _NAME, json.dumps(stored, indent=2).encode())

@@ -1,7 +1,8 @@
-"""Which cameras there are: those of the file, and those that were attached at run time.
+"""The registry of cameras: those of the configuration file and those attached at run time.
 
-Pure: a roster and a command give another roster, or a clear refusal. The file owns its cameras:
-at run time they may be switched on and off, and no more. Where both know a name, the file wins.
+Pure functions: a registry and a command give a new registry or a refusal with a reason. Cameras of
+the file can only be enabled, disabled or given a threshold at run time. If a name occurs in both,
+the file takes precedence.
 """
 
 from collections.abc import Mapping
@@ -22,16 +23,16 @@ from pipeline.transport.commands import (
 from pipeline.transport.messages import AnswerStatus
 
 MOST_CAMERAS = 256
-RosterCommand = Attach | Change | Detach | SetEnabled | SetThreshold
+RegistryCommand = Attach | Change | Detach | SetEnabled | SetThreshold
 Origin = Literal["file", "attached"]
 RESTART_SECTIONS = tuple(
     section for section in Config.model_fields if section not in (*INHERITED, "cameras")
 )
-"""What a running service cannot change."""
+"""Sections that a running service cannot change."""
 
 
 class RefusedError(Exception):
-    """A command that is not carried out; the text says why, without credentials."""
+    """A command that is refused; the message says why, without credentials."""
 
     def __init__(self, status: AnswerStatus, message: str) -> None:
         super().__init__(message)
@@ -40,20 +41,20 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CameraRegistry:
-    """All cameras, and where they come from."""
+    """All cameras and their origins."""
 
     file: Config
     """As it was read."""
     attached: Mapping[str, CameraDocument] = field(default_factory=dict, repr=False)
-    """As they were given, placeholders and all."""
+    """Documents as they were given, with unresolved placeholders."""
     switches: Mapping[str, bool] = field(default_factory=dict)
-    """Cameras of the file that were switched on or off."""
+    """Cameras of the file that were enabled or disabled at run time."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Scores at which events begin, of cameras for which they were set at run time."""
+    """Camera → score at which events begin, where it was set at run time."""
     cameras: Mapping[str, Camera] = field(default_factory=dict, repr=False)
-    """What is in force."""
+    """Cameras in force."""
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Attached cameras that cannot be used any more, and why: a placeholder lost its value."""
+    """Attached cameras that can no longer be used → why, such as a placeholder without a value."""
 
     @classmethod
     def of(
@@ -63,7 +64,7 @@ class CameraRegistry:
         switches: Mapping[str, bool] | None = None,
         thresholds: Mapping[str, float] | None = None,
     ) -> Self:
-        """Put a file and what was done at run time together."""
+        """Combine a file and the changes made at run time."""
         given = {name: one for name, one in (attached or {}).items() if name not in file.cameras}
         switched = {name: on for name, on in (switches or {}).items() if name in file.cameras}
         cameras: dict[str, Camera] = {
@@ -83,11 +84,11 @@ class CameraRegistry:
 
     @property
     def config(self) -> Config:
-        """The file with the cameras that are in force."""
+        """The configuration of the file with the cameras in force."""
         return self.file.model_copy(update={"cameras": dict(self.cameras)})
 
     def origin(self, name: str) -> Origin:
-        """Where a camera comes from.
+        """Return the origin of a camera.
 
         Raises:
             RefusedError: there is no such camera.
@@ -99,20 +100,20 @@ class CameraRegistry:
         known = ", ".join([*self.file.cameras, *self.attached]) or "none"
         raise RefusedError("unknown", f"camera {name}: want one of {known}")
 
-    def after(self, command: RosterCommand) -> "CameraRegistry":
-        """What a command makes of it.
+    def after(self, command: RegistryCommand) -> "CameraRegistry":
+        """Apply a command and return the new registry.
 
         Raises:
-            RefusedError: it cannot be carried out, and why.
+            RefusedError: the command cannot be carried out.
         """
         match command:
             case Attach(name=name, camera=document):
                 return self._attach(name, document)
             case Change(name=name, patch=patch):
-                self._want_attached(name, "changed")
+                self._require_attached(name, "changed")
                 return self._with(name, merge_patch(self.attached[name], patch))
             case Detach(name=name):
-                self._want_attached(name, "removed")
+                self._require_attached(name, "removed")
                 rest = {other: one for other, one in self.attached.items() if other != name}
                 return CameraRegistry.of(self.file, rest, self.switches, self.thresholds)
             case SetEnabled(name=name, enabled=enabled):
@@ -126,7 +127,7 @@ class CameraRegistry:
                 return CameraRegistry.of(self.file, self.attached, self.switches, thresholds)
 
     def reloaded(self, file: Config) -> "CameraRegistry":
-        """With another file; a switch or a threshold gives way where the file changed its mind."""
+        """Replace the file; a value set at run time is dropped where the file changed its own."""
         switches = {
             name: on
             for name, on in self.switches.items()
@@ -134,14 +135,16 @@ class CameraRegistry:
             and name in self.file.cameras
             and file.cameras[name].enabled == self.file.cameras[name].enabled
         }
-        # What only holds at a start is kept as the service runs with it.
-        kept = {section: getattr(self.file, section) for section in RESTART_SECTIONS}
+        # Sections that apply only at the start keep the values that the service runs with.
+        running = {section: getattr(self.file, section) for section in RESTART_SECTIONS}
         thresholds = {
             name: enter
             for name, enter in self.thresholds.items()
             if _enter(self.file, name) == _enter(file, name)
         }
-        return CameraRegistry.of(file.model_copy(update=kept), self.attached, switches, thresholds)
+        return CameraRegistry.of(
+            file.model_copy(update=running), self.attached, switches, thresholds
+        )
 
     def _attach(self, name: str, document: CameraDocument) -> "CameraRegistry":
         if name in self.file.cameras or name in self.attached:
@@ -152,7 +155,8 @@ class CameraRegistry:
 
     def _with(self, name: str, document: CameraDocument) -> "CameraRegistry":
         if isinstance(url := document.get("source"), str):
-            document = {**document, "source": {"url": url}}  # so that a patch finds its place
+            # A merge patch of a key of the source needs this form.
+            document = {**document, "source": {"url": url}}
         try:
             read_camera(name, document, self.file, self.file.api.allow_file_roots)
         except RuntimeCameraError as error:
@@ -160,12 +164,12 @@ class CameraRegistry:
         attached = {**self.attached, name: document}
         return CameraRegistry.of(self.file, attached, self.switches, self.thresholds)
 
-    def _want_attached(self, name: str, what: str) -> None:
+    def _require_attached(self, name: str, what: str) -> None:
         if self.origin(name) == "file":
             raise RefusedError(
                 "conflict",
-                f"camera {name}: comes from the configuration file, and can only be {what} there; "
-                "then reload",
+                f"camera {name}: is defined in the configuration file and can only be {what} "
+                "there; then reload",
             )
 
 
@@ -181,7 +185,7 @@ def _enter(file: Config, name: str) -> float | None:
 
 
 def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocument:
-    """A JSON document with a merge patch applied (RFC 7386)."""
+    """Apply a JSON merge patch to a document (RFC 7386)."""
     merged: CameraDocument = dict(document)
     for key, value in patch.items():
         if value is None:
@@ -196,18 +200,18 @@ def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocume
 
 @dataclass(frozen=True, slots=True)
 class ReloadDifference:
-    """What a reload changes."""
+    """The changes that a reload makes."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     unchanged: tuple[str, ...]
     needs_restart: tuple[str, ...]
-    """Sections that differ in the file, but hold only after a restart of the service."""
+    """Sections that differ in the file but take effect only after a restart of the service."""
 
     @property
     def in_words(self) -> str:
-        """For people: which cameras came, went or changed, and what waits for a restart."""
+        """Summary: cameras added, removed and changed, and sections that need a restart."""
         parts = [
             f"{what} {', '.join(names)}"
             for what, names in (
@@ -224,12 +228,12 @@ class ReloadDifference:
 
 
 def difference(before: CameraRegistry, after: CameraRegistry, file: Config) -> ReloadDifference:
-    """Compare two rosters.
+    """Compare two registries.
 
     Args:
-        before: In force until now.
-        after: In force from now on.
-        file: As it was read, with the sections that need a restart.
+        before: The old registry.
+        after: The new registry.
+        file: The configuration as read, with the sections that need a restart.
     """
     old, new = before.cameras, after.cameras
     both = [name for name in new if name in old]
@@ -246,21 +250,21 @@ def difference(before: CameraRegistry, after: CameraRegistry, file: Config) -> R
     )
 
 
-def view(roster: CameraRegistry, name: str, status: str) -> dict[str, Any]:
-    """A camera as people may see it: no credentials.
+def view(registry: CameraRegistry, name: str, status: str) -> dict[str, Any]:
+    """Describe a camera without credentials.
 
     Args:
-        roster: Where it stands.
-        name: Of the camera.
+        registry: The registry.
+        name: Name of the camera.
         status: State, optionally followed by ": reason".
 
     Raises:
         RefusedError: there is no such camera.
     """
-    origin = roster.origin(name)
-    camera = roster.cameras.get(name)
+    origin = registry.origin(name)
+    camera = registry.cameras.get(name)
     if camera is None:
-        state, reason, settings = "error", roster.unusable[name], None
+        state, reason, settings = "error", registry.unusable[name], None
     else:
         state, _, reason = status.partition(": ")
         settings = camera.model_dump(mode="json")

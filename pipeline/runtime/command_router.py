@@ -1,7 +1,7 @@
-"""Where commands arrive: the supervisor's part of them is done here, the rest is passed on.
+"""Route commands: execute those of the supervisor, forward those of the workers.
 
-No socket and no process: messages in, messages out. What a worker has to do (adapt, annotate) is
-sent to it as a request of our own, and its answer goes back to whoever asked.
+No sockets and no processes: messages in, messages out. A command for a worker (adapt, annotate) is
+forwarded as a request with a new id, and the worker's answer is returned to the client.
 """
 
 import logging
@@ -15,8 +15,8 @@ from pipeline.config import Config, ConfigError
 from pipeline.runtime.camera_registry import (
     CameraRegistry,
     RefusedError,
+    RegistryCommand,
     ReloadDifference,
-    RosterCommand,
     difference,
     view,
 )
@@ -51,76 +51,78 @@ from pipeline.transport.messages import Answer, Request
 
 LOG = logging.getLogger(__name__)
 RoutedMessage: TypeAlias = tuple[bytes, Request | Answer]
-"""Identity of the receiver, and what it gets."""
-_MOST_ERRANDS = 256
+"""Identity of the receiver, and the message."""
+_MAX_PENDING = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingRequest:
-    """A request that was passed on."""
+    """A request that was forwarded to a worker and is not yet answered."""
 
     client: bytes
     request: Request
 
 
 class CommandRouter:
-    """Keeps the roster, and answers for it."""
+    """Holds the registry of cameras and answers requests."""
 
     def __init__(
         self,
-        roster: CameraRegistry,
-        keep: Callable[[CameraRegistry], None],
+        registry: CameraRegistry,
+        save: Callable[[CameraRegistry], None],
         read_file: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the desk.
+        """Create a router.
 
         Args:
-            roster: All cameras.
-            keep: Writes what was done at run time; raises OSError.
+            registry: All cameras.
+            save: Stores the changes made at run time; raises OSError.
             read_file: Reads the configuration again; raises ConfigError. None: there is no file.
             clock: Monotonic seconds.
         """
-        self._roster = roster
-        self._keep = keep
+        self._registry = registry
+        self._save = save
         self._read_file = read_file
         self._clock = clock
-        self._errands: dict[str, _PendingRequest] = {}
+        self._pending: dict[str, _PendingRequest] = {}
         self._retries: set[str] = set()
 
     @property
-    def roster(self) -> CameraRegistry:
-        """All cameras as they shall be."""
-        return self._roster
+    def registry(self) -> CameraRegistry:
+        """All cameras, the desired state."""
+        return self._registry
 
-    def take(
+    def handle(
         self,
         sender: bytes,
         message: Request | Answer,
         workers: tuple[WorkerStatus, ...],
         stopping: bool = False,
     ) -> list[RoutedMessage]:
-        """Do what a message wants.
+        """Handle a message and return the messages to send.
 
         Args:
-            sender: Its identity.
-            message: What came.
-            workers: How they are.
-            stopping: Whether the service is being drained: nothing is changed any more.
+            sender: Identity of the sender.
+            message: A request of a client, or an answer of a worker.
+            workers: Statuses of the workers.
+            stopping: Whether the service is draining: changes are refused.
         """
         if isinstance(message, Answer):
-            errand = self._errands.pop(message.id, None)
-            return [] if errand is None else [(errand.client, _renamed(message, errand.request.id))]
+            pending = self._pending.pop(message.id, None)
+            return (
+                [] if pending is None else [(pending.client, _renamed(message, pending.request.id))]
+            )
         if self._clock() >= message.deadline:
             return []
         try:
             command = read_command(message.command, message.arguments)
             if stopping and not isinstance(command, GetOverview):
                 raise RefusedError("unavailable", "the service is stopping")
-            worker = _performer(command)
+            worker = _executor(command)
             if worker is not None:
-                return [self._pass_on(sender, message, command, worker, workers)]
-            answer = Answer(message.id, "ok", self._do(command, workers))
+                return [self._forward(sender, message, command, worker, workers)]
+            answer = Answer(message.id, "ok", self._execute(command, workers))
         except CommandError as error:
             answer = Answer(message.id, "invalid", problem=str(error))
         except ConfigError as error:
@@ -128,59 +130,59 @@ class CommandRouter:
         except RefusedError as error:
             answer = Answer(message.id, error.status, problem=str(error))
         except OSError as error:
-            LOG.error("what was done at run time could not be kept: %s", error)
-            answer = Answer(message.id, "failed", problem=f"cannot be kept: {error.strerror}")
+            LOG.error("changes made at run time could not be stored: %s", error)
+            answer = Answer(message.id, "failed", problem=f"cannot be stored: {error.strerror}")
         return [(sender, answer)]
 
-    def take_retries(self) -> set[str]:
-        """Workers that were given up and that somebody wants to be tried again; each once."""
+    def pop_retries(self) -> set[str]:
+        """Return the failed workers that a command asked to start again, and clear the set."""
         retries, self._retries = self._retries, set()
         return retries
 
     def reload(self) -> ReloadDifference:
-        """Read the configuration file again, and go by it.
+        """Read the configuration file again and apply it.
 
         Raises:
-            ConfigError: it cannot be used; everything stays as it was.
+            ConfigError: it cannot be used; nothing changes.
             RefusedError: there is no file.
         """
         if self._read_file is None:
             raise RefusedError("conflict", "the service was started without a configuration file")
         file = self._read_file()
-        roster = self._roster.reloaded(file)
-        change = difference(self._roster, roster, file)
-        self._roster = roster
+        registry = self._registry.reloaded(file)
+        change = difference(self._registry, registry, file)
+        self._registry = registry
         LOG.info("configuration read again: %s", change.in_words)
         return change
 
-    def _do(self, command: Command, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
+    def _execute(self, command: Command, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         match command:
             case GetOverview():
                 return self.overview(workers)
             case Reload():
                 return asdict(self.reload())
             case Attach() | Change() | Detach() | SetEnabled() | SetThreshold():
-                roster = self._roster.after(command)
+                registry = self._registry.after(command)
                 phase = self._phase_if_enabled(command.name, workers)
                 if isinstance(command, SetEnabled) and command.enabled and phase == "finished":
                     raise RefusedError(
                         "conflict",
-                        f"camera {command.name}: is enabled, and its recording has ended; want "
-                        "`source.loop: true`, or a restart of the service, to watch it again",
+                        f"camera {command.name}: is enabled and its recording has ended; set "
+                        "`source.loop: true` or restart the service to watch it again",
                     )
-                self._keep(roster)
-                self._roster = roster
+                self._save(registry)
+                self._registry = registry
                 LOG.info("camera %s: %s", command.name, _DONE[type(command)])
                 if isinstance(command, Detach):
                     return {}
                 if isinstance(command, SetEnabled) and command.enabled and phase == "failed":
                     self._retries.add(ingest_name(command.name))
-                    return view(roster, command.name, "starting")
+                    return view(registry, command.name, "starting")
                 return self._view(command.name, workers)
             case _:
-                raise RefusedError("invalid", f"{command.command}: nobody serves it")
+                raise RefusedError("invalid", f"{command.command}: not supported")
 
-    def _pass_on(
+    def _forward(
         self,
         client: bytes,
         request: Request,
@@ -188,35 +190,35 @@ class CommandRouter:
         worker: str,
         workers: tuple[WorkerStatus, ...],
     ) -> RoutedMessage:
-        # Events outlive their cameras.
+        # Events remain when their camera is removed.
         if not isinstance(command, Annotate | AcceptAsNormal | RevokeNormal) and hasattr(
             command, "name"
         ):
-            self._roster.origin(command.name)
+            self._registry.origin(command.name)
         if isinstance(command, AdaptCamera):
-            self._want_frames(command.name, workers)
+            self._require_frames(command.name, workers)
         if not any(one.name == worker and one.phase == "running" for one in workers):
-            raise RefusedError("unavailable", f"the {worker} is not there; try again")
+            raise RefusedError("unavailable", f"the {worker} is not running; try again")
         now = self._clock()
-        self._errands = {id: one for id, one in self._errands.items() if one.request.deadline > now}
-        if len(self._errands) >= _MOST_ERRANDS:
-            raise RefusedError("unavailable", f"want at most {_MOST_ERRANDS} commands at a time")
-        order = replace(request, id=secrets.token_hex(8))
-        self._errands[order.id] = _PendingRequest(client, request)
-        return worker.encode(), order
+        self._pending = {id: one for id, one in self._pending.items() if one.request.deadline > now}
+        if len(self._pending) >= _MAX_PENDING:
+            raise RefusedError("unavailable", f"want at most {_MAX_PENDING} commands at a time")
+        forwarded = replace(request, id=secrets.token_hex(8))
+        self._pending[forwarded.id] = _PendingRequest(client, request)
+        return worker.encode(), forwarded
 
     def _phase_if_enabled(
         self, camera: str, workers: tuple[WorkerStatus, ...]
     ) -> WorkerPhase | None:
-        """Of the ingest worker of a camera that is enabled now; None: there is none."""
-        now = self._roster.cameras.get(camera)
+        """Phase of the ingest worker of an enabled camera; None: there is none."""
+        now = self._registry.cameras.get(camera)
         if now is None or not now.enabled:
             return None
         name = ingest_name(camera)
         return next((one.phase for one in workers if one.name == name), None)
 
-    def _want_frames(self, camera: str, workers: tuple[WorkerStatus, ...]) -> None:
-        """Refuse what needs frames of a camera that will have none."""
+    def _require_frames(self, camera: str, workers: tuple[WorkerStatus, ...]) -> None:
+        """Refuse a command that needs frames if the camera will deliver none."""
         state, _, reason = self.states(workers).get(camera, "").partition(": ")
         if state in ("disabled", "ended", "error"):
             why = f" ({reason})" if reason else ""
@@ -226,8 +228,8 @@ class CommandRouter:
             )
 
     def overview(self, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
-        """All cameras and workers, for people."""
-        names = [*self._roster.file.cameras, *self._roster.attached]
+        """Describe all cameras and workers."""
+        names = [*self._registry.file.cameras, *self._registry.attached]
         return {
             "cameras": [self._view(name, workers) for name in names],
             "workers": [
@@ -247,36 +249,36 @@ class CommandRouter:
         """State of each camera, optionally followed by ": reason".
 
         Args:
-            workers: How they are.
+            workers: Statuses of the workers.
         """
-        told = camera_statuses(workers)
+        reported = camera_statuses(workers)
         states = {
-            name: told.get(name, "starting") if camera.enabled else "disabled"
-            for name, camera in self._roster.cameras.items()
+            name: reported.get(name, "starting") if camera.enabled else "disabled"
+            for name, camera in self._registry.cameras.items()
         }
-        unusable = self._roster.unusable.items()
+        unusable = self._registry.unusable.items()
         return {**states, **{name: f"error: {reason}" for name, reason in unusable}}
 
     def _view(self, name: str, workers: tuple[WorkerStatus, ...]) -> dict[str, Any]:
         learning = None
-        camera = self._roster.cameras.get(name)
+        camera = self._registry.cameras.get(name)
         if camera is None or camera.enabled:
             learning = camera_learning(workers, name)
         status = self.states(workers).get(name, "starting")
-        return {**view(self._roster, name, status), "learning": learning}
+        return {**view(self._registry, name, status), "learning": learning}
 
 
-_DONE: dict[type[RosterCommand], str] = {
+_DONE: dict[type[RegistryCommand], str] = {
     Attach: "attached",
     Change: "changed",
     Detach: "detached",
-    SetEnabled: "switched",
-    SetThreshold: "has another threshold",
+    SetEnabled: "enabled or disabled",
+    SetThreshold: "threshold changed",
 }
 
 
-def _performer(command: Command) -> str | None:
-    """The worker that carries a command out; None: the supervisor itself."""
+def _executor(command: Command) -> str | None:
+    """Name of the worker that executes a command; None: the supervisor itself."""
     if isinstance(
         command,
         AdaptCamera

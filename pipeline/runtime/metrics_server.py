@@ -1,4 +1,4 @@
-"""A small HTTP server beside the supervisor: `/metrics`, `/healthz` and `/readyz`."""
+"""The HTTP server of the supervisor: `/metrics`, `/healthz` and `/readyz`."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 
 
 class MetricsServer:
-    """Serves while the `with` lasts, from threads of its own."""
+    """Serves inside its `with`, from its own threads."""
 
     def __init__(
         self,
@@ -27,15 +27,15 @@ class MetricsServer:
         ready: Callable[[], tuple[bool, str]],
         degraded: Callable[[], list[str]] = list,
     ) -> None:
-        """Plan a server.
+        """Configure a server; it listens once entered.
 
         Args:
             host: Address to listen on; loopback unless the configuration says otherwise.
-            port: 0: a free one.
-            registry: What `/metrics` shows.
-            alive: Answers `/healthz`: does the supervisor's loop go on?
-            ready: Answers `/readyz`, with one line a worker.
-            degraded: What does not do all it should: further lines of `/healthz`.
+            port: Port to listen on; 0: any free port.
+            registry: Source of `/metrics`.
+            alive: Whether the supervisor's loop runs, for `/healthz`.
+            ready: Whether the service is ready, and the text of `/readyz`, one line per worker.
+            degraded: Further lines of `/healthz`, one for each degraded part.
         """
         self._address = (host, port)
         self._handler = _handler(registry, alive, ready, degraded)
@@ -45,7 +45,7 @@ class MetricsServer:
         """Listen.
 
         Raises:
-            OSError: the address is taken or not ours.
+            OSError: the address is in use or not an address of this machine.
         """
         host, port = self._address
         try:
@@ -75,7 +75,7 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on, also where 0 was asked for."""
+        """The port that it listens on, also if 0 was configured."""
         return self._address[1] if self._server is None else self._server.server_port
 
 
@@ -109,7 +109,7 @@ def _handler(
                     self._answer(200, encode(registry), content_type)
                 case "/healthz":
                     good = alive()
-                    # Degraded is no reason for a restart: that would not help.
+                    # A restart does not cure a degraded part, so the status stays 200.
                     lines = ["ok" if good and not degraded() else "degraded" if good else "stuck"]
                     text = "\n".join([*lines, *degraded()]) + "\n"
                     self._answer(200 if good else 503, text.encode())
@@ -133,6 +133,6 @@ def _handler(
                 self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Requests are no news."""
+            """Do not log requests."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""A worker's process, as its parent holds it."""
+"""Start and kill worker processes."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ from pipeline.worker import WorkerSpec
 def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
     """Start the process of a worker.
 
-    The specification goes through an anonymous file in memory: arguments and environment could be
-    read by other users, and a pipe would make us wait until the child has read it. A session of its
-    own keeps Ctrl-C on the terminal from it: only the parent gets that, and drains in order. The
-    child dies with the thread that calls this.
+    The specification is passed in an anonymous memory file: other users could read arguments and
+    environment, and a pipe would block until the child has read it. The child runs in its own
+    session, so Ctrl-C on the terminal reaches only the parent, which drains the workers in order.
+    The kernel kills the child when the thread that calls this function ends.
 
     Raises:
         OSError: the process cannot be started.
@@ -25,7 +25,7 @@ def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
         file.write(spec.to_json().encode())
         file.seek(0)
         return subprocess.Popen(
-            # -P: not the current folder, which may well have a folder `models` in it.
+            # -P: do not import from the current folder, which may contain a folder `models`.
             [
                 sys.executable,
                 "-P",
@@ -38,8 +38,8 @@ def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
             close_fds=True,
             start_new_session=True,
             env={
-                # Threads that spin while they wait take the cores from the other workers: on two
-                # cores an adaptation beside a busy decoder then takes many times as long.
+                # Threads that spin while they wait occupy the cores of the other workers: on two
+                # cores, an adaptation beside a busy decoder then takes many times as long.
                 "OMP_WAIT_POLICY": "PASSIVE",
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(absolute(sys.path)),
@@ -48,12 +48,12 @@ def spawn(spec: WorkerSpec) -> subprocess.Popen[bytes]:
 
 
 def absolute(path: Sequence[str]) -> list[str]:
-    """Our search path for the child, so that it runs the same code from wherever we run it."""
+    """Search path with absolute entries, so that the child imports the same code."""
     return [os.path.abspath(entry) for entry in path]
 
 
-def end_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Kill what still lives, and wait for the kernel to say so."""
+def kill_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Kill all processes that still run, and wait until they have ended."""
     for child in children:
         if child.poll() is None:
             child.send_signal(signal.SIGKILL)

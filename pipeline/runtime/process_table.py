@@ -1,18 +1,18 @@
-"""The table of processes: all of `vedette run` on one screen."""
+"""The process table: all workers of `vedette run`."""
 
 from pipeline.config import Config
 from pipeline.worker import RunInfo, WorkerSpec
 
 INGEST = "pipeline.ingest.ingest_worker:run"
 SCORER = "pipeline.scoring.scoring_worker:run"
-SINK = "pipeline.alerts.alert_sink:run"
+SINK = "pipeline.alerts.alert_worker:run"
 GATEWAY = "pipeline.gateway.server:run"
 
 
 def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
-    """The workers of a run, in the order of the flow, which is the order of draining.
+    """The workers of a run, in the order of the data flow, which is the order of draining.
 
-    The entries are strings, so that the parent need not import what they import.
+    The entries are strings, so that the parent does not import the modules of the workers.
     """
     cameras = [name for name, camera in config.cameras.items() if camera.enabled]
     return [
@@ -24,10 +24,10 @@ def process_table(config: Config, run: RunInfo) -> list[WorkerSpec]:
 
 
 def ingest_name(camera: str) -> str:
-    """Name of the worker of one camera."""
+    """Name of the ingest worker of a camera."""
     return f"ingest:{camera}"
 
 
 def ingest_spec(camera: str, config: Config, run: RunInfo) -> WorkerSpec:
-    """The worker of one camera."""
+    """Specification of the ingest worker of a camera."""
     return WorkerSpec(ingest_name(camera), INGEST, camera, config, run)

@@ -1,8 +1,9 @@
-"""Which ingest workers come and go, and what the workers of all cameras are told meanwhile. Pure.
+"""Reconcile the ingest workers with the desired cameras. Pure functions.
 
-A camera's ingest worker is hired only when scorer and sink work by a table that has the camera, and
-the camera leaves their table only when its ingest worker is gone: so no frame meets a worker that
-does not know its camera, and the other cameras notice nothing.
+The ingest worker of a camera starts only when scorer and sink have acknowledged a table with the
+camera, and the camera is removed from their table only when its ingest worker has ended: so a
+worker never receives a frame of a camera that is not in its table, and the other cameras are not
+affected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,117 +17,117 @@ from pipeline.worker import WorkerSpec
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now."""
+    """The next step towards the desired state."""
 
-    told: dict[str, Camera]
+    table: dict[str, Camera]
     """The table for the workers of all cameras."""
     retire: tuple[str, ...]
-    """Cameras whose ingest workers shall end."""
-    hire: tuple[str, ...]
-    """Cameras that want an ingest worker, once the table is known."""
+    """Cameras whose ingest workers are to end."""
+    start: tuple[str, ...]
+    """Cameras that need an ingest worker, to be started once the table is acknowledged."""
 
 
-def plan(wanted: Mapping[str, Camera], manned: Mapping[str, Camera]) -> Plan:
-    """Compare what is wanted with what is there.
+def plan(wanted: Mapping[str, Camera], running: Mapping[str, Camera]) -> Plan:
+    """Compare the desired state with the actual state.
 
     Args:
-        wanted: All cameras as they shall be.
-        manned: Those that have an ingest worker, as it was told of them.
+        wanted: All cameras, the desired state.
+        running: Cameras that have an ingest worker, with the configuration it was started with.
     """
     retire = tuple(
         name
-        for name, camera in manned.items()
-        if name not in wanted or not _serves(camera, wanted[name])
+        for name, camera in running.items()
+        if name not in wanted or not _is_unaffected(camera, wanted[name])
     )
-    told = {name: manned[name] if name in retire else camera for name, camera in wanted.items()}
-    told |= {name: manned[name] for name in retire if name not in wanted}
-    hire = tuple(name for name, camera in wanted.items() if camera.enabled and name not in manned)
-    return Plan(told, retire, hire)
+    table = {name: running[name] if name in retire else camera for name, camera in wanted.items()}
+    table |= {name: running[name] for name in retire if name not in wanted}
+    start = tuple(name for name, camera in wanted.items() if camera.enabled and name not in running)
+    return Plan(table, retire, start)
 
 
-def _serves(manned: Camera, wanted: Camera) -> bool:
-    """Whether an ingest worker can go on: nothing but scorer and sink look at the rest."""
-    others = {section: getattr(manned, section) for section in ("adapt", "alert", "zones")}
-    return wanted.enabled and wanted.model_copy(update=others) == manned
+def _is_unaffected(running: Camera, wanted: Camera) -> bool:
+    """Whether an ingest worker can continue: only scorer and sink use the other sections."""
+    others = {section: getattr(running, section) for section in ("adapt", "alert", "zones")}
+    return wanted.enabled and wanted.model_copy(update=others) == running
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the supervisor has to carry out, in this order."""
+    """Changes for the supervisor to carry out, in this order."""
 
-    forget: tuple[str, ...]
-    """Ingest workers that have ended as they should."""
+    remove: tuple[str, ...]
+    """Retired ingest workers that have ended."""
     retire: tuple[str, ...]
-    """Ingest workers that shall end."""
-    tell: bool
-    """The workers of all cameras are to be told the table."""
+    """Ingest workers that are to end."""
+    publish: bool
+    """Whether the new table is to be sent to the workers of all cameras."""
     add: tuple[str, ...]
-    """Ingest workers that are new in the table of processes."""
+    """Ingest workers that are new in the process table."""
 
 
 class Reconciler:
-    """The specifications of all workers, kept up to date: also for those that start again."""
+    """The specifications of all workers, always current, so that a restarted worker gets them."""
 
     def __init__(self, table: Sequence[WorkerSpec]) -> None:
         self.specs = {spec.name: spec for spec in table}
         self._servers = [s.name for s in table if s.camera is None and not s.helper]
-        self._told: dict[str, Camera] = dict(table[0].config.cameras)
+        self._cameras: dict[str, Camera] = dict(table[0].config.cameras)
         self._revision = 0
-        self._known = dict.fromkeys(self._servers, -1)
+        self._acknowledged = dict.fromkeys(self._servers, -1)
         self._retired: set[str] = set()
 
     @property
     def table(self) -> CameraTable:
         """The newest table of cameras."""
-        cameras = {name: one.model_dump(mode="json") for name, one in self._told.items()}
+        cameras = {name: one.model_dump(mode="json") for name, one in self._cameras.items()}
         return CameraTable(self._revision, dict(cameras))
 
     @property
     def servers(self) -> Sequence[str]:
-        """Workers that want to be told of changes."""
+        """Workers of all cameras; they receive each new table."""
         return self._servers
 
     def spawned(self, worker: str) -> None:
-        """A worker starts with its newest specification."""
-        if worker in self._known:
-            self._known[worker] = self.specs[worker].revision
+        """Note that a worker was started with its newest specification."""
+        if worker in self._acknowledged:
+            self._acknowledged[worker] = self.specs[worker].revision
 
-    def enlisted(self, worker: str, revision: int) -> bool:
-        """A worker says by which table it works; True where it is to be told a newer one."""
-        if worker not in self._known:
+    def acknowledged(self, worker: str, revision: int) -> bool:
+        """Note the revision of the table that a worker uses; True: it needs a newer one."""
+        if worker not in self._acknowledged:
             return False
-        self._known[worker] = revision
+        self._acknowledged[worker] = revision
         return revision < self._revision
 
     def reconcile(self, wanted: Config, over: Callable[[str], bool]) -> Changes:
-        """Bring what is there nearer to what is wanted; to be called again and again.
+        """Plan the next changes towards the desired state; to be called at every tick.
 
         Args:
-            wanted: With all cameras as they shall be.
+            wanted: Configuration with all cameras, the desired state.
             over: Whether a worker has ended for good.
         """
-        forget = tuple(name for name in self._retired if over(name))
-        for name in forget:
+        remove = tuple(name for name in self._retired if over(name))
+        for name in remove:
             self._retired.discard(name)
             del self.specs[name]
         workers = {spec.camera: spec for spec in self.specs.values() if spec.camera is not None}
-        manned = {camera: spec.config.cameras[camera] for camera, spec in workers.items()}
-        todo = plan(wanted.cameras, manned)
+        running = {camera: spec.config.cameras[camera] for camera, spec in workers.items()}
+        todo = plan(wanted.cameras, running)
         retire = tuple(
             name for camera in todo.retire if (name := workers[camera].name) not in self._retired
         )
         self._retired.update(retire)
-        tell = todo.told != self._told
-        if tell:
+        publish = todo.table != self._cameras
+        if publish:
             self._revision += 1
-            self._told = todo.told
-        config = wanted.model_copy(update={"cameras": self._told})
-        for name in self._servers if tell else ():
+            self._cameras = todo.table
+        config = wanted.model_copy(update={"cameras": self._cameras})
+        for name in self._servers if publish else ():
             self.specs[name] = replace(self.specs[name], config=config, revision=self._revision)
         add: tuple[str, ...] = ()
-        if all(known >= self._revision for known in self._known.values()):
+        if all(revision >= self._revision for revision in self._acknowledged.values()):
             run = next(iter(self.specs.values())).run
-            hired = [ingest_spec(camera, config, run) for camera in todo.hire]
-            self.specs |= {spec.name: spec for spec in hired}
-            add = tuple(spec.name for spec in hired)
-        return Changes(forget, retire, tell, add)
+            started = [ingest_spec(camera, config, run) for camera in todo.start]
+            self.specs |= {spec.name: spec for spec in started}
+            add = tuple(spec.name for spec in started)
+        return Changes(remove, retire, publish, add)

@@ -1,4 +1,4 @@
-"""Signals as an event: how parent and workers learn that they shall end."""
+"""Turn signals into an event, for the parent and the workers."""
 
 import os
 import signal
@@ -8,32 +8,33 @@ from collections.abc import Callable
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def stop_on_signals(hung_up: Callable[[], None] | None = None) -> threading.Event:
-    """An event that SIGTERM and SIGINT set. Call it once, in the main thread.
+def stop_on_signals(on_hangup: Callable[[], None] | None = None) -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set. Call it once, in the main thread.
 
     Args:
-        hung_up: Called at each SIGHUP, in another thread; None: that ends the process as ever.
+        on_hangup: Called at each SIGHUP, in another thread; None: SIGHUP ends the process, the
+            default.
 
-    What Python runs at a signal does nothing, for it would run in the middle of whatever the main
-    thread does, and `Event.set` inside of `Event.wait` waits for ever. A thread is told instead, by
-    the pipe that the interpreter writes every signal to. Blocking the signals and awaiting them
-    would not do: threads that libraries started before block nothing, and the kernel may as well
-    end the process through one of them.
+    The Python signal handlers do nothing: they run in the main thread, in the middle of any
+    statement, and `Event.set` inside `Event.wait` deadlocks. Instead, a thread reads the pipe to
+    which the interpreter writes every signal. Blocking the signals and waiting for them is not
+    enough: threads that libraries started earlier do not block them, and the kernel may deliver a
+    signal to such a thread and end the process.
     """
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     stop = threading.Event()
 
     def listen() -> None:
         while True:
-            for number in os.read(told, 64):
+            for number in os.read(reader, 64):
                 if number in ENDING:
                     stop.set()
-                elif number == signal.SIGHUP and hung_up is not None:
-                    hung_up()
+                elif number == signal.SIGHUP and on_hangup is not None:
+                    on_hangup()
 
-    for number in (*ENDING, *([signal.SIGHUP] if hung_up else [])):
+    for number in (*ENDING, *([signal.SIGHUP] if on_hangup else [])):
         signal.signal(number, lambda _number, _frame: None)
     threading.Thread(target=listen, name="signals", daemon=True).start()
     return stop

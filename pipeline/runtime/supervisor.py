@@ -1,7 +1,7 @@
-"""The parent process: starts the workers, hears their hearts, restarts, drains, serves metrics.
+"""The parent process: starts the workers, watches heartbeats, restarts, drains, serves metrics.
 
-It decides nothing itself (see overseer.py) and never imports torch. Whoever runs it may read
-`statuses` from another thread, and listen to the live topic.
+Its decisions are made in restart_policy.py and reconciler.py; it never imports torch. Other
+threads may read `statuses`, and any process of the run may subscribe to the live topic.
 """
 
 import importlib.metadata
@@ -22,7 +22,7 @@ from pipeline.config import ConfigError
 from pipeline.runtime.camera_registry import RefusedError
 from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.metrics_server import MetricsServer
-from pipeline.runtime.process import end_all, spawn
+from pipeline.runtime.process import kill_all, spawn
 from pipeline.runtime.reconciler import Reconciler
 from pipeline.runtime.restart_policy import (
     Instruction,
@@ -50,15 +50,15 @@ from pipeline.worker import RunInfo, WorkerSpec
 LOG = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 STUCK_SECONDS = 10.0
-"""Without a tick for so long, `/healthz` says that the supervisor is stuck."""
+"""Time without a tick after which `/healthz` reports that the supervisor is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended."""
+    """Result of a run."""
 
     failed: dict[str, str]
-    """Workers that were given up or did not drain, and why; empty after a good run."""
+    """Workers that were given up or did not drain → why; empty after a good run."""
 
 
 class Supervisor:
@@ -70,28 +70,30 @@ class Supervisor:
         rules: RestartRules | None = None,
         metrics_address: tuple[str, int] | None = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.monotonic,
-        desk: CommandRouter | None = None,
+        router: CommandRouter | None = None,
         reload: threading.Event | None = None,
     ) -> None:
         """Plan a run.
 
         Args:
-            table: At least one worker; in the order in which they are drained, those with the same
-                entry together.
-            rules: How patient to be.
-            metrics_address: Host and port of the HTTP server; port 0: a free one; None: no server.
+            table: At least one worker, in the order of draining; workers with the same entry are
+                adjacent.
+            rules: Time limits and numbers of restarts; None: the defaults.
+            metrics_address: Host and port of the HTTP server; port 0: any free one; None: no
+                server.
             clock: Monotonic seconds.
-            desk: Knows which cameras there shall be; None: those of the table, for good.
-            reload: Set when the configuration file shall be read again.
+            router: Handles commands and holds the desired cameras; None: the cameras of the table
+                never change.
+            reload: Set to request that the configuration file is read again.
         """
         self.run_info: RunInfo = table[0].run
-        self._desk = desk
-        self._staff = Reconciler(table)
+        self._router = router
+        self._reconciler = Reconciler(table)
         self._reload = reload or threading.Event()
-        # Those of cameras come first, and may all be missing.
+        # Ingest workers come first; there may be none.
         cameras = [spec.name for spec in table if spec.camera is not None]
         others = groupby((spec for spec in table if spec.camera is None), lambda s: s.entry)
-        self._overseer = RestartPolicy(
+        self._policy = RestartPolicy(
             [cameras, *([spec.name for spec in group] for _, group in others)],
             frozenset(spec.name for spec in table if spec.camera is None and not spec.helper),
             rules or RestartRules(),
@@ -101,7 +103,7 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
-        self._troubles: dict[str, dict[str, str]] = {}
+        self._problems: dict[str, dict[str, str]] = {}
         self._learning: dict[str, dict[str, dict[str, float | bool]]] = {}
         self._merged = MergedMetrics()
         self._own = Metrics(CollectorRegistry())
@@ -121,25 +123,25 @@ class Supervisor:
         )
         self._ticked_at = clock()
         self._statuses: tuple[WorkerStatus, ...] = ()
-        self._shown: tuple[dict[str, str], set[str], int] | None = None
+        self._published: tuple[dict[str, str], set[str], int] | None = None
         self._publish()
 
     @property
     def statuses(self) -> tuple[WorkerStatus, ...]:
-        """How the workers and their cameras are; may be read from any thread."""
+        """Statuses of the workers and their cameras; may be read from any thread."""
         return self._statuses
 
     @property
     def metrics_port(self) -> int | None:
-        """Where the HTTP server listens, once `run` is on its way; None without one."""
+        """Port of the HTTP server while `run` runs; None without a server."""
         return self._server.port if self._server else None
 
     def run(self, stop: threading.Event) -> RunOutcome:
-        """Work until everything has ended, or `stop` is set and everything is drained.
+        """Run until all workers have ended, or `stop` is set and all workers are drained.
 
         Raises:
-            OSError: the metrics server's address is taken.
-            zmq.ZMQError: the sockets cannot be made.
+            OSError: the address of the metrics server is in use.
+            zmq.ZMQError: the sockets cannot be opened.
         """
         with ExitStack() as stack:
             heartbeats = stack.enter_context(HeartbeatReceiver(self.run_info.endpoints))
@@ -147,67 +149,68 @@ class Supervisor:
             if self._server:
                 stack.enter_context(self._server)
                 LOG.info("metrics on port %d", self._server.port)
-            stack.callback(lambda: end_all([*self._children.values()]))
-            while not self._overseer.over:
-                # Those that are gone now are buried a tick later, when their last word is here.
+            stack.callback(lambda: kill_all([*self._children.values()]))
+            while not self._policy.over:
+                # Ended processes are reaped after the next receive, which gets their last
+                # heartbeats.
                 gone = [name for name, child in self._children.items() if child.poll() is not None]
-                self._listen(heartbeats, control)
-                self._bury(gone)
+                self._receive(heartbeats, control)
+                self._reap(gone)
                 if stop.is_set():
-                    self._overseer.stop()
-                self._read_again()
-                self._staff_cameras(control)
-                self._carry_out(self._overseer.decide(self._clock()))
+                    self._policy.stop()
+                self._reload_configuration()
+                self._reconcile_cameras(control)
+                self._execute(self._policy.decide(self._clock()))
                 self._publish()
-        lives = self._overseer.lives
-        return RunOutcome(
-            {name: life.reason for name, life in lives.items() if life.phase == "failed"}
-        )
+        workers = self._policy.workers.items()
+        return RunOutcome({name: one.reason for name, one in workers if one.phase == "failed"})
 
-    def _read_again(self) -> None:
+    def _reload_configuration(self) -> None:
         if not self._reload.is_set():
             return
         self._reload.clear()
-        if self._desk is None:
+        if self._router is None:
             return
         try:
-            self._desk.reload()
+            self._router.reload()
         except (ConfigError, RefusedError) as error:
-            LOG.error("configuration not read again, everything stays as it was: %s", error)
+            LOG.error("configuration not reloaded, nothing changes: %s", error)
 
-    def _staff_cameras(self, control: ControlServer) -> None:
-        """Let ingest workers come and go as the roster wants it; the others work on."""
-        if self._desk is None or self._overseer.stopping:
+    def _reconcile_cameras(self, control: ControlServer) -> None:
+        """Start and end ingest workers as the registry demands; the others are not affected."""
+        if self._router is None or self._policy.stopping:
             return
-        lives = self._overseer.lives
-        changes = self._staff.reconcile(self._desk.roster.config, lambda name: lives[name].over)
-        for name in changes.forget:
-            self._overseer.forget(name)
+        workers = self._policy.workers
+        changes = self._reconciler.reconcile(
+            self._router.registry.config, lambda name: workers[name].over
+        )
+        for name in changes.remove:
+            self._policy.remove(name)
             del self._cameras[name]
             self._own.worker_restarts.remove_by_labels({"worker": name})
         for name in changes.retire:
-            self._carry_out(self._overseer.retire(name, self._clock()))
-        for name in self._staff.servers if changes.tell else ():
-            control.send(name.encode(), self._staff.table)
+            self._execute(self._policy.retire(name, self._clock()))
+        for name in self._reconciler.servers if changes.publish else ():
+            control.send(name.encode(), self._reconciler.table)
         for name in changes.add:
             self._cameras[name] = {}
-            self._overseer.add(name)
+            self._policy.add(name)
 
     def _serve(self, control: ControlServer) -> None:
         for sender, message in control.poll(0.0):
             if isinstance(message, RevisionAck):
-                if self._staff.enlisted(message.worker, message.revision):
-                    control.send(sender, self._staff.table)
-            elif self._desk is not None:
-                stopping = self._overseer.stopping
-                letters = self._desk.take(sender, message, self._statuses, stopping)
-                for to, letter in letters:
-                    control.send(to, letter)
-                for worker in self._desk.take_retries():
-                    self._overseer.retry(worker, self._clock())
+                if self._reconciler.acknowledged(message.worker, message.revision):
+                    control.send(sender, self._reconciler.table)
+            elif self._router is not None:
+                stopping = self._policy.stopping
+                answers = self._router.handle(sender, message, self._statuses, stopping)
+                for to, answer in answers:
+                    control.send(to, answer)
+                for worker in self._router.pop_retries():
+                    self._policy.retry(worker, self._clock())
 
-    def _listen(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
-        """Take heartbeats and commands for one tick."""
+    def _receive(self, heartbeats: HeartbeatReceiver, control: ControlServer) -> None:
+        """Receive heartbeats and commands for one tick."""
         until = self._clock() + TICK_SECONDS
         while (left := until - self._clock()) > 0:
             wait(left, heartbeats, control)
@@ -215,28 +218,28 @@ class Supervisor:
             for beat in heartbeats.poll(0.0):
                 child = self._children.get(beat.worker)
                 if child is None or child.pid != beat.pid:
-                    continue  # from a predecessor, buried already
-                self._overseer.heard(beat.worker, self._clock(), ready=beat.ready)
+                    continue  # from an earlier process of this worker, reaped already
+                self._policy.heartbeat_received(beat.worker, self._clock(), ready=beat.ready)
                 self._merged.update(beat.worker, beat.incarnation, beat.metrics)
                 self._cameras[beat.worker] = beat.cameras
-                self._troubles[beat.worker] = beat.troubles
+                self._problems[beat.worker] = beat.problems
                 self._learning[beat.worker] = beat.learning
 
-    def _bury(self, gone: Sequence[str]) -> None:
+    def _reap(self, gone: Sequence[str]) -> None:
         for name in gone:
             code = self._children.pop(name).wait()
-            self._overseer.exited(name, code, self._clock())
-            self._merged.worker_died(name)
-            self._troubles.pop(name, None)
-            life = self._overseer.lives[name]
-            if life.phase == "failed":
-                LOG.error("%s: %s", name, life.reason)
-            elif life.phase == "waiting":
-                LOG.warning("%s: died (%s), starts again", name, life.reason)
+            self._policy.exited(name, code, self._clock())
+            self._merged.worker_ended(name)
+            self._problems.pop(name, None)
+            state = self._policy.workers[name]
+            if state.phase == "failed":
+                LOG.error("%s: %s", name, state.reason)
+            elif state.phase == "waiting":
+                LOG.warning("%s: ended unexpectedly (%s), restarting", name, state.reason)
             else:
                 LOG.info("%s: finished", name)
 
-    def _carry_out(self, instructions: Iterable[Instruction]) -> None:
+    def _execute(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
             name = instruction.worker
             match instruction:
@@ -249,58 +252,60 @@ class Supervisor:
                     self._children[name].kill()
 
     def _spawn(self, name: str) -> None:
-        life = self._overseer.lives[name]
-        if life.phase == "failed":
-            LOG.info("%s: was given up, is tried again", name)
-        if life.restarts or life.phase == "failed":
+        state = self._policy.workers[name]
+        if state.phase == "failed":
+            LOG.info("%s: was given up, starting it again", name)
+        if state.restarts or state.phase == "failed":
             self._own.worker_restarts.labels(name).inc()
         try:
-            self._children[name] = spawn(self._staff.specs[name])
+            self._children[name] = spawn(self._reconciler.specs[name])
         except OSError as error:
             LOG.error("%s: cannot be started: %s", name, error)
-            self._overseer.exited(name, 127, self._clock())
+            self._policy.exited(name, 127, self._clock())
         else:
-            self._overseer.spawned(name, self._clock())
-            self._staff.spawned(name)
+            self._policy.spawned(name, self._clock())
+            self._reconciler.spawned(name)
 
     def _publish(self) -> None:
         self._ticked_at = self._clock()
-        self._statuses = tuple(self._status(spec) for spec in self._staff.specs.values())
-        states = {name: told.partition(":")[0] for name, told in self._camera_statuses().items()}
+        self._statuses = tuple(self._status(spec) for spec in self._reconciler.specs.values())
+        states = {name: one.partition(":")[0] for name, one in self._camera_statuses().items()}
         restarts = sum(one.restarts for one in self._statuses)
-        shown = states, arriving_cameras(self._statuses), restarts
-        if shown != self._shown:
-            self._shown = shown
-            self._own.show_cameras(*shown[:2], get_args(CameraState))
+        current = states, arriving_cameras(self._statuses), restarts
+        if current != self._published:
+            self._published = current
+            self._own.show_cameras(*current[:2], get_args(CameraState))
             self._merged.show_cameras({name: now != "disabled" for name, now in states.items()})
             self._merged.update("supervisor", 0, snapshot(self._own.registry))
 
     def _camera_statuses(self) -> dict[str, str]:
-        if self._desk is not None:
-            return self._desk.states(self._statuses)
-        told = camera_statuses(self._statuses)
-        cameras = [spec.camera for spec in self._staff.specs.values() if spec.camera is not None]
-        return {name: told.get(name, "starting") for name in cameras}
+        if self._router is not None:
+            return self._router.states(self._statuses)
+        reported = camera_statuses(self._statuses)
+        cameras = [
+            spec.camera for spec in self._reconciler.specs.values() if spec.camera is not None
+        ]
+        return {name: reported.get(name, "starting") for name in cameras}
 
     def _status(self, spec: WorkerSpec) -> WorkerStatus:
-        life = self._overseer.lives[spec.name]
+        state = self._policy.workers[spec.name]
         cameras = self._cameras[spec.name]
-        if spec.camera is not None and life.phase == "failed":
-            cameras = {spec.camera: f"error: {life.reason}"}
-        elif spec.camera is not None and life.phase in ("waiting", "starting"):
-            # What the predecessor told last is no longer so.
-            died = f"offline: worker died ({life.reason})"
-            cameras = {spec.camera: died if life.restarts else "starting"}
+        if spec.camera is not None and state.phase == "failed":
+            cameras = {spec.camera: f"error: {state.reason}"}
+        elif spec.camera is not None and state.phase in ("waiting", "starting"):
+            # The last report of the previous process is outdated.
+            ended = f"offline: worker ended unexpectedly ({state.reason})"
+            cameras = {spec.camera: ended if state.restarts else "starting"}
         child = self._children.get(spec.name)
         return WorkerStatus(
             name=spec.name,
-            phase=life.phase,
+            phase=state.phase,
             pid=child.pid if child else None,
-            restarts=life.restarts,
-            reason=life.reason,
+            restarts=state.restarts,
+            reason=state.reason,
             cameras=cameras,
-            degraded=self._troubles.get(spec.name, {}),
-            learning=self._learning.get(spec.name, {}) if life.phase == "running" else {},
+            degraded=self._problems.get(spec.name, {}),
+            learning=self._learning.get(spec.name, {}) if state.phase == "running" else {},
         )
 
     def _alive(self) -> bool:

@@ -1,10 +1,10 @@
-"""The process around a worker: `python -m pipeline.runtime.worker_process PARENT NAME`.
+"""The process of a worker: `python -m pipeline.runtime.worker_process PARENT NAME`.
 
-PARENT is the process id of the parent. NAME is the worker's, and only there to be seen: in `ps`,
-and as the name of the process in `top`. Reads the worker's specification as JSON from standard
-input. Lines of log go to standard error, and with tracebacks to `logs/<worker>.log` in the data
-folder. Exit code 0: the worker returned; 1: it raised; 2: it could not even begin; 78: as it is
-configured it never will.
+PARENT is the process id of the parent. NAME is the name of the worker, shown in `ps` and as the
+name of the process in `top`. The specification of the worker is read as JSON from standard input.
+Log lines go to standard error, and with tracebacks to `logs/<worker>.log` in the data folder.
+Exit code 0: the worker returned; 1: it raised; 2: the specification is malformed; 78: it cannot
+work as configured, and a restart would not help.
 """
 
 import ctypes
@@ -39,18 +39,19 @@ PR_SET_NAME = 15
 
 
 class HeartbeatThread:
-    """Sends heartbeats from a thread of its own, and one more at the end.
+    """Sends heartbeats from its own thread, and a last one at the end.
 
-    It falls silent when the worker's loop is stuck, having said where, and so the supervisor kills.
+    When the worker's loop is stuck, it logs where and stops sending, so the supervisor kills the
+    worker.
     """
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
         return self
 
@@ -60,7 +61,7 @@ class HeartbeatThread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Tell the final counts, and end."""
+        """Send the final counts and end the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -68,23 +69,23 @@ class HeartbeatThread:
         assert HEARTBEATS.rate_hz is not None
         with HeartbeatSender(self._context.spec.run.endpoints) as sender:
             while not self._stop.is_set():
-                quiet_seconds = self._context.pulse.quiet_seconds()
-                if quiet_seconds > self._context.spec.run.stuck_seconds:
-                    LOG.error("stuck for %.0f s; where is in the lines below", quiet_seconds)
+                stuck_seconds = self._context.watchdog.seconds_since_beat()
+                if stuck_seconds > self._context.spec.run.stuck_seconds:
+                    LOG.error("stuck for %.0f s; the stack traces follow", stuck_seconds)
                     faulthandler.dump_traceback()
                     return
-                sender.send(self._beat())
+                sender.send(self._heartbeat())
                 self._stop.wait(1.0 / HEARTBEATS.rate_hz)
-            sender.send(self._beat())
+            sender.send(self._heartbeat())
 
-    def _beat(self) -> Heartbeat:
+    def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
             worker=self._context.spec.name,
             pid=os.getpid(),
             incarnation=self._context.incarnation,
             sent_at=time.time(),
             cameras=self._context.cameras.snapshot(),
-            troubles=self._context.troubles.snapshot(),
+            problems=self._context.problems.snapshot(),
             metrics=snapshot(self._context.metrics.registry),
             ready=self._context.ready.is_set(),
             learning=self._context.cameras.learning,
@@ -92,29 +93,29 @@ class HeartbeatThread:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however that dies.
+    """Have the kernel kill this process when its parent ends for any reason.
 
     Raises:
-        ProcessLookupError: the parent is dead already.
+        ProcessLookupError: the parent has already ended.
         OSError: the kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) refused")
-    if os.getppid() != parent:  # it died before the kernel knew that we care
+    if os.getppid() != parent:  # the parent ended before the call of prctl
         raise ProcessLookupError(f"want parent process {parent}, got {os.getppid()}")
 
 
 def name_process(name: str) -> None:
-    """Name this process, as `top` and `ps -o comm` show it; the kernel keeps 15 bytes."""
+    """Set the name of this process for `top` and `ps -o comm`; the kernel keeps 15 bytes."""
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def resolve(entry: str) -> Callable[[WorkerContext], None]:
-    """The function that a "module:function" names.
+    """Import the function that an entry "module:function" names.
 
     Raises:
-        ImportError, AttributeError, ValueError: there is none.
+        ImportError, AttributeError, ValueError: there is no such function.
     """
     module, colon, name = entry.partition(":")
     if not colon:
@@ -124,14 +125,14 @@ def resolve(entry: str) -> Callable[[WorkerContext], None]:
 
 
 def work(spec: WorkerSpec, stop: threading.Event) -> int:
-    """Run a worker to its end; the exit code."""
+    """Run a worker to its end and return the exit code."""
     metrics = Metrics(CollectorRegistry())
     context = WorkerContext(
         spec,
         stop,
         metrics,
-        incarnation=spec.run.rising_ms(),
-        troubles=OngoingProblems(metrics.degraded),
+        incarnation=spec.run.incarnation_ms(),
+        problems=OngoingProblems(metrics.degraded),
     )
     with HeartbeatThread(context):
         try:
@@ -146,14 +147,14 @@ def work(spec: WorkerSpec, stop: threading.Event) -> int:
 
 
 def main() -> int:
-    """Read the specification, and work."""
+    """Read the specification and run the worker."""
     faulthandler.enable()
     die_with_parent(int(sys.argv[1]))
     stop = stop_on_signals()
     try:
         spec = WorkerSpec.from_json(sys.stdin.buffer.read())
     except ValidationError as error:
-        # Where, but never what: the specification has passwords in it.
+        # Only the places, never the values: the specification contains passwords.
         places = [".".join(map(str, item["loc"])) for item in error.errors(include_input=False)]
         print(f"worker specification: malformed at {', '.join(places)}", file=sys.stderr)
         return 2

@@ -3,7 +3,7 @@
 Pure: no model, no clock, no file. The owner asks `before` with every frame, does what the state
 wants, and tells the result. The scoring worker and `vedette replay` walk the same way:
 
-    waiting = adaptation.before(pts_seconds, clip, buffer.full)
+    waiting = adaptation.before(pts_seconds, clip, buffer.full, ages=buffer.ages)
     if adaptation.state == "fitting":
         adaptation.fitted(make_scene(scorer, adaptation))
     judgement = waiting or adaptation.judge(pts_seconds, energy_of(clip, adaptation.scene))
@@ -23,9 +23,9 @@ from models.calibrator import Calibrator
 from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
-from pipeline.scenes.calibration_window import CalibrationWindow
-from pipeline.scenes.learning import LearningProgress
+from pipeline.scenes.calibration_window import CalibrationWindow, LearningProgress
 from pipeline.scenes.scene_watch import REASONS, STEADY, View
+from pipeline.scenes.support_clips import SupportClips
 from pipeline.transport.messages import SceneState
 
 Clip = npt.NDArray[np.uint8]
@@ -63,6 +63,7 @@ class Adaptation:
         scene: AdaptedScene | None = None,
         calibration: Calibration | None = None,
         reason: str = _FIRST_REASON,
+        support: SupportClips | None = None,
     ) -> None:
         """Begin a scene, or go on with one that was kept.
 
@@ -72,12 +73,16 @@ class Adaptation:
             calibration: What was kept with it; without one, or with one that is not final, the
                 calibration begins anew.
             reason: Why a scene is made, for people.
+            support: Clips of a kept scene, to make another one of: nothing is collected then.
         """
         self.reason = reason
+        self.of_kept = support is not None
+        """Whether the scene is made of kept clips: its view and light are those of the kept one."""
         self.abandoned = False
         """Set when nobody waits for the scene any more, or there will be none."""
         self._settings = settings
         self._candidates: list[Clip] = []
+        self._candidate_ages: list[Sequence[float]] = []
         self._candidate_seconds: list[float] = []
         self._last_candidate_seconds: float | None = None
         self._unfit_since_seconds: float | None = None
@@ -88,6 +93,10 @@ class Adaptation:
         self._minute: CalibrationWindow | None = None
         self.wider: RefitResult | None = None
         """The scene in use, if it is a wider one, and what calibrated it."""
+        if support is not None:
+            self._candidates, self._candidate_seconds = list(support.clips), list(support.seconds)
+            self._candidate_ages = list(support.ages or ())
+            self._state = "fitting"
         if scene is not None:
             self._begin(scene, calibration or provisional(scene.support_energies))
 
@@ -105,6 +114,12 @@ class Adaptation:
     def candidates(self) -> npt.NDArray[np.uint8]:
         """The clips to choose the support from, uint8 (c, T, H, W, 3); at least one was taken."""
         return np.stack(self._candidates)
+
+    @property
+    def candidate_ages(self) -> Sequence[Sequence[float]] | None:
+        """By how many seconds each frame of a candidate is older than its newest; None: nominal."""
+        known = len(self._candidate_ages) == len(self._candidates)
+        return tuple(self._candidate_ages) if known else None
 
     @property
     def candidate_seconds(self) -> Sequence[float]:
@@ -157,7 +172,12 @@ class Adaptation:
             self._minute.interrupted()
 
     def before(
-        self, pts_seconds: float, clip: Clip, full: bool, view: View = STEADY
+        self,
+        pts_seconds: float,
+        clip: Clip,
+        full: bool,
+        view: View = STEADY,
+        ages: Sequence[float] | None = None,
     ) -> ScoredFrame | None:
         """Look at a frame before it is scored.
 
@@ -167,6 +187,8 @@ class Adaptation:
             full: Whether the clip is made of T moments; others are fit neither for the support nor
                 for an energy.
             view: What the frame says about its camera.
+            ages: By how many seconds each frame of the clip is older than its newest; None: as the
+                model wants them.
 
         Returns:
             The judgement where there is no energy to be had. None: the clip wants one, and then
@@ -179,6 +201,8 @@ class Adaptation:
             return None if full else ScoredFrame(*self._state_in(view))
         if self._state == "collecting" and full and self._due(pts_seconds, view):
             self._take(pts_seconds, clip)
+            if ages is not None:
+                self._candidate_ages.append(ages)
             if len(self._candidates) == self._settings.candidates:
                 self._state = "fitting"
         return ScoredFrame(self._state, self._progress())
@@ -186,6 +210,7 @@ class Adaptation:
     def fitted(self, fitted: BuiltScene) -> None:
         """Take the scene that was made of the candidates, which are let go."""
         self._candidates.clear()
+        self._candidate_ages.clear()
         self._seen = fitted.seen
         self._begin(fitted.scene, provisional(fitted.scene.support_energies))
 
@@ -211,8 +236,10 @@ class Adaptation:
     def widened(self, wider: RefitResult | None) -> None:
         """Go on with a wider scene; None: there is none, and the first one goes on."""
         if wider is not None:
-            self.wider = wider
+            before, self.wider = self._calibrator, wider
             self._begin(wider.scene, wider.calibration)
+            if before is not None and self._calibrator is not None:
+                self._calibrator.follow(before)
         elif self._calibrator is not None:
             self._calibrator.waiting = False
 
@@ -221,7 +248,7 @@ class Adaptation:
         pts_seconds: float,
         energy: float,
         view: View = STEADY,
-        glimpse: Callable[[], Observation] | None = None,
+        cached_features: Callable[[], Observation] | None = None,
         enter: float = 1.0,
     ) -> ScoredFrame:
         """Read an energy; of a view that is not the known one in steady light nothing is learnt.
@@ -230,7 +257,7 @@ class Adaptation:
             pts_seconds: Stream time of the clip's newest frame.
             energy: Of a clip for which `before` gave None.
             view: What the frame says about its camera.
-            glimpse: Gives what the network saw, for a wider scene; None: nobody will make one.
+            cached_features: Gives the features of the clip, for a refit; None: there is no refit.
             enter: Score from which on people are told; such a moment is not usual.
 
         Raises:
@@ -248,11 +275,11 @@ class Adaptation:
         state, progress = self._state, self._progress()
         usual = self._calibrator.calibration.score(energy) < enter
         reading = self._calibrator.read(pts_seconds, energy)
-        if self._minute is not None and glimpse is not None:
+        if self._minute is not None and cached_features is not None:
             # The score follows the energy somewhat later: what comes into the picture counts too.
             usual = usual and reading.score < enter
-            self._minute.see(pts_seconds, glimpse if view.fit else None, usual)
-        elif glimpse is None:
+            self._minute.see(pts_seconds, cached_features if view.fit else None, usual)
+        elif cached_features is None:
             self._let_go()
             self._calibrator.waiting = False
         if self._calibrator.done:
@@ -299,7 +326,7 @@ class Adaptation:
         if view.fault is not None:
             return "stale", REASONS[view.fault]
         if view.held:
-            return "held", "the light has changed"
+            return "suppressed", "the light has changed"
         return self._state, self._progress()
 
     def _progress(self) -> str:

@@ -41,7 +41,7 @@ class AdaptationSettings:
         if self.spare < 0:
             raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
         if self.widen < 0:
-            raise ValueError(f"adapt.widen: want >= 0, got {self.widen}")
+            raise ValueError(f"adapt.refit: want >= 0, got {self.widen}")
 
     def widens(self, candidates: int) -> bool:
         """Whether there can be a wider scene: there must be time for it, and clips enough.

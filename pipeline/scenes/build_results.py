@@ -7,6 +7,7 @@ from models.calibration import Calibration
 from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
 from pipeline.scenes.calibration_window import CalibrationWindow
+from pipeline.scenes.support_clips import SupportClips
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,6 +17,8 @@ class BuiltScene:
     scene: AdaptedScene
     seen: Observation | None = None
     """What the network saw in the candidates, float16 on the CPU; None: nobody needs it again."""
+    support: SupportClips | None = None
+    """What it was made of; None: it is not to be kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ the scene, and the threshold that lets all of that pass is blind. Pure: no model
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from statistics import median
 
@@ -79,14 +79,17 @@ class CalibrationWindow:
             self.moments.pop()
 
     def see(
-        self, pts_seconds: float, glimpse: Callable[[], Observation] | None, usual: bool = True
+        self,
+        pts_seconds: float,
+        cached_features: Callable[[], Observation] | None,
+        usual: bool = True,
     ) -> None:
         """Take the next frame.
 
         Args:
             pts_seconds: Its time in the stream.
-            glimpse: Gives what the network saw; called if it is to be kept. None: the picture is
-                unfit, and only its time counts.
+            cached_features: Gives the features of the clip; called if they are kept. None: the
+                picture is not usable, and only its time counts.
             usual: Whether the scene in use finds nothing in it.
         """
         step = 0.0 if self._last_seconds is None else pts_seconds - self._last_seconds
@@ -98,10 +101,10 @@ class CalibrationWindow:
         self._last_usual = usual
         least = self._step_seconds - _ROUNDING_SECONDS
         early = bool(self.seconds) and self._now_seconds - self.seconds[-1] < least
-        if early or glimpse is None:
+        if early or cached_features is None:
             return
         self.seconds.append(self._now_seconds)
-        self.moments.append(glimpse())
+        self.moments.append(cached_features())
         if len(self.moments) > MOST_MOMENTS:
             self.seconds, self.moments = self.seconds[::2], self.moments[::2]
             self._step_seconds = self.step_seconds
@@ -122,3 +125,29 @@ def candidates_of(seconds: float) -> int:
 
 def _every(step_seconds: float) -> int:
     return max(1, round(CANDIDATE_STEP_SECONDS / step_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class LearningProgress:
+    """When a camera will be trusted, and what its threshold rests on."""
+
+    trusted: bool
+    """Whether its scene is calibrated: only then people are notified of its events."""
+    trusted_in_seconds: float
+    """Normal stream time until then, as far as is known; 0 where it is."""
+    normal_seconds: float
+    """Normal time that was watched in this scene."""
+    wanted_seconds: float
+    """Normal time that shows how high life goes as rarely as alarms are asked for: one a day wants
+    a day. Until then the threshold is extrapolated."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the threshold is no longer extrapolated."""
+        return self.normal_seconds >= self.wanted_seconds
+
+    def as_json(self) -> dict[str, float | bool]:
+        """Plain data for messages, in whole seconds."""
+        data = {name: value if isinstance(value, bool) else float(round(value))
+                for name, value in asdict(self).items()}  # fmt: skip
+        return {**data, "enough": self.enough}

@@ -15,13 +15,13 @@ import torch
 
 from cameras.picture_statistics import EDGES_HW
 from models import CheckpointError, FeedbackExemplar
-from models.checkpoint import load_evidence, save_evidence
+from models.checkpoint import load_exemplar, save_exemplar
 from models.feedback import merged
 from pipeline.scenes.exemplar_paths import (
     SUFFIX,
-    evidence_folder,
-    memory_folder,
-    remembered_file,
+    accepted_file,
+    accepted_folder,
+    exemplar_folder,
 )
 from pipeline.telemetry.wall_clock import recency
 
@@ -42,13 +42,13 @@ MOMENTS_OF_EVENT = 16
 class StoredExemplar:
     """Evidence, and the view in which it was seen."""
 
-    evidence: FeedbackExemplar
+    exemplar: FeedbackExemplar
     edges: Edges | None
     """As `PictureStatistics.edges`; None: nothing was known of the view."""
 
 
 class ExemplarStore:
-    """Under the folder of each camera: `evidence`, and `memory`."""
+    """Under the folder of each camera: `exemplar`, and `memory`."""
 
     def __init__(
         self, scenes: Path, most_moments: int = MOST_MOMENTS, most_bytes: int = MOST_BYTES
@@ -68,7 +68,7 @@ class ExemplarStore:
         Raises:
             OSError: it cannot be written.
         """
-        folder = evidence_folder(self._scenes, camera)
+        folder = exemplar_folder(self._scenes, camera)
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / f"{round(captured_at * 1000)}{SUFFIX}", kept)
         total = 0
@@ -97,7 +97,7 @@ class ExemplarStore:
         if not found:
             return None
         last = found[-1]
-        alike = [one.evidence for one in found if _kind(one) == _kind(last)]
+        alike = [one.exemplar for one in found if _kind(one) == _kind(last)]
         return StoredExemplar(merged(alike), last.edges)
 
     def remember(self, camera: str, event: str, kept: StoredExemplar) -> Sequence[str]:
@@ -109,10 +109,10 @@ class ExemplarStore:
         Raises:
             OSError: it cannot be written.
         """
-        memory_folder(self._scenes, camera).mkdir(parents=True, exist_ok=True)
+        accepted_folder(self._scenes, camera).mkdir(parents=True, exist_ok=True)
         newest = self._remembered(camera)[-1:]
         after_ns = newest[0].stat().st_mtime_ns if newest else 0
-        path = remembered_file(self._scenes, camera, event)
+        path = accepted_file(self._scenes, camera, event)
         _write(path, kept)
         if path.stat().st_mtime_ns <= after_ns:  # the wall clock was set back
             os.utime(path, ns=(after_ns + 1_000_000, after_ns + 1_000_000))
@@ -127,7 +127,7 @@ class ExemplarStore:
         Raises:
             OSError: it cannot be deleted.
         """
-        path = remembered_file(self._scenes, camera, event)
+        path = accepted_file(self._scenes, camera, event)
         if not path.exists():
             return False
         path.unlink()
@@ -141,31 +141,31 @@ class ExemplarStore:
 
     def _moments(self, camera: str) -> list[tuple[float, Path]]:
         """Oldest first, each with its time."""
-        paths = evidence_folder(self._scenes, camera).glob("*" + SUFFIX)
+        paths = exemplar_folder(self._scenes, camera).glob("*" + SUFFIX)
         return sorted((int(path.stem) / 1000, path) for path in paths if path.stem.isdigit())
 
     def _remembered(self, camera: str) -> list[Path]:
-        paths = memory_folder(self._scenes, camera).glob("*" + SUFFIX)
+        paths = accepted_folder(self._scenes, camera).glob("*" + SUFFIX)
         return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def _kind(kept: StoredExemplar) -> tuple[object, ...]:
-    one = kept.evidence
+    one = kept.exemplar
     return one.model_id, one.grid_hw, one.vectors.shape[1]
 
 
 def _write(path: Path, kept: StoredExemplar) -> None:
     beside = {} if kept.edges is None else {"edges": torch.from_numpy(kept.edges).half()}
-    save_evidence(kept.evidence, path, beside)
+    save_exemplar(kept.exemplar, path, beside)
 
 
 def _read(path: Path) -> StoredExemplar | None:
     try:
-        evidence, beside = load_evidence(path)
+        exemplar, beside = load_exemplar(path)
     except CheckpointError as error:
         LOG.warning("left out: %s", error)
         return None
     edges = beside.get("edges")
     if edges is None or tuple(edges.shape) != EDGES_HW:
-        return StoredExemplar(evidence, None)
-    return StoredExemplar(evidence, edges.float().numpy())
+        return StoredExemplar(exemplar, None)
+    return StoredExemplar(exemplar, edges.float().numpy())

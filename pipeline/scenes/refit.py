@@ -63,11 +63,11 @@ def widen(scorer: SceneScorer, widening: RefitRequest, camera: str = "") -> Refi
         return None
     observation = Observation.joined(seen, scorer.device)
     same = [(offset + begin, offset + end) for begin, end in spans] if recurs else []
-    survey = scorer.survey_seen(observation, widening.size_hw, alike(seconds, same))
-    far = _beside_the_usual(survey.outlyingness, seconds, same)
+    rated = scorer.rate_features(observation, widening.size_hw, alike(seconds, same))
+    far = _beside_the_usual(rated.outlier_scores, seconds, same)
     places = choose_support(seconds, far, wanted)
     odd = [seconds[place] for place in standing_out(far)]
-    scene = scorer.adapt_surveyed(survey, places)
+    scene = scorer.adapt_candidates(rated, places)
     support = [seconds[place] for place in places]
     rest = [
         place

@@ -15,22 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.scenes.illumination import Illumination, is_other, light_from_json
+from pipeline.scenes.support_clips import FILE
+from pipeline.telemetry.atomic_write import write_atomic
 from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
 KEPT_SCENES = 5
-"""Earlier scenes of a camera that are kept; each takes some eight megabytes."""
+"""Earlier scenes of a camera that are kept; each takes some ten megabytes."""
 CONDITIONS = 4
 """Scenes in different lights, that in use included, that are kept before others."""
 _HEAD = "scene.json"
 _ABOUT = "about.json"
 _VIEW = "view.json"
 _LIGHT = "light.json"
+_SAME_VIEW = (_VIEW, _LIGHT, FILE)
 _READY = "wanted.ready"
 """Folder of a scene that is whole and is being put in place."""
 # In the order in which they are put in place: the head last, for it makes the others a scene.
-_FILES = ("scene.safetensors", "calibration.json", _VIEW, _LIGHT, _ABOUT, _HEAD)
+_FILES = ("scene.safetensors", "calibration.json", *_SAME_VIEW, _ABOUT, _HEAD)
 
 
 class NoSceneError(ValueError):
@@ -136,7 +139,7 @@ class SceneHistory:
         """
         folder = self._folder / camera
         with self._wanted(camera) as wanted:
-            kept = [_VIEW, _LIGHT] if same_view else []
+            kept = list(_SAME_VIEW) if same_view else []
             _copy(folder, wanted, [*kept, _ABOUT] if reason is None else kept)
             write(wanted)
             if reason is not None:
@@ -297,9 +300,7 @@ def write_json(path: Path, data: dict[str, object]) -> None:
     Raises:
         OSError: it cannot be written; what was there is as it was.
     """
-    partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(data))
-    os.replace(partial, path)
+    write_atomic(path, json.dumps(data).encode())
 
 
 def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:

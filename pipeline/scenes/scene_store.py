@@ -19,6 +19,8 @@ from pipeline.scenes.scene_history import (
     write_json,
 )
 from pipeline.scenes.scene_watch import REASONS, KnownView
+from pipeline.scenes.support_clips import FILE, SupportClips, SupportError
+from pipeline.scenes.support_clips import load as load_support
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +62,28 @@ class SceneStore:
         record = read_record(folder, current=True)
         if record is None:
             return None
-        return self._load(camera, record, folder, size_hw, "adapting anew, its kept scene")
+        return self._load(camera, record, folder, size_hw, "its kept scene")
+
+    def load_support(self, camera: str, size_hw: tuple[int, int]) -> SupportClips | None:
+        """The clips of a kept scene that cannot be used itself; says in the log why there are none.
+
+        Args:
+            camera: Name of the camera.
+            size_hw: Size in pixels of its frames now.
+        """
+        if read_record(self._folder / camera, current=True) is None:
+            return None
+        config = self._scorer.config
+        try:
+            return load_support(
+                self._folder / camera / FILE,
+                config.clip_length,
+                config.clip_interval_seconds,
+                size_hw,
+            )
+        except SupportError as error:
+            LOG.warning("camera %s: adapting anew: %s", camera, error)
+            return None
 
     def load_other(
         self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
@@ -92,6 +115,7 @@ class SceneStore:
         reason: str | None = "",
         calibration: Calibration | None = None,
         same_view: bool = False,
+        support: bytes | None = None,
     ) -> None:
         """Keep a new scene; the one before is put aside with its calibration and view.
 
@@ -101,7 +125,8 @@ class SceneStore:
             reason: Why it was made, for people; None: as the one before, which was made wider, and
                 is not kept.
             calibration: How its energies are read, if that is known.
-            same_view: Whether the view and the light are those of the one before.
+            same_view: Whether view, light and kept clips are those of the one before.
+            support: The clips it was made of, as `support_clips.encode` gives them.
 
         Raises:
             OSError: it cannot be written; what was kept is as it was.
@@ -111,6 +136,9 @@ class SceneStore:
             self._scorer.save_scene(scene, folder / "scene")
             if calibration is not None:
                 write_json(folder / "calibration.json", asdict(calibration))
+            if support is not None:
+                (folder / FILE).unlink(missing_ok=True)  # it may be another name of an earlier one
+                (folder / FILE).write_bytes(support)
 
         self.history.put(camera, write, reason, same_view)
 

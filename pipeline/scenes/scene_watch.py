@@ -17,9 +17,9 @@ from cameras.blindness import Blindness
 from cameras.picture_statistics import (
     Floats,
     PictureStatistics,
-    likeness,
     median_step,
     out_of_focus,
+    view_similarity,
 )
 
 Fault = Literal["moved", "covered", "defocused", "light", Blindness]
@@ -167,16 +167,16 @@ class SceneWatch:
             return None
         if self._seen_seconds < self._settings.after_seconds:
             return None  # it takes as long to know a view as to miss it
-        like = likeness(self._edges, picture.edges)
-        if not like.known:
+        like = view_similarity(self._edges, picture.edges)
+        if not like.reliable:
             return None
         stale = self._fault is not None
-        if like.seen < (_SEEN_AGAIN if stale else _SEEN_BELOW):
+        if like.visible < (_SEEN_AGAIN if stale else _SEEN_BELOW):
             return "covered"
         least = _SHARP_AGAIN if stale else _SHARP_BELOW
         if picture.sharpness < least * self._sharpness:
             # Another view may be a softer one, but then its edges are elsewhere.
-            soft = likeness(out_of_focus(self._edges), picture.edges)
+            soft = view_similarity(out_of_focus(self._edges), picture.edges)
             return "defocused" if max(soft.same, like.same) >= _SAME_BLURRED else "moved"
         return "moved" if like.same < (SAME_AGAIN if stale else SAME_BELOW) else None
 
@@ -197,7 +197,10 @@ class SceneWatch:
 
     def _settles(self, step: float, picture: PictureStatistics) -> bool:
         """Whether the other view has stayed what it is; asked only while it is another one."""
-        if self._other is None or not likeness(self._other, picture.edges).same >= SAME_AGAIN:
+        if (
+            self._other is None
+            or not view_similarity(self._other, picture.edges).same >= SAME_AGAIN
+        ):
             self._other, self._settled_seconds = picture.edges, 0.0
         part = min(1.0, step / _SETTLE_FOLLOW_SECONDS)
         self._other = self._other + np.float32(part) * (picture.edges - self._other)

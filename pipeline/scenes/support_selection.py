@@ -9,6 +9,7 @@ from models import SceneScorer
 from models.support_outliers import SupportCandidates
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.build_results import BuiltScene
+from pipeline.scenes.support_clips import SupportClips
 
 LOG = logging.getLogger(__name__)
 
@@ -29,13 +30,17 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
     Raises:
         ValueError: the clips are of a shape that the model does not take.
     """
-    clips, wanted = torch.from_numpy(adaptation.candidates), adaptation.settings.frames
+    candidates, wanted = adaptation.candidates, adaptation.settings.frames
+    clips, ages = torch.from_numpy(candidates), adaptation.candidate_ages
+    elapsed = None if ages is None else torch.tensor(ages)
     if clips.shape[0] > wanted:
-        survey = scorer.survey(clips)
+        rated = scorer.rated(clips, elapsed)
     else:
         height, width = clips.shape[2:4]
-        survey = SupportCandidates(scorer.look(clips), (height, width), (0.0,) * clips.shape[0])
-    far = survey.outlyingness
+        rated = SupportCandidates(
+            scorer.look(clips, elapsed), (height, width), (0.0,) * clips.shape[0]
+        )
+    far = rated.outlier_scores
     odd = standing_out(far)
     if odd:
         LOG.info(
@@ -45,14 +50,21 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
             len(far),
             "" if len(far) - len(odd) >= wanted else "; those nearest to the others are kept",
         )
-    places = choose_support(adaptation.candidate_seconds, far, wanted)
-    scene = scorer.adapt_surveyed(survey, places)
+    seconds = adaptation.candidate_seconds
+    places = choose_support(seconds, far, wanted)
+    support = SupportClips(
+        candidates[places],
+        tuple(seconds[place] for place in places),
+        scorer.config.clip_interval_seconds,
+        None if ages is None else tuple(tuple(ages[place]) for place in places),
+    )
+    scene = scorer.adapt_candidates(rated, places)
     widens = adaptation.settings.widens(len(far))
-    return BuiltScene(scene, survey.observation.stored() if widens else None)
+    return BuiltScene(scene, rated.observation.stored() if widens else None, support)
 
 
 def choose_support(
-    seconds: Sequence[float], outlyingness: Sequence[float], wanted: int
+    seconds: Sequence[float], outlier_scores: Sequence[float], wanted: int
 ) -> list[int]:
     """Places of the support among the candidates.
 
@@ -61,29 +73,29 @@ def choose_support(
 
     Args:
         seconds: When each candidate was taken, rising.
-        outlyingness: As `models.support_outliers.Survey` has it.
+        outlier_scores: As `models.support_outliers.Survey` has it.
         wanted: How many; at most as many as there are candidates.
 
     Returns:
         Rising, all different.
     """
-    odd = standing_out(outlyingness)
+    odd = standing_out(outlier_scores)
     usual = [place for place in range(len(seconds)) if place not in odd]
     if len(usual) <= wanted:
-        fill = sorted(odd, key=lambda place: outlyingness[place])
+        fill = sorted(odd, key=lambda place: outlier_scores[place])
         return sorted(usual + fill[: wanted - len(usual)])
     chosen = spread_over([seconds[place] for place in usual], wanted)
     return [usual[place] for place in chosen]
 
 
-def standing_out(outlyingness: Sequence[float]) -> set[int]:
+def standing_out(outlier_scores: Sequence[float]) -> set[int]:
     """Places of the candidates that are no part of normal life."""
-    odd = {place for place, far in enumerate(outlyingness) if far >= STANDS_OUT}
+    odd = {place for place, far in enumerate(outlier_scores) if far >= STANDS_OUT}
     beside = {near for place in odd for near in (place - 1, place + 1)}
     return odd | {
         place
         for place in beside
-        if 0 <= place < len(outlyingness) and outlyingness[place] >= STANDS_OUT_BESIDE
+        if 0 <= place < len(outlier_scores) and outlier_scores[place] >= STANDS_OUT_BESIDE
     }
 
 

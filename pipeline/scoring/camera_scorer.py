@@ -38,6 +38,8 @@ class ReadyFrame:
     frame: FrameMessage
     clip: npt.NDArray[np.uint8]
     """uint8 (T, H, W, 3), the clip that ends at the frame."""
+    ages: tuple[float, ...]
+    """By how many seconds each of its frames is older than it."""
     waiting: ScoredFrame | None
     """The frame's judgement where there is no energy to be had; None: it wants one."""
     view: View
@@ -177,8 +179,9 @@ class CameraScorer:
                 raise UnusableFrameError(frame, reason)
             view = self._see(frame)
             full = self._buffer.full
-            waiting = self.adaptation.before(frame.pts_seconds, clip, full, view)
-            return ReadyFrame(frame, clip, waiting, view, full)
+            ages = self._buffer.ages
+            waiting = self.adaptation.before(frame.pts_seconds, clip, full, view, ages)
+            return ReadyFrame(frame, clip, ages, waiting, view, full)
         return None
 
     def is_usual(self, pts_seconds: float) -> bool:

@@ -49,6 +49,16 @@ class ClipBuffer:
         self._past: deque[_BufferedFrame] = deque()
         self._seams = seams
         self._mark: Mark = "follows"
+        self._ages: tuple[float, ...] = ()
+
+    @property
+    def ages(self) -> tuple[float, ...]:
+        """By how many seconds each frame of the newest clip is older than its newest, oldest first.
+
+        Cameras do not have the rate of the clips, and lose frames: what moved from one frame to
+        the next is a speed only beside the time between them.
+        """
+        return self._ages
 
     @property
     def cut(self) -> bool:
@@ -126,12 +136,14 @@ class ClipBuffer:
         return self._past[-1].pts_seconds - (intervals_back - _TOLERANCE) * self._interval_seconds
 
     def _clip(self) -> Pixels:
-        chosen: list[Pixels] = []
+        chosen: list[_BufferedFrame] = []
         moments = iter(self._past)
         current, following = next(moments), next(moments, None)
         for intervals_back in range(self._length - 1, -1, -1):
             wanted = self._wanted(intervals_back)
             while following is not None and following.pts_seconds <= wanted:
                 current, following = following, next(moments, None)
-            chosen.append(current.pixels)
-        return np.stack(chosen)
+            chosen.append(current)
+        newest = self._past[-1].pts_seconds
+        self._ages = tuple(newest - moment.pts_seconds for moment in chosen)
+        return np.stack([moment.pixels for moment in chosen])

@@ -34,11 +34,11 @@ class NewestFrame:
 
 
 class CommandHandler:
-    """Carries out what concerns the lanes of the scoring worker."""
+    """Carries out what concerns the camera scorers of the scoring worker."""
 
     def __init__(
         self,
-        lanes: CameraSet,
+        camera_scorers: CameraSet,
         seen: Mapping[str, NewestFrame],
         newest: Mapping[str, NewestFrame] | None = None,
         want_pictures: Callable[[str], None] = lambda camera: None,
@@ -46,12 +46,12 @@ class CommandHandler:
         """Prepare.
 
         Args:
-            lanes: The cameras.
+            camera_scorers: The cameras.
             seen: Newest frame with a picture of each camera.
             newest: Newest frame of each camera; None: the same.
             want_pictures: Called with a camera whose frames shall all have pictures for a while.
         """
-        self._lanes = lanes
+        self._camera_scorers = camera_scorers
         self._seen = seen
         self._newest = seen if newest is None else newest
         self._want_pictures = want_pictures
@@ -63,19 +63,23 @@ class CommandHandler:
         except CommandError as error:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
-            case AdaptCamera(name=name) if name in self._lanes:
-                self._lanes[name].adapt_anew("asked for")
+            case AdaptCamera(name=name) if name in self._camera_scorers:
+                self._camera_scorers[name].adapt_anew("asked for")
                 return Answer(request.id, "ok")
-            case GetPicture(name=name) if name in self._lanes:
+            case GetPicture(name=name) if name in self._camera_scorers:
                 return self._show(request, command)
-            case ListScenes(name=name) if name in self._lanes:
-                scenes = [asdict(scene) for scene in self._lanes.keeper.history.scenes(name)]
+            case ListScenes(name=name) if name in self._camera_scorers:
+                scenes = [
+                    asdict(scene) for scene in self._camera_scorers.builder.history.scenes(name)
+                ]
                 return Answer(request.id, "ok", {"scenes": scenes})
-            case Restore(name=name, scene=scene) if name in self._lanes:
+            case Restore(name=name, scene=scene) if name in self._camera_scorers:
                 return self._restore(request, name, scene)
-            case AcceptRecurring(name=name) if name in self._lanes:
+            case AcceptRecurring(name=name) if name in self._camera_scorers:
                 span, spans = (command.begin, command.end), command.earlier
-                alike = self._lanes.memories.alike(name, self._lanes[name], span, spans)
+                alike = self._camera_scorers.feedback.alike(
+                    name, self._camera_scorers[name], span, spans
+                )
                 return Answer(request.id, "ok", {"alike": alike})
             case AcceptAsNormal() | RevokeNormal():
                 return self._learn(request, command)
@@ -94,25 +98,25 @@ class CommandHandler:
 
     def _restore(self, request: Request, name: str, scene: str) -> Answer:
         try:
-            self._lanes.keeper.history.restore(name, scene)
+            self._camera_scorers.builder.history.restore(name, scene)
         except NoSceneError as error:
             return Answer(request.id, "unknown", problem=f"camera {name}: {error}")
         except OSError as error:
             problem = f"camera {name}: cannot be restored: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)
-        self._lanes.reopen(name)
+        self._camera_scorers.reopen(name)
         return Answer(request.id, "ok")
 
     def _learn(self, request: Request, command: AcceptAsNormal | RevokeNormal) -> Answer:
         name, event = command.name, command.event
         try:
             if isinstance(command, RevokeNormal):
-                self._lanes.memories.forget(name, event)
+                self._camera_scorers.feedback.forget(name, event)
                 remembered = False
             else:
                 span = command.begin, command.end
-                memories, newest = self._lanes.memories, command.newest
-                remembered = memories.remember(name, event, *span, newest=newest)
+                feedback, newest = self._camera_scorers.feedback, command.newest
+                remembered = feedback.remember(name, event, *span, newest=newest)
         except OSError as error:
             problem = f"camera {name}: its memory cannot be written: {error.strerror}"
             return Answer(request.id, "failed", problem=problem)

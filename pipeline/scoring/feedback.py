@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cameras.picture_statistics import likeness
+from cameras.picture_statistics import view_similarity
 from models import AdaptedScene, SceneScorer, Scores
-from models.feedback import misfit
-from models.similarity import explained
+from models.feedback import explained, misfit
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scenes.exemplar_store import Edges, ExemplarStore, StoredExemplar
 from pipeline.scenes.peak_samples import PeakSamples
@@ -49,7 +48,7 @@ class _Applied:
 
 
 class Feedback:
-    """Of all cameras of the scoring worker. A full disk loses memories, and no frame."""
+    """Of all cameras of the scoring worker. A full disk loses feedback, and no frame."""
 
     def __init__(self, scenes: Path, scorer: SceneScorer, metrics: Metrics) -> None:
         """Begin with what is on the disk.
@@ -66,20 +65,20 @@ class Feedback:
         self._moments: dict[str, tuple[int, PeakSamples[_ShownMoment]]] = {}
         self._applied: dict[str, _Applied] = {}
 
-    def scene(self, camera: str, lane: CameraScorer) -> AdaptedScene:
+    def scene(self, camera: str, camera_scorer: CameraScorer) -> AdaptedScene:
         """The scene to score the next frame in; there is one."""
-        adapted = lane.adaptation.scene
+        adapted = camera_scorer.adaptation.scene
         assert adapted is not None  # `before` gave None, and it does so only with a scene
         applied = self._applied.get(camera)
         if applied is None or applied.adapted is not adapted:
-            applied = _Applied(adapted, self._remembering(camera, lane, adapted))
+            applied = _Applied(adapted, self._remembering(camera, camera_scorer, adapted))
             self._applied[camera] = applied
         return applied.remembering
 
     def take(
         self,
         frame: FrameMessage,
-        lane: CameraScorer,
+        camera_scorer: CameraScorer,
         judgement: ScoredFrame,
         exit_score: float,
         scores: Scores,
@@ -89,7 +88,7 @@ class Feedback:
 
         Args:
             frame: That was judged.
-            lane: Of its camera.
+            camera_scorer: Of its camera.
             judgement: What it means.
             exit_score: From this score on it stands out: it would keep an event up.
             scores: Of its batch.
@@ -99,7 +98,7 @@ class Feedback:
         if connection != frame.connection:
             self._keep(frame.camera, moments.close())
         self._moments[frame.camera] = frame.connection, moments
-        calibration, energy = lane.adaptation.calibration, float(scores.energies[place])
+        calibration, energy = camera_scorer.adaptation.calibration, float(scores.energies[place])
         stands_out = False
         if judgement.score is not None and judgement.state not in UNJUDGED and calibration:
             # The score follows the energy somewhat later: what comes into the picture counts too.
@@ -112,7 +111,7 @@ class Feedback:
                 stands_out,
                 lambda: _ShownMoment(
                     frame.captured_at,
-                    StoredExemplar(self._scorer.evidence(scores, place), _edges(lane)),
+                    StoredExemplar(self._scorer.exemplar(scores, place), _edges(camera_scorer)),
                 ),
             ),
         )
@@ -163,7 +162,7 @@ class Feedback:
     def alike(
         self,
         camera: str,
-        lane: CameraScorer,
+        camera_scorer: CameraScorer,
         span: tuple[float, float],
         earlier: Sequence[tuple[float, float]],
     ) -> list[bool]:
@@ -171,11 +170,11 @@ class Feedback:
 
         Args:
             camera: Its name.
-            lane: Its lane.
+            camera_scorer: Its camera_scorer.
             span: Begin and end, Unix seconds.
             earlier: Likewise.
         """
-        scene = lane.adaptation.scene
+        scene = camera_scorer.adaptation.scene
         if camera in self._moments:
             self._keep(camera, self._moments[camera][1].take())
         seen = self._store.between(camera, span[0] - _LEAD_SECONDS, span[1], newest=False)
@@ -186,7 +185,7 @@ class Feedback:
             known = self._store.between(camera, begin - _LEAD_SECONDS, end, newest=False)
             found.append(
                 known is not None
-                and explained(scene, known.evidence, seen.evidence, self._scorer.config) >= _ALIKE
+                and explained(scene, known.exemplar, seen.exemplar, self._scorer.config) >= _ALIKE
             )
         return found
 
@@ -208,14 +207,16 @@ class Feedback:
             except OSError as error:
                 self._floods.warn(f"camera {camera}: what stood out could not be kept: {error}")
 
-    def _remembering(self, camera: str, lane: CameraScorer, adapted: AdaptedScene) -> AdaptedScene:
+    def _remembering(
+        self, camera: str, camera_scorer: CameraScorer, adapted: AdaptedScene
+    ) -> AdaptedScene:
         remembered = self._store.remembered(camera)
-        self._metrics.events_remembered.labels(camera).set(len(remembered))
-        known = _edges(lane)
+        self._metrics.events_accepted_as_normal.labels(camera).set(len(remembered))
+        known = _edges(camera_scorer)
         used = [
-            kept.evidence
+            kept.exemplar
             for kept in remembered
-            if misfit(kept.evidence, adapted, self._scorer.config) is None
+            if misfit(kept.exemplar, adapted, self._scorer.config) is None
             and _same_view(kept.edges, known)
         ]
         if remembered:
@@ -228,8 +229,8 @@ class Feedback:
         return self._scorer.remember(adapted, used)
 
 
-def _edges(lane: CameraScorer) -> Edges | None:
-    known = None if lane.watch is None else lane.watch.known
+def _edges(camera_scorer: CameraScorer) -> Edges | None:
+    known = None if camera_scorer.watch is None else camera_scorer.watch.known
     return None if known is None else known.edges
 
 
@@ -237,5 +238,5 @@ def _same_view(edges: Edges | None, known: Edges | None) -> bool:
     """Whether two views are the same as far as is known."""
     if edges is None or known is None:
         return True
-    like = likeness(known, edges)
-    return not like.known or like.same >= SAME_BELOW
+    like = view_similarity(known, edges)
+    return not like.reliable or like.same >= SAME_BELOW

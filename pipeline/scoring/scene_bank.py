@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from cameras.picture_statistics import likeness
+from cameras.picture_statistics import view_similarity
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration, provisional
 from pipeline.config import Camera
@@ -65,10 +65,10 @@ class SceneBank:
     """Minds the light of all cameras."""
 
     def __init__(
-        self, scorer: SceneScorer, keeper: SceneBuilder, store: SceneStore, metrics: Metrics
+        self, scorer: SceneScorer, builder: SceneBuilder, store: SceneStore, metrics: Metrics
     ) -> None:
         self._scorer = scorer
-        self._keeper = keeper
+        self._builder = builder
         self._store = store
         self._metrics = metrics
         self._settings: dict[str, AdaptSection] = {}
@@ -78,9 +78,9 @@ class SceneBank:
     def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> IlluminationMonitor:
         """A watch for a camera; with a kept scene, one that knows its light."""
         adapt = self._settings[camera] = settings.adapt
-        self._store.history.know(camera, adapt.conditions)
+        self._store.history.know(camera, adapt.scene_bank)
         self._looks.pop(camera, None)
-        own = None if adaptation.scene is None else self._store.load_light(camera)
+        own = self._store.load_light(camera) if adaptation.of_kept or adaptation.scene else None
         self._scenes[camera] = None if own is None else adaptation.scene
         wanted = IlluminationSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
         return IlluminationMonitor(wanted, own)
@@ -90,38 +90,41 @@ class SceneBank:
         for table in (self._settings, self._scenes, self._looks):
             table.pop(camera, None)
 
-    def take(self, camera: str, lane: CameraScorer, work: ReadyFrame) -> None:
+    def take(self, camera: str, camera_scorer: CameraScorer, work: ReadyFrame) -> None:
         """Do what a frame's light asks for, once it is judged."""
-        light = lane.light
+        light = camera_scorer.light
         if light is None:
             return
-        self._learn(camera, lane, light, work.view)
+        self._learn(camera, camera_scorer, light, work.view)
         if not work.view.relit:
             self._looks.pop(camera, None)
             return
         if not work.full:
             return
         look = self._looks.get(camera)
-        adaptation = lane.adaptation
+        adaptation = camera_scorer.adaptation
         if look is None or (look.adaptation, look.scene) != (adaptation, adaptation.scene):
-            look = self._looks[camera] = self._begin(camera, lane, light, work.clip.shape[1:3])
+            look = self._looks[camera] = self._begin(
+                camera, camera_scorer, light, work.clip.shape[1:3]
+            )
         seconds = work.frame.pts_seconds
         if not look.trial.done and look.trial.is_due(seconds):
             scenes = [candidate.kept.scene for candidate in look.candidates]
             if look.scene is not None:
                 scenes.insert(0, look.scene)
-            found = self._scorer.score_in_each(torch.from_numpy(work.clip[None]), scenes)
+            clips, ages = torch.from_numpy(work.clip[None]), torch.tensor([work.ages])
+            found = self._scorer.score_in_each(clips, scenes, ages)
             look.trial.add(seconds, [float(one.energies[0]) for one in found])
         if look.trial.done:
             del self._looks[camera]
-            self._answer(camera, lane, light, look)
+            self._answer(camera, camera_scorer, light, look)
 
     def _learn(
-        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, view: View
+        self, camera: str, camera_scorer: CameraScorer, light: IlluminationMonitor, view: View
     ) -> None:
         """Keep the light of a scene that was made, or of one that was kept without."""
-        scene = lane.adaptation.scene
-        if scene is None or scene is self._scenes.get(camera) or not self._keeper.holds(camera):
+        scene = camera_scorer.adaptation.scene
+        if scene is None or scene is self._scenes.get(camera) or not self._builder.holds(camera):
             return
         if light.own is None:
             if light.present is None or not view.fit:
@@ -135,13 +138,17 @@ class SceneBank:
             LOG.warning("camera %s: its light could not be kept: %s", camera, error)
 
     def _begin(
-        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, size_hw: tuple[int, int]
+        self,
+        camera: str,
+        camera_scorer: CameraScorer,
+        light: IlluminationMonitor,
+        size_hw: tuple[int, int],
     ) -> _RunningEvaluation:
-        adapt, adaptation = self._settings[camera], lane.adaptation
+        adapt, adaptation = self._settings[camera], camera_scorer.adaptation
         candidates: list[_Candidate] = []
         if adapt.on_light_change == "switch":
             for record in self._near(camera, adaptation, light.present):
-                candidate = self._load(camera, lane, record, size_hw)
+                candidate = self._load(camera, camera_scorer, record, size_hw)
                 if candidate is not None:
                     candidates.append(candidate)
         calibrations = [_calibration(candidate.kept) for candidate in candidates]
@@ -167,21 +174,29 @@ class SceneBank:
             light if light is not None and distance(light, present) < _SUCH_A_LIGHT else None
             for light in lights
         ]
-        places = of_other_lights(near, self._settings[camera].conditions - 1)
+        places = of_other_lights(near, self._settings[camera].scene_bank - 1)
         return [records[place] for place in places]
 
     def _load(
-        self, camera: str, lane: CameraScorer, record: SceneRecord, size_hw: tuple[int, int]
+        self,
+        camera: str,
+        camera_scorer: CameraScorer,
+        record: SceneRecord,
+        size_hw: tuple[int, int],
     ) -> _Candidate | None:
         known = self._store.load_view(camera, record)
-        now = None if lane.watch is None else lane.watch.known
+        now = None if camera_scorer.watch is None else camera_scorer.watch.known
         if known is None or now is None or not _is_same_view(now, known):
             return None
         kept = self._store.load_other(camera, record, size_hw)
         return None if kept is None else _Candidate(record, kept, known)
 
     def _answer(
-        self, camera: str, lane: CameraScorer, light: IlluminationMonitor, look: _RunningEvaluation
+        self,
+        camera: str,
+        camera_scorer: CameraScorer,
+        light: IlluminationMonitor,
+        look: _RunningEvaluation,
     ) -> None:
         scores = look.trial.scores
         own = scores.pop(0) if look.scene is not None else None
@@ -196,22 +211,22 @@ class SceneBank:
             light.refuse()
             self._count(camera, "refused")
             return
-        self._keeper.leave(camera, lane.adaptation)
+        self._builder.leave(camera, camera_scorer.adaptation)
         place = best_of(scores)
         other = None if place is None else look.candidates[place]
-        if other is not None and self._switch(camera, lane, other, light.present, change):
+        if other is not None and self._switch(camera, camera_scorer, other, light.present, change):
             self._count(camera, "switched")
             return
         LOG.info("camera %s: %s; adapting anew, as no scene fits it", camera, change)
-        known = None if lane.watch is None else lane.watch.known
-        adaptation = Adaptation(lane.adaptation.settings, reason="another light")
-        lane.go_on(adaptation, known, light.present)
+        known = None if camera_scorer.watch is None else camera_scorer.watch.known
+        adaptation = Adaptation(camera_scorer.adaptation.settings, reason="another light")
+        camera_scorer.go_on(adaptation, known, light.present)
         self._count(camera, "adapting")
 
     def _switch(
         self,
         camera: str,
-        lane: CameraScorer,
+        camera_scorer: CameraScorer,
         other: _Candidate,
         present: Illumination | None,
         change: str,
@@ -222,8 +237,8 @@ class SceneBank:
             LOG.warning("camera %s: an earlier scene could not be taken: %s", camera, error)
             return False
         LOG.info("camera %s: %s; going on with scene %s", camera, change, other.record.id)
-        adaptation = self._keeper.resume(camera, lane.adaptation.settings, other.kept)
-        lane.go_on(adaptation, replace(other.known, fault=None), present)
+        adaptation = self._builder.resume(camera, camera_scorer.adaptation.settings, other.kept)
+        camera_scorer.go_on(adaptation, replace(other.known, fault=None), present)
         self._scenes[camera] = other.kept.scene
         return True
 
@@ -236,5 +251,5 @@ def _calibration(kept: StoredScene) -> Calibration:
 
 
 def _is_same_view(now: KnownView, other: KnownView) -> bool:
-    like = likeness(now.edges, other.edges)
-    return like.same >= SAME_AGAIN or not like.known
+    like = view_similarity(now.edges, other.edges)
+    return like.same >= SAME_AGAIN or not like.reliable

@@ -8,6 +8,8 @@ from itertools import count
 from queue import PriorityQueue, SimpleQueue
 from typing import Literal
 
+import cv2
+
 from models import SceneScorer
 from models.calibration import Calibration
 from pipeline.scenes.adaptation import Adaptation
@@ -16,12 +18,14 @@ from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.refit import widen
 from pipeline.scenes.scene_history import SceneHistory
 from pipeline.scenes.scene_store import SceneStore, StoredScene
+from pipeline.scenes.support_clips import encode
 from pipeline.scenes.support_selection import make_scene
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 _KEEP_INTERVAL_SECONDS = 60.0
 """What was learnt since is what a kill can cost."""
+_REMADE = "the kept scene could not be used"
 _RETRY_SECONDS = 60.0
 """After which a scene that could not be written is written again."""
 
@@ -40,6 +44,8 @@ class _Build:
     widening: RefitRequest | None = None
     """Given: what it is made of, instead of the adaptation's candidates."""
     fitted: BuiltScene | None = None
+    support: bytes | None = None
+    """The clips that the scene is made of, to be kept."""
     wider: RefitResult | None = None
     failure: Exception | None = None
     seconds: float = 0.0
@@ -93,10 +99,26 @@ class SceneBuilder:
         """A camera's adaptation: with its kept scene where there is one that can be used."""
         kept = self._store.load(camera, size_hw)
         if kept is None:
-            return Adaptation(settings)
+            return self._begin_anew(camera, settings, size_hw)
         LOG.info("camera %s: goes on with its kept scene", camera)
         adaptation = self.resume(camera, settings, kept)
         self._used_since[camera] = time.monotonic() - max(0.0, time.time() - kept.used_at)
+        return adaptation
+
+    def _begin_anew(
+        self, camera: str, settings: AdaptationSettings, size_hw: tuple[int, int]
+    ) -> Adaptation:
+        """Make a scene of the clips of one that cannot be used, or else of what will be seen."""
+        support = self._store.load_support(camera, size_hw)
+        if support is None:
+            return Adaptation(settings)
+        LOG.info(
+            "camera %s: makes its scene of the %d clips that were kept with it",
+            camera,
+            len(support.clips),
+        )
+        adaptation = Adaptation(settings, reason=_REMADE, support=support)
+        self.fit(camera, adaptation)
         return adaptation
 
     def resume(self, camera: str, settings: AdaptationSettings, kept: StoredScene) -> Adaptation:
@@ -198,7 +220,7 @@ class SceneBuilder:
         camera, shots = fit.camera, fitted.scene.shots
         LOG.info("camera %s: adapted to %d clips in %.2f s", camera, shots, fit.seconds)
         self._calibration_kept_at.pop(camera, None)
-        self._count(fit, "adapt", "ok")
+        self._count(fit, "adapt", "remade" if fit.adaptation.of_kept else "ok")
         self._keep(fit)
 
     def _widened(self, fit: _Build) -> None:
@@ -245,9 +267,11 @@ class SceneBuilder:
         another = fit.another or behind
         calibration = None if fit.wider is None else fit.wider.calibration
         reason = fit.adaptation.reason if another else None
-        same_view = fit.wider is not None and not behind
+        same_view = (fit.wider is not None or fit.adaptation.of_kept) and not behind
+        if fit.support is None and last is not None:
+            fit.support = last.support
         try:
-            self._store.save_scene(camera, scene, reason, calibration, same_view)
+            self._store.save_scene(camera, scene, reason, calibration, same_view, fit.support)
         except OSError as error:
             LOG.warning("camera %s: its scene could not be kept: %s", camera, error)
             self._unkept[camera] = replace(fit, widening=None, another=another)
@@ -268,12 +292,24 @@ class SceneBuilder:
             try:
                 if fit.widening is None:
                     fit.fitted = make_scene(self._scorer, fit.adaptation, fit.camera)
+                    fit.support = self._encoded(fit)
                 else:
                     fit.wider = widen(self._scorer, fit.widening, fit.camera)
             except Exception as error:
                 fit.failure = error
             fit.seconds = time.monotonic() - begin
             self._made.put(fit)
+
+    def _encoded(self, fit: _Build) -> bytes | None:
+        """The support of a scene that was made, unless it is kept already."""
+        support = None if fit.fitted is None else fit.fitted.support
+        if support is None or fit.adaptation.of_kept:
+            return None
+        try:
+            return encode(support)
+        except (ValueError, cv2.error) as error:
+            LOG.warning("camera %s: its support is not kept: %s", fit.camera, error)
+            return None
 
     def calibrated(self, camera: str, adaptation: Adaptation) -> None:
         """Keep what a scene in use has learnt, once it is calibrated and then every minute."""

@@ -43,39 +43,39 @@ class _NextScene:
 class ScheduledRefresh:
     """Gathers usual moments, asks for the next scenes of all cameras, and hands them over."""
 
-    def __init__(self, keeper: SceneBuilder) -> None:
-        self._keeper = keeper
+    def __init__(self, builder: SceneBuilder) -> None:
+        self._builder = builder
         self._next: dict[str, _NextScene] = {}
 
     def take(
         self,
         camera: str,
-        lane: CameraScorer,
+        camera_scorer: CameraScorer,
         work: ReadyFrame,
-        glimpse: Callable[[], Observation],
+        cached_features: Callable[[], Observation],
         after_seconds: float,
     ) -> None:
         """Do what is due, after a frame that was judged.
 
         Args:
             camera: Its name.
-            lane: Its lane.
+            camera_scorer: Its camera_scorer.
             work: The frame.
-            glimpse: Gives what the network saw in it.
+            cached_features: Gives what the network saw in it.
             after_seconds: In use for so long, a scene is to be made anew; 0: never.
         """
         coming = self._next.get(camera)
         if coming is None:
-            if not self._is_due(camera, lane, after_seconds):
+            if not self._is_due(camera, camera_scorer, after_seconds):
                 return
             LOG.info("camera %s: gathering moments of another scene, as it is time", camera)
-            minute = CalibrationWindow(gathering_seconds(lane.adaptation.settings))
-            coming = _NextScene(lane.adaptation, minute, work.frame.connection)
+            minute = CalibrationWindow(gathering_seconds(camera_scorer.adaptation.settings))
+            coming = _NextScene(camera_scorer.adaptation, minute, work.frame.connection)
             self._next[camera] = coming
         if coming.made is not None:
             return
         minute, seconds = coming.minute, work.frame.pts_seconds
-        usual = lane.is_usual(seconds)
+        usual = camera_scorer.is_usual(seconds)
         if coming.usable and not usual:
             minute.take_back(_ONSET_SECONDS)
         coming.usable = usual and work.view.fit
@@ -83,7 +83,7 @@ class ScheduledRefresh:
             coming.connection = work.frame.connection
             minute.interrupted()
         if coming.usable:
-            minute.see(seconds, glimpse)
+            minute.see(seconds, cached_features)
         if minute.over:
             self._ask(camera, coming, work.clip.shape[1:3])
 
@@ -95,28 +95,28 @@ class ScheduledRefresh:
                 if coming.made is not None:
                     coming.made.abandoned = True
 
-    def hand_over(self, lanes: Mapping[str, CameraScorer]) -> None:
+    def hand_over(self, camera_scorers: Mapping[str, CameraScorer]) -> None:
         """Go on with the scenes that are made; where one came to nothing, begin again."""
         for camera, coming in list(self._next.items()):
             if coming.made is None or not (coming.made.scene or coming.made.abandoned):
                 continue
             del self._next[camera]
             if not coming.made.abandoned:
-                lanes[camera].adopt(coming.made)
+                camera_scorers[camera].adopt(coming.made)
 
     def _ask(self, camera: str, coming: _NextScene, size_hw: tuple[int, int]) -> None:
         settings = coming.present.settings
         coming.made = Adaptation(settings, reason="on schedule")
-        self._keeper.leave(camera, coming.present)
+        self._builder.leave(camera, coming.present)
         wanted, reading = settings.wider_clips, settings.calibrator
-        self._keeper.follow(
+        self._builder.follow(
             camera, coming.made, RefitRequest(coming.minute, size_hw, reading, wanted)
         )
 
-    def _is_due(self, camera: str, lane: CameraScorer, after_seconds: float) -> bool:
-        if after_seconds == 0 or lane.adaptation.state != "ready":
+    def _is_due(self, camera: str, camera_scorer: CameraScorer, after_seconds: float) -> bool:
+        if after_seconds == 0 or camera_scorer.adaptation.state != "ready":
             return False
-        used = self._keeper.used_seconds(camera)
+        used = self._builder.used_seconds(camera)
         return used is not None and used >= after_seconds
 
 

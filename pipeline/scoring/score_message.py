@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from models.calibration import Calibration
 from pipeline.scenes.adaptation import ScoredFrame
-from pipeline.scenes.learning import LearningProgress
+from pipeline.scenes.calibration_window import LearningProgress
 from pipeline.scoring.view_changes import UNJUDGED
 from pipeline.transport.messages import FrameMessage, ScoreMessage
 

@@ -23,6 +23,8 @@ class BatchItem:
     scene: AdaptedScene
     stillness: StillWatch
     """Of its camera."""
+    ages: tuple[float, ...]
+    """By how many seconds each frame is older than the newest."""
 
 
 def score_clips(scorer: SceneScorer, wanted: Sequence[BatchItem]) -> list[Scores]:
@@ -42,7 +44,8 @@ def score_clips(scorer: SceneScorer, wanted: Sequence[BatchItem]) -> list[Scores
     fresh = [number for number, (_, empty) in enumerate(slots) if empty]
     if fresh:
         clips = torch.from_numpy(np.stack([wanted[number].clip for number in fresh]))
-        scores = scorer.score(clips, [wanted[number].scene for number in fresh])
+        ages = torch.tensor([wanted[number].ages for number in fresh])
+        scores = scorer.score(clips, [wanted[number].scene for number in fresh], ages)
         for place, number in enumerate(fresh):
             slots[number][0].scores = scores.alone(place)
     found = [slot.scores for slot, _ in slots]

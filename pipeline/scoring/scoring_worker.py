@@ -107,7 +107,7 @@ def try_model(scorer: SceneScorer, size_hw: tuple[int, int]) -> None:
 
 
 class ScoringWorker:
-    """Owns one lane a camera and moves frames through them."""
+    """Owns one camera scorer a camera and moves frames through them."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class ScoringWorker:
         scores: ScoreSender,
         control: ControlMember | None = None,
     ) -> None:
-        """Make the lanes and load the kept scenes.
+        """Make the camera scorers and load the kept scenes.
 
         Args:
             context: Configuration, stop flag and metrics.
@@ -135,7 +135,7 @@ class ScoringWorker:
         self._seen: dict[str, NewestFrame] = {}
         self._newest: dict[str, NewestFrame] = {}
         self._pictures_until: dict[str, float] = {}
-        self._lanes = CameraSet(context, scorer, context.spec.config.cameras)
+        self._camera_scorers = CameraSet(context, scorer, context.spec.config.cameras)
         self._served: dict[str, int] = {}
         self._batches = 0
         self._floods = LimitedWarning(LOG)
@@ -150,37 +150,39 @@ class ScoringWorker:
             while self._busy and time.monotonic() < deadline:
                 self._step()
         finally:
-            self._lanes.close()
+            self._camera_scorers.close()
 
     def _step(self) -> None:
-        self._context.pulse.beat()
-        ready = any(lane.ready for lane in self._lanes.values())
+        self._context.watchdog.beat()
+        ready = any(camera_scorer.ready for camera_scorer in self._camera_scorers.values())
         self._listen(0.0 if ready else _IDLE_SECONDS)
         self._obey()
-        self._lanes.settle()
+        self._camera_scorers.settle()
         self._work()
-        self._lanes.keeper.tell_ages()
+        self._camera_scorers.builder.tell_ages()
 
     def _obey(self) -> None:
         """Take new cameras, and do what is asked for."""
         if self._control is None:
             return
-        orders = CommandHandler(self._lanes, self._seen, self._newest, self._want_pictures)
+        command_handler = CommandHandler(
+            self._camera_scorers, self._seen, self._newest, self._want_pictures
+        )
         for message in self._control.poll():
             if isinstance(message, CameraTable):
                 self._work_by(read_cameras(message))
-                self._control.works_by(message.revision)
+                self._control.acknowledge_revision(message.revision)
             else:
-                self._control.answer(orders.carry_out(message))
+                self._control.answer(command_handler.carry_out(message))
 
     def _work_by(self, cameras: Mapping[str, Camera]) -> None:
-        for name in self._lanes.work_by(cameras):
+        for name in self._camera_scorers.work_by(cameras):
             self._served.pop(name, None)
             self._seen.pop(name, None)
             self._newest.pop(name, None)
             self._pictures_until.pop(name, None)
-            self._context.cameras.forget(name)
-            self._metrics.forget_camera(name)
+            self._context.cameras.remove(name)
+            self._metrics.remove_camera(name)
 
     @property
     def _stopping(self) -> bool:
@@ -188,7 +190,9 @@ class ScoringWorker:
 
     @property
     def _busy(self) -> bool:
-        return self._scores.unacknowledged > 0 or any(lane.depth for lane in self._lanes.values())
+        return self._scores.unacknowledged > 0 or any(
+            camera_scorer.depth for camera_scorer in self._camera_scorers.values()
+        )
 
     def _listen(self, timeout_seconds: float) -> None:
         ports = (self._frames, self._scores, *([self._control] if self._control else []))
@@ -205,24 +209,26 @@ class ScoringWorker:
             self._finish(ack.camera, ack.connection, ack.index)
 
     def _greet(self, hello: Hello) -> None:
-        if hello.camera not in self._lanes:
+        if hello.camera not in self._camera_scorers:
             self._floods.warn(f"camera {hello.camera!r:.80}: not in the configuration, ignored")
             return
         reach = self._scorer.config.clip_seconds
         self._frames.welcome(hello.camera, Welcome(self._context.incarnation, CREDITS, reach))
 
     def _take(self, frame: FrameMessage) -> None:
-        lane = self._lanes.get(frame.camera)
+        camera_scorer = self._camera_scorers.get(frame.camera)
         # Frames for a predecessor come again once their ingest worker is greeted.
-        if lane is None or frame.scorer != self._context.incarnation:
+        if camera_scorer is None or frame.scorer != self._context.incarnation:
             return
-        if lane.take(frame):
+        if camera_scorer.take(frame):
             self._done(frame.camera, frame.connection, frame.index)
-        self._metrics.queue_depth.labels(frame.camera, "score").set(lane.depth)
+        self._metrics.queue_depth.labels(frame.camera, "score").set(camera_scorer.depth)
 
     def _finish(self, camera: str, connection: int, index: int) -> None:
-        if camera in self._lanes:  # else it is gone, and so is whoever waited for the answer
-            self._lanes[camera].finish(connection, index)
+        if (
+            camera in self._camera_scorers
+        ):  # else it is gone, and so is whoever waited for the answer
+            self._camera_scorers[camera].finish(connection, index)
         self._done(camera, connection, index)
 
     def _done(self, camera: str, connection: int, index: int) -> None:
@@ -231,7 +237,9 @@ class ScoringWorker:
 
     def _work(self) -> None:
         """Serve one frame of each of the cameras that were not served for longest."""
-        waiting = [name for name, lane in self._lanes.items() if lane.ready]
+        waiting = [
+            name for name, camera_scorer in self._camera_scorers.items() if camera_scorer.ready
+        ]
         waiting.sort(key=lambda camera: self._served.get(camera, 0))
         self._batches += 1
         groups: dict[tuple[int, ...], list[ReadyFrame]] = defaultdict(list)
@@ -247,23 +255,23 @@ class ScoringWorker:
                 groups[work.clip.shape].append(work)
                 continue
             self._send(work.frame, work.waiting)
-            if self._lanes[camera].adaptation.state == "fitting":
-                self._lanes.keeper.fit(camera, self._lanes[camera].adaptation)
+            if self._camera_scorers[camera].adaptation.state == "fitting":
+                self._camera_scorers.builder.fit(camera, self._camera_scorers[camera].adaptation)
         for group in groups.values():
             self._score(group)
         for work in looked:
-            self._lanes.look(work)
+            self._camera_scorers.look(work)
 
     def _advance(self, camera: str) -> ReadyFrame | None:
-        lane = self._lanes[camera]
-        cuts = lane.cuts
+        camera_scorer = self._camera_scorers[camera]
+        cuts = camera_scorer.cuts
         try:
-            return lane.advance()
+            return camera_scorer.advance()
         except UnusableFrameError as error:
             self._drop(error.frame, str(error))
             return None
         finally:
-            self._metrics.picture_cuts.labels(camera).inc(lane.cuts - cuts)
+            self._metrics.discontinuities.labels(camera).inc(camera_scorer.cuts - cuts)
 
     def _drop(self, frame: FrameMessage, reason: str) -> None:
         self._floods.warn(f"{reason}; dropped")
@@ -275,7 +283,12 @@ class ScoringWorker:
         scored = score_clips(
             self._scorer,
             [
-                BatchItem(work.clip, self._lanes.scene(name), self._lanes[name].stillness)
+                BatchItem(
+                    work.clip,
+                    self._camera_scorers.scene(name),
+                    self._camera_scorers[name].stillness,
+                    work.ages,
+                )
                 for work, name in ((work, work.frame.camera) for work in group)
             ],
         )
@@ -288,8 +301,8 @@ class ScoringWorker:
                     work.frame, f"camera {work.frame.camera}: energy {energy}, want a number"
                 )
                 continue
-            calibration = self._lanes[work.frame.camera].adaptation.calibration
-            judgement = self._lanes.judge(work, result)
+            calibration = self._camera_scorers[work.frame.camera].adaptation.calibration
+            judgement = self._camera_scorers.judge(work, result)
             terms = result.explain(0)
             self._send(work.frame, judgement, calibration, result.maps[0].numpy(), terms)
 
@@ -303,7 +316,7 @@ class ScoringWorker:
     ) -> None:
         state = camera_state(judgement.state)
         self._context.cameras.set(frame.camera, state, judgement.progress)
-        learning = self._lanes[frame.camera].adaptation.learning
+        learning = self._camera_scorers[frame.camera].adaptation.learning
         self._context.cameras.set_learning(frame.camera, learning.as_json())
         score, threshold = judgement.score, judgement.threshold
         if score is not None and threshold is not None:
@@ -314,7 +327,7 @@ class ScoringWorker:
             anomaly_map = in_units_of_score(cells, calibration)
             terms = terms_of_score(parts, calibration)
         self._remember_seen(NewestFrame(frame, score, anomaly_map))
-        enter = self._lanes.cameras[frame.camera].lowest_enter
+        enter = self._camera_scorers.cameras[frame.camera].lowest_enter
         if score is not None and score >= PICTURE_RATIO * enter:
             self._want_pictures(frame.camera)
         self._metrics.normal_seconds.labels(frame.camera).set(learning.normal_seconds)

@@ -16,7 +16,7 @@ from pipeline.transport.messages import CameraState, SceneState
 
 LOG = logging.getLogger(__name__)
 
-UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "held", "stale")
+UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "suppressed", "stale")
 """States in which no score alerts anybody."""
 _KEEP_INTERVAL_SECONDS = 600.0
 
@@ -31,8 +31,8 @@ def camera_state(state: SceneState) -> CameraState:
 class ViewChanges:
     """Minds the views of all cameras."""
 
-    def __init__(self, keeper: SceneBuilder, store: SceneStore, metrics: Metrics) -> None:
-        self._keeper = keeper
+    def __init__(self, builder: SceneBuilder, store: SceneStore, metrics: Metrics) -> None:
+        self._builder = builder
         self._store = store
         self._metrics = metrics
         self._readapt: dict[str, bool] = {}
@@ -46,39 +46,39 @@ class ViewChanges:
         self._readapt[camera] = adapt.on_view_change == "readapt"
         minds = adapt.on_view_change != "ignore"
         wanted = SceneWatchSettings(adapt.view_change_after, settings.alert.light_hold, minds)
-        known = None if adaptation.scene is None else self._store.load_view(camera)
+        known = self._store.load_view(camera) if adaptation.of_kept or adaptation.scene else None
         self._faults[camera] = None if known is None else known.fault
         if known is not None and known.fault is not None:
             LOG.warning("camera %s: the scene was stale, %s", camera, REASONS[known.fault])
         return SceneWatch(wanted, known)
 
-    def take(self, camera: str, lane: CameraScorer, view: View) -> None:
+    def take(self, camera: str, camera_scorer: CameraScorer, view: View) -> None:
         """Do what a picture's view asks for, once it is judged."""
         fault = view.fault
         if fault != self._faults[camera]:
             self._tell(camera, fault)
             self._faults[camera] = fault
-            self._keep(camera, lane)
+            self._keep(camera, camera_scorer)
         if view.held or fault is not None:
             reason = "light" if fault is None else "stale"
-            self._metrics.frames_held.labels(camera, reason).inc()
+            self._metrics.frames_suppressed.labels(camera, reason).inc()
         # Nothing was collected of pictures in which nothing can be seen.
         another = fault is not None and fault not in BLIND
-        waits = another and lane.adaptation.state == "collecting"
+        waits = another and camera_scorer.adaptation.state == "collecting"
         if waits or (view.settled and self._readapt[camera]):
             # Who turns a camera while it is adapted to has not finished yet.
             LOG.info("camera %s: adapting to another view", camera)
-            lane.adapt_anew("another view")
-        elif self._is_due(camera, lane):
-            self._keep(camera, lane)
+            camera_scorer.adapt_anew("another view")
+        elif self._is_due(camera, camera_scorer):
+            self._keep(camera, camera_scorer)
 
-    def keep(self, lanes: Mapping[str, CameraScorer]) -> None:
+    def keep(self, camera_scorers: Mapping[str, CameraScorer]) -> None:
         """Keep what is known of all views."""
-        for camera, lane in lanes.items():
-            self._keep(camera, lane)
+        for camera, camera_scorer in camera_scorers.items():
+            self._keep(camera, camera_scorer)
 
-    def _is_due(self, camera: str, lane: CameraScorer) -> bool:
-        scene = lane.adaptation.scene if self._keeper.holds(camera) else None
+    def _is_due(self, camera: str, camera_scorer: CameraScorer) -> bool:
+        scene = camera_scorer.adaptation.scene if self._builder.holds(camera) else None
         if scene is not self._scenes.get(camera):
             self._scenes[camera] = scene
             return True
@@ -93,9 +93,13 @@ class ViewChanges:
         if fault != "light":
             self._metrics.view_changes.labels(camera, fault).inc()
 
-    def _keep(self, camera: str, lane: CameraScorer) -> None:
-        known = None if lane.watch is None else lane.watch.known
-        if known is None or lane.adaptation.scene is None or not self._keeper.holds(camera):
+    def _keep(self, camera: str, camera_scorer: CameraScorer) -> None:
+        known = None if camera_scorer.watch is None else camera_scorer.watch.known
+        if (
+            known is None
+            or camera_scorer.adaptation.scene is None
+            or not self._builder.holds(camera)
+        ):
             return
         self._kept_at[camera] = time.monotonic()
         try:

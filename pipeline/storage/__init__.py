@@ -1,1 +1,1 @@
-"""What is kept on disk or in a database: events, scores, pictures; and for how long."""
+"""Storage of events, scores and pictures, on disk or in a database, and its retention."""

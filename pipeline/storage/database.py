@@ -1,12 +1,11 @@
 """The database behind the store: SQLite in a file, or PostgreSQL at a URL.
 
-Everything in which the two differ is here and in `schema.py`. There is one writer, the alert sink:
-of SQLite by custom, and the kernel's lock on the data folder; of PostgreSQL by a lock of the
-database that lives as long as the writer's connection.
+All differences between the two are here and in `schema.py`. There is one writer, the alert sink:
+for SQLite by convention, and the kernel's lock on the data folder; for PostgreSQL by an advisory
+lock of the database that is held as long as the writer's connection.
 """
 
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,20 +17,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.storage.file_systems import DOUBTFUL, NETWORK, file_system_of
 from pipeline.storage.schema import MIGRATIONS, NewerSchemaError, migrate, schema_version
+from pipeline.storage.store_errors import StoreError, store_error
 
 LOG = logging.getLogger(__name__)
 
 SQLITE_NAME = "events.sqlite"
-_FULL_BYTES = 65_536
 _WAL_LIMIT_BYTES = 16 * 2**20
 _CONNECT_SECONDS = 5
-# A pooler may give each transaction another session, where a prepared statement is not known, or
-# one of another client is.
+# A pooler may run each transaction in another session, where a prepared statement does not exist,
+# or belongs to another client.
 _CONNECT = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
-_LOCK_NOT_AVAILABLE = "55P03"
 _POSTGRESQL_SESSION = (
     "SET statement_timeout = '20s'",
-    # A writer whose machine vanished shall not keep its successor out for hours.
+    # A writer on a lost machine must not lock out its successor for hours.
     "SET tcp_keepalives_idle = 20",
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
@@ -42,28 +40,12 @@ _ONE_WRITER = (
 )
 
 
-class StoreError(Exception):
-    """The store cannot be opened, read or written; the text says where and why."""
-
-
-class StoreUnreachableError(StoreError):
-    """The database server does not answer; it may later."""
-
-
-class StoreFullError(StoreError):
-    """The disk has no room for it."""
-
-
-class StoreDamagedError(StoreError):
-    """The file of SQLite is no database, or a damaged one."""
-
-
 def store_url(url: str | None, data_folder: Path) -> sa.URL:
-    """Where the store is.
+    """URL of the store.
 
     Args:
         url: As configured: "postgresql://…" or "sqlite:///…"; None: a file in the data folder.
-        data_folder: Of the run.
+        data_folder: Data folder of the run.
     """
     if url is None:
         return sa.URL.create("sqlite", database=str(data_folder / SQLITE_NAME))
@@ -74,10 +56,10 @@ class Database:
     """One database, opened for writing or only for reading."""
 
     def __init__(self, url: sa.URL, *, read_only: bool = False) -> None:
-        """Prepare; nothing is touched yet.
+        """Prepare; nothing is opened yet.
 
         Args:
-            url: Of SQLite or PostgreSQL.
+            url: SQLite or PostgreSQL.
             read_only: Any number of processes may read while one writes.
         """
         self.is_sqlite = url.get_backend_name() == "sqlite"
@@ -88,12 +70,12 @@ class Database:
         self._engine = _sqlite(url, read_only) if self.is_sqlite else _postgresql(url, read_only)
 
     def open(self) -> None:
-        """Bring it to the newest schema, or, for reading, see that it is.
+        """Migrate to the newest schema, or, for reading, check that it has the newest schema.
 
         Raises:
-            StoreUnreachableError: its server does not answer.
-            StoreDamagedError: its file is no database, or a damaged one.
-            StoreError: it cannot be used, is of another version, or on a network file system.
+            StoreUnreachableError: the server does not answer.
+            StoreDamagedError: the file is not a database, or is damaged.
+            StoreError: it cannot be used, has another version, or is on a network file system.
         """
         try:
             if self.is_sqlite:
@@ -121,7 +103,7 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """A transaction: written as a whole, or not at all.
+        """A transaction: committed as a whole, or rolled back.
 
         Raises:
             StoreError: it cannot be written, such as on a full disk.
@@ -133,7 +115,7 @@ class Database:
             raise self._error("cannot be written", error) from error
 
     def read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        """Rows that a query finds.
+        """Rows of a query.
 
         Raises:
             StoreError: they cannot be read.
@@ -144,24 +126,24 @@ class Database:
         except sa.exc.DBAPIError as error:
             raise self._error("cannot be read", error) from error
 
-    def give_back_space(self, most_pages: int) -> None:
-        """Return pages that deletions left empty to the disk; PostgreSQL does that by itself.
+    def reclaim_space(self, max_pages: int) -> None:
+        """Return pages that deletions left empty to the file system; PostgreSQL does so itself.
 
         Raises:
             StoreError: it cannot be written.
         """
         if self.is_sqlite:
             with self.begin() as connection:
-                # As a script: it frees one page at each step, and an ordinary call makes only one.
+                # As a script: each step frees one page, and an ordinary call runs only one step.
                 driver = connection.connection.driver_connection
                 assert isinstance(driver, sqlite3.Connection)
-                driver.executescript(f"PRAGMA incremental_vacuum({most_pages})")
+                driver.executescript(f"PRAGMA incremental_vacuum({max_pages})")
 
     def _check_session(self) -> None:
-        """See that a connection is a session: the writer's lock lives as long as one.
+        """Check that a connection is a session: the writer's lock is held as long as its session.
 
-        A pooler in transaction mode lends the same session to one connection after another, so that
-        two connections that are open at a time meet in it.
+        A pooler in transaction mode gives the same session to one connection after another, so that
+        two connections that are open at the same time get the same one.
         """
         engine = sa.create_engine(self._engine.url, poolclass=sa.NullPool, connect_args=_CONNECT)
         session = sa.text("SELECT pg_backend_pid()")
@@ -172,7 +154,7 @@ class Database:
             again = one.execute(session).scalar_one()
         if first == second or first != again:
             raise StoreError(
-                f"{self._where}: got a connection pooler that lends sessions for one transaction "
+                f"{self._where}: got a connection pooler that assigns sessions for one transaction "
                 "at a time (such as PgBouncer with pool_mode = transaction); want session pooling "
                 "(pool_mode = session), or the address of the server itself in store.url"
             )
@@ -183,14 +165,14 @@ class Database:
         if kind in NETWORK:
             raise StoreError(
                 f"{self._where}: got a network file system ({kind}), on which SQLite's "
-                "write-ahead log does not work; want a folder of this machine, or store.url"
+                "write-ahead log does not work; want a folder on a local disk, or store.url"
             )
         if kind is not None and kind.split(".")[0] in DOUBTFUL:
             LOG.warning("%s: on a shared folder (%s), which may lose data", self._where, kind)
         if not self._read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
-            raise StoreError(f"{self._where}: no such file; it is made by the first run")
+            raise StoreError(f"{self._where}: no such file; the first run creates it")
 
     def _check_schema(self) -> None:
         with self._engine.connect() as connection:
@@ -198,34 +180,11 @@ class Database:
         if version != len(MIGRATIONS):
             raise StoreError(
                 f"{self._where}: want schema version {len(MIGRATIONS)}, got {version}; "
-                "the alert sink of the same Vedette brings it there"
+                "the alert sink of the same Vedette version migrates it"
             )
 
     def _error(self, what: str, error: Exception) -> StoreError:
-        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        text = "; ".join(str(cause).split("\n")).strip("; ")
-        if self._url.password:
-            text = text.replace(str(self._url.password), "***")
-        if isinstance(cause, sqlite3.Error) and self._is_full(cause):
-            return StoreFullError(f"{self._where}: {what}: the disk is full ({text})")
-        damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in damaged:
-            return StoreDamagedError(f"{self._where}: {what}: {text}")
-        if getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
-            text = (
-                "want one service that writes to it, got another one (or a session that a pooler "
-                "keeps with its lock: see pg_locks)"
-            )
-        elif not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
-            # Of a server that hangs up, refuses or shuts down; mistakes in statements are others.
-            return StoreUnreachableError(f"{self._where}: {what}: {text}")
-        return StoreError(f"{self._where}: {what}: {text}")
-
-    def _is_full(self, error: sqlite3.Error) -> bool:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code != sqlite3.SQLITE_IOERR:  # so it is where the log's index finds no room
-            return code == sqlite3.SQLITE_FULL
-        return shutil.disk_usage(Path(self._url.database or "").parent).free < _FULL_BYTES
+        return store_error(f"{self._where}: {what}", self._url, error)
 
 
 def upsert(
@@ -234,14 +193,14 @@ def upsert(
     rows: Iterable[Mapping[str, Any]],
     merged: Mapping[str, Any] | None = None,
 ) -> None:
-    """Insert rows, over those of the same key.
+    """Insert rows, or update the rows of the same key.
 
     Args:
         connection: In a transaction.
         table: With a primary key.
-        rows: All with the same keys; columns that are not among them stay as they are.
-        merged: Column → function of (old, new) columns that says what to write over an old row;
-            None: the new values.
+        rows: All with the same columns; other columns of an existing row are unchanged.
+        merged: Column → function of (old, new) columns that gives the value to write over an
+            existing row; None: the new values.
     """
     values = [dict(row) for row in rows]
     if not values:
@@ -266,10 +225,11 @@ def _sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
             cursor.execute("PRAGMA query_only=ON")
         else:
             if cursor.execute("PRAGMA page_count").fetchone() == (0,):
-                # Of use in a new file only; in another one it writes, and a disk may be full.
+                # Effective in a new file only; in an existing one it writes, on a disk that may
+                # be full.
                 cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             cursor.execute("PRAGMA journal_mode=WAL")
-            # Survives the death of the process; after a power cut the newest events are made again
+            # Survives a crash of the process; after a power cut the newest events are recreated
             # from the score log.
             cursor.execute("PRAGMA synchronous=NORMAL")
             cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
@@ -297,7 +257,7 @@ def _postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
             url.set(drivername="postgresql+psycopg"),
             connect_args=_CONNECT,
             pool_pre_ping=True,
-            # One connection for the writer: it is what holds the lock.
+            # One connection for the writer: it holds the lock.
             **({} if read_only else {"pool_size": 1, "max_overflow": 0}),
         )
     except ImportError:

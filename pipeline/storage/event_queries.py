@@ -1,4 +1,4 @@
-"""What may be asked about stored events, and what a person may add to them."""
+"""Queries for stored events, and the annotations that a person may add to them."""
 
 import base64
 import binascii
@@ -9,45 +9,45 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from pipeline.events.event_tracker import Event
-from pipeline.storage.schema import EVENTS, LONGEST_NOTE
+from pipeline.events.event import Event
+from pipeline.storage.schema import EVENTS, MAX_NOTE_CHARACTERS
 
 Label = Literal["normal", "anomaly"]
-MOST_EVENTS = 1000
-"""On one page."""
+MAX_EVENTS = 1000
+"""Maximum on one page."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event, and what has become of it."""
+    """An event with its annotations."""
 
     event: Event
     acknowledged_at: float | None
-    """When a person said to have seen it, Unix seconds UTC; None: nobody yet."""
+    """When a person acknowledged the event, Unix seconds UTC; None: not acknowledged."""
     label: Label | None
-    """What a person takes it for."""
+    """Label given by a person."""
     note: str | None
-    """What a person wrote beside it."""
+    """Free text written by a person."""
     has_clip: bool
-    """Whether there is a video clip of it."""
+    """Whether there is a video clip of the event."""
 
 
 class Annotation(BaseModel):
-    """What a person changes about an event; what is not set stays as it is."""
+    """Changes of a person to an event; fields that are not set are unchanged."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
     )
 
     acknowledged: bool = False
-    """Whether somebody has seen it."""
+    """Whether a person has acknowledged the event."""
     label: Label | None = None
-    """What it is taken for; null: nobody knows."""
-    note: Annotated[str, StringConstraints(max_length=LONGEST_NOTE)] | None = None
+    """Label of the event; null: none."""
+    note: Annotated[str, StringConstraints(max_length=MAX_NOTE_CHARACTERS)] | None = None
     """Free text; null: none."""
 
     def columns(self, now: float) -> dict[str, object]:
-        """What is to be written, by column.
+        """Values to write, by column.
 
         Args:
             now: Unix seconds UTC.
@@ -62,42 +62,42 @@ class Annotation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events, newest first; None: of any kind."""
+    """Filter for events, newest first; None: any value."""
 
     camera: str | None = None
     zone: str | None = None
-    """Which it has reached."""
+    """Zone that the event has reached."""
     begin: float | None = None
     """Started at this time or later, Unix seconds UTC."""
     end: float | None = None
     """Started before this time, Unix seconds UTC."""
     active: bool | None = None
-    """Whether it still goes on."""
+    """Whether the event is still active."""
     suppressed: bool | None = None
-    """Whether nobody was told of it."""
+    """Whether its notifications were suppressed."""
     label: Literal["normal", "anomaly", "none"] | None = None
     """"none": without a label."""
     acknowledged: bool | None = None
     has_clip: bool | None = None
     limit: int = 50
-    """Most events on the page, 1 … 1000."""
+    """Maximum number of events on the page, 1 … 1000."""
     cursor: str | None = None
-    """Where an earlier page ended."""
+    """`next_cursor` of the previous page; None: the first page."""
 
     def select(self) -> sa.Select[Any]:
-        """The query, for one event more than the page holds.
+        """The SQL query, for one event more than the page holds.
 
         Raises:
-            ValueError: the limit is out of range, or the cursor is none of ours.
+            ValueError: the limit is out of range, or the cursor is invalid.
         """
-        if not 1 <= self.limit <= MOST_EVENTS:
-            raise ValueError(f"limit: want 1 to {MOST_EVENTS}, got {self.limit}")
+        if not 1 <= self.limit <= MAX_EVENTS:
+            raise ValueError(f"limit: want 1 to {MAX_EVENTS}, got {self.limit}")
         column = EVENTS.c
         query = sa.select(EVENTS).order_by(column.started_at.desc(), column.id.desc())
         if self.camera is not None:
             query = query.where(column.camera == self.camera)
         if self.zone is not None:
-            # Not LIKE, for which "_" stands for anything, and in SQLite "a" for "A".
+            # Not LIKE, in which "_" is a wildcard, and which ignores case in SQLite.
             names = sa.type_coerce(column.zones, sa.Text)
             query = query.where(sa.func.replace(names, f'"{self.zone}"', "") != names)
         if self.begin is not None:
@@ -123,15 +123,15 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Some of the events that were asked for, newest first."""
+    """One page of the events of a query, newest first."""
 
     events: tuple[StoredEvent, ...]
     next_cursor: str | None
-    """What to ask for the next page with; None: this is the last one."""
+    """Cursor of the next page; None: this is the last page."""
 
 
 def cursor_after(event: Event) -> str:
-    """The cursor of a page that ends with an event."""
+    """The cursor that continues after an event."""
     text = json.dumps([event.started_at, event.id], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

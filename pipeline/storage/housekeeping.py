@@ -1,7 +1,7 @@
-"""Keeps the data folder within its bounds: looks what there is, and deletes what retention says.
+"""Keep the data folder within its bounds: list the events, and delete by the retention rules.
 
-What else grows there is bounded where it is written: score logs, the journal and logs of the
-processes at a size, the course of the scores at an age.
+Other files that grow are bounded where they are written: score logs, the journal and logs of the
+processes by size, the score history by age.
 """
 
 import logging
@@ -14,23 +14,23 @@ from pathlib import Path
 
 from pipeline.config import Record
 from pipeline.config.retention import BYTES_PER_GB
-from pipeline.events.event_tracker import Event
-from pipeline.storage.database import StoreError
+from pipeline.events.event import Event
 from pipeline.storage.retention import KeptEvent, Limits, Removal, removals
 from pipeline.storage.snapshots import CLIP_NAME
 from pipeline.storage.store import EventFacts, EventStore
+from pipeline.storage.store_errors import StoreError
 from pipeline.telemetry.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 
 _SECONDS_PER_DAY = 86_400
 _CLIP_LAG_SECONDS = 30.0
-_MOST_AT_ONCE = 200  # so that the sink does not stand still, nor a wrong clock cost everything
+_MAX_AT_ONCE = 200  # so that the sink is not blocked, and a wrong clock does not delete everything
 
 
 @dataclass(frozen=True, slots=True)
 class EventFiles:
-    """What an event has on the disk."""
+    """Files of one event on the disk."""
 
     size_bytes: int
     has_clip: bool
@@ -39,7 +39,7 @@ class EventFiles:
 
 
 class Housekeeper:
-    """Of one data folder; works in the alert sink, which is the only one to write the store."""
+    """Retention of one data folder; runs in the alert sink, the only writer of the store."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Housekeeper:
         Args:
             store: Open for writing.
             folder: The data folder.
-            record: What may be kept.
-            metrics: Of the sink.
-            fail: Told the name of what failed and why.
+            record: Configuration of recording and retention.
+            metrics: Metrics of the sink.
+            fail: Called with the name of the part that failed, and the reason.
             free_bytes: Free space of the file system of a folder.
         """
         self._store = store
@@ -76,10 +76,10 @@ class Housekeeper:
         )
 
     def expect_clip(self, event: Event, now: float) -> None:
-        """Look out for the clip of an event that has ended.
+        """Register the clip of an event that has ended, to be detected once it is written.
 
         Args:
-            event: In the store, or soon.
+            event: In the store, or about to be stored.
             now: Seconds of a monotonic clock.
         """
         if self._clip_seconds:
@@ -87,7 +87,7 @@ class Housekeeper:
             self._clips_due[event.id] = path, now + self._clip_seconds
 
     def note_new_clips(self, now: float) -> None:
-        """Note in the store which of the expected clips have come; cheap, to be called often.
+        """Mark in the store which of the expected clips exist now; cheap, may be called often.
 
         Args:
             now: Seconds of a monotonic clock.
@@ -95,25 +95,25 @@ class Housekeeper:
         Raises:
             StoreError: it cannot be written.
         """
-        come = [event_id for event_id, (path, _) in self._clips_due.items() if path.exists()]
-        if come:
-            self._store.set_clips(come, True)
+        found = [event_id for event_id, (path, _) in self._clips_due.items() if path.exists()]
+        if found:
+            self._store.set_clips(found, True)
         self._clips_due = {
             event_id: (path, until)
             for event_id, (path, until) in self._clips_due.items()
-            if event_id not in come and now < until
+            if event_id not in found and now < until
         }
 
     def run(self, now: float, busy: Collection[str], cameras: Collection[str]) -> bool:
-        """Look at everything, and delete what is too much; what fails is told and tried again.
+        """Check all events, and delete what exceeds the bounds; failures are reported and retried.
 
         Args:
             now: Unix seconds UTC.
-            busy: Events that go on, or are not in the store yet.
-            cameras: Names of all cameras that are watched.
+            busy: Ids of events that are active, or not in the store yet.
+            cameras: Names of all configured cameras.
 
         Returns:
-            Whether all is within its bounds, and nothing failed.
+            Whether everything is within its bounds, and nothing failed.
         """
         self._good = True
         try:
@@ -123,12 +123,12 @@ class Housekeeper:
             free = self._free_bytes(self._folder)
             self._metrics.storage_free_bytes.set(free)
             kept = kept_events(files, facts, busy)
-            self._remove(removals(kept, now, free, self._limits)[:_MOST_AT_ONCE], facts)
+            self._remove(removals(kept, now, free, self._limits)[:_MAX_AT_ONCE], facts)
             free = self._free_bytes(self._folder)
             if free < self._limits.min_free_bytes:
                 self._failed(self._too_little(free))
             self._store.prune_scores(now)
-            self._store.give_back_space()
+            self._store.reclaim_space()
             self._remove_logs(now, cameras)
         except (OSError, StoreError) as error:
             self._failed(str(error))
@@ -148,21 +148,21 @@ class Housekeeper:
                 self._store.set_clips(event_ids, has_clip)
 
     def _remove(self, found: list[Removal], facts: dict[str, EventFacts]) -> None:
-        """Files first: a row without them is found again, files without a row only by their age."""
+        """Delete files before rows: rows without files are found again, files alone only by age."""
         removed: list[Removal] = []
         for removal in found:
-            place = self._folder / "events" / removal.event.camera / removal.event.id
+            folder = self._folder / "events" / removal.event.camera / removal.event.id
             try:
-                if removal.event.size_bytes or place.exists():
-                    shutil.rmtree(place)
+                if removal.event.size_bytes or folder.exists():
+                    shutil.rmtree(folder)
             except OSError as error:
-                self._failed(f"{place}: cannot be deleted: {error.strerror}")
+                self._failed(f"{folder}: cannot be deleted: {error.strerror}")
                 continue
             removed.append(removal)
         by_age = {one.event.id for one in removed if one.reason == "age"} & facts.keys()
         others = {one.event.id for one in removed if one.reason != "age"} & facts.keys()
         if by_age:
-            self._store.forget(by_age)
+            self._store.delete_events(by_age)
         if others:
             self._store.set_clips(others, False)
         counts = Counter(one.reason for one in removed)
@@ -174,23 +174,23 @@ class Housekeeper:
             LOG.info("retention: deleted files of events (%s), %.1f MB", why, size)
 
     def _remove_logs(self, now: float, cameras: Collection[str]) -> None:
-        """Score logs of cameras that are no more, once they are as old as the oldest event."""
+        """Delete score logs of removed cameras once they are older than the retention age."""
         for path in (self._folder / "scores").glob("*.jsonl"):
             camera = path.name.removesuffix(".jsonl").removesuffix(".1")
             if camera not in cameras and now - path.stat().st_mtime > self._limits.max_age_seconds:
                 path.unlink()
-                LOG.info("retention: deleted %s, of a camera that is no more", path.name)
+                LOG.info("retention: deleted %s, of a camera that was removed", path.name)
 
     def _too_little(self, free_bytes: int) -> str:
         return (
             f"{self._folder}: want {self._limits.min_free_bytes / BYTES_PER_GB:g} GB of free "
             f"space (record.min_free_gb), got {free_bytes / BYTES_PER_GB:.2f} GB; "
-            "there is no event left whose files may be deleted"
+            "no event is left whose files may be deleted"
         )
 
 
 def event_files(folder: Path) -> Iterator[tuple[tuple[str, str], EventFiles]]:
-    """What there is of each event, by camera and id; what vanishes meanwhile is left out.
+    """Files of each event, by camera and id; files deleted meanwhile are skipped.
 
     Raises:
         OSError: a folder cannot be read.
@@ -215,7 +215,7 @@ def kept_events(
     facts: dict[str, EventFacts],
     busy: Collection[str],
 ) -> list[KeptEvent]:
-    """All events that the store or the disk has."""
+    """All events in the store or on the disk."""
     kept = []
     for one in facts.values():
         found = files.get((one.camera, one.id))
@@ -242,7 +242,7 @@ def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def folder_size_bytes(folder: Path) -> int:
-    """Size of all files below a folder; those that vanish meanwhile count nothing."""
+    """Size of all files below a folder; files deleted meanwhile count as 0."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:

@@ -1,4 +1,4 @@
-"""Ended events as text, one JSON object a line: for people, `tail -f` and other programs."""
+"""Ended events as text, one JSON object per line: for people, `tail -f` and other programs."""
 
 import os
 from contextlib import ExitStack
@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines
 
 ROTATE_BYTES = 16 * 1024 * 1024
 
 
 class EventJournal:
-    """Holds each event once, however often it is told; at most two files; open it by `with`."""
+    """Stores each event once, even if it is appended again, in at most two files."""
 
     def __init__(self, path: Path, rotate_bytes: int = ROTATE_BYTES) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class EventJournal:
         self._known: set[object] = set()
 
     def __enter__(self) -> Self:
-        """Open or make the file.
+        """Open or create the file.
 
         Raises:
             OSError: it cannot be opened.
@@ -45,7 +45,7 @@ class EventJournal:
         self._stack.close()
 
     def append(self, event: Event) -> None:
-        """Write an ended event, unless it is there.
+        """Write an ended event, unless it is already stored.
 
         Raises:
             OSError: it cannot be written, such as on a full disk.

@@ -1,4 +1,4 @@
-"""A file that only grows, one JSON object a line, and that survives a death in mid-line."""
+"""An append-only file, one JSON object per line, that survives a crash in mid-line."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ _DAMAGES = (errno.EIO, errno.EISDIR, errno.ELOOP, errno.EUCLEAN)
 
 
 class JsonLinesFile:
-    """Open it by `with`; only one process may have it open."""
+    """An append-only file, opened by `with`; only one process may have it open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -23,9 +23,9 @@ class JsonLinesFile:
         self._size_bytes = 0
 
     def __enter__(self) -> Self:
-        """Open or make the file, and cut a last line that is not whole.
+        """Open or create the file, and truncate an incomplete last line.
 
-        What cannot be opened as it is damaged, or no file, is moved aside.
+        A file that is damaged, or not a regular file, is moved aside.
 
         Raises:
             OSError: it cannot be opened.
@@ -38,7 +38,7 @@ class JsonLinesFile:
                 raise
             put_aside(self._path, str(error.strerror))
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        # Unbuffered: what `append` has returned from outlives the process.
+        # Unbuffered: a line is in the file once `append` has returned, even if the process dies.
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         self._size_bytes = _end_of_last_line(self._file)
         self._file.truncate(self._size_bytes)
@@ -57,11 +57,11 @@ class JsonLinesFile:
 
     @property
     def size_bytes(self) -> int:
-        """Size of all whole lines."""
+        """Size of all complete lines."""
         return self._size_bytes
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Write one line; after an error the file is as before.
+        """Write one line; after an error the file is unchanged.
 
         Raises:
             OSError: it cannot be written, such as on a full disk.
@@ -82,7 +82,7 @@ class JsonLinesFile:
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file in order; lines that are none (a torn last one) are passed over.
+    """The objects of a file in order; other lines, such as an incomplete last one, are skipped.
 
     Raises:
         OSError: it cannot be read.
@@ -93,19 +93,19 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield record
 
 
-def read_last_lines(path: Path, most_bytes: int = _BLOCK_BYTES) -> list[dict[str, Any]]:
-    """The objects of the last whole lines, as many as stand in so many bytes, oldest first.
+def read_last_lines(path: Path, max_bytes: int = _BLOCK_BYTES) -> list[dict[str, Any]]:
+    """The objects of the complete lines in the last `max_bytes` of a file, oldest first.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        begin = max(0, size - most_bytes)
+        begin = max(0, size - max_bytes)
         file.seek(begin)
         lines = file.read().splitlines(keepends=True)
     if begin:
-        lines = lines[1:]  # its beginning may be missing
+        lines = lines[1:]  # the first one may be incomplete
     return [record for line in lines if (record := _parse(line))]
 
 

@@ -1,4 +1,4 @@
-"""Which events have been kept for long enough. Pure."""
+"""Retention rules: which events to delete. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ Reason = Literal["age", "size", "free"]
 
 @dataclass(frozen=True, slots=True)
 class KeptEvent:
-    """An event as far as keeping it is concerned."""
+    """The properties of an event that retention depends on."""
 
     id: str
     camera: str
     last_at: float
-    """When something last happened in it, Unix seconds UTC."""
+    """Time of the last change, Unix seconds UTC."""
     size_bytes: int
-    """Of its files; 0 where there are none."""
+    """Size of its files; 0 without files."""
     active: bool
-    """It goes on, or is not written yet: not to be touched."""
+    """Whether the event is active, or not stored yet: it is not deleted."""
     labelled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be kept."""
+    """Bounds of the retention."""
 
     max_age_seconds: float
     max_bytes: float
-    """Of all files of events together."""
+    """Size of all files of events together."""
     min_free_bytes: float
-    """To be left on the file system."""
+    """Free space to leave on the file system."""
     keep_labelled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Something to delete: of age the event as a whole, else its files alone."""
+    """An event to delete: for reason "age" with its row, else its files only."""
 
     event: KeptEvent
     reason: Reason
@@ -47,13 +47,13 @@ class Removal:
 def removals(
     events: Iterable[KeptEvent], now: float, free_bytes: float, limits: Limits
 ) -> list[Removal]:
-    """What to delete, oldest first, and no more than is needed.
+    """What to delete, oldest first, and no more than necessary.
 
     Args:
-        events: All that are known, in any order.
+        events: All events, in any order.
         now: Unix seconds UTC.
-        free_bytes: On the file system of their files.
-        limits: What may be kept.
+        free_bytes: Free space on the file system of their files.
+        limits: Bounds of the retention.
     """
     known = sorted(events, key=lambda event: (*recency(event.last_at, now), event.id))
     total_bytes = sum(event.size_bytes for event in known)
@@ -76,13 +76,13 @@ def removals(
     return found
 
 
-def too_small(free_bytes: float, total_bytes: float, min_free_bytes: float) -> str:
-    """Why a file system has no room for what `record.min_free_gb` asks for; empty: it has.
+def free_space_problem(free_bytes: float, total_bytes: float, min_free_bytes: float) -> str:
+    """Why a file system has less free space than `record.min_free_gb`; empty: it has enough.
 
     Args:
         free_bytes: Free now.
         total_bytes: Size of the file system.
-        min_free_bytes: What is to stay free.
+        min_free_bytes: Space that must stay free.
     """
     if free_bytes >= min_free_bytes:
         return ""
@@ -90,7 +90,7 @@ def too_small(free_bytes: float, total_bytes: float, min_free_bytes: float) -> s
     if total_bytes <= min_free_bytes:
         return (
             f"{wanted}, got a file system of {total_bytes / 1e9:.2g} GB in all: no clip would ever "
-            f"be written; set record.min_free_gb to {total_bytes / 1e10:.1g} or so, or move "
+            f"be written; set record.min_free_gb to about {total_bytes / 1e10:.1g}, or move "
             "storage.folder"
         )
     return (

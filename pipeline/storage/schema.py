@@ -1,7 +1,7 @@
-"""The tables of the store, and what leads from each version of them to the next.
+"""The tables of the store, and the migrations from each version of the schema to the next.
 
-The statements are SQLite's. PostgreSQL reads some of their words in another sense, and gets its own
-for them; everything else is common to both.
+The statements are written for SQLite. Some of their type names have another meaning in PostgreSQL,
+and are replaced for it; everything else is common to both.
 """
 
 import json
@@ -10,10 +10,10 @@ from dataclasses import fields
 
 import sqlalchemy as sa
 
-from pipeline.events.event_tracker import Event
+from pipeline.events.event import Event
 
-LONGEST_NOTE = 2000
-"""Characters of what a person writes beside an event."""
+MAX_NOTE_CHARACTERS = 2000
+"""Maximum number of characters of a note."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -40,7 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE events ADD COLUMN acknowledged_at REAL",
         "ALTER TABLE events ADD COLUMN label TEXT CHECK (label IN ('normal', 'anomaly'))",
-        f"ALTER TABLE events ADD COLUMN note TEXT CHECK (length(note) <= {LONGEST_NOTE})",
+        f"ALTER TABLE events ADD COLUMN note TEXT CHECK (length(note) <= {MAX_NOTE_CHARACTERS})",
         "ALTER TABLE events ADD COLUMN has_clip BOOLEAN NOT NULL DEFAULT FALSE",
         "CREATE INDEX events_by_start ON events (started_at, id)",
         """CREATE TABLE score_history (
@@ -63,7 +63,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE events SET suppressed_by = 'cooldown' WHERE suppressed",
     ),
     (
-        # SQLite cannot change a CHECK: the column is made anew.
+        # SQLite cannot change a CHECK: the column is created again.
         "ALTER TABLE events RENAME COLUMN suppressed_by TO suppressed_by_3",
         """ALTER TABLE events ADD COLUMN suppressed_by TEXT
             CHECK (suppressed_by IN ('cooldown', 'schedule', 'calibrating'))""",
@@ -72,15 +72,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE events ADD COLUMN terms TEXT NOT NULL DEFAULT '{}'",
     ),
 )
-"""What leads from each version of the schema to the next; only ever added to."""
+"""Statements from each version of the schema to the next; append-only."""
 
-# What SQLite calls by these names has 64 bits; in PostgreSQL it would have 32.
+# These types have 64 bits in SQLite; in PostgreSQL they would have 32.
 _POSTGRESQL_WORDS = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT", " WITHOUT ROWID": ""}
 _WORDS = re.compile(r"\bREAL\b|\bINTEGER\b| WITHOUT ROWID\b")
 
 
 class Names(sa.types.TypeDecorator[tuple[str, ...]]):
-    """Names as the text of a JSON array, in both databases."""
+    """Names, stored as the text of a JSON array in both databases."""
 
     impl = sa.Text
     cache_ok = True
@@ -97,7 +97,7 @@ class Names(sa.types.TypeDecorator[tuple[str, ...]]):
 
 
 class Numbers(sa.types.TypeDecorator[dict[str, float]]):
-    """Numbers by name as the text of a JSON object, in both databases."""
+    """Numbers by name, stored as the text of a JSON object in both databases."""
 
     impl = sa.Text
     cache_ok = True
@@ -150,11 +150,11 @@ SCORE_HISTORY = sa.Table(
 
 
 class NewerSchemaError(Exception):
-    """The tables are of a version that this program does not know."""
+    """The tables have a newer version than this program supports."""
 
 
 def schema_version(connection: sa.Connection) -> int:
-    """Version of the tables that a database has; 0: none."""
+    """Schema version of a database; 0: it has no tables."""
     if connection.dialect.name == "sqlite":
         return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
     if not sa.inspect(connection).has_table("schema_version"):
@@ -163,18 +163,18 @@ def schema_version(connection: sa.Connection) -> int:
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Bring a database to the newest schema: all or nothing.
+    """Migrate a database to the newest schema, in one transaction.
 
     Args:
-        connection: In a transaction; on PostgreSQL alone with the database.
+        connection: In a transaction; on PostgreSQL the only writer.
 
     Raises:
-        NewerSchemaError: it is of a newer version.
+        NewerSchemaError: it has a newer version.
         sa.exc.DBAPIError: a statement failed.
     """
     on_sqlite = connection.dialect.name == "sqlite"
     if on_sqlite:
-        # Python's sqlite3 begins no transaction by itself before statements on the schema.
+        # Python's sqlite3 does not begin a transaction before statements on the schema.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     version = schema_version(connection)
     check_version(version)
@@ -185,20 +185,20 @@ def migrate(connection: sa.Connection) -> None:
 
 
 def check_version(version: int) -> None:
-    """Refuse a schema from the future.
+    """Reject a schema that is newer than this program.
 
     Raises:
-        NewerSchemaError: it is one.
+        NewerSchemaError: the version is newer.
     """
     if version > len(MIGRATIONS):
         raise NewerSchemaError(
             f"want schema version {len(MIGRATIONS)} or older, got {version}; "
-            "it was written by a newer Vedette"
+            "it was written by a newer version of Vedette"
         )
 
 
 def for_postgresql(statement: str) -> str:
-    """A statement of the migrations in PostgreSQL's words."""
+    """A statement of the migrations with the types of PostgreSQL."""
     return _WORDS.sub(lambda found: _POSTGRESQL_WORDS[found[0]], statement)
 
 

@@ -1,8 +1,8 @@
-"""The course of the scores, thinned out: seconds for a day, minutes for a month.
+"""Downsampled score history: buckets of a second for a day, of a minute for a month.
 
-Each score goes into one bucket of a second and one of a minute. What has gathered is written from
-time to time, in the transaction that also keeps the trackers, and is added to what the store has of
-the same bucket: so each score counts once, whenever the sink dies.
+Each score is added to one bucket of a second and one of a minute. Pending buckets are written
+periodically, in the transaction that also stores the trackers, and are added to the stored bucket
+of the same time: so each score counts once, whenever the sink is killed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,24 +11,24 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.database import upsert
 from pipeline.storage.schema import SCORE_HISTORY, TRACKERS
-from pipeline.storage.score_log import ScoreRecord
 from pipeline.transport.messages import SceneState
 
 Resolution = Literal[1, 60]
 """Width of a bucket in seconds."""
 
 KEPT_SECONDS: dict[Resolution, int] = {1: 86_400, 60: 30 * 86_400}
-"""For how long the buckets of each width are kept."""
-MOST_POINTS = 10_000
-"""Read at once."""
-_MOST_WAITING = 20_000  # some hours of one camera, while the store takes nothing
+"""For how long the buckets of each width are stored."""
+MAX_POINTS = 10_000
+"""Maximum number of points of one query."""
+_MAX_PENDING = 20_000  # some hours of one camera, while the store cannot be written
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreBucket:
-    """Some scores of one camera in one second or minute."""
+    """Summary of the scores of one camera in one second or minute."""
 
     camera: str
     resolution_seconds: int
@@ -42,19 +42,19 @@ class ScoreBucket:
     frames: int
     """Number of frames, those without a score included."""
     threshold: float | None
-    """Newest one, as energy."""
+    """Newest threshold, as energy."""
     state: SceneState
-    """Newest one."""
+    """Newest state of the scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePoint:
-    """What was stored of one second or minute."""
+    """Stored summary of one second or minute."""
 
     begins_at: int
     """Unix seconds UTC."""
     highest: float | None
-    """None where no frame had a score."""
+    """None if no frame had a score."""
     mean: float | None
     threshold: float | None
     """The energy at which the score is 1."""
@@ -64,38 +64,38 @@ class ScorePoint:
 
 
 class ScoreHistory:
-    """What has gathered and is not written yet."""
+    """Buckets that are not written yet."""
 
-    def __init__(self, capacity: int = _MOST_WAITING) -> None:
-        """Begin without any.
+    def __init__(self, capacity: int = _MAX_PENDING) -> None:
+        """Start empty.
 
         Args:
-            capacity: Most buckets that wait; beyond them the oldest are forgotten.
+            capacity: Maximum number of pending buckets; beyond it the oldest are dropped.
         """
         self._capacity = capacity
-        self._waiting: dict[tuple[str, int, int], ScoreBucket] = {}
+        self._pending: dict[tuple[str, int, int], ScoreBucket] = {}
 
     def add(self, record: ScoreRecord) -> None:
-        """Take a new score."""
+        """Add a new score."""
         for resolution in KEPT_SECONDS:
             begins_at = int(record.captured_at // resolution * resolution)
             key = record.camera, resolution, begins_at
-            self._waiting[key] = _with(self._waiting.get(key), record, resolution, begins_at)
-        while len(self._waiting) > self._capacity:
-            del self._waiting[next(iter(self._waiting))]
+            self._pending[key] = _with(self._pending.get(key), record, resolution, begins_at)
+        while len(self._pending) > self._capacity:
+            del self._pending[next(iter(self._pending))]
 
     @property
-    def waiting(self) -> list[ScoreBucket]:
-        """What is to be written."""
-        return list(self._waiting.values())
+    def pending(self) -> list[ScoreBucket]:
+        """Buckets to write."""
+        return list(self._pending.values())
 
-    def written(self) -> None:
-        """Say that what waited is in the store."""
-        self._waiting.clear()
+    def mark_written(self) -> None:
+        """Clear the pending buckets: they are in the store."""
+        self._pending.clear()
 
 
 def add_to_history(connection: sa.Connection, buckets: Iterable[ScoreBucket]) -> None:
-    """Add buckets to those of the store."""
+    """Add buckets to the stored ones."""
     upsert(connection, SCORE_HISTORY, map(asdict, buckets), _MERGED)
 
 
@@ -114,7 +114,7 @@ def history_query(
 
 
 def point_of(row: Mapping[str, Any]) -> ScorePoint:
-    """A row of the store for readers."""
+    """Convert a row of the store."""
     mean = row["total"] / row["scored"] if row["scored"] else None
     return ScorePoint(
         row["begins_at"], row["highest"], mean, row["threshold"], row["state"], row["frames"]
@@ -122,14 +122,14 @@ def point_of(row: Mapping[str, Any]) -> ScorePoint:
 
 
 def prune_history(connection: sa.Connection, now: float) -> int:
-    """Delete what is older than it is kept for; number of buckets.
+    """Delete buckets older than their storage time; returns the number of buckets.
 
     Args:
         connection: In a transaction.
         now: Unix seconds UTC.
     """
     table, deleted = SCORE_HISTORY.c, 0
-    # Camera by camera: the key of the table begins with it.
+    # Per camera: the primary key begins with it.
     for camera in connection.execute(sa.select(TRACKERS.c.camera)).scalars().all():
         for resolution, seconds in KEPT_SECONDS.items():
             result = connection.execute(
@@ -165,7 +165,7 @@ def _sum(old: Any, new: Any) -> Any:
 
 
 def _higher(old: Any, new: Any) -> Any:
-    # Not SQLite's max() nor PostgreSQL's greatest(): they differ in name, and about NULL.
+    # Not SQLite's max() or PostgreSQL's greatest(): they differ in name, and for NULL.
     return sa.case((new.is_(None), old), (old.is_(None), new), (new > old, new), else_=old)
 
 

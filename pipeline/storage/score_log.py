@@ -1,58 +1,24 @@
-"""Every score of one camera, each once: `<folder>/<camera>.jsonl`.
+"""Log of every score of one camera, each once: `<folder>/<camera>.jsonl`.
 
-The last line is the watermark: a score that is not after it was kept before. It is written before
-the score is acknowledged, so that a score is either in the file or will be sent again.
+The last line is the watermark: a score at or before it is a duplicate. A score is written before it
+is acknowledged, so that it is either in the file or will be sent again.
 """
 
 import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.events.score_record import Position, ScoreRecord
 from pipeline.storage.json_lines import JsonLinesFile, read_json_lines, read_last_lines
-from pipeline.transport.messages import SceneState, ScoreMessage
 
 LOG = logging.getLogger(__name__)
 
 ROTATE_BYTES = 64 * 1024 * 1024
-
-Position = tuple[int, int]
-"""Connection and index of a frame; frames of a camera are ordered by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRecord:
-    """One line of the log."""
-
-    camera: str
-    connection: int
-    index: int
-    pts_seconds: float
-    captured_at: float
-    energy: float | None
-    score: float | None
-    threshold: float | None
-    state: SceneState
-    dropped: int
-    zones: dict[str, float] = field(default_factory=dict)
-    """Score of each zone; empty without zones or without a score."""
-    terms: dict[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score, see `ScoreMessage`; empty without energy."""
-
-    @property
-    def position(self) -> Position:
-        """Where the frame stands among those of its camera."""
-        return self.connection, self.index
-
-
-def record_of(message: ScoreMessage, zones: dict[str, float]) -> ScoreRecord:
-    """What the log keeps of a score, and of the scores of the zones."""
-    names = (field.name for field in fields(ScoreRecord) if field.name != "zones")
-    return ScoreRecord(**{name: getattr(message, name) for name in names}, zones=zones)
 
 
 class ScoreLog:
@@ -66,7 +32,7 @@ class ScoreLog:
         self._watermark: Position | None = None
 
     def __enter__(self) -> Self:
-        """Open the log and find the watermark.
+        """Open the log and read the watermark.
 
         Raises:
             OSError: it cannot be opened.
@@ -93,15 +59,15 @@ class ScoreLog:
 
     @property
     def watermark(self) -> Position | None:
-        """Position of the newest score that was taken; None before the first."""
+        """Position of the newest score that was appended; None before the first."""
         return self._watermark
 
     def is_new(self, position: Position) -> bool:
-        """Whether a score was not taken before."""
+        """Whether a score is after the watermark."""
         return self._watermark is None or position > self._watermark
 
     def append(self, record: ScoreRecord) -> None:
-        """Take a new score. It counts as taken even when it cannot be written.
+        """Append a new score. The watermark advances even if the score cannot be written.
 
         Raises:
             OSError: it cannot be written, such as on a full disk.
@@ -112,7 +78,7 @@ class ScoreLog:
         self._file.append(asdict(record))
 
     def after(self, position: Position | None) -> Iterator[ScoreRecord]:
-        """The kept scores after a position, oldest first.
+        """The stored scores after a position, oldest first.
 
         Raises:
             OSError: they cannot be read.
@@ -132,16 +98,16 @@ class ScoreLog:
 
 
 def last_connection(folder: Path) -> int:
-    """Highest number of a connection that the score logs of a folder end with; 0: there is none.
+    """Highest connection number at the end of the score logs of a folder; 0: there is none.
 
-    What is numbered from here on must be above it, or it would be taken for a repetition.
+    New connections must get higher numbers, or their scores would count as duplicates.
     """
     last = 0
     for path in folder.glob("*.jsonl"):
         try:
             records = [*_records(read_last_lines(path))]
         except OSError as error:
-            LOG.warning("%s: cannot be read, its last number is not known: %s", path, error)
+            LOG.warning("%s: cannot be read, its last connection is unknown: %s", path, error)
             continue
         last = max(last, *(record.connection for record in records), 0)
     return last
@@ -150,6 +116,6 @@ def last_connection(folder: Path) -> int:
 def _records(lines: Iterable[dict[str, Any]]) -> Iterator[ScoreRecord]:
     names = {field.name for field in fields(ScoreRecord)}
     for line in lines:
-        # Else a damaged or foreign line: worth less than all the others.
+        # Other lines are damaged or foreign, and are skipped.
         if line.keys() in (names, names - {"zones"}):  # older ones have no zones
             yield ScoreRecord(**line)

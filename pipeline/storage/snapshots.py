@@ -1,6 +1,5 @@
 """Pictures of an event: the frame at its peak, and the same with the heatmap."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.events.drawing import Pixels, Polygon, draw_caption, draw_heatmap
+from pipeline.telemetry.atomic_write import write_atomic
 
 SNAPSHOT_NAME = "snapshot.jpg"
 HEATMAP_NAME = "heatmap.jpg"
@@ -19,22 +19,22 @@ _JPEG_QUALITY = 90
 class Snapshots:
     """Pictures of events on disk: `<folder>/<camera>/<event id>/{snapshot,heatmap}.jpg`.
 
-    The ingest worker puts `clip.mp4` beside them.
+    The ingest worker writes `clip.mp4` to the same folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def snapshot_path(self, camera: str, event_id: str) -> Path:
-        """Where the frame at the peak is, or would be."""
+        """Path of the frame at the peak; it need not exist."""
         return self._folder / camera / event_id / SNAPSHOT_NAME
 
     def heatmap_path(self, camera: str, event_id: str) -> Path:
-        """Where the frame with its heatmap is, or would be."""
+        """Path of the frame with its heatmap; it need not exist."""
         return self._folder / camera / event_id / HEATMAP_NAME
 
     def clip_path(self, camera: str, event_id: str) -> Path:
-        """Where the clip is, or would be."""
+        """Path of the clip; it need not exist."""
         return self._folder / camera / event_id / CLIP_NAME
 
     def save(
@@ -47,16 +47,16 @@ class Snapshots:
         captured_at: float,
         zones: Sequence[Polygon] = (),
     ) -> None:
-        """Write both pictures over those of an earlier peak; each is whole at any time.
+        """Replace both pictures by those of a new peak; each file is complete at any time.
 
         Args:
             camera: Name in the configuration.
-            event_id: Of the event.
+            event_id: Id of the event.
             pixels: uint8 (H, W, 3), RGB.
-            anomaly_map: (h, w) in units of the score; None: the heatmap stays as it was.
-            score: Of this frame, written into the heatmap.
-            captured_at: Of this frame, Unix seconds; written into both with the camera's name.
-            zones: Drawn into the heatmap.
+            anomaly_map: (h, w) in units of the score; None: the heatmap is unchanged.
+            score: Score of this frame, written into the heatmap.
+            captured_at: Time of this frame, Unix seconds; written into both with the camera name.
+            zones: Outlines to draw into the heatmap.
 
         Raises:
             OSError: they cannot be written.
@@ -70,7 +70,7 @@ class Snapshots:
 
 
 def write_jpeg(path: Path, pixels: Pixels) -> None:
-    """Write a picture under another name first, so that no reader ever sees a part of it.
+    """Write a picture by renaming a finished file, so that no reader sees an incomplete one.
 
     Raises:
         OSError: it cannot be written.
@@ -78,7 +78,4 @@ def write_jpeg(path: Path, pixels: Pixels) -> None:
     encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )[1].tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(encoded)
-    os.replace(unfinished, path)
+    write_atomic(path, encoded)

@@ -1,7 +1,7 @@
-"""Events and the course of the scores, and beside them what the trackers remember.
+"""The event store: events, score history and tracker states.
 
-All are written in one transaction, so that after a death the trackers go on exactly where the
-stored events are. Only the sink writes; anybody may read meanwhile.
+All are written in one transaction, so that after a crash the trackers continue exactly at the
+stored events. Only the sink writes; other processes may read at the same time.
 """
 
 import time
@@ -14,7 +14,8 @@ from typing import Any, Self
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.events.event_tracker import Event, TrackerState
+from pipeline.events.event import Event
+from pipeline.events.event_tracker import TrackerState
 from pipeline.storage.database import Database, store_url, upsert
 from pipeline.storage.event_queries import (
     Annotation,
@@ -26,7 +27,7 @@ from pipeline.storage.event_queries import (
 )
 from pipeline.storage.schema import EVENTS, TRACKERS
 from pipeline.storage.score_history import (
-    MOST_POINTS,
+    MAX_POINTS,
     Resolution,
     ScoreBucket,
     ScorePoint,
@@ -37,33 +38,33 @@ from pipeline.storage.score_history import (
 )
 
 _EVENT_FIELDS = tuple(field.name for field in fields(Event))
-_MOST_KEYS = 500  # in one statement
+_MAX_KEYS = 500  # in one statement
 _TRACKER_STATE: TypeAdapter[TrackerState] = TypeAdapter(TrackerState)
 
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """What decides about keeping an event."""
+    """The stored properties of an event that retention depends on."""
 
     id: str
     camera: str
     last_at: float
-    """When it ended, or, while it goes on, began; Unix seconds UTC."""
+    """End of the event, or its start while it is active; Unix seconds UTC."""
     active: bool
     label: Label | None
     has_clip: bool
 
 
 class EventStore:
-    """Events and scores of all cameras; open it by `with`."""
+    """Events and scores of all cameras; a context manager."""
 
     def __init__(self, where: Path | sa.URL, *, read_only: bool = False) -> None:
         """Prepare to open.
 
         Args:
             where: File of SQLite, or URL as from `store_url`.
-            read_only: For every process but the sink; it never waits for the writer, nor makes it
-                wait.
+            read_only: For every process but the sink; readers and the writer do not block each
+                other.
         """
         url = sa.URL.create("sqlite", database=str(where)) if isinstance(where, Path) else where
         self._database = Database(url, read_only=read_only)
@@ -74,16 +75,16 @@ class EventStore:
 
         Args:
             url: `store.url` of the configuration.
-            data_folder: Of the run.
+            data_folder: Data folder of the run.
         """
         return cls(store_url(url, data_folder), read_only=True)
 
     def __enter__(self) -> Self:
-        """Make it if missing, and bring it to the newest schema; not so for reading.
+        """Create or migrate the database; for reading, only check its schema.
 
         Raises:
-            StoreUnreachableError: its server does not answer.
-            StoreError: it cannot be used, is no database, or of another version.
+            StoreUnreachableError: the server does not answer.
+            StoreError: it cannot be used, is not a database, or has another version.
         """
         self._database.open()
         return self
@@ -103,7 +104,7 @@ class EventStore:
         trackers: Mapping[str, TrackerState],
         scores: Iterable[ScoreBucket] = (),
     ) -> None:
-        """Write events, over those of the same id, tracker states and scores: all or nothing.
+        """Insert or update events, tracker states and scores in one transaction.
 
         Raises:
             StoreError: they cannot be written, such as on a full disk.
@@ -123,12 +124,12 @@ class EventStore:
     def annotate(
         self, event_id: str, annotation: Annotation, now: float | None = None
     ) -> StoredEvent | None:
-        """Write what a person says of an event; None: there is no such event.
+        """Store the annotation of a person; returns the event, or None: there is no such event.
 
         Args:
-            event_id: Of the event.
-            annotation: What changes.
-            now: Unix seconds UTC; None: the clock's.
+            event_id: Id of the event.
+            annotation: The changes.
+            now: Unix seconds UTC; None: the current time.
 
         Raises:
             StoreError: it cannot be written.
@@ -140,7 +141,7 @@ class EventStore:
         return self.event(event_id)
 
     def set_clips(self, event_ids: Collection[str], has_clip: bool) -> None:
-        """Note that there are clips of events, or none any more.
+        """Store whether events have clips.
 
         Raises:
             StoreError: it cannot be written.
@@ -149,7 +150,7 @@ class EventStore:
             event_ids, lambda ids: sa.update(EVENTS).where(ids).values(has_clip=has_clip)
         )
 
-    def forget(self, event_ids: Collection[str]) -> None:
+    def delete_events(self, event_ids: Collection[str]) -> None:
         """Delete events; not their files.
 
         Raises:
@@ -158,7 +159,7 @@ class EventStore:
         self._for_each(event_ids, sa.delete(EVENTS).where)
 
     def prune_scores(self, now: float) -> int:
-        """Delete scores that are older than they are kept for; how many buckets that were.
+        """Delete scores older than their storage time; returns the number of buckets.
 
         Args:
             now: Unix seconds UTC.
@@ -169,16 +170,16 @@ class EventStore:
         with self._database.begin() as connection:
             return prune_history(connection, now)
 
-    def give_back_space(self, most_pages: int = 1000) -> None:
-        """Return what deletions left empty to the disk, a little at a time.
+    def reclaim_space(self, max_pages: int = 1000) -> None:
+        """Return space that deletions left empty to the file system, at most so many pages.
 
         Raises:
             StoreError: it cannot be written.
         """
-        self._database.give_back_space(most_pages)
+        self._database.reclaim_space(max_pages)
 
     def events(self, camera: str | None = None) -> list[Event]:
-        """Stored events in the order in which they began; None: of all cameras.
+        """Stored events in the order of their start; None: of all cameras.
 
         Raises:
             StoreError: they cannot be read.
@@ -209,7 +210,7 @@ class EventStore:
         return EventPage(page, cursor_after(page[-1].event) if len(found) > len(page) else None)
 
     def facts(self) -> list[EventFacts]:
-        """What decides about keeping each event, in no order.
+        """The properties of each event that retention depends on, in no particular order.
 
         Raises:
             StoreError: they cannot be read.
@@ -231,28 +232,28 @@ class EventStore:
         begin: float,
         end: float,
         resolution_seconds: Resolution,
-        limit: int = MOST_POINTS,
+        limit: int = MAX_POINTS,
     ) -> list[ScorePoint]:
-        """The course of a camera's score, oldest first; seconds without a frame are missing.
+        """Score history of a camera, oldest first; buckets without a frame are missing.
 
         Args:
             camera: Name in the configuration.
             begin: Unix seconds UTC.
             end: Not included.
-            resolution_seconds: 1: kept for a day; 60: kept for 30 days.
-            limit: Most points, 1 … 10000; to go on, ask from the last one's `begins_at` + 1.
+            resolution_seconds: 1: stored for a day; 60: stored for 30 days.
+            limit: Maximum number of points, 1 … 10000; continue from the last `begins_at` + 1.
 
         Raises:
             ValueError: the limit is out of range.
             StoreError: they cannot be read.
         """
-        if not 1 <= limit <= MOST_POINTS:
-            raise ValueError(f"limit: want 1 to {MOST_POINTS}, got {limit}")
+        if not 1 <= limit <= MAX_POINTS:
+            raise ValueError(f"limit: want 1 to {MAX_POINTS}, got {limit}")
         query = history_query(camera, begin, end, resolution_seconds, limit)
         return [point_of(row) for row in self._database.read(query)]
 
     def tracker(self, camera: str) -> TrackerState | None:
-        """What the camera's tracker remembered; None if nothing that this version understands.
+        """Stored state of a camera's tracker; None: there is none that this version can read.
 
         Raises:
             StoreError: it cannot be read.
@@ -266,8 +267,8 @@ class EventStore:
     def _for_each(self, event_ids: Collection[str], statement: Any) -> None:
         ids = list(event_ids)
         with self._database.begin() as connection:
-            for begin in range(0, len(ids), _MOST_KEYS):
-                some = EVENTS.c.id.in_(ids[begin : begin + _MOST_KEYS])
+            for begin in range(0, len(ids), _MAX_KEYS):
+                some = EVENTS.c.id.in_(ids[begin : begin + _MAX_KEYS])
                 connection.execute(statement(some))
 
 

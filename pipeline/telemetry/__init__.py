@@ -1,1 +1,1 @@
-"""Logs, metrics and health: what operators see of the service."""
+"""Logs, metrics and health of the service, and helpers for files and clocks."""

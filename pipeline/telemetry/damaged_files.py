@@ -1,4 +1,4 @@
-"""Files of the data folder that are damaged and can be made again: moved aside, said, and kept."""
+"""Move damaged files of the data folder aside and log it; new ones are created in their place."""
 
 import logging
 import os
@@ -11,14 +11,14 @@ _BESIDE_SQLITE = ("-wal", "-shm", "-journal")
 
 
 def put_aside(path: Path, reason: str) -> Path:
-    """Rename a damaged file, with what SQLite keeps beside it, and say so in the log.
+    """Rename a damaged file, with the files that SQLite keeps beside it, and log an error.
 
     Args:
-        path: What cannot be used; a file or a folder.
-        reason: Why, for people, without credentials.
+        path: The damaged file or folder.
+        reason: Why it cannot be used, for people, without credentials.
 
     Returns:
-        Where it is now: `NAME.damaged-TIME` in the same folder.
+        The new path: `NAME.damaged-TIME` in the same folder.
 
     Raises:
         OSError: it cannot be renamed.
@@ -33,5 +33,5 @@ def put_aside(path: Path, reason: str) -> Path:
         beside = path.with_name(path.name + suffix)
         if beside.exists():
             os.replace(beside, place.with_name(place.name + suffix))
-    LOG.error("%s is damaged (%s); moved to %s, and a new one is made", path, reason, place.name)
+    LOG.error("%s is damaged (%s); moved to %s, a new one is created", path, reason, place.name)
     return place

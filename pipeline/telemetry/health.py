@@ -1,16 +1,16 @@
-"""Is everything there? Plain answers for people, load balancers and container engines."""
+"""Status of the workers and readiness, for people, load balancers and container engines."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 WorkerPhase = Literal["starting", "running", "waiting", "draining", "finished", "failed"]
-"""waiting: for its next start after a death; finished: returned by itself; failed: given up."""
+"""waiting: for its next start after a crash; finished: returned by itself; failed: given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """How a worker is, as the supervisor sees it."""
+    """Status of a worker, as the supervisor sees it."""
 
     name: str
     """Name in the process table."""
@@ -18,30 +18,30 @@ class WorkerStatus:
     pid: int | None
     """Process id while there is a process."""
     restarts: int
-    """Starts after the first one, in all."""
+    """Total number of starts after the first one."""
     reason: str = ""
     """Why it waits or was given up, for people."""
     cameras: dict[str, str] = field(default_factory=dict)
-    """What the worker last told of its cameras: state, optionally followed by ": reason"."""
+    """Newest report of its cameras: state, optionally followed by ": reason"."""
     degraded: dict[str, str] = field(default_factory=dict)
-    """Part that does not do all it should → why."""
+    """Part that is degraded → why."""
     learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
-    """How far the scenes of its cameras are learnt; empty for workers that know no scenes."""
+    """Learning progress of the scenes of its cameras; empty for workers without scenes."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it runs or has finished, and keeps what it should."""
+        """Whether it runs or has finished, and loses no data."""
         return self.phase in ("running", "finished") and not (self.degraded.keys() - TOLERATED)
 
 
 TOLERATED = frozenset({"retention"})
-"""Degraded parts that lose nothing yet."""
+"""Degraded parts that do not lose data yet."""
 
 
 def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
-    """Does every worker run, or has finished, and keeps what it should?
+    """Whether every worker runs or has finished and loses no data.
 
-    And the same in words: one line a worker, and one a part of it that is degraded.
+    Also returns a text: one line per worker and one per degraded part.
     """
     ready = all(worker.is_ready for worker in workers)
     lines = [
@@ -52,7 +52,7 @@ def readiness(workers: Sequence[WorkerStatus]) -> tuple[bool, str]:
 
 
 def degradations(workers: Iterable[WorkerStatus]) -> list[str]:
-    """What does not do all it should, one line each, for people."""
+    """Describe the degraded parts, one line each, for people."""
     return [
         f"{worker.name}: degraded: {part}: {reason}"
         for worker in workers
@@ -61,15 +61,14 @@ def degradations(workers: Iterable[WorkerStatus]) -> list[str]:
 
 
 def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
-    """One status a camera: of its ingest worker and, where frames arrive, of its scene.
+    """Status of each camera: of its ingest worker or, if frames arrive, of its scene.
 
     Args:
-        workers: As the supervisor tells them.
+        workers: Statuses of the workers.
     """
-    told = list(workers)
     arriving: dict[str, str] = {}
     scenes: dict[str, str] = {}
-    for worker in told:
+    for worker in workers:
         (arriving if worker.name.startswith("ingest:") else scenes).update(worker.cameras)
     return {
         camera: scenes.get(camera, "starting") if status == "watching" else status
@@ -78,7 +77,7 @@ def camera_statuses(workers: Iterable[WorkerStatus]) -> dict[str, str]:
 
 
 def arriving_cameras(workers: Iterable[WorkerStatus]) -> set[str]:
-    """Cameras whose frames arrive, whatever their scenes make of them."""
+    """Cameras whose frames arrive, in any state of their scenes."""
     return {
         camera
         for worker in workers
@@ -89,5 +88,5 @@ def arriving_cameras(workers: Iterable[WorkerStatus]) -> set[str]:
 
 
 def camera_learning(workers: Iterable[WorkerStatus], camera: str) -> dict[str, float | bool] | None:
-    """How far the scene of a camera is learnt; None: nobody knows now."""
+    """Learning progress of the scene of a camera; None: unknown now."""
     return next((one.learning[camera] for one in workers if camera in one.learning), None)

@@ -1,4 +1,4 @@
-"""The same trouble a thousand times a second makes one line a second, with a count."""
+"""Limit the rate of log lines: a frequent problem is logged once a second, with a count."""
 
 import logging
 import time
@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 
 class RateGate:
-    """Lets one event through per period, and says how many it held back. Pure."""
+    """Passes one event per period and counts the suppressed ones; the clock is passed in."""
 
     def __init__(self, period_seconds: float = 1.0) -> None:
         self._period_seconds = period_seconds
         self._passed_at: float | None = None
-        self._held_back = 0
+        self._suppressed = 0
 
     def count(self, now: float) -> int | None:
-        """Count one event: None to keep silent, else how many were held back before it."""
+        """Count an event; None: suppressed, else the number of events suppressed before it."""
         if self._passed_at is not None and now - self._passed_at < self._period_seconds:
-            self._held_back += 1
+            self._suppressed += 1
             return None
-        held_back, self._held_back = self._held_back, 0
+        suppressed, self._suppressed = self._suppressed, 0
         self._passed_at = now
-        return held_back
+        return suppressed
 
 
 class LimitedWarning:
@@ -37,8 +37,8 @@ class LimitedWarning:
         self._gate = RateGate(period_seconds)
 
     def warn(self, text: str) -> None:
-        """Log a warning, or count it; the next line that is logged tells the count."""
-        held_back = self._gate.count(self._clock())
-        if held_back is not None:
-            more = f" ({held_back} more like it before)" if held_back else ""
+        """Log a warning, or count it; the next logged line contains the count."""
+        suppressed = self._gate.count(self._clock())
+        if suppressed is not None:
+            more = f" ({suppressed} more like it before)" if suppressed else ""
             self._log.warning("%s%s", text, more)

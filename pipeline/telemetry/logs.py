@@ -1,9 +1,9 @@
-"""Logs: one line a record, with time, level, process and place; never a credential.
+"""Logs: one line per record, with time, level, process and place; without credentials.
 
     2026-11-22T19:03:13.123Z WARNING ingest:front_door pipeline.ingest.sender: no frame for 10 s
 
 Every process writes lines to standard error, and the same with tracebacks to a small rotated file.
-Secrets are removed from the finished line, so also from exceptions and from what libraries log.
+Secrets are removed from the formatted line, so also from exceptions and from records of libraries.
 """
 
 import json
@@ -22,15 +22,15 @@ from cameras.address import redact
 from pipeline.config.base import SECRET_KEYS
 
 LOG_FILE_BYTES = 1_000_000
-"""Size at which a log file is put aside; one predecessor is kept."""
+"""Size at which a log file is rotated; one previous file is kept."""
 SHORTEST_SECRET = 3
-"""Removing shorter ones would make the log unreadable, and tell what they are."""
+"""Removing shorter secrets would make the log unreadable and reveal them."""
 URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s:@]*:(?P<password>\S*)@", re.IGNORECASE)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Redactor:
-    """Removes credentials from text: what looks like some in any address, and known secrets."""
+    """Removes credentials from text: those in any URL, and known secrets."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {
@@ -39,18 +39,18 @@ class Redactor:
             if len(secret) >= SHORTEST_SECRET
             for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
         }
-        # The longest first: a secret may be the beginning of another one.
+        # The longest first: a secret may be the prefix of another one.
         ordered = sorted(forms, key=lambda form: (-len(form), form))
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def __call__(self, text: str) -> str:
-        """The text with `***` in place of credentials."""
+        """Return the text with `***` in place of credentials."""
         text = redact(text)
         return self._known.sub("***", text) if self._known else text
 
 
 def secrets_of(document: object) -> set[str]:
-    """Secrets of a configuration (nested dicts and lists): passwords in URLs, raw and unquoted."""
+    """Secrets of a configuration (nested dicts and lists), passwords in URLs raw and unquoted."""
     if isinstance(document, dict):
         named = {document[key] for key in SECRET_KEYS if isinstance(document.get(key), str)}
         return named.union(*map(secrets_of, document.values()))
@@ -62,14 +62,14 @@ def secrets_of(document: object) -> set[str]:
 
 
 class LineFormatter(logging.Formatter):
-    """One line a record; line breaks inside it are shown as ` | `."""
+    """Formats a record as one line; line breaks inside it become ` | `."""
 
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
     @staticmethod
     def converter(seconds: float | None) -> time.struct_time:
-        """Times are UTC, whatever the zone of the machine."""
+        """Convert times to UTC, in any time zone of the machine."""
         return time.gmtime(seconds)
 
     def __init__(self, process: str, redactor: Redactor, *, tracebacks: bool) -> None:
@@ -82,7 +82,7 @@ class LineFormatter(logging.Formatter):
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format, redact, and fold a record."""
+        """Format a record, redact it, and join its lines."""
         copy = logging.makeLogRecord(record.__dict__)
         camera = getattr(record, "camera", None)
         copy.place = f" {camera}" if camera else ""
@@ -97,19 +97,19 @@ def set_up_logging(
 ) -> None:
     """Log to standard error, and with tracebacks to `folder/<process>.log`.
 
-    The file has what is needed to understand the service later, however little is shown: records
-    of INFO and above, and of DEBUG where that is asked for.
+    The file always gets records of INFO and above, for any `level`, and those of DEBUG if `level`
+    is DEBUG.
 
-    Pass `extra={"camera": name}` with a record to say which camera it is about.
+    Pass `extra={"camera": name}` with a record to add the name of a camera to the line.
 
     Args:
-        process: Name that stands in each line.
+        process: Name of the process in each line.
         redactor: Removes credentials from every line.
-        level: Least level of a record on standard error.
-        folder: Made if missing; None: no file.
+        level: Lowest level on standard error.
+        folder: Folder of the file, created if missing; None: no file.
 
     Raises:
-        ValueError: no such level.
+        ValueError: there is no such level.
         OSError: the folder or the file cannot be written.
     """
     if level not in LEVELS:
@@ -128,17 +128,17 @@ def set_up_logging(
         )
         file.setFormatter(LineFormatter(process, redactor, tracebacks=True))
         handlers.append(file)
-    kept = min(logging.getLevelNamesMapping()[level], logging.INFO)
-    least = level if folder is None else kept
-    logging.basicConfig(level=least, handlers=handlers, force=True)
+    file_level = min(logging.getLevelNamesMapping()[level], logging.INFO)
+    lowest = level if folder is None else file_level
+    logging.basicConfig(level=lowest, handlers=handlers, force=True)
     logging.captureWarnings(True)
-    # A handler that cannot write, as to a full disk, would show each record with its traceback and
-    # its arguments as they are, credentials and all.
+    # A handler that cannot write, as on a full disk, would print each record with its traceback and
+    # its unredacted arguments, including credentials.
     logging.raiseExceptions = False
 
 
 def log_uncaught() -> None:
-    """Send what kills a thread, or the process, through the log: redacted like everything else."""
+    """Log uncaught exceptions of threads and of the process, redacted as all other records."""
     log = logging.getLogger("uncaught")
 
     def in_main(

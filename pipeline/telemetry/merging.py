@@ -1,9 +1,9 @@
-"""The metrics of many processes as one: snapshots travel in heartbeats, the supervisor merges them.
+"""Merge the metrics of all processes: heartbeats carry snapshots, the supervisor merges them.
 
-Counters and histograms go on rising over the restart of a worker: what its dead incarnations
-counted stays the base of what the living one counts. Gauges are those of the living incarnation.
-A camera that is no more has no series, and one that is disabled no gauges but its state: what is
-left of them in a worker would be an alarm that never ends.
+Counters and histograms never decrease over the restart of a worker: the counts of its earlier
+processes are the base to which those of the current process are added. Gauges are those of the
+current process. A removed camera has no series, and a disabled one no gauges except its state: its
+stale values in a worker would raise an alarm that never ends.
 """
 
 import math
@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from pipeline.telemetry.metrics import Metrics
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""Name of a sample, and its labels in order of their names."""
+"""Name of a sample, and its labels sorted by name."""
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 
@@ -36,7 +36,7 @@ def snapshot(registry: CollectorRegistry) -> list[list[object]]:
 
 @dataclass(slots=True)
 class _Worker:
-    """What one worker, in all its incarnations, has told."""
+    """Samples of one worker: sums of its earlier processes, and the newest snapshot."""
 
     incarnation: int
     base: dict[Series, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class _Worker:
 
 
 class MergedMetrics(Collector):
-    """The newest snapshots of all workers as one collector; safe between threads."""
+    """The newest snapshots of all workers as one collector; thread-safe."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -60,27 +60,27 @@ class MergedMetrics(Collector):
         self._lock = threading.Lock()
 
     def update(self, worker: str, incarnation: int, samples: Iterable[list[object]]) -> None:
-        """Take the snapshot of a worker; samples that are none of the house's are ignored."""
+        """Replace the snapshot of a worker; samples of unknown metrics are ignored."""
         newest = dict(self._read(samples))
         with self._lock:
             known = self._workers.setdefault(worker, _Worker(incarnation))
             if known.incarnation != incarnation:
-                self._bury(known)
+                self._add_to_base(known)
                 known.incarnation = incarnation
             known.newest = newest
 
-    def worker_died(self, worker: str) -> None:
-        """Keep what a worker counted, and forget its gauges."""
+    def worker_ended(self, worker: str) -> None:
+        """Keep the counts of a worker and remove its gauges."""
         with self._lock:
             known = self._workers.get(worker)
             if known is not None:
-                self._bury(known)
+                self._add_to_base(known)
 
     def show_cameras(self, cameras: Mapping[str, bool]) -> None:
-        """Show only the series of these cameras, and of those of no camera.
+        """Show only the series of these cameras and those without a camera.
 
         Args:
-            cameras: Name → whether it is enabled; of the others also the counts are forgotten.
+            cameras: Name → whether it is enabled; the counts of all other cameras are removed.
         """
         with self._lock:
             before, self._cameras = self._cameras, cameras
@@ -98,15 +98,15 @@ class MergedMetrics(Collector):
         enabled = self._cameras.get(camera)
         if enabled is None:
             return False
-        return enabled or self._rises(series) or series[0] == "vedette_camera_state"
+        return enabled or self._is_cumulative(series) or series[0] == "vedette_camera_state"
 
-    def _bury(self, worker: _Worker) -> None:
+    def _add_to_base(self, worker: _Worker) -> None:
         for series, value in worker.newest.items():
-            if self._rises(series):
+            if self._is_cumulative(series):
                 worker.base[series] = worker.base.get(series, 0.0) + value
         worker.newest = {}
 
-    def _rises(self, series: Series) -> bool:
+    def _is_cumulative(self, series: Series) -> bool:
         return self._families[self._family_of[series[0]]].type != "gauge"
 
     def _read(self, samples: Iterable[list[object]]) -> Iterator[tuple[Series, float]]:
@@ -118,12 +118,12 @@ class MergedMetrics(Collector):
                     yield (name, tuple(sorted(labels.items()))), float(value)
 
     def collect(self) -> Iterator[Metric]:
-        """All families, also those without samples, as the exposition wants them."""
+        """All families, also those without samples, for the exposition."""
         merged: dict[Series, float] = {}
         with self._lock:
             for worker in self._workers.values():
                 for series, value in worker.newest.items():
-                    before = merged.get(series, 0.0) if self._rises(series) else 0.0
+                    before = merged.get(series, 0.0) if self._is_cumulative(series) else 0.0
                     merged[series] = before + value
                 for series, value in worker.base.items():
                     merged[series] = merged.get(series, 0.0) + value

@@ -1,9 +1,9 @@
-"""All Prometheus metrics of the house: the only place that knows their names.
+"""All Prometheus metrics of the service: the only place that defines their names.
 
 Labels are `camera` and small enumerations; nothing that grows with time is a label. Every worker
-makes one `Metrics` on its own registry; a series that two workers both have is summed where it is a
-counter or a histogram, and so gauges carry a label that only one worker uses (the camera), or
-belong to one worker: no gauge has a sample before it is set.
+creates one `Metrics` on its own registry. A series of two workers is summed if it is a counter or a
+histogram; therefore a gauge has a label that only one worker uses (the camera), or belongs to one
+worker: no gauge has a sample before it is set.
 """
 
 import math
@@ -31,32 +31,32 @@ class Metrics:
         )
         self.frames_dropped = Counter(
             "vedette_frames_dropped",
-            "Frames without a score (reason: replaced, unusable, late, damaged)",
+            "Frames that were not scored (reason: replaced, unusable, late, damaged)",
             ["camera", "reason"],
             registry=registry,
         )
         self.reconnects = Counter(
             "vedette_reconnects",
-            "Connections lost or not made (reason: code of the source error)",
+            "Connections lost or failed (reason: code of the source error)",
             ["camera", "reason"],
             registry=registry,
         )
         self.last_frame_timestamp_seconds = Gauge(
             "vedette_last_frame_timestamp_seconds",
-            "Arrival of the newest frame, Unix seconds",
+            "Arrival time of the newest frame, Unix seconds",
             ["camera"],
             registry=registry,
         )
         # Scoring worker.
         self.frames_scored = Counter(
             "vedette_frames_scored",
-            "Frames whose score the sink has kept",
+            "Frames whose score the sink has stored",
             ["camera"],
             registry=registry,
         )
         self.batch_size = Histogram(
             "vedette_batch_size",
-            "Clips scored together",
+            "Clips scored in one batch",
             buckets=BATCH_BUCKETS,
             registry=registry,
         )
@@ -74,38 +74,38 @@ class Metrics:
         )
         self.view_changes = Counter(
             "vedette_view_changes",
-            "Views that are another one, or show nothing "
+            "Detected changes of the view and unusable views "
             "(kind: moved, covered, defocused, frozen, black, constant)",
             ["camera", "kind"],
             registry=registry,
         )
         self.light_changes = Counter(
             "vedette_light_changes",
-            "Lights that became other ones and stayed (result: kept, switched, adapting, refused)",
+            "Lasting changes of the illumination (result: kept, switched, adapting, refused)",
             ["camera", "result"],
             registry=registry,
         )
-        self.frames_held = Counter(
-            "vedette_frames_held",
-            "Frames whose score could alert nobody (reason: light, stale)",
+        self.frames_suppressed = Counter(
+            "vedette_frames_suppressed",
+            "Frames whose score was suppressed: it raised no alert (reason: light, stale)",
             ["camera", "reason"],
             registry=registry,
         )
-        self.picture_cuts = Counter(
-            "vedette_picture_cuts",
-            "Seams in the pictures of a connection (cut, jump, gap) that no clip reaches over",
+        self.discontinuities = Counter(
+            "vedette_discontinuities",
+            "Discontinuities of a stream (cut, exposure jump, gap); no clip spans one",
             ["camera"],
             registry=registry,
         )
-        self.events_remembered = Gauge(
-            "vedette_events_remembered",
-            "Events that the memory of the scene holds as normal",
+        self.events_accepted_as_normal = Gauge(
+            "vedette_events_accepted_as_normal",
+            "Events accepted as normal in the current scene",
             ["camera"],
             registry=registry,
         )
         self.anomaly_score = Gauge(
             "vedette_anomaly_score",
-            "Newest calibrated score: 0 = median of normal, 1 = threshold",
+            "Newest calibrated anomaly score: 0 = median of normal, 1 = threshold",
             ["camera"],
             registry=registry,
         )
@@ -117,17 +117,17 @@ class Metrics:
         )
         self.trusted = Gauge(
             "vedette_camera_trusted",
-            "1 once the scene is calibrated; before, nobody is notified of its events",
+            "1 once the scene is calibrated; before, no notifications of its events are sent",
             ["camera"],
             registry=registry,
         )
         self.normal_seconds = Gauge(
             "vedette_normal_seconds",
-            "Normal stream time that the threshold rests on",
+            "Normal stream time from which the threshold was estimated, seconds",
             ["camera"],
             registry=registry,
         )
-        # Several workers: the stages of a frame's way.
+        # Several workers: the stages that a frame passes through.
         self.stage_latency_seconds = Histogram(
             "vedette_stage_latency_seconds",
             "Time a frame spends in a stage",
@@ -137,33 +137,33 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "vedette_queue_depth",
-            "Frames waiting before a stage",
+            "Frames queued before a stage",
             ["camera", "stage"],
             registry=registry,
         )
         # Alert sink.
         self.end_to_end_latency_seconds = Histogram(
             "vedette_end_to_end_latency_seconds",
-            "From the arrival of a frame to its score being kept",
+            "Time from the arrival of a frame until its score is stored",
             ["camera"],
             buckets=LATENCY_BUCKETS_SECONDS,
             registry=registry,
         )
         self.events = Counter(
             "vedette_events",
-            "Events begun",
+            "Events started",
             ["camera"],
             registry=registry,
         )
         self.events_absorbed = Counter(
             "vedette_events_absorbed",
-            "Events that went on for so long that they count as normal",
+            "Events accepted as normal because of their duration or recurrence",
             ["camera"],
             registry=registry,
         )
         self.event_active = Gauge(
             "vedette_event_active",
-            "1 while an event goes on",
+            "1 while an event is active",
             ["camera"],
             registry=registry,
         )
@@ -175,31 +175,31 @@ class Metrics:
         )
         self.outbox_messages = Gauge(
             "vedette_outbox_messages",
-            "Messages that wait for a receiver",
+            "Messages queued for a receiver",
             ["sink"],
             registry=registry,
         )
         self.outbox_oldest_seconds = Gauge(
             "vedette_outbox_oldest_seconds",
-            "Age of the oldest message that waits, 0 without any",
+            "Age of the oldest queued message, 0 if there is none",
             ["sink"],
             registry=registry,
         )
         self.outbox_dropped = Counter(
             "vedette_outbox_dropped",
-            "Messages dropped before a receiver took them (reason: age, count, bytes)",
+            "Messages dropped before a receiver accepted them (reason: age, count, bytes)",
             ["sink", "reason"],
             registry=registry,
         )
         self.outbox_parked = Gauge(
             "vedette_outbox_parked",
-            "Messages put aside that a receiver does not take, kept until they are too old",
+            "Messages that a receiver refuses, kept apart until they are too old",
             ["sink"],
             registry=registry,
         )
         self.degraded = Gauge(
             "vedette_degraded",
-            "1 while a part does not do all it should (part: store, journal, outbox, …)",
+            "1 while a part is degraded (part: store, journal, outbox, …)",
             ["part"],
             registry=registry,
         )
@@ -222,30 +222,30 @@ class Metrics:
         # Supervisor.
         self.camera_up = Gauge(
             "vedette_camera_up",
-            "1 while frames arrive, 0 while the camera is offline or stale; none if it is disabled",
+            "1 while frames arrive, 0 while the camera is offline or stale; absent if disabled",
             ["camera"],
             registry=registry,
         )
         self.camera_state = Gauge(
             "vedette_camera_state",
-            "1 for the state that the camera is in, 0 for the others",
+            "1 for the current state of the camera, 0 for the other states",
             ["camera", "state"],
             registry=registry,
         )
         self.worker_restarts = Counter(
             "vedette_worker_restarts",
-            "Restarts of a worker that died or fell silent",
+            "Restarts of a worker after a crash or a heartbeat timeout",
             ["worker"],
             registry=registry,
         )
         self.build_info = Gauge(
             "vedette_build_info",
-            "Always 1; the version is in the label",
+            "Always 1; the label contains the version",
             ["version"],
             registry=registry,
         )
-        # A gauge without labels has a sample from the start, in every worker: the 0 of those that
-        # never set it would hide the value of the one that does. `snapshot` leaves NaN out.
+        # A gauge without labels has a sample from the start, in every worker: the 0 of workers that
+        # never set it would hide the value of the one that does. `snapshot` omits NaN.
         for gauge in vars(self).values():
             if isinstance(gauge, Gauge) and not gauge._labelnames:
                 gauge.set(math.nan)
@@ -253,12 +253,12 @@ class Metrics:
     def show_cameras(
         self, states: Mapping[str, str], arriving: Set[str], possible: Sequence[str]
     ) -> None:
-        """Set the state of all cameras; those that are not named lose their series.
+        """Set the state of all cameras; the series of other cameras are removed.
 
         Args:
             states: Name → state.
-            arriving: Names of those whose frames arrive.
-            possible: All states that there are.
+            arriving: Names of the cameras whose frames arrive.
+            possible: All possible states.
         """
         self.camera_up.clear()
         self.camera_state.clear()
@@ -268,8 +268,8 @@ class Metrics:
             if now != "disabled":
                 self.camera_up.labels(camera).set(camera in arriving and now != "stale")
 
-    def forget_camera(self, camera: str) -> None:
-        """Remove all series of a camera that is no more."""
+    def remove_camera(self, camera: str) -> None:
+        """Remove all series of a removed camera."""
         for metric in vars(self).values():
             if "camera" in getattr(metric, "_labelnames", ()):
                 metric.remove_by_labels({"camera": camera})

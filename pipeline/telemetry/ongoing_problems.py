@@ -1,4 +1,4 @@
-"""What is wrong for a while: told once at its beginning, seldom while it lasts, and at its end."""
+"""Problems that last: logged at their beginning, rarely while they last, and at their end."""
 
 import logging
 import threading
@@ -10,21 +10,24 @@ from prometheus_client import Gauge
 LOG = logging.getLogger(__name__)
 
 _REMIND_SECONDS = 600.0
+_STEADY_SECONDS = 10.0
+"""Time without a failure after which a part counts as working again: a full disk may accept one
+line and refuse the next."""
 
 
 class OngoingProblems:
-    """Parts of a worker that do not do all they should, and why; safe between threads.
+    """Degraded parts of a worker and the reasons; thread-safe.
 
-    A worker with any is `degraded`: it goes on, and what it cannot do is made up for later or lost.
+    A worker with any is `degraded`: it continues, and what it cannot do is done later or lost.
     """
 
     def __init__(
         self, gauge: Gauge | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin without any.
+        """Create an empty set.
 
         Args:
-            gauge: With the label `part`: 1 while it lasts; None: none.
+            gauge: Gauge with the label `part`, 1 while a problem lasts; None: no gauge.
             clock: Monotonic seconds.
         """
         self._gauge = gauge
@@ -32,14 +35,16 @@ class OngoingProblems:
         self._lock = threading.Lock()
         self._reasons: dict[str, str] = {}
         self._began_at: dict[str, float] = {}
-        self._told_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
+        self._failed_at: dict[str, float] = {}
+        self._working: set[str] = set()
 
     def set(self, part: str, reason: str) -> None:
-        """Say that a part is degraded; an empty reason: that it is not.
+        """Set a part as degraded; an empty reason clears it, see `clear`.
 
         Args:
-            part: A small enumeration, such as "store".
-            reason: For people, without credentials.
+            part: Name from a small enumeration, such as "store".
+            reason: Text for people, without credentials.
         """
         if not reason:
             self.clear(part)
@@ -47,32 +52,46 @@ class OngoingProblems:
         now = self._clock()
         with self._lock:
             self._reasons[part] = reason
+            self._failed_at[part] = now
+            self._working.discard(part)
             began_at = self._began_at.setdefault(part, now)
-            told_at = self._told_at.get(part)
-            tell = told_at is None or now - told_at >= _REMIND_SECONDS
-            if tell:
-                self._told_at[part] = now
+            logged_at = self._logged_at.get(part)
+            is_due = logged_at is None or now - logged_at >= _REMIND_SECONDS
+            if is_due:
+                self._logged_at[part] = now
         if self._gauge is not None:
             self._gauge.labels(part).set(1)
-        if tell and now == began_at:
+        if is_due and now == began_at:
             LOG.warning("degraded: %s: %s", part, reason)
-        elif tell:
+        elif is_due:
             LOG.warning("degraded since %.0f s: %s: %s", now - began_at, part, reason)
 
     def clear(self, part: str) -> None:
-        """Say that a part does all it should."""
+        """Note that a part works; it counts as degraded until it has worked for ten seconds."""
         if part not in self._reasons:
             return
         with self._lock:
-            reason = self._reasons.pop(part, None)
-            began_at = self._began_at.pop(part, 0.0)
-            self._told_at.pop(part, None)
-        if self._gauge is not None:
-            self._gauge.labels(part).set(0)
-        if reason is not None:
-            LOG.info("%s: works again after %.0f s", part, self._clock() - began_at)
+            if part in self._reasons:
+                self._working.add(part)
+        self._remove_working()
 
     def snapshot(self) -> dict[str, str]:
-        """Part → reason."""
+        """Part → reason; called at every heartbeat, so that ended problems are removed in time."""
+        self._remove_working()
         with self._lock:
             return dict(self._reasons)
+
+    def _remove_working(self) -> None:
+        now = self._clock()
+        ended: list[tuple[str, float]] = []
+        with self._lock:
+            for part in [*self._working]:
+                if now - self._failed_at[part] >= _STEADY_SECONDS:
+                    self._working.remove(part)
+                    for known in (self._reasons, self._logged_at, self._failed_at):
+                        del known[part]
+                    ended.append((part, now - self._began_at.pop(part)))
+        for part, seconds in ended:
+            if self._gauge is not None:
+                self._gauge.labels(part).set(0)
+            LOG.info("%s: works again after %.0f s", part, seconds)

@@ -1,47 +1,47 @@
-"""How to put times of the wall clock in order although the clock may have been set back."""
+"""Order and compare times of the wall clock although the clock may be set at any time."""
 
 AHEAD_SECONDS = 3600.0
 _LEAST_STEP_SECONDS = 60.0
 SET_SINCE = 1_577_836_800.0
-"""The first of January 2020: what shows an earlier time is a clock that nobody has set."""
+"""1 January 2020: a clock that shows an earlier time has not been set."""
 
 
 def recency(at: float, now: float) -> tuple[bool, float]:
-    """Sort key: what is oldest comes first.
+    """Sort key: oldest first.
 
-    What is stamped more than an hour later than now was stamped by a clock that was ahead, before
-    it was set right: it counts as the oldest, or everything new would be thrown away for it.
+    A time stamp more than an hour after now comes from a clock that was ahead before it was
+    corrected: it counts as the oldest, otherwise all new entries would be deleted before it.
 
     Args:
-        at: Unix seconds UTC.
+        at: Time stamp, Unix seconds UTC.
         now: Unix seconds UTC.
     """
     return at <= now + AHEAD_SECONDS, at
 
 
 def age_seconds(at: float, now: float) -> float | None:
-    """How old something is; None: nobody knows, as the clock that stamped it had not been set.
+    """Age of a time stamp; None: unknown, because its clock had not been set.
 
     Args:
-        at: Unix seconds UTC.
+        at: Time stamp, Unix seconds UTC.
         now: Unix seconds UTC.
     """
     return None if at < SET_SINCE <= now else now - at
 
 
 class ClockWatch:
-    """Finds out by how much the wall clock was set since it was looked at last."""
+    """Detects steps of the wall clock between two calls."""
 
     def __init__(self) -> None:
-        """Begin before the first look."""
+        """Create a watch; the first call returns 0."""
         self._last: tuple[float, float] | None = None
 
     def step_seconds(self, wall_seconds: float, monotonic_seconds: float) -> float:
-        """By how much the clock was set; 0 where it went on, give or take a minute.
+        """Step of the wall clock since the last call, seconds; 0 if it is less than a minute.
 
         Args:
-            wall_seconds: Unix seconds.
-            monotonic_seconds: At the same moment.
+            wall_seconds: Wall clock, Unix seconds.
+            monotonic_seconds: Monotonic clock at the same time.
         """
         last, self._last = self._last, (wall_seconds, monotonic_seconds)
         if last is None:

@@ -22,7 +22,11 @@ Mask = npt.NDArray[np.uint8]
 
 
 def cut_out(
-    clip: Tensor, background: Tensor, random: np.random.Generator, as_it_is: bool = False
+    clip: Tensor,
+    background: Tensor,
+    random: np.random.Generator,
+    as_it_is: bool = False,
+    mirror: bool = True,
 ) -> MovingCutOut | None:
     """Cut out something that moves, and bring it to a random size.
 
@@ -31,6 +35,7 @@ def cut_out(
         background: (H, W) or (3, H, W) in [0, 1].
         random: Source of every choice.
         as_it_is: Neither another size nor other light: it goes back into its own scene.
+        mirror: Exchange left and right of every second one.
 
     Returns:
         A thing smaller than the picture; None where nothing of a sensible size moved.
@@ -55,7 +60,7 @@ def cut_out(
     zoom = min(zoom, 0.9 * height / part_h, 0.9 * width / part_w)
     size = (max(2, round(part_w * zoom)), max(2, round(part_h * zoom)))
     way = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    mirrored = random.random() < 0.5
+    mirrored = random.random() < 0.5 and mirror
 
     def scaled(picture: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         out = cv2.resize(picture[rows, columns], size, interpolation=way)
@@ -68,7 +73,12 @@ def cut_out(
     if not as_it_is:
         gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
         pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)
-    return MovingCutOut(torch.from_numpy(pixels), torch.from_numpy(alpha.clip(0, 1)), rows.start)
+    return MovingCutOut(
+        torch.from_numpy(pixels),
+        torch.from_numpy(alpha.clip(0, 1)),
+        rows.start,
+        columns.start,
+    )
 
 
 def _solid(mask: npt.NDArray[np.bool_]) -> Mask:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.inputs import begun_later
+from models.inputs import truncate_history
 from models.training.inpainting import corrupt, draw_patches
 from models.training.negatives import ONLY_IN_MOTION, Material, Planted, plant
 from models.training.objectives import Episode
@@ -22,8 +22,11 @@ from pipeline.training.scenes import SceneClip
 from pipeline.training.views import EpisodeView, random_view
 
 _FAST = 3
-"""How many times too fast hurried places are played."""
+"""How many times too fast sped_up places are played."""
 _HURRIED_THINGS = 0.3
+Shown = Callable[[SceneClip, int, bool], tuple[npt.NDArray[np.uint8], str]]
+"""Recording, number of the newest frame, and whether it is to be anomalous → frames (T, H, W), and
+the kind of the anomaly."""
 _CROWD_OF_ITS_OWN = 0.4
 """Share of the crowds that are of the very scene, if enough moves there."""
 _CROWD_TRIES = 3
@@ -182,7 +185,9 @@ class EpisodeSampler:
         normal = torch.stack([clip for clip, _ in drawn])
         return support, normal, torch.stack([planted.clip for _, planted in drawn])
 
-    def independent(self, scene: str, shots: int, queries: int) -> IndependentClips:
+    def independent(
+        self, scene: str, shots: int, queries: int, shown: Shown | None = None
+    ) -> IndependentClips:
         """Clips of one scene to measure on, normal and planted ones at moments of their own.
 
         As in a real test set, the scene may have been fuller or emptier in the one than in the
@@ -192,6 +197,8 @@ class EpisodeSampler:
             scene: Its name.
             shots: K.
             queries: Number of normal clips, and of planted ones.
+            shown: What normal and planted clips show; None: the scene as it was, and the same with
+                one of the anomalies that training plants.
         """
         clips = self._scenes[scene]
         view = self._view(clips[0].size_hw)
@@ -201,6 +208,8 @@ class EpisodeSampler:
         for _ in range(queries):  # in turns, so that neither kind gets the better places
             planted.append(self._moment(clips, view, [*support, *normal]))
             normal.append(self._moment(clips, view, [*support, *planted]))
+        if shown is not None:
+            return self._shown(shown, view, clips, support, normal, planted)
         seen = [self._visible(scene, view, moment) for moment in planted]
         numbers = {id(clip): number for number, clip in enumerate(clips)}
         return IndependentClips(
@@ -210,6 +219,30 @@ class EpisodeSampler:
             tuple(one.kind for one in seen),
             tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
             _stack([self._visible(scene, view, moment).clip for moment in support]),
+        )
+
+    def _shown(
+        self,
+        shown: Shown,
+        view: EpisodeView,
+        clips: list[SceneClip],
+        support: Sequence[_ClipTime],
+        normal: Sequence[_ClipTime],
+        planted: Sequence[_ClipTime],
+    ) -> IndependentClips:
+        def look(moments: Sequence[_ClipTime], anomalous: bool) -> tuple[Tensor, list[str]]:
+            seen = [shown(moment.clip, moment.newest, anomalous) for moment in moments]
+            return _stack([view.look(frames) for frames, _ in seen]), [kind for _, kind in seen]
+
+        anomalies, kinds = look(planted, True)
+        numbers = {id(clip): number for number, clip in enumerate(clips)}
+        return IndependentClips(
+            _stack([self._plain(moment, view) for moment in support]),
+            look(normal, False)[0],
+            anomalies,
+            tuple(kinds),
+            tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
+            look(support, True)[0],
         )
 
     def recordings(self, scene: str) -> list[Iterator[Tensor]]:
@@ -329,7 +362,7 @@ class EpisodeSampler:
         return best
 
     def _reach(self, clip: SceneClip, view: EpisodeView) -> int:
-        """How many frames are before the newest of a hurried clip, or of a plain one if short."""
+        """How many frames are before the newest of a sped_up clip, or of a plain one if short."""
         reach = (self._options.clip_length - 1) * view.step
         return reach * _FAST if reach * _FAST < len(clip.frames) else reach
 
@@ -385,7 +418,7 @@ def _begun(episode: Episode, past: int) -> Episode:
     """The same with so many frames before the newest in all clips."""
 
     def later(clips: Tensor) -> Tensor:
-        return begun_later(clips, [past] * len(clips)) if len(clips) else clips
+        return truncate_history(clips, [past] * len(clips)) if len(clips) else clips
 
     return replace(
         episode,

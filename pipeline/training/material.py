@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from models.training.overlay import MovingCutOut
 from pipeline.datasets.layout import DatasetError
@@ -16,7 +17,7 @@ from pipeline.training.scenes import SceneClip
 
 _PEOPLE_A_SCENE = 14
 _VEHICLES_A_SCENE = 8
-_UPRIGHT = 1.3
+UPRIGHT = 1.3
 """Least height of a person, in widths: a wider cut-out is several people, or part of one."""
 _TRIES = 8
 """Moments looked at for each cut-out wanted."""
@@ -116,7 +117,7 @@ def gather_material(
 
     people = cut(sources.people, _PEOPLE_A_SCENE)
     return SceneMaterial(
-        tuple(one for one in people if one.height > _UPRIGHT * one.width),
+        tuple(one for one in people if one.height > UPRIGHT * one.width),
         tuple(cut(sources.vehicles, _VEHICLES_A_SCENE)),
         {name: empty_background(scenes[name][0]) for name in sources.backgrounds},
     )
@@ -125,7 +126,7 @@ def gather_material(
 def empty_background(clip: SceneClip) -> npt.NDArray[np.uint8]:
     """Grey picture (H, W) of a scene without what moves: the median over time."""
     step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
-    return np.asarray(np.median(_grey(clip.frames[::step]), axis=0), dtype=np.uint8)
+    return np.asarray(np.median(grey_frames(clip.frames[::step]), axis=0), dtype=np.uint8)
 
 
 def stable_cut_outs(
@@ -148,15 +149,36 @@ def stable_cut_outs(
     for _ in range(count * _TRIES if long else 0):
         which = int(random.integers(len(long)))
         newest = int(random.integers(length - 1, len(long[which].frames)))
-        frames = _grey(long[which].frames[newest - length + 1 : newest + 1])
-        clip = torch.from_numpy(frames / np.float32(255))
-        thing = cut_out(clip, backgrounds[which], random, as_it_is=True)
-        stable = None if thing is None else held_in_place(thing)
+        stable = followed(long[which], newest, length, backgrounds[which], random)
         if stable is not None:
             found.append(stable)
         if len(found) == count:
             break
     return found
+
+
+def followed(
+    clip: SceneClip,
+    newest: int,
+    length: int,
+    background: Tensor,
+    random: np.random.Generator,
+    mirror: bool = True,
+) -> StationaryCutOut | None:
+    """Cut out something that moves at a moment, if it can be followed.
+
+    Args:
+        clip: Of a scene.
+        newest: Number of the newest frame.
+        length: Frames T.
+        background: (H, W) in [0, 1], the clip without what moves.
+        random: Source of every choice.
+        mirror: Exchange left and right of every second one.
+    """
+    frames = grey_frames(clip.frames[newest - length + 1 : newest + 1])
+    pictures = torch.from_numpy(frames / np.float32(255))
+    thing = cut_out(pictures, background, random, as_it_is=True, mirror=mirror)
+    return None if thing is None else held_in_place(thing)
 
 
 def held_in_place(thing: MovingCutOut) -> StationaryCutOut | None:
@@ -194,11 +216,12 @@ def held_in_place(thing: MovingCutOut) -> StationaryCutOut | None:
         centre,
         height,
         width,
-        bool(velocity[1] > 0),
+        (thing.top + centre[0] + height / 2, thing.left + centre[1]),
+        (float(velocity[0]), float(velocity[1])),
     )
 
 
-def _grey(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def grey_frames(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """(n, H, W) of grey or RGB frames."""
     if frames.ndim == 3:
         return frames

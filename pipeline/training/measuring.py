@@ -46,9 +46,11 @@ class Detector:
 class OneFrame(SceneModel):
     """Sees clips that repeat their newest frame: nothing moves."""
 
-    def observe_input(self, pixels: Tensor, autocast: bool = False) -> Observation:
+    def observe_input(
+        self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
+    ) -> Observation:
         """Look at the newest frame of clips; see `SceneModel`."""
-        return super().observe_input(pixels[:, -1:].expand_as(pixels), autocast)
+        return super().observe_input(pixels[:, -1:].expand_as(pixels), autocast, ages)
 
 
 class Stage(Protocol):

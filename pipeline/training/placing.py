@@ -23,8 +23,11 @@ class StationaryCutOut:
     """Pixels, in the newest frame."""
     width: int
     """Pixels, in the newest frame."""
-    rightward: bool
-    """Whether it moved to the right in its own scene."""
+    foot: tuple[float, float]
+    """Row and column of the middle of its lower edge, in the newest frame of its own scene; of one
+    that was mirrored when it was cut out, in the mirrored part alone."""
+    velocity: tuple[float, float]
+    """Pixels a frame, down and right, in the same."""
 
     def frozen(self) -> "StationaryCutOut":
         """The same without motion of its parts: the newest frame throughout."""
@@ -46,6 +49,11 @@ class CutOutPlacement:
     gain: float = 1.0
     """Contrast around middle grey."""
 
+    def sped_up(self, pace: float) -> "CutOutPlacement":
+        """The same, so many times as fast."""
+        down, right = self.velocity
+        return replace(self, velocity=(pace * down, pace * right))
+
 
 def lay_over(frames: Pictures, placement: CutOutPlacement) -> None:
     """Lay a cut-out over frames, to a fraction of a pixel.
@@ -57,7 +65,7 @@ def lay_over(frames: Pictures, placement: CutOutPlacement) -> None:
     one, height = placement.cut_out, placement.height
     scale = height / one.height
     centre = one.centre
-    mirrored = placement.velocity[1] != 0 and (placement.velocity[1] > 0) != one.rightward
+    mirrored = placement.velocity[1] != 0 and (placement.velocity[1] > 0) != (one.velocity[1] > 0)
     if mirrored:
         centre = (centre[0], one.pixels.shape[2] - 1 - centre[1])
     for number, frame in enumerate(frames):

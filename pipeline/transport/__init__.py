@@ -1,1 +1,1 @@
-"""How processes talk to each other: topics, wire format, ports, encryption."""
+"""Communication between the processes: topics, wire format, ports, encryption."""

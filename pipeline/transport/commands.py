@@ -1,7 +1,7 @@
-"""What the service can be told to do while it runs: one section a command, checked as it arrives.
+"""Commands to a running service: one section per command, validated when it arrives.
 
-A `Request` carries a command's name and its arguments as JSON data; `read_command` makes one of
-these of them. Their JSON schemas are those of the REST API's bodies.
+A `Request` carries the name of a command and its arguments as JSON data; `read_command` converts
+them into one of these sections.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ Label = Literal["normal", "anomaly"]
 EventId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}-[0-9]{1,20}-[0-9]{1,20}$")]
 SceneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")]
 CameraDocument = dict[str, JsonValue]
-"""A camera as it would stand in the configuration file, placeholders and all."""
+"""A camera as in the configuration file, with unresolved placeholders."""
 
 
 class CommandError(ValueError):
-    """A request that is no command; the text says what was got and what is wanted."""
+    """A request that is not a command; the message says what was got and what is wanted."""
 
 
 class GetOverview(Section):
-    """Tell all cameras and all workers."""
+    """Return all cameras and all workers."""
 
     command: Literal["overview"] = "overview"
 
 
 class Attach(Section):
-    """Watch one more camera."""
+    """Add a camera."""
 
     command: Literal["attach"] = "attach"
     name: Name
@@ -37,7 +37,7 @@ class Attach(Section):
 
 
 class Change(Section):
-    """Change a camera that was attached at run time; null takes a key away (RFC 7386)."""
+    """Change a camera that was attached at run time; null removes a key (RFC 7386)."""
 
     command: Literal["change"] = "change"
     name: Name
@@ -45,24 +45,24 @@ class Change(Section):
 
 
 class Detach(Section):
-    """Forget a camera that was attached at run time; its scenes and events stay."""
+    """Remove a camera that was attached at run time; its scenes and events remain stored."""
 
     command: Literal["detach"] = "detach"
     name: Name
 
 
 class SetEnabled(Section):
-    """Watch a camera, or leave it alone for a while."""
+    """Enable or disable a camera."""
 
-    command: Literal["switch"] = "switch"
+    command: Literal["set_enabled"] = "set_enabled"
     name: Name
     enabled: bool
 
 
 class SetThreshold(Section):
-    """Let events of a camera begin at another score than its settings say (`alert.enter`)."""
+    """Set the score at which events of a camera begin, in place of its setting `alert.enter`."""
 
-    command: Literal["tune"] = "tune"
+    command: Literal["set_threshold"] = "set_threshold"
     name: Name
     threshold: float = Field(ge=0.05, le=100)
 
@@ -74,21 +74,21 @@ class Reload(Section):
 
 
 class AdaptCamera(Section):
-    """Adapt a camera to its scene anew."""
+    """Adapt a camera to its scene again."""
 
     command: Literal["adapt"] = "adapt"
     name: Name
 
 
 class ListScenes(Section):
-    """Tell the scenes that a camera has had."""
+    """Return the stored scenes of a camera."""
 
     command: Literal["scenes"] = "scenes"
     name: Name
 
 
 class Restore(Section):
-    """Go on with an earlier scene of a camera."""
+    """Use an earlier scene of a camera."""
 
     command: Literal["restore"] = "restore"
     name: Name
@@ -96,7 +96,7 @@ class Restore(Section):
 
 
 class GetPicture(Section):
-    """Show what a camera saw last."""
+    """Return the newest frame of a camera."""
 
     command: Literal["picture"] = "picture"
     name: Name
@@ -106,42 +106,42 @@ class GetPicture(Section):
 
 
 class AcceptAsNormal(Section):
-    """Let what an event of a camera showed be normal in its scene; again: with what is kept now."""
+    """Accept an event of a camera as normal in its scene; may be repeated for a longer event."""
 
-    command: Literal["remember"] = "remember"
+    command: Literal["accept_as_normal"] = "accept_as_normal"
     name: Name
     event: EventId
     begin: float = Field(ge=0, le=1e11)
-    """When the event began, Unix seconds."""
+    """Begin of the event, Unix seconds."""
     end: float | None = Field(default=None, ge=0, le=1e11)
-    """When it ended; null: it goes on."""
+    """End of the event, Unix seconds; null: it is active."""
     newest: bool = False
-    """Whether what it showed last counts most, as of what stays."""
+    """Whether the newest frames of the event count most, as for an object that stays."""
 
 
 class AcceptRecurring(Section):
-    """Say which earlier spans of time showed the same as an event of a camera."""
+    """Return which earlier time spans showed the same as an event of a camera."""
 
-    command: Literal["recurs"] = "recurs"
+    command: Literal["accept_recurring"] = "accept_recurring"
     name: Name
     begin: float = Field(ge=0, le=1e11)
-    """When the event began, Unix seconds."""
+    """Begin of the event, Unix seconds."""
     end: float = Field(ge=0, le=1e11)
-    """When it ended."""
+    """End of the event, Unix seconds."""
     earlier: list[tuple[float, float]] = Field(max_length=20)
     """Begin and end of each span, Unix seconds."""
 
 
 class RevokeNormal(Section):
-    """Let what an event of a camera showed be what it was."""
+    """Revoke that an event of a camera was accepted as normal."""
 
-    command: Literal["forget"] = "forget"
+    command: Literal["revoke_normal"] = "revoke_normal"
     name: Name
     event: EventId
 
 
 class Annotate(Section):
-    """Say what a person knows of an event; what is not set stays as it was."""
+    """Acknowledge or label an event or add a note; a field that is not set does not change."""
 
     command: Literal["annotate"] = "annotate"
     event: EventId
@@ -171,18 +171,18 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 
 
 def read_command(name: str, arguments: Mapping[str, object]) -> Command:
-    """Check a command as it came over the wire.
+    """Validate a command received over the wire.
 
     Raises:
-        CommandError: there is no such command, or its arguments are not what it takes; the text
-            names places, and never the values that stood there.
+        CommandError: there is no such command, or its arguments are invalid; the message names
+            the fields, never their values.
     """
     try:
         return _COMMAND.validate_python({**arguments, "command": name})
     except ValidationError as error:
         raise CommandError(f"command {name!r:.40}: {problems_of(error)}") from None
     except RecursionError:
-        raise CommandError(f"command {name!r:.40}: want data that is less deep") from None
+        raise CommandError(f"command {name!r:.40}: want data that is nested less deeply") from None
 
 
 def arguments_of(command: Command) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def arguments_of(command: Command) -> dict[str, Any]:
 
 
 def problems_of(error: ValidationError) -> str:
-    """All problems in one line, without what was got: that may be a password."""
+    """All problems in one line, without the values: one may be a password."""
     places = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
         f"{'.'.join(map(str, place['loc'][1:])) or 'it'}: {place['msg']}" for place in places[:5]

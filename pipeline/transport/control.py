@@ -1,8 +1,8 @@
 """The control topic: commands to the supervisor and from there to a worker, and their answers.
 
-Who asks waits until its deadline and no longer; a request that comes later than that is ignored.
-Workers that serve all cameras take part by the names they have in the process table: they say by
-which table of cameras they work, and are given the newest one where that is not it.
+A client waits until the deadline of its request; a request that arrives later is ignored. Workers
+that serve all cameras connect with their names in the process table: they acknowledge the revision
+of the camera table that they use, and receive the newest table if theirs is older.
 """
 
 import secrets
@@ -22,10 +22,10 @@ _ASK_AGAIN_SECONDS = 0.05
 
 
 def read_cameras(table: CameraTable) -> dict[str, Camera]:
-    """The cameras of a table.
+    """Read the cameras of a table.
 
     Raises:
-        pydantic.ValidationError: they are not what the supervisor sends.
+        pydantic.ValidationError: they are malformed.
     """
     return {name: Camera.model_validate(camera) for name, camera in table.cameras.items()}
 
@@ -37,7 +37,7 @@ class ControlServer(Port):
         super().__init__(CONTROL, endpoints, sends=False)
 
     def poll(self, timeout_seconds: float) -> list[tuple[bytes, Incoming]]:
-        """What came, each with the identity of its sender; empty after the time-out."""
+        """Received messages with the identities of their senders; empty after the time-out."""
         found: list[tuple[bytes, Incoming]] = []
         for sender, message in self._receive(timeout_seconds):
             if isinstance(message, Request | Answer | RevisionAck):
@@ -47,7 +47,7 @@ class ControlServer(Port):
         return found
 
     def send(self, to: bytes, message: Outgoing) -> None:
-        """Send; lost if nobody of that name is there."""
+        """Send a message; it is lost if no peer has that identity."""
         self._send(message, to=to)
 
 
@@ -55,20 +55,20 @@ class ControlMember(Port):
     """The end of a worker that serves all cameras; `poll` it at every turn of the loop."""
 
     def __init__(self, endpoints: Endpoints, worker: str, revision: int) -> None:
-        """Plan to take part.
+        """Configure the port; it connects once entered.
 
         Args:
-            endpoints: Of the run.
+            endpoints: Endpoints of the run.
             worker: Name in the process table.
-            revision: Of the table of cameras that the worker was started with.
+            revision: Revision of the camera table that the worker was started with.
         """
         super().__init__(CONTROL, endpoints, sends=True, identity=worker.encode())
         self._worker = worker
         self._revision = revision
-        self._enlisted_at = -float("inf")
+        self._acknowledged_at = -float("inf")
 
     def poll(self) -> list[Request | CameraTable]:
-        """Commands in time, and newer tables of cameras; does not wait."""
+        """Receive commands before their deadline and newer camera tables; does not wait."""
         found: list[Request | CameraTable] = []
         for _, message in self._receive(0.0):
             if isinstance(message, CameraTable):
@@ -79,33 +79,33 @@ class ControlMember(Port):
             elif time.monotonic() < message.deadline:
                 found.append(message)
         assert CONTROL.rate_hz is not None
-        if time.monotonic() - self._enlisted_at > 1.0 / CONTROL.rate_hz:
-            self._enlist()
+        if time.monotonic() - self._acknowledged_at > 1.0 / CONTROL.rate_hz:
+            self._acknowledge()
         return found
 
-    def works_by(self, revision: int) -> None:
-        """Say that this table of cameras is in use from now on."""
+    def acknowledge_revision(self, revision: int) -> None:
+        """Note that this revision of the camera table is in use, and acknowledge it."""
         self._revision = revision
-        self._enlist()
+        self._acknowledge()
 
     def answer(self, answer: Answer) -> None:
-        """Answer a command; lost if the supervisor is gone."""
+        """Send the answer to a command; it is lost if the supervisor has ended."""
         self._send(answer)
 
-    def _enlist(self) -> None:
-        self._enlisted_at = time.monotonic()
+    def _acknowledge(self) -> None:
+        self._acknowledged_at = time.monotonic()
         self._send(RevisionAck(self._worker, self._revision))
 
 
 class ControlClient(Port):
-    """The end of whoever commands."""
+    """A client's end."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         name = f"client-{secrets.token_hex(8)}"
         super().__init__(CONTROL, endpoints, sends=True, identity=name.encode())
 
     def ask(self, command: Command, timeout_seconds: float) -> Answer:
-        """Have a command carried out; "unavailable" where no answer comes in time."""
+        """Send a command and wait for its answer; status "unavailable" if none comes in time."""
         until = time.monotonic() + timeout_seconds
         request = Request(
             id=secrets.token_hex(8),
@@ -115,7 +115,7 @@ class ControlClient(Port):
         )
         sent = False
         while (left := until - time.monotonic()) > 0:
-            # Nothing is queued for a supervisor that is not there, so that it is tried again.
+            # Nothing is queued for a supervisor that is not connected; retry until it is.
             if not sent and not (sent := self._send(request)):
                 time.sleep(min(_ASK_AGAIN_SECONDS, left))
                 continue
@@ -125,5 +125,5 @@ class ControlClient(Port):
         return Answer(
             request.id,
             "unavailable",
-            problem=f"{command.command}: no answer of the service within {timeout_seconds:g} s",
+            problem=f"{command.command}: no answer from the service within {timeout_seconds:g} s",
         )

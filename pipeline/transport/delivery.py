@@ -1,11 +1,11 @@
-"""Delivery of every score in order: what the sender keeps, and what the receiver lets through.
+"""In-order delivery of every score: unacknowledged scores of the sender, filter of the receiver.
 
-The sender numbers its scores 1, 2, 3 … and says with each one which unacknowledged number comes
-right before it. The receiver lets a score through only when it has that one: so a receiver that
-starts in the middle of a stream, when a part of it went down with its predecessor, waits for the
-repetition instead of keeping score 6 and then taking score 5 for an old one.
+The sender numbers its scores 1, 2, 3 … and sends with each one the number of the unacknowledged
+score before it. The receiver accepts a score only when it has that one: so a receiver that starts
+in the middle of a stream, when a part of it was lost with the previous process, waits for the
+retransmission instead of storing score 6 and then treating score 5 as an old one.
 
-Both halves are pure; the clock is passed in.
+Both halves are free of I/O; the clock is passed in.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class UnacknowledgedFullError(Exception):
 
 
 class UnacknowledgedScores:
-    """Scores that are sent and not acknowledged, oldest first."""
+    """Scores that were sent and are not acknowledged, oldest first."""
 
     def __init__(self, capacity: int, resend_seconds: float) -> None:
         self._capacity = capacity
@@ -32,10 +32,10 @@ class UnacknowledgedScores:
         return len(self._waiting)
 
     def put(self, score: ScoreMessage, now: float) -> ScoreMessage | None:
-        """Keep a score; what to send, or None where the same one is on its way already.
+        """Add a score; returns what to send, or None if the same score is already in flight.
 
         Raises:
-            UnacknowledgedFullError: the outbox is at its capacity.
+            UnacknowledgedFullError: the capacity is reached.
         """
         key = ScoreAck(score.camera, score.connection, score.index)
         if key in self._waiting:
@@ -56,7 +56,7 @@ class UnacknowledgedScores:
         return numbered
 
     def acknowledge(self, ack: ScoreAck, now: float) -> bool:
-        """Forget a score; False where it was not waiting (acknowledged twice)."""
+        """Remove a score; False if it was not waiting (acknowledged twice)."""
         if self._waiting.pop(ack, None) is None:
             return False
         self._progress_at = now
@@ -77,14 +77,14 @@ class UnacknowledgedScores:
 
 
 class ScoreDeduplicator:
-    """Which scores the receiver may take, for each sender."""
+    """Decides which scores the receiver may accept, for each sender."""
 
     def __init__(self) -> None:
-        # One number for each scorer that ever spoke: it grows by one at each restart of the scorer.
+        # One entry for each scorer process so far: one more at each restart of the scorer.
         self._last: dict[bytes, int] = {}
 
     def accepts(self, sender: bytes, score: ScoreMessage) -> bool:
-        """Is everything unacknowledged before this score here? Repetitions are let through."""
+        """Whether all unacknowledged scores before this one have arrived; repetitions pass."""
         last = self._last.get(sender, 0)
         if score.after > last:
             return False

@@ -8,19 +8,19 @@ from pipeline.transport.topics import FRAMES, Endpoints
 class FrameSender(Port):
     """The ingest worker's end for one camera.
 
-    A restarted worker takes over the name of its predecessor. A restarted scorer is told by
-    another `Welcome.incarnation`.
+    A restarted worker takes over the identity of its previous process. A restarted scorer is
+    recognised by another `Welcome.incarnation`.
     """
 
     def __init__(self, endpoints: Endpoints, camera: str) -> None:
         super().__init__(FRAMES, endpoints, sends=True, identity=camera.encode())
 
     def hello(self, hello: Hello) -> bool:
-        """Ask for credits; False: the scorer is not there yet, ask again."""
+        """Request credits; False: the scorer is not connected, request again."""
         return self._send(hello)
 
     def send(self, frame: FrameMessage) -> bool:
-        """Hand over a frame; False: not sent, the scorer is away. Its pixels must not change."""
+        """Send a frame; False: the scorer is not connected. Its pixels must not change."""
         return self._send(frame)
 
     def poll(self, timeout_seconds: float) -> list[Welcome | Done]:
@@ -47,15 +47,15 @@ class FrameReceiver(Port):
             if not isinstance(message, Hello | FrameMessage):
                 self._reject(f"want a hello or a frame, got {type(message).__name__}")
             elif message.camera.encode() != sender:
-                self._reject(f"camera {message.camera!r:.80} speaks as {sender!r:.80}")
+                self._reject(f"camera {message.camera!r:.80} sent with identity {sender!r:.80}")
             else:
                 messages.append(message)
         return messages
 
     def welcome(self, camera: str, welcome: Welcome) -> None:
-        """Grant credits; lost if the ingest worker is gone."""
+        """Grant credits; lost if the ingest worker has ended."""
         self._send(welcome, to=camera.encode())
 
     def done(self, camera: str, done: Done) -> None:
-        """Give one credit back; lost if the ingest worker is gone."""
+        """Return one credit; lost if the ingest worker has ended."""
         self._send(done, to=camera.encode())

@@ -12,7 +12,7 @@ class HeartbeatSender(Port):
         super().__init__(HEARTBEATS, endpoints, sends=True)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Tell the supervisor; lost if it does not listen."""
+        """Send a heartbeat; lost if the supervisor does not listen."""
         self._send(heartbeat)
 
 

@@ -1,4 +1,4 @@
-"""The live topic: alert sink → whoever watches."""
+"""The live topic: alert sink → subscribers."""
 
 from pipeline.transport.messages import Live
 from pipeline.transport.ports import Port
@@ -12,22 +12,22 @@ class LivePublisher(Port):
         super().__init__(LIVE, endpoints, sends=True)
 
     def publish(self, live: Live) -> None:
-        """Show something to all watchers; dropped for a slow one."""
+        """Publish an update to all subscribers; dropped for a slow one."""
         self._send(live)
 
 
 class LiveSubscriber(Port):
-    """A watcher's end; survives restarts of the sink."""
+    """A subscriber's end; reconnects when the sink restarts."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         super().__init__(LIVE, endpoints, sends=False)
 
     def poll(self, timeout_seconds: float) -> list[Live]:
-        """What happened since; empty after the time-out."""
-        lives = []
+        """Updates since the last call; empty after the time-out."""
+        updates = []
         for _, message in self._receive(timeout_seconds):
             if isinstance(message, Live):
-                lives.append(message)
+                updates.append(message)
             else:
-                self._reject(f"want live news, got {type(message).__name__}")
-        return lives
+                self._reject(f"want a live update, got {type(message).__name__}")
+        return updates

@@ -1,7 +1,7 @@
-"""What travels between the processes: frozen dataclasses, one a message kind.
+"""Messages between the processes: frozen dataclasses, one per message kind.
 
-`FrameMessage` and `ScoreMessage` carry raw buffers beside their header; everything in a header is
-plain JSON data. `wire.py` turns them into ZeroMQ parts and back.
+`FrameMessage`, `ScoreMessage` and `Answer` carry raw buffers after their header; everything in a
+header is plain JSON data. `wire.py` converts them into ZeroMQ parts and back.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 SCHEMA_VERSION = 1
 
-SceneState = Literal["collecting", "fitting", "calibrating", "ready", "held", "stale"]
+SceneState = Literal["collecting", "fitting", "calibrating", "ready", "suppressed", "stale"]
 CameraState = Literal[
     "starting", "adapting", "watching", "offline", "stale", "ended", "disabled", "error"
 ]
@@ -20,11 +20,11 @@ CameraState = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Ingest worker → scoring worker: here I am; repeated until credits arrive."""
+    """Ingest worker → scoring worker: announces the worker; repeated until credits arrive."""
 
     camera: str
     incarnation: int
-    """Number of the process of the ingest worker."""
+    """Process number of the ingest worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Welcome:
     """Scoring worker → ingest worker: the answer to `Hello`."""
 
     incarnation: int
-    """Number of the process of the scoring worker; a new one means that it forgot all."""
+    """Process number of the scoring worker; a new one means that its state was lost."""
     credits: int
-    """How many frames may be on the way and not yet done."""
+    """Maximum number of frames in flight, sent and not yet done."""
     context_seconds: float
-    """How much of the past a clip reaches back to; sent again after a restart of the scorer."""
+    """Stream time that a clip spans; these frames are sent again after a restart of the scorer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,37 +49,37 @@ class FrameMessage:
     pts_seconds: float
     captured_at: float
     sent_at: float
-    """Seconds of the monotonic clock at which the ingest worker handed it to the socket."""
+    """Seconds of the monotonic clock at which the ingest worker sent it."""
     dropped: int
-    """Frames of this connection dropped by policy before this one, in all."""
+    """Total number of frames of this connection dropped by policy before this one."""
     context: bool
-    """True: was done before, only to fill the clip of its successors; is not scored again."""
+    """True: it was done before and only fills the clips of later frames; it is not scored again."""
     scorer: int
     """Incarnation of the scoring worker that granted the credit; any other one ignores the frame,
-    so that a frame still under way cannot overtake those that its predecessor took down."""
+    so that a frame in flight cannot overtake those that were lost with the previous process."""
     pixels: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
     blind: str | None = None
-    """Why nothing can be seen in it: "frozen", "black" or "constant"; None: something can."""
+    """Why the frame shows nothing: "frozen", "black" or "constant"; None: it is usable."""
     source_hw: list[int] | None = None
-    """Height and width of the camera's own pictures; None: those of the pixels."""
+    """Height and width of the camera's frames; None: those of the pixels."""
     picture: npt.NDArray[np.uint8] | None = field(default=None)
-    """The camera's own picture for people, a JPEG file, uint8 (N,); None: this frame has none."""
+    """The full-size frame for people as a JPEG file, uint8 (N,); None: this frame has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Scoring worker → ingest worker: the sink has this frame's score; one credit comes back."""
+    """Scoring worker → ingest worker: the sink has this frame's score; returns one credit."""
 
     connection: int
     index: int
     pictures: bool = False
-    """Whether every frame shall have a picture for now, as the camera is near an event."""
+    """Whether every frame must have a picture for now, because an event is likely or active."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreMessage:
-    """Scoring worker → alert sink: the second of the three nouns, one a scored frame."""
+    """Scoring worker → alert sink: the score of one frame."""
 
     camera: str
     connection: int
@@ -90,29 +90,29 @@ class ScoreMessage:
     dropped: int
     """As in `FrameMessage`."""
     state: SceneState
-    """Life of the scene at this frame; "collecting" and "fitting" carry no energy, and of "held"
-    and "stale" nobody is alerted."""
+    """State of the scene at this frame; "collecting" and "fitting" carry no energy, and
+    "suppressed" and "stale" raise no alert."""
     progress: str
     """For people: "3/16" while collecting, "12/60 s" while calibrating, why it is stale."""
     energy: float | None
     """Raw energy, unbounded, low = normal."""
     score: float | None
-    """Calibrated: 0 = the median of normal, 1 = the threshold."""
+    """Calibrated score: 0 = the median of normal, 1 = the threshold."""
     threshold: float | None
-    """The energy at which the score is 1."""
+    """Energy at which the score is 1."""
     anomaly_map: npt.NDArray[np.float32] | None = field(default=None)
     """float32 (h, w) in units of the score, coarse; None without energy."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
-    """uint8 (H, W, 3), RGB; only where the score is worth a snapshot."""
+    """uint8 (H, W, 3), RGB; only if the score justifies a snapshot."""
     source_hw: list[int] | None = None
     """As in `FrameMessage`."""
     picture: npt.NDArray[np.uint8] | None = field(default=None)
-    """As in `FrameMessage`; only beside pixels."""
+    """As in `FrameMessage`; only together with pixels."""
     learning: dict[str, float | bool] | None = None
-    """How far the scene is learnt: `pipeline.scenes.learning.Learning` as plain data."""
+    """Learning progress: `pipeline.scenes.calibration_window.Learning` as plain data."""
     terms: dict[str, float] = field(default_factory=dict)
-    """What each term of the energy adds to the score of this frame, before smoothing, in units of
-    the score: why it is high. Empty without energy."""
+    """Contribution of each term of the energy to the score of this frame, before smoothing, in
+    units of the score. Empty without energy."""
     number: int = 0
     """Set by the sending socket: position in its stream, from 1 (see delivery.py)."""
     after: int = 0
@@ -121,7 +121,7 @@ class ScoreMessage:
 
 @dataclass(frozen=True, slots=True)
 class ScoreAck:
-    """Alert sink → scoring worker: this score is kept (or was kept before)."""
+    """Alert sink → scoring worker: this score is stored (now or earlier)."""
 
     camera: str
     connection: int
@@ -130,29 +130,29 @@ class ScoreAck:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Every worker → supervisor: I live, and these are my counters."""
+    """Every worker → supervisor: the process runs; its states, problems and metrics."""
 
     worker: str
     """Name in the process table, such as "ingest:front_door"."""
     pid: int
     incarnation: int
-    """Number of the process of the worker; another one for each start."""
+    """Process number of the worker; another one for each start."""
     sent_at: float
     cameras: dict[str, str] = field(default_factory=dict)
     """Camera name → `CameraState`, optionally followed by ": reason"."""
     metrics: list[list[object]] = field(default_factory=list)
     """Snapshot of the worker's metrics (see pipeline.telemetry.metrics)."""
     ready: bool = False
-    """Whether the worker does its work: its model is loaded, its address listened on."""
+    """Whether the preparation is finished: its model is loaded, it listens on its address."""
     learning: dict[str, dict[str, float | bool]] = field(default_factory=dict)
-    """Camera name → how far its scene is learnt, as in `ScoreMessage`."""
-    troubles: dict[str, str] = field(default_factory=dict)
+    """Camera name → learning progress of its scene, as in `ScoreMessage`."""
+    problems: dict[str, str] = field(default_factory=dict)
     """Part of the worker that is degraded → why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Alert sink → whoever watches: newest score of a camera, and events as they change."""
+    """Alert sink → subscribers: newest score of a camera, and each change of an event."""
 
     camera: str
     kind: Literal["score", "event"]
@@ -165,42 +165,42 @@ AnswerStatus = Literal["ok", "invalid", "unknown", "conflict", "unavailable", "f
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command: whoever commands → supervisor, and supervisor → the worker that it concerns."""
+    """A command: client → supervisor, and supervisor → the worker that executes it."""
 
     id: str
-    """Chosen by whoever asks; comes back with the answer."""
+    """Chosen by the sender; the answer repeats it."""
     command: str
-    """Its name (see commands.py)."""
+    """Name of the command (see commands.py)."""
     arguments: dict[str, object]
     deadline: float
-    """Seconds of the monotonic clock, which all processes of a machine share: after them nobody
-    waits for the answer, and the command must not be carried out."""
+    """Seconds of the monotonic clock, which all processes of a machine share: afterwards the
+    client no longer waits for the answer, and the command must not be executed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What became of a `Request`; goes back the same way."""
+    """Result of a `Request`; returned the same way."""
 
     id: str
     status: AnswerStatus
-    """invalid: malformed; unknown: no such camera, event or scene; conflict: not in this state;
-    unavailable: a worker is away; failed: such as a full disk."""
+    """invalid: malformed; unknown: no such camera, event or scene; conflict: not possible in this
+    state; unavailable: a worker is not running; failed: an error, such as a full disk."""
     body: dict[str, object] = field(default_factory=dict)
     problem: str = ""
     """What was got and what is wanted, for people, without credentials; empty when ok."""
     anomaly_map: npt.NDArray[np.float32] | None = field(default=None)
-    """float32 (h, w) in units of the score, of a picture with one."""
+    """For `GetPicture`, if there is one: float32 (h, w) in units of the score."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
-    """uint8 (H, W, 3), RGB, of a picture."""
+    """For `GetPicture`: uint8 (H, W, 3), RGB."""
     source_hw: list[int] | None = None
-    """As in `FrameMessage`, of a picture."""
+    """As in `FrameMessage`."""
     picture: npt.NDArray[np.uint8] | None = field(default=None)
     """As in `FrameMessage`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionAck:
-    """Worker → supervisor: this is the table of cameras that I work by; repeated every second."""
+    """Worker → supervisor: the revision of the camera table in use; repeated every second."""
 
     worker: str
     revision: int
@@ -208,7 +208,7 @@ class RevisionAck:
 
 @dataclass(frozen=True, slots=True)
 class CameraTable:
-    """Supervisor → worker: the cameras from now on, credentials included."""
+    """Supervisor → worker: the cameras from now on, including credentials."""
 
     revision: int
     cameras: dict[str, object]

@@ -1,4 +1,4 @@
-"""What all ends of all topics have in common: opening, waiting, sending, and refusing nonsense."""
+"""Base class of all ends of all topics: opens, waits, sends, rejects malformed messages."""
 
 import logging
 from types import TracebackType
@@ -15,9 +15,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Port:
-    """One end of one topic. Open it by `with`, in the thread that uses it.
+    """One end of one topic. Open it with `with`, in the thread that uses it.
 
-    Malformed messages are counted, reported at most once a second, and otherwise ignored.
+    Malformed messages are counted, logged at most once a second, and otherwise ignored.
     """
 
     def __init__(
@@ -36,25 +36,27 @@ class Port:
         self._identity = identity
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
-        self._doorkeeper: ZapAuthenticator | None = None
-        self._floods = LimitedWarning(LOG)
+        self._authenticator: ZapAuthenticator | None = None
+        self._limited_warning = LimitedWarning(LOG)
         self.rejected = 0
         """Malformed messages so far."""
 
     def __enter__(self) -> Self:
-        """Open the socket; a sender may be opened before its receiver is there.
+        """Open the socket; a sender may be opened before its receiver.
 
         Raises:
-            zmq.ZMQError: the address is taken or cannot be made.
+            zmq.ZMQError: the address is in use or invalid.
         """
-        # A context of its own costs two idle threads, and lets the `with` give back everything.
+        # A separate context costs two idle threads, and lets the `with` release everything.
         self._context = zmq.Context()
         try:
             self._socket = self._context.socket(self._kind)
             if self._keys is not None:
                 if self._binds:
-                    self._doorkeeper = ZapAuthenticator(self._context, self._keys, self._topic.name)
-                self._keys.fit(self._socket, server=self._binds)
+                    self._authenticator = ZapAuthenticator(
+                        self._context, self._keys, self._topic.name
+                    )
+                self._keys.configure(self._socket, server=self._binds)
             self._open(self._socket)
         except BaseException:
             self._close(linger_ms=0)
@@ -68,10 +70,10 @@ class Port:
         if self._identity:
             socket.setsockopt(zmq.IDENTITY, self._identity)
         if self._kind == zmq.ROUTER:
-            # A worker that starts again takes over the name of its dead predecessor.
+            # A restarted worker takes over the identity of its previous process.
             socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         if self._kind == zmq.DEALER:
-            # Nothing is queued for a receiver that is not there, nor kept for its successor.
+            # Nothing is queued for a receiver that is not connected, nor for its next process.
             socket.setsockopt(zmq.IMMEDIATE, 1)
         if self._kind == zmq.SUB:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
@@ -98,9 +100,9 @@ class Port:
             self._socket.close(linger_ms)
         if self._context is not None:
             self._context.term()
-        if self._doorkeeper is not None:
-            self._doorkeeper.join()
-        self._socket = self._context = self._doorkeeper = None
+        if self._authenticator is not None:
+            self._authenticator.join()
+        self._socket = self._context = self._authenticator = None
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
@@ -114,7 +116,7 @@ class Port:
         return self._socket
 
     def _send(self, message: Message, to: bytes | None = None) -> bool:
-        """Hand a message to the socket; False: nobody there, or no room."""
+        """Pass a message to the socket; False: no peer is connected, or the queue is full."""
         parts: list[bytes | memoryview] = [*([] if to is None else [to]), *encode(message)]
         try:
             self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
@@ -123,14 +125,14 @@ class Port:
         return True
 
     def _receive(self, timeout_seconds: float) -> list[tuple[bytes, Message]]:
-        """Wait for the first message, then take what is there: (identity of the sender, message).
+        """Wait for a message, then return all that have arrived: (identity of sender, message).
 
         The identity is empty except on a ROUTER.
         """
         received: list[tuple[bytes, Message]] = []
         if not self.socket.poll(max(0, round(timeout_seconds * 1000))):
             return received
-        # The bound keeps a busy topic from holding its reader here for ever.
+        # The bound ends the loop on a topic on which messages arrive faster than they are read.
         for _ in range(self._topic.high_water_mark):
             try:
                 parts: list[Part] = list(self.socket.recv_multipart(zmq.NOBLOCK, copy=False))
@@ -148,11 +150,11 @@ class Port:
 
     def _reject(self, reason: str) -> None:
         self.rejected += 1
-        self._floods.warn(f"{self._topic.name}: malformed message ignored: {reason}")
+        self._limited_warning.warn(f"{self._topic.name}: malformed message ignored: {reason}")
 
 
 class HasSocket(Protocol):
-    """What `wait` can wait for."""
+    """An object that `wait` can wait for."""
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
@@ -161,7 +163,7 @@ class HasSocket(Protocol):
 
 
 def wait(timeout_seconds: float, *ports: HasSocket) -> list[HasSocket]:
-    """Wait until one of the ports has a message or the time is over; the ports that have one."""
+    """Wait until a port has a message or the time is over; returns the ports that have one."""
     poller = zmq.Poller()
     for port in ports:
         poller.register(port.socket, zmq.POLLIN)

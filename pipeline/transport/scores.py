@@ -17,9 +17,9 @@ from pipeline.transport.wire import encode
 
 
 class ScoreSender(Port):
-    """The scoring worker's end: keeps each score until the sink has it, over restarts of the sink.
+    """The scoring worker's end: keeps each score until the sink acknowledges it, over its restarts.
 
-    Call `poll` often: it is also what sends again.
+    Call `poll` often: it also retransmits.
     """
 
     def __init__(
@@ -29,7 +29,8 @@ class ScoreSender(Port):
         capacity: int = SCORES_OUTBOX_CAPACITY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # A new name for each sender: the receiver must not take its numbers for a predecessor's.
+        # A new identity for each sender: its numbers must not be mixed with those of an earlier
+        # process.
         super().__init__(SCORES, endpoints, sends=True, identity=secrets.token_hex(8).encode())
         self._outbox = UnacknowledgedScores(capacity, resend_seconds)
         self._clock = clock
@@ -40,19 +41,19 @@ class ScoreSender(Port):
         return len(self._outbox)
 
     def send(self, score: ScoreMessage) -> None:
-        """Keep a score and send it; its arrays must not change.
+        """Store a score and send it; its arrays must not change.
 
         Raises:
-            OutboxFullError: too many are unacknowledged.
+            UnacknowledgedFullError: too many scores are unacknowledged.
             WireError: a number in it is not finite, or an array is of a wrong type or shape.
         """
-        encode(score)  # what cannot be sent must not be kept, to fail again at each repetition
+        encode(score)  # raises before the score is stored, or each retransmission would fail
         numbered = self._outbox.put(score, self._clock())
         if numbered is not None:
             self._send(numbered)
 
     def poll(self, timeout_seconds: float) -> list[ScoreAck]:
-        """New acknowledgements, each once; sends again what is overdue."""
+        """Return new acknowledgements, each once; retransmits overdue scores."""
         acks = []
         for _, message in self._receive(timeout_seconds):
             if not isinstance(message, ScoreAck):
@@ -74,7 +75,7 @@ class ScoreReceiver(Port):
         self._senders: dict[str, bytes] = {}
 
     def poll(self, timeout_seconds: float) -> list[ScoreMessage]:
-        """Scores in order for each camera, some more than once; empty after the time-out."""
+        """Scores in order for each camera, some repeated; empty after the time-out."""
         scores = []
         for sender, message in self._receive(timeout_seconds):
             if not isinstance(message, ScoreMessage):
@@ -85,7 +86,7 @@ class ScoreReceiver(Port):
         return scores
 
     def ack(self, ack: ScoreAck) -> None:
-        """Say that a score is kept; lost if the scorer is gone, and asked for again otherwise."""
+        """Acknowledge a score; if the acknowledgement is lost, the score is retransmitted."""
         sender = self._senders.get(ack.camera)
         if sender is not None:
             self._send(ack, to=sender)

@@ -1,7 +1,7 @@
-"""The table of topics: the only place that knows addresses, bounds and rates.
+"""The table of topics: the only place that defines addresses, bounds and rates.
 
-The sockets of one run are Unix domain sockets (`ipc://`) in one private folder, so that nobody else
-on the machine can listen in or speak; or ports (`tcp://`), where keys have the same effect.
+The sockets of one run are Unix domain sockets (`ipc://`) in one private folder, so that no other
+user of the machine can receive or send messages; or ports (`tcp://`), protected by keys.
 """
 
 import ipaddress
@@ -22,32 +22,32 @@ from pipeline.transport.curve import CurveKeys
 
 LOG = logging.getLogger(__name__)
 LONGEST_SOCKET_PATH_BYTES = 107
-"""What `sockaddr_un.sun_path` holds on Linux, without the closing zero byte."""
+"""Length of `sockaddr_un.sun_path` on Linux, without the terminating zero byte."""
 LARGEST_HEADER_BYTES = 4 * 2**20
 LARGEST_BUFFER_BYTES = 64 * 2**20
-"""A picture of 4K takes 24 MiB."""
+"""A 4K frame takes 24 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One way that messages go, from its senders to its receiver."""
+    """A direction of messages, from senders to a receiver."""
 
     name: str
     """Also the file name of the Unix domain socket."""
     sender: zmq.SocketType
     receiver: zmq.SocketType
     binds: Literal["sender", "receiver"]
-    """The end of which there is exactly one, and which owns the address."""
+    """The end that exists exactly once and binds the address."""
     high_water_mark: int
-    """Messages that either end queues for one peer."""
+    """Maximum number of messages that either end queues for one peer."""
     largest_bytes: int
-    """Largest part of a message; whoever sends more is disconnected."""
+    """Largest part of a message; a peer that sends more is disconnected."""
     rate_hz: float | None
-    """Messages a second and sender; None: as the frames of the cameras come."""
+    """Messages per second and sender; None: at the rate of the frames."""
     policy: str
-    """What bounds the flow, and what happens to a message that finds no room."""
+    """What bounds the flow, and what happens to a message when the queue is full."""
     linger_ms: int = 0
-    """How long closing a sender waits for what it was handed."""
+    """How long closing a sender waits for its queued messages."""
 
 
 FRAMES = Topic(
@@ -58,7 +58,7 @@ FRAMES = Topic(
     high_water_mark=256,
     largest_bytes=LARGEST_BUFFER_BYTES,
     rate_hz=None,
-    policy="credits granted by the scorer, kept by ingest until done; the mailbox drops, not we",
+    policy="credits granted by the scorer; ingest keeps frames until done; only the mailbox drops",
 )
 SCORES = Topic(
     name="scores",
@@ -68,12 +68,12 @@ SCORES = Topic(
     high_water_mark=4096,
     largest_bytes=LARGEST_BUFFER_BYTES,
     rate_hz=None,
-    policy="kept by the scorer until acknowledged, sent again in order; never dropped",
+    policy="kept by the scorer until acknowledged, retransmitted in order; never dropped",
 )
 HEARTBEATS = Topic(
     name="heartbeats",
-    # Not PUB: that drops what is sent before the receiver has subscribed, which for a worker
-    # that has little to do is everything.
+    # Not PUB: that drops what is sent before the receiver has subscribed, which for a short-lived
+    # worker is everything.
     sender=zmq.PUSH,
     receiver=zmq.PULL,
     binds="receiver",
@@ -91,7 +91,7 @@ LIVE = Topic(
     high_water_mark=256,
     largest_bytes=2**20,
     rate_hz=10.0,
-    policy="for watchers only: dropped for a watcher that is slow",
+    policy="dropped for a slow subscriber",
 )
 CONTROL = Topic(
     name="control",
@@ -101,36 +101,36 @@ CONTROL = Topic(
     high_water_mark=64,
     largest_bytes=LARGEST_BUFFER_BYTES,
     rate_hz=1.0,
-    policy="a request is answered, or forgotten at its deadline; workers ask again for the cameras",
+    policy="a request is answered or expires at its deadline; workers repeat their revision",
 )
 TOPICS = (FRAMES, SCORES, HEARTBEATS, LIVE, CONTROL)
 
 TCP_PING_SECONDS = 2.0
-"""How often one end of a connection over TCP asks the other whether it is there."""
+"""Interval of the ZMTP heartbeats of a connection over TCP."""
 TCP_DEAD_SECONDS = 10.0
-"""Without any answer for so long the connection is given up: a host that is cut off says nothing,
-while for a process that dies on this machine the kernel hangs up at once."""
+"""Heartbeat timeout after which a connection is closed: a host that is cut off sends nothing,
+while for a process that ends on this machine the kernel closes the connection at once."""
 SCORES_RESEND_SECONDS = 1.0
-"""Without any acknowledgement for so long, everything unacknowledged is sent again."""
+"""Time without any acknowledgement after which all unacknowledged scores are retransmitted."""
 SCORES_OUTBOX_CAPACITY = 4096
-"""Unacknowledged scores at most; credits keep the number far below, so more is a defect."""
+"""Maximum number of unacknowledged scores; credits keep it far below, so more is a defect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of one run, and the keys to them."""
+    """The addresses and keys of one run."""
 
     addresses: dict[str, str]
     """ZeroMQ address of each topic, by its name."""
     keys: CurveKeys | None = field(default=None, repr=False)
-    """None: whoever reaches the addresses is trusted."""
+    """None: every process that can connect is trusted."""
 
     @classmethod
     def in_folder(cls, folder: Path) -> Self:
         """Place the sockets of all topics in a folder.
 
         Raises:
-            ValueError: a socket's path is longer than the operating system takes.
+            ValueError: the path of a socket is longer than the operating system allows.
         """
         paths = {topic.name: folder.absolute() / topic.name for topic in TOPICS}
         for path in paths.values():
@@ -156,12 +156,12 @@ class Endpoints:
 
 @contextmanager
 def run_endpoints(transport: TransportSection) -> Iterator[Endpoints]:
-    """Addresses for one run, and where it takes them keys: nobody else gets them meanwhile.
+    """Reserve the addresses of one run, and generate keys if the transport is encrypted.
 
     Raises:
-        OSError: the ports cannot be had.
-        ValueError: the folder for temporary files has too long a name for sockets, or keys are
-            wanted and libzmq has none.
+        OSError: the ports are not available.
+        ValueError: the path of the folder for temporary files is too long for sockets, or
+            encryption is configured and libzmq does not support it.
     """
     if transport.kind == "ipc":
         with private_socket_folder() as folder:
@@ -169,23 +169,23 @@ def run_endpoints(transport: TransportSection) -> Iterator[Endpoints]:
         return
     if transport.curve and not zmq.has("curve"):
         raise ValueError(
-            f"transport.curve: want a libzmq with CURVE, got {zmq.zmq_version()} without; install "
-            "pyzmq as a wheel, or set transport.kind to ipc"
+            f"transport.curve: want a libzmq with CURVE, got {zmq.zmq_version()} without it; "
+            "install pyzmq as a wheel, or set transport.kind to ipc"
         )
     if not transport.curve:
         LOG.warning(
-            "transport.curve is false: whoever reaches %s can watch the cameras, and forge frames, "
-            "scores and commands",
+            "transport.curve is false: every host that can reach %s can watch the cameras and "
+            "forge frames, scores and commands",
             transport.host,
         )
-    keys = CurveKeys.fresh() if transport.curve else None
-    with held_ports(transport.host, transport.port) as ports:
+    keys = CurveKeys.generate() if transport.curve else None
+    with reserved_ports(transport.host, transport.port) as ports:
         yield Endpoints.at_ports(transport.host, ports, keys)
 
 
 @contextmanager
 def private_socket_folder() -> Iterator[Path]:
-    """A fresh folder for the sockets of one run: mode 0700, short name, removed at the end."""
+    """A new folder for the sockets of one run: mode 0700, short name, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="vedette-"))
     try:
         yield folder
@@ -194,19 +194,19 @@ def private_socket_folder() -> Iterator[Path]:
 
 
 def ports_from(first: int) -> list[int]:
-    """The ports of all topics; 0: any free one for each."""
+    """The ports of all topics; 0: any free port for each."""
     return [first + number if first else 0 for number in range(len(TOPICS))]
 
 
 @contextmanager
-def held_ports(host: str, first: int) -> Iterator[list[int]]:
-    """Keep a port for each topic, for a worker that starts again as well.
+def reserved_ports(host: str, first: int) -> Iterator[list[int]]:
+    """Reserve a port for each topic for the whole run, also while a worker restarts.
 
-    They are bound here and never listened on: so a process of ours may listen, the system gives
-    them to nobody as free ones, and none that connects to a dead worker finds itself there.
+    The ports are bound here without listening: the workers can listen on them, the system does not
+    assign them as free ports, and a client of a worker that has ended cannot connect to itself.
 
     Raises:
-        OSError: the address is not of this machine, or a port is taken.
+        OSError: the address is not of this machine, or a port is in use.
     """
     family = socket.AF_INET6 if _is_ipv6(host) else socket.AF_INET
     with ExitStack() as stack:
@@ -217,7 +217,7 @@ def held_ports(host: str, first: int) -> Iterator[list[int]]:
             try:
                 holder.bind((host, port))
             except OSError as error:
-                reason = (error.strerror or "cannot be had").lower()
+                reason = (error.strerror or "not available").lower()
                 raise OSError(
                     f"transport: {host}, port {port or 'any'}: {reason}; want an address of this "
                     f"machine and {len(TOPICS)} free ports (transport.host, transport.port)"

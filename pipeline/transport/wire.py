@@ -1,7 +1,8 @@
-"""Messages as ZeroMQ parts and back: `[kind, JSON header, raw buffer …]`. Never pickle.
+"""Encode messages as ZeroMQ parts and decode them: `[kind, JSON header, raw buffer …]`. No pickle.
 
 The header is `{"schema": 1, "fields": {…}, "arrays": [{"field", "dtype", "shape"} …]}`, with one
-entry of `arrays` for each buffer, in order. What does not fit in every respect is a `WireError`.
+entry of `arrays` for each buffer, in order. A message that is malformed in any respect raises
+`WireError`.
 """
 
 import dataclasses
@@ -60,18 +61,18 @@ KINDS: dict[bytes, type[Message]] = {
     b"live": Live,
     b"request": Request,
     b"answer": Answer,
-    b"enlist": RevisionAck,
+    b"revision_ack": RevisionAck,
     b"cameras": CameraTable,
 }
-"""First part of a message → what it is."""
+"""First part of a message → its class."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArrayRule:
-    """What an array must be, wherever a field of that name occurs."""
+    """Type and shape of an array, for all fields of that name."""
 
     dtype: str
-    """As in the header: numpy's type string with the byte order."""
+    """NumPy type string with the byte order, as in the header."""
     shape: tuple[int | None, ...]
     """None: any size from 1."""
 
@@ -84,15 +85,15 @@ ARRAYS = {
 
 
 class WireError(ValueError):
-    """A message that is not what the wire format allows."""
+    """A message that violates the wire format."""
 
 
 def encode(message: Message) -> list[bytes | memoryview]:
-    """Parts of a message; arrays are not copied and must not change until they are sent.
+    """Encode a message; arrays are not copied and must not change until they are sent.
 
     Raises:
-        WireError: a field is not JSON data, a number is not finite, or an array is of another
-            type or shape than its field allows.
+        WireError: a field is not JSON data, a number is not finite, or the type or shape of an
+            array is not allowed for its field.
     """
     kind = next(name for name, cls in KINDS.items() if cls is type(message))
     fields: dict[str, object] = {}
@@ -115,7 +116,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
 
 
 def decode(parts: Sequence[Part]) -> Message:
-    """Read a message; its arrays share the memory of the parts and are read-only.
+    """Decode a message; its arrays share the memory of the parts and are read-only.
 
     Raises:
         WireError: the message is malformed in any respect.
@@ -192,7 +193,7 @@ def _array(
             f"got {data.nbytes}"
         )
     array = np.frombuffer(data, dtype).reshape(shape)
-    array.flags.writeable = False  # the memory belongs to ZeroMQ
+    array.flags.writeable = False  # ZeroMQ owns the memory
     return name, array
 
 
@@ -220,7 +221,7 @@ def _check_fit(kind: bytes, name: str, value: object, hint: object) -> None:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Is a value read from JSON, or an array, of the type that a dataclass declares?"""
+    """Whether a value from JSON, or an array, has the type that a dataclass declares."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:
         return any(_fits(value, argument) for argument in arguments)

@@ -1,4 +1,4 @@
-"""A small RTSP server: made cameras for the demonstration, and real sockets for the tests."""
+"""A small RTSP server: synthetic cameras for the demo, and real connections for tests."""
 
 from cameras.simulation.rtsp_server.authentication import RtspAuthentication
 from cameras.simulation.rtsp_server.broadcast import Mount

@@ -16,13 +16,13 @@ _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 @dataclass(frozen=True, slots=True)
 class RtspAuthentication:
-    """Lets in who knows user name and password."""
+    """Admits requests with the correct user name and password."""
 
     user: str
     password: str = field(repr=False)
     scheme: Literal["digest", "basic"] = "digest"
     nonce: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
-    """The server's part of the digest; fresh for every guard."""
+    """The server's part of the digest; new for every instance."""
 
     @property
     def challenge(self) -> str:
@@ -32,7 +32,7 @@ class RtspAuthentication:
         return f'Digest realm="{_REALM}", nonce="{self.nonce}"'
 
     def admits(self, request: RtspRequest) -> bool:
-        """Whether the request proves that its sender knows the password."""
+        """Whether the request is authenticated."""
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != self.scheme:
             return False
@@ -47,9 +47,9 @@ class RtspAuthentication:
         return hmac.compare_digest(fields.get("response", "").encode(), self._digest(request))
 
     def _digest(self, request: RtspRequest) -> bytes:
-        who = _md5(f"{self.user}:{_REALM}:{self.password}")
-        what = _md5(f"{request.method}:{request.uri}")
-        return _md5(f"{who}:{self.nonce}:{what}").encode()
+        login = _md5(f"{self.user}:{_REALM}:{self.password}")
+        operation = _md5(f"{request.method}:{request.uri}")
+        return _md5(f"{login}:{self.nonce}:{operation}").encode()
 
 
 def _md5(text: str) -> str:

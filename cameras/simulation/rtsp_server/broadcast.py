@@ -1,4 +1,4 @@
-"""One mount of the server: a source, encoded once, as RTP packets for all who watch."""
+"""One mount of the server: a source, encoded once to RTP packets for all clients."""
 
 import itertools
 import logging
@@ -30,34 +30,38 @@ _ENCODERS: dict[Codec, tuple[str, str, dict[str, str]]] = {
             "x265-params": "repeat-headers=1:log-level=none:pools=none:frame-threads=1",
         },
     ),
-    "mjpeg": ("mjpeg", "yuvj420p", {"huffman": "default", "q": "4"}),  # all that RTP/JPEG can carry
+    "mjpeg": (
+        "mjpeg",
+        "yuvj420p",
+        {"huffman": "default", "q": "4"},
+    ),  # the only form that RTP/JPEG supports
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What is shown under one path."""
+    """The stream served under one path."""
 
     open: Callable[[], Source]
-    """Opens the pictures; again at their end, so that a recording goes round. They set the pace."""
+    """Opens the source, which sets the pace; called again at its end, so that a recording loops."""
     codec: Codec = "h264"
     frames_per_second: int = 25
-    """About their rate."""
+    """Approximate rate of the source."""
     keyframe_seconds: float = 1.0
-    """Time between key frames: so long may somebody wait for the first picture."""
+    """Time between key frames: the longest wait of a client for its first frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """The RTP packets of one picture."""
+    """The RTP packets of one frame."""
 
     packets: tuple[bytes, ...]
     keyframe: bool
-    """Whether somebody may begin to watch here."""
+    """Whether decoding can start here."""
 
 
 class _Sink:
-    """Where the RTP muxer writes to: each write is one packet."""
+    """Output of the RTP muxer: each write is one packet."""
 
     def __init__(self) -> None:
         self._packets: list[bytes] = []
@@ -73,12 +77,12 @@ class _Sink:
 
 
 def broadcast(mount: Mount, deliver: Callable[[Burst], None], stop: threading.Event) -> None:
-    """Encode a mount's pictures until stopped; a failing source is opened again after a second.
+    """Encode a mount's frames until stopped; a failed source is opened again after a second.
 
     Args:
-        mount: What to show.
-        deliver: Called with the packets of each picture, from this thread.
-        stop: Looked at after every picture.
+        mount: What to serve.
+        deliver: Called with the packets of each frame, from this thread.
+        stop: Checked after every frame.
     """
     pictures = _pictures(mount, stop)
     for size_hw, run in itertools.groupby(pictures, lambda picture: picture.pixels.shape[:2]):
@@ -86,7 +90,7 @@ def broadcast(mount: Mount, deliver: Callable[[Burst], None], stop: threading.Ev
 
 
 def _pictures(mount: Mount, stop: threading.Event) -> Iterator[Picture]:
-    """All passes as one stream, whose time goes on from pass to pass."""
+    """Yield all passes as one stream with continuous time."""
     begin_seconds = 0.0
     while not stop.is_set():
         end_seconds = begin_seconds
@@ -99,7 +103,7 @@ def _pictures(mount: Mount, stop: threading.Event) -> Iterator[Picture]:
                     end_seconds = pts_seconds + 1 / mount.frames_per_second
                     yield Picture(pts_seconds, picture.captured_at, picture.pixels)
         except SourceError as error:
-            LOG.warning("nothing to show (%s): %s", error.code, error)
+            LOG.warning("no frames to serve (%s): %s", error.code, error)
             stop.wait(_PAUSE_SECONDS)
         begin_seconds = end_seconds
 
@@ -110,7 +114,7 @@ def _encode(
     pictures: Iterator[Picture],
     deliver: Callable[[Burst], None],
 ) -> None:
-    """Encode pictures of one size; another size needs another encoder."""
+    """Encode frames of one size; each size needs its own encoder."""
     encoder, pixel_format, options = _ENCODERS[mount.codec]
     sink = _Sink()
     container = av.open(
@@ -127,7 +131,7 @@ def _encode(
     with container:
         stream = container.add_stream(encoder, rate=mount.frames_per_second, options=options)
         assert isinstance(stream, VideoStream)
-        height, width = (side // 2 * 2 for side in size_hw)  # colour has half the size
+        height, width = (side // 2 * 2 for side in size_hw)  # chroma has half the size
         stream.height, stream.width = height, width
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)

@@ -1,4 +1,4 @@
-"""The text side of RTSP: requests, responses, transports, session descriptions."""
+"""RTSP messages: requests, responses, transports, session descriptions."""
 
 import asyncio
 import re
@@ -19,14 +19,14 @@ _REASONS = {
     461: "Unsupported Transport",
 }
 _ENCODINGS = {"h264": "H264", "h265": "H265", "mjpeg": "JPEG"}
-_LONGEST_BODY_BYTES = 65536
+_MAX_BODY_BYTES = 65536
 
 Codec = Literal["h264", "h265", "mjpeg"]
 
 
 @dataclass(frozen=True, slots=True)
 class RtspRequest:
-    """What a client asks for."""
+    """One request of a client."""
 
     method: str
     uri: str
@@ -41,16 +41,16 @@ class RtspRequest:
 
 @dataclass(frozen=True, slots=True)
 class RtpTransport:
-    """How a client wants its packets."""
+    """Packet transport requested by a client."""
 
     interleaved: tuple[int, int] | None
-    """Channels inside the control connection."""
+    """Channels within the control connection; None for UDP."""
     client_ports: tuple[int, int] | None
-    """UDP ports for packets and their control."""
+    """UDP ports for RTP and RTCP; None for TCP."""
 
     @classmethod
     def parse(cls, header: str) -> Self | None:
-        """Read the first transport in the header that is served here; None where none is."""
+        """Parse the first supported transport in the header; None where there is none."""
         for offer in header.split(","):
             protocol, *fields = (part.strip() for part in offer.split(";"))
             if "multicast" in fields:
@@ -72,10 +72,10 @@ class RtpTransport:
 
 
 async def read_request(reader: asyncio.StreamReader) -> RtspRequest | None:
-    """Read the next request, passing over packets that the client sends in between.
+    """Read the next request, skipping interleaved packets of the client.
 
     Returns:
-        The request; None where the client hung up or speaks something else.
+        The request; None where the client closed the connection or sent no valid RTSP.
     """
     try:
         while (first := await reader.readexactly(1)) in (b"$", b"\r", b"\n"):
@@ -88,7 +88,7 @@ async def read_request(reader: asyncio.StreamReader) -> RtspRequest | None:
         pairs = (line.partition(":") for line in lines)
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         length = int(headers.get("content-length", "0"))
-        if not 0 <= length <= _LONGEST_BODY_BYTES:
+        if not 0 <= length <= _MAX_BODY_BYTES:
             return None
         await reader.readexactly(length)
         request = RtspRequest(method, uri, headers)
@@ -101,7 +101,7 @@ async def read_request(reader: asyncio.StreamReader) -> RtspRequest | None:
 def response(
     request: RtspRequest, status: int, headers: Mapping[str, str], body: str = ""
 ) -> bytes:
-    """Answer a request, with its sequence number."""
+    """Build the response to a request, with its sequence number."""
     lines = [f"RTSP/1.0 {status} {_REASONS[status]}", f"CSeq: {request.headers.get('cseq', '0')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body:
@@ -110,7 +110,7 @@ def response(
 
 
 def session_description(codec: Codec) -> str:
-    """Describe one video track (SDP); parameter sets travel with the key frames."""
+    """Describe one video track (SDP); parameter sets are sent with the key frames."""
     lines = (
         "v=0",
         "o=- 0 0 IN IP4 127.0.0.1",

@@ -1,4 +1,4 @@
-"""The RTSP server itself: one thread for all clients, one encoder thread a mount."""
+"""RTSP server: one thread for all clients, one encoder thread per mount."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from cameras.simulation.rtsp_server.session import Session
 class RtspServer:
     """Serves mounts under rtsp://host:port/path while inside its `with`.
 
-    It can also misbehave like a real camera, for tests: `stall`, `alter`, `fall_behind`,
+    It can also simulate the faults of a real camera, for tests: `stall`, `alter`, `fall_behind`,
     `reset_clients`, and `stop` with a later `start` on the same port.
     """
 
@@ -26,20 +26,20 @@ class RtspServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        guard: RtspAuthentication | None = None,
+        authentication: RtspAuthentication | None = None,
     ) -> None:
-        """Remember what to serve.
+        """Store what to serve.
 
         Args:
-            mounts: What is shown, by path without slashes around it.
-            host: Interface to listen on; the loopback interface unless said otherwise.
+            mounts: The streams, by path without leading and trailing slashes.
+            host: Interface to listen on; by default the loopback interface.
             port: Port to listen on; 0 = a free one.
-            guard: Who may watch; None = everybody.
+            authentication: Required credentials; None = no authentication.
         """
         self._mounts = dict(mounts)
         self._host = host
         self._port = port
-        self._guard = guard
+        self._authentication = authentication
         self._running: _Running | None = None
 
     def __enter__(self) -> Self:
@@ -66,10 +66,10 @@ class RtspServer:
         return self._port
 
     def address(self, path: str) -> str:
-        """Address of a mount, with user name and password where there is a guard."""
-        guard = self._guard
-        who = "" if guard is None else f"{quote(guard.user, '')}:{quote(guard.password, '')}@"
-        return f"rtsp://{who}{self._host}:{self._port}/{path}"
+        """Return the address of a mount, including the required credentials."""
+        auth = self._authentication
+        login = "" if auth is None else f"{quote(auth.user, '')}:{quote(auth.password, '')}@"
+        return f"rtsp://{login}{self._host}:{self._port}/{path}"
 
     def start(self) -> None:
         """Listen and encode; after `stop` on the same port as before.
@@ -78,60 +78,62 @@ class RtspServer:
             OSError: the port is taken.
         """
         if self._running is None:
-            running = _Running(self._mounts, self._guard)
+            running = _Running(self._mounts, self._authentication)
             self._port = running.start(self._host, self._port)
             self._running = running
 
     def stop(self) -> None:
-        """Hang up on everybody and end every thread; does nothing where it is stopped."""
+        """Close all connections and end every thread; without effect if already stopped."""
         if self._running is not None:
             self._running.stop()
             self._running = None
 
     def stall(self) -> None:
-        """Go on accepting connections, but send and answer nothing more."""
+        """Continue to accept connections, but send nothing."""
         if self._running is not None:
-            self._running.call(self._running.answering.clear)
+            self._running.call(self._running.responding.clear)
 
     def resume(self) -> None:
         """End a stall."""
         if self._running is not None:
-            self._running.call(self._running.answering.set)
+            self._running.call(self._running.responding.set)
 
     def alter(self, change: Callable[[bytes], bytes | None]) -> None:
-        """Send every RTP packet from now on as `change` makes it; None: it gets lost."""
+        """Replace every RTP packet from now on by `change(packet)`; None drops the packet."""
         if self._running is not None:
             self._running.change = change
 
     def fall_behind(self, ratio: float) -> None:
-        """Send everything later and later: by `ratio` seconds more in each second from now on."""
+        """Delay everything increasingly: by `ratio` more seconds in each second from now on."""
         if self._running is not None:
             self._running.behind = (self._running.now(), ratio)
 
     def reset_clients(self) -> None:
-        """Break every connection off with a TCP reset."""
+        """Reset every connection (TCP RST)."""
         if self._running is not None:
             self._running.call(self._running.reset)
 
     @property
     def clients(self) -> int:
-        """Connections that are open now."""
+        """Number of open connections."""
         return 0 if self._running is None else len(self._running.sessions)
 
 
 class _Running:
-    """Everything that lives from a start to its stop."""
+    """State between a start and its stop."""
 
-    def __init__(self, mounts: Mapping[str, Mount], guard: RtspAuthentication | None) -> None:
+    def __init__(
+        self, mounts: Mapping[str, Mount], authentication: RtspAuthentication | None
+    ) -> None:
         self._mounts = mounts
-        self._guard = guard
+        self._authentication = authentication
         self._codecs = {path: mount.codec for path, mount in mounts.items()}
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop.run_forever, name="rtsp-server")]
-        self.answering = asyncio.Event()
-        self.answering.set()
+        self.responding = asyncio.Event()
+        self.responding.set()
         self.sessions: dict[asyncio.Task[None], Session] = {}
         self.change: Callable[[bytes], bytes | None] | None = None
         self.behind: tuple[float, float] | None = None
@@ -159,7 +161,7 @@ class _Running:
     def stop(self) -> None:
         self._stop.set()
         loop_thread, *encoders = self._threads
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         for encoder in encoders:
             encoder.join()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -167,7 +169,7 @@ class _Running:
         self._loop.close()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Run a function in the server's thread, and wait for it."""
+        """Run a function in the server's thread, and wait for its end."""
 
         async def run() -> None:
             function()
@@ -195,24 +197,24 @@ class _Running:
             self._loop.call_later(ratio * (self.now() - since), self._send, path, burst)
 
     def _send(self, path: str, burst: Burst) -> None:
-        if self.answering.is_set():
+        if self.responding.is_set():
             for session in list(self.sessions.values()):
                 session.deliver(path, burst)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        session = Session((reader, writer), self._codecs, self._guard, self.answering)
+        session = Session((reader, writer), self._codecs, self._authentication, self.responding)
         self.sessions[task] = session
         try:
             await session.run()
         finally:
             del self.sessions[task]
 
-    async def _hang_up(self) -> None:
+    async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
-        self.answering.set()  # nobody must be left waiting to answer
+        self.responding.set()  # release sessions that wait to respond
         for session in self.sessions.values():
             session.abort()
         await asyncio.gather(*self.sessions)

@@ -1,4 +1,4 @@
-"""One client of the RTSP server: its control connection and the way its packets go."""
+"""One client of the RTSP server: its control connection and its packet transport."""
 
 import asyncio
 import contextlib
@@ -18,33 +18,33 @@ from cameras.simulation.rtsp_server.requests import (
     session_description,
 )
 
-_MOST_BEHIND_BYTES = 4 * 1024 * 1024
+_MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 _PORT_ATTEMPTS = 20
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 
 
 class Session:
-    """A client from its first request until it hangs up, or falls too far behind."""
+    """A client from its first request until it disconnects, or is dropped for its backlog."""
 
     def __init__(
         self,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         codecs: Mapping[str, Codec],
-        guard: RtspAuthentication | None,
-        answering: asyncio.Event,
+        authentication: RtspAuthentication | None,
+        responding: asyncio.Event,
     ) -> None:
-        """Take over a connection.
+        """Start with a new connection.
 
         Args:
             streams: Both directions of the control connection.
-            codecs: What there is to see, by path.
-            guard: Who may see it; None = everybody.
-            answering: No answer leaves while it is clear.
+            codecs: Codec of each path.
+            authentication: Required credentials; None = no authentication.
+            responding: No response is sent while it is clear.
         """
         self._reader, self._writer = streams
         self._codecs = codecs
-        self._guard = guard
-        self._answering = answering
+        self._authentication = authentication
+        self._responding = responding
         self._id = secrets.token_hex(8)
         self._transport: RtpTransport | None = None
         self._sockets: tuple[socket.socket, ...] = ()
@@ -53,11 +53,11 @@ class Session:
         self._waits_for_keyframe = True
 
     async def run(self) -> None:
-        """Answer requests until the client is gone; leaves no socket behind."""
+        """Respond to requests until the client disconnects; close all sockets."""
         try:
             while request := await read_request(self._reader):
-                await self._answering.wait()
-                self._writer.write(self._answer(request))
+                await self._responding.wait()
+                self._writer.write(self._respond(request))
                 await self._writer.drain()
                 if request.method == "TEARDOWN":
                     break
@@ -72,7 +72,7 @@ class Session:
                 await self._writer.wait_closed()
 
     def deliver(self, path: str, burst: Burst) -> None:
-        """Send a picture if this client watches that path; a client that lags is dropped."""
+        """Send a frame if the client plays that path; drop a client with a large backlog."""
         if path != self._playing_path or (self._waits_for_keyframe and not burst.keyframe):
             return
         self._waits_for_keyframe = False
@@ -84,28 +84,28 @@ class Session:
                     for packet in burst.packets
                 )
             )
-            if self._writer.transport.get_write_buffer_size() > _MOST_BEHIND_BYTES:
+            if self._writer.transport.get_write_buffer_size() > _MAX_BACKLOG_BYTES:
                 self._writer.transport.abort()
         elif self._sockets:
             for packet in burst.packets:
-                with contextlib.suppress(OSError):  # full or refused: UDP may lose packets
+                with contextlib.suppress(OSError):  # full or refused: UDP packets may be lost
                     self._sockets[0].send(packet)
 
     def reset(self) -> None:
-        """Break the connection off with a TCP reset, as a crashed camera does."""
+        """Reset the connection (TCP RST), as a crashed camera does."""
         control: socket.socket = self._writer.get_extra_info("socket")
         control.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     def abort(self) -> None:
-        """Hang up without waiting for the client to take what is on its way."""
+        """Close the connection without flushing its buffers."""
         self._writer.transport.abort()
 
-    def _answer(self, request: RtspRequest) -> bytes:
+    def _respond(self, request: RtspRequest) -> bytes:
         if request.method == "OPTIONS":
             return response(request, 200, {"Public": _METHODS})
-        if self._guard is not None and not self._guard.admits(request):
-            return response(request, 401, {"WWW-Authenticate": self._guard.challenge})
+        if self._authentication is not None and not self._authentication.admits(request):
+            return response(request, 401, {"WWW-Authenticate": self._authentication.challenge})
         match request.method:
             case "DESCRIBE":
                 return self._describe(request)
@@ -158,7 +158,7 @@ class Session:
 
 
 def _udp_pair(here: str, there: str, client_ports: tuple[int, int]) -> tuple[socket.socket, ...]:
-    """Two neighbouring ports, for packets and for their control, connected to the client's.
+    """Open two adjacent ports, for RTP and RTCP, connected to the client's ports.
 
     Raises:
         ConnectionError: no pair is free.

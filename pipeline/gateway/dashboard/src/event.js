@@ -151,7 +151,7 @@ function Judgement({ event, save, saving }) {
       <button aria-pressed=${event.label === "normal"} disabled=${off} title=${title} onClick=${() => label("normal")}>This is normal</button>
       <button aria-pressed=${event.label === "anomaly"} disabled=${off} title=${title} onClick=${() => label("anomaly")}>Real anomaly</button>
     </p>
-    <p class="muted small">${event.label === "normal" ? (event.remembered ? NORMAL.normal : "Labelled normal, but nothing is kept of it that the scene could learn.") : NORMAL.undefined}</p>
+    <p class="muted small">${event.label === "normal" ? (event.accepted_as_normal ? NORMAL.normal : "Labelled normal, but nothing is kept of it that the scene could learn.") : NORMAL.undefined}</p>
     <label>Note<textarea rows="2" maxlength="2000" dir="auto" disabled=${!admin} value=${note} onInput=${(input) => setNote(input.target.value)}></textarea></label>
     ${note !== (event.note ?? "") && html`<p class="row"><button class="primary" disabled=${off} onClick=${() => save({ note: note || null }, "Note kept")}>Keep the note</button></p>`}
     ${event.label && html`<p class="small">Labelled: <b>${LABELS[event.label]}</b></p>`}

@@ -73,7 +73,7 @@ export function describe(camera, state, score, event, lostAt) {
     case "starting":
       return { words: "Starting", detail: reason, tone: "busy", rank: 4 };
   }
-  if (score?.state === "held") {
+  if (score?.state === "suppressed") {
     return { words: "Suppressed: light changed", detail: score.progress, tone: "warn", rank: 3 };
   }
   const learning = score?.learning ?? camera.learning;

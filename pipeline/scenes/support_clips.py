@@ -1,0 +1,131 @@
+"""The clips that a scene was made of, kept as JPEG pictures: other weights make theirs of them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+FILE = "support.safetensors"
+MOST_BYTES = 16 * 2**20
+"""Of one scene; 10 clips of 5 frames at 240×320 take some 2 MiB. Beyond it fewer clips are kept."""
+_FORMAT = "1"
+_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
+_FULL_CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+
+
+class SupportError(ValueError):
+    """Kept clips that cannot be used: which, why, and what is wanted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SupportClips:
+    """The support of a scene."""
+
+    clips: npt.NDArray[np.uint8]
+    """(K, T, H, W, 3), RGB."""
+    seconds: tuple[float, ...]
+    """When each was taken, rising."""
+    interval_seconds: float
+    """Between two frames of a clip, nominally."""
+    ages: tuple[tuple[float, ...], ...] | None = None
+    """Seconds by which each frame of a clip is older than its newest, K × T; None: nominal."""
+
+
+def encode(support: SupportClips, most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of the file, of about `most_bytes` at most.
+
+    Raises:
+        ValueError: a picture cannot be encoded, or not even one clip fits.
+    """
+    coded = [[_jpeg(picture) for picture in clip] for clip in support.clips]
+    places = list(range(len(coded)))
+    while sum(len(one) for place in places for one in coded[place]) > most_bytes:
+        places = places[::2] if len(places) > 1 else []
+    if not places:
+        raise ValueError(f"want a clip of at most {most_bytes} bytes, got none")
+    pictures = [one for place in places for one in coded[place]]
+    about = {
+        "size_hw": support.clips.shape[2:4],
+        "clip_length": support.clips.shape[1],
+        "interval_seconds": support.interval_seconds,
+        "seconds": [support.seconds[place] for place in places],
+        "ages": support.ages and [support.ages[place] for place in places],
+    }
+    data = np.frombuffer(b"".join(pictures), np.uint8)
+    sizes = np.array([len(one) for one in pictures], np.int64)
+    head = json.dumps(about)
+    digest = hashlib.sha256(head.encode() + sizes.tobytes() + data.tobytes()).hexdigest()
+    return save(
+        {"pictures": data, "sizes": sizes},
+        {"format": _FORMAT, "kind": "support", "about": head, "fingerprint": digest},
+    )
+
+
+def load(
+    path: Path, clip_length: int, interval_seconds: float, size_hw: tuple[int, int]
+) -> SupportClips:
+    """Read kept clips.
+
+    Args:
+        path: The file.
+        clip_length: Frames of a clip that are wanted.
+        interval_seconds: Wanted between two of them.
+        size_hw: Wanted size of the pictures in pixels.
+
+    Raises:
+        SupportError: missing, damaged, or clips of another kind.
+    """
+    try:
+        if path.stat().st_size > 2 * MOST_BYTES:
+            raise ValueError(f"want at most {2 * MOST_BYTES} bytes, got {path.stat().st_size}")
+        with safe_open(path, framework="numpy") as file:
+            head = file.metadata() or {}
+            data, sizes = file.get_tensor("pictures"), file.get_tensor("sizes")
+        if (head.get("kind"), head.get("format")) != ("support", _FORMAT):
+            raise ValueError(f"want support clips of format {_FORMAT}")
+        text = head["about"].encode() + sizes.tobytes() + data.tobytes()
+        if hashlib.sha256(text).hexdigest() != head["fingerprint"]:
+            raise ValueError("the pictures are not those that were written")
+        about = json.loads(head["about"])
+        got = int(about["clip_length"]), float(about["interval_seconds"]), tuple(about["size_hw"])
+        seconds = tuple(float(one) for one in about["seconds"])
+        ages = about["ages"] and tuple(tuple(map(float, one)) for one in about["ages"])
+        if ages and [len(one) for one in ages] != [got[0]] * len(seconds):
+            raise ValueError(f"ages: want {len(seconds)} times {got[0]} numbers")
+        if got[0] * len(seconds) != len(sizes):
+            raise ValueError(f"want {got[0] * len(seconds)} pictures, got {len(sizes)}")
+        if got != (clip_length, interval_seconds, size_hw):
+            raise ValueError(
+                f"want clips of {clip_length} frames, {interval_seconds:g} s apart, of size "
+                f"{size_hw} (H, W); got {got[0]}, {got[1]:g} s, {got[2]}"
+            )
+        ends = np.cumsum(sizes)[:-1]
+        pictures = [_picture(one) for one in np.split(data, ends)]
+        shape = len(seconds), clip_length, *size_hw, 3
+        clips = np.stack(pictures).reshape(shape)
+        return SupportClips(clips, seconds, interval_seconds, ages)
+    except FileNotFoundError as error:
+        raise SupportError(f"{path}: no such file; want the clips of the scene") from error
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, cv2.error) as error:
+        raise SupportError(f"{path}: cannot be read as support clips: {error}") from error
+
+
+def _jpeg(picture: npt.NDArray[np.uint8]) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, coded = cv2.imencode(".jpg", bgr, [*_QUALITY, *_FULL_CHROMA])
+    if not done:
+        raise ValueError(f"a picture of shape {picture.shape} cannot be encoded")
+    return coded.tobytes()
+
+
+def _picture(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    bgr = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError("a picture cannot be decoded")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
