@@ -47,7 +47,7 @@ class Service:
         """What a condition gives once it gives something."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):
-            assert time.monotonic() < deadline, self.api.get("/cameras").text
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
             time.sleep(0.2)
         return found
 
@@ -96,7 +96,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         thread.start()
         try:
             service = Service(url, server.address("street"), api, server)
-            service.wait_for(lambda: _answers(f"{url}/readyz"))
+            service.wait_for(lambda: _answers(f"{url}/readyz"), 240)
             yield service
         finally:
             stop.set()
