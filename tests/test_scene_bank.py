@@ -259,8 +259,8 @@ def test_people_see_the_lights_of_the_scenes(
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
         send_all(run, frames(moments)[: NIGHT.stop])
-        orders = CommandHandler(worker._camera_scorers, {})
-        answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
+        orders = CommandHandler(worker.cameras)
+        answer = orders.handle(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
     assert isinstance(shown, list)
     assert [one["reason"] for one in shown] == ["another light", "first seen"]

@@ -264,7 +264,7 @@ def test_a_support_that_cannot_be_used_is_collected_anew(
     assert states[:10] == ["collecting"] * 8 + ["fitting", "collecting"]
     assert states[-1] in ("calibrating", "ready")
     assert counter(context, "vedette_adaptations_total", camera="street", result="failed") == 1
-    assert "camera street: adapting anew, as it failed: a support of nothing" in caplog.text
+    assert "camera street: adapting again, as it failed: a support of nothing" in caplog.text
 
 
 def wait_for(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:

@@ -66,6 +66,11 @@ class ClipBuffer:
         return self._mark in ("seam", "gap")
 
     @property
+    def depth(self) -> int:
+        """Number of frames in the buffer."""
+        return len(self._past)
+
+    @property
     def length(self) -> int:
         """Frames T of a clip."""
         return self._length
