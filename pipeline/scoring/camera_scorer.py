@@ -251,6 +251,7 @@ class CameraScorer:
         self._views.save()
         self._feedback.close()
         self._abandon()
+        self._shared.store.history.forget(self.name)
 
     def _abandon(self) -> None:
         self._stepper.abandon()
