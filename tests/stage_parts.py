@@ -15,7 +15,7 @@ from pipeline.config import Camera, Config
 from pipeline.ingest import ingest_worker as ingest
 from pipeline.ingest.in_flight import InFlight
 from pipeline.scoring.scoring_worker import ScoringWorker
-from pipeline.scoring.shared_parts import Clock
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.control import ControlMember, ControlServer
 from pipeline.transport.frames import FrameReceiver, FrameSender
@@ -111,7 +111,7 @@ class ShiftedClock:
 def scoring(
     context: WorkerContext,
     scorer: SceneScorer,
-    clock: Clock | None = None,
+    clock: Clock = PROCESS_CLOCK,
     controlled: bool = False,
 ) -> Iterator[ScoringWorker]:
     """A scoring worker in a thread; stopped and drained at the end.
@@ -119,7 +119,7 @@ def scoring(
     Args:
         context: Its context.
         scorer: The model.
-        clock: None: that of the process.
+        clock: Its clock.
         controlled: Whether it takes cameras from `control`.
     """
     endpoints = context.spec.run.endpoints

@@ -28,7 +28,8 @@ from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring.scene_in_use import SceneInUse
-from pipeline.scoring.shared_parts import Clock, SharedParts
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)

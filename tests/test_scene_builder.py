@@ -22,7 +22,8 @@ from pipeline.scenes.calibration_window import CalibrationWindow
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
 from pipeline.scoring.scene_in_use import SceneInUse
-from pipeline.scoring.shared_parts import Clock, SharedParts
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 

@@ -26,7 +26,8 @@ from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.support_clips import FILE, SupportClips, SupportError, encode, load
 from pipeline.scoring.scene_in_use import SceneInUse
-from pipeline.scoring.shared_parts import Clock, SharedParts
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 

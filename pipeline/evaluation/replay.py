@@ -18,7 +18,8 @@ from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scoring.camera_scorer import CameraScorer
 from pipeline.scoring.frame_stepper import ClippedFrame
 from pipeline.scoring.scoring_batch import score_clips
-from pipeline.scoring.shared_parts import Clock, SharedParts
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import PROCESS_CLOCK
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import FrameMessage
 
@@ -96,7 +97,7 @@ class _Replay:
     ) -> None:
         metrics = Metrics(CollectorRegistry())
         self._scorer = scorer
-        self._shared = SharedParts.in_folder(folder, scorer, metrics, Clock(), threaded=False)
+        self._shared = SharedParts.in_folder(folder, scorer, metrics, PROCESS_CLOCK, threaded=False)
         settings = Camera.model_validate({"source": _NAME, "adapt": adapt})
         self._camera = CameraScorer(_NAME, settings, self._shared, adaptation)
 

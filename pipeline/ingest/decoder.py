@@ -1,6 +1,5 @@
 """The decoding half of an ingest worker: samples, numbers and scales pictures for the mailbox."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox
 from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.playout import Playout
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.metrics import Metrics
 
 
@@ -74,6 +74,7 @@ class Decoder:
         done: Progress | None,
         blindness: BlindnessDetector | None = None,
         picture_requests: PictureRequests | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Prepare to decode.
 
@@ -86,6 +87,7 @@ class Decoder:
             done: The progress of an earlier worker.
             blindness: Checks pictures for a blind camera; None: they are not checked.
             picture_requests: Which frames get a picture for people.
+            clock: For latencies, playout and the time of capture.
         """
         self._camera = camera
         self._settings = settings
@@ -95,7 +97,8 @@ class Decoder:
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
         self._smoother = BurstSmoother()
-        self._playout = Playout(self._deliver)
+        self._clock = clock
+        self._playout = Playout(self._deliver, clock.monotonic)
         self._done = done
         self._blindness = blindness
         self._picture_requests = picture_requests or PictureRequests()
@@ -118,7 +121,7 @@ class Decoder:
 
     def _checked(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
         for connection, picture in pictures:
-            watch, now = self._blindness, time.monotonic()
+            watch, now = self._blindness, self._clock.monotonic()
             if watch is not None and watch.is_due(now, picture.keyframe):
                 watch.update(now, picture.pixels, picture.keyframe)
             yield connection, picture
@@ -126,7 +129,7 @@ class Decoder:
     def _put(self, numbered: NumberedPicture) -> bool:
         if not numbered.context:
             self._pace_recording(numbered)
-        begin = time.monotonic()
+        begin = self._clock.monotonic()
         pixels = paint_masks(numbered.picture.pixels, self._polygons)
         picture = encode(pixels) if self._picture_requests.take() else None
         frame = Frame(
@@ -134,13 +137,15 @@ class Decoder:
             connection=numbered.connection,
             index=numbered.index,
             pts_seconds=numbered.picture.pts_seconds,
-            captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
+            captured_at=numbered.picture.captured_at
+            if self._pace == "fast"
+            else self._clock.unix(),
             pixels=resize(pixels, self._settings.detect.size_hw),
             blind=None if self._blindness is None else self._blindness.reason,
             source_hw=(pixels.shape[0], pixels.shape[1]),
             picture=picture,
         )
-        self._observe("prepare", time.monotonic() - begin)
+        self._observe("prepare", self._clock.monotonic() - begin)
         if self._pace == "live" or self._mailbox.policy == "wait":
             return self._deliver(frame, numbered.context)
         if numbered.connection != self._paced_connection:

@@ -27,6 +27,7 @@ from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.recorder import Recorder, marked, ring_for
 from pipeline.ingest.sender import Sender
 from pipeline.scenes.scene_watch import REASONS
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.log_rate_limit import RateGate
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameSender
@@ -217,6 +218,7 @@ class Reporter:
         live: bool,
         hung_seconds: float,
         blindness: BlindnessDetector | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Start before the first picture.
 
@@ -226,17 +228,19 @@ class Reporter:
             live: Whether a camera without pictures is stale.
             hung_seconds: A source whose call takes longer does not return at all.
             blindness: Says whether the pictures show anything.
+            clock: For the age of the newest picture.
         """
         self._context = context
         self._supervisor = supervisor
         self._live = live
         self._hung_seconds = hung_seconds
+        self._clock = clock
         self._blindness = blindness
         self._reported: CameraStatus | None = None
         self._stale: str | None = None
         self._received = 0
         self._late = 0
-        self._received_at = time.monotonic()
+        self._received_at = self._clock.monotonic()
         self._reconnects: Counter[str] = Counter()
 
     def update(self) -> None:
@@ -263,7 +267,7 @@ class Reporter:
         self._context.cameras.set(camera, state, reason)
 
     def _stale_reason(self) -> str | None:
-        if time.monotonic() - self._received_at > STALE_SECONDS:
+        if self._clock.monotonic() - self._received_at > STALE_SECONDS:
             return f"no picture for {STALE_SECONDS:g} s"
         blind = None if self._blindness is None else self._blindness.reason
         return None if blind is None else REASONS[blind]
@@ -273,8 +277,8 @@ class Reporter:
         received = self._supervisor.received
         if received > self._received:
             metrics.frames_received.labels(camera).inc(received - self._received)
-            metrics.last_frame_timestamp_seconds.labels(camera).set(time.time())
-            self._received, self._received_at = received, time.monotonic()
+            metrics.last_frame_timestamp_seconds.labels(camera).set(self._clock.unix())
+            self._received, self._received_at = received, self._clock.monotonic()
         late = self._supervisor.late
         if late > self._late:
             metrics.frames_dropped.labels(camera, "late").inc(late - self._late)

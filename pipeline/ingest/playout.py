@@ -14,13 +14,19 @@ _MOST_FRAMES = 128
 class Playout:
     """Delivers frames that are due in the calling thread, and later ones in a thread of its own."""
 
-    def __init__(self, deliver: Callable[[Frame], bool]) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Frame], bool],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start without frames.
 
         Args:
             deliver: Takes a frame without waiting; False where it accepts no more.
+            monotonic: Clock in seconds.
         """
         self._deliver = deliver
+        self._monotonic = monotonic
         self._waiting: deque[tuple[Frame, float]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -35,7 +41,7 @@ class Playout:
             due_seconds: When it is to be delivered, monotonic; not before the one before it.
         """
         with self._changed:
-            if not self._waiting and due_seconds <= time.monotonic():
+            if not self._waiting and due_seconds <= self._monotonic():
                 self._accepts = self._accepts and self._deliver(frame)
                 return self._accepts
             self._waiting.append((frame, due_seconds))
@@ -62,7 +68,7 @@ class Playout:
             while not self._closed:
                 if not self._waiting:
                     self._changed.wait()
-                elif (left := self._waiting[0][1] - time.monotonic()) > 0:
+                elif (left := self._waiting[0][1] - self._monotonic()) > 0:
                     self._changed.wait(left)
                 else:
                     self._deliver_first()

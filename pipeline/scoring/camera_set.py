@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from models import SceneScorer
 from pipeline.config import Camera
 from pipeline.scoring.camera_scorer import CameraScorer
-from pipeline.scoring.shared_parts import Clock, SharedParts
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.worker import WorkerContext
 
 
@@ -17,7 +18,7 @@ class CameraSet(Mapping[str, CameraScorer]):
         context: WorkerContext,
         scorer: SceneScorer,
         cameras: Mapping[str, Camera],
-        clock: Clock | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Open the scorers of the cameras with what is stored of them.
 
@@ -25,12 +26,10 @@ class CameraSet(Mapping[str, CameraScorer]):
             context: Of the worker.
             scorer: The model.
             cameras: Name and configuration of each.
-            clock: None: that of the process.
+            clock: For times of use and of writing.
         """
         folder = context.spec.run.data_folder / "scenes"
-        self.shared = SharedParts.in_folder(
-            folder, scorer, context.metrics, clock or Clock(), threaded=True
-        )
+        self.shared = SharedParts.in_folder(folder, scorer, context.metrics, clock, threaded=True)
         self._scorers = {name: CameraScorer(name, cameras[name], self.shared) for name in cameras}
 
     def __getitem__(self, camera: str) -> CameraScorer:

@@ -19,8 +19,8 @@ from pipeline.scoring.camera_set import CameraSet
 from pipeline.scoring.command_handler import CommandHandler
 from pipeline.scoring.frame_stepper import ReadyFrame, UnusableFrameError
 from pipeline.scoring.scoring_batch import score_clips
-from pipeline.scoring.shared_parts import Clock
 from pipeline.scoring.view_changes import camera_state
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.log_rate_limit import LimitedWarning
 from pipeline.transport.control import ControlMember, read_cameras
 from pipeline.transport.frames import FrameReceiver
@@ -110,7 +110,7 @@ class ScoringWorker:
         frames: FrameReceiver,
         scores: ScoreSender,
         control: ControlMember | None = None,
-        clock: Clock | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Open the camera scorers and load the stored scenes.
 
@@ -120,7 +120,7 @@ class ScoringWorker:
             frames: Open.
             scores: Open.
             control: Open; None: there are no commands, and the cameras stay the same.
-            clock: None: that of the process.
+            clock: For waits, latencies and times of use.
         """
         self._context = context
         self._metrics = context.metrics
@@ -128,7 +128,7 @@ class ScoringWorker:
         self._frames = frames
         self._scores = scores
         self._control = control
-        self._clock = clock or Clock()
+        self._clock = clock
         self._cameras = CameraSet(context, scorer, context.spec.config.cameras, self._clock)
         self._command_handler = CommandHandler(self._cameras)
         self._batches = 0

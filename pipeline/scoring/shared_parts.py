@@ -1,8 +1,6 @@
 """What serves all cameras of the scoring worker: model, stores, builder, metrics, clock."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -10,17 +8,8 @@ from models import SceneScorer
 from pipeline.scenes.exemplar_store import ExemplarStore
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.metrics import Metrics
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The two clocks of a process."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    """Seconds since any time; is never set."""
-    unix: Callable[[], float] = time.time
-    """Unix seconds UTC; may be set at any time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +23,7 @@ class SharedParts:
     """Feedback exemplars on the disk."""
     builder: SceneBuilder
     metrics: Metrics
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = PROCESS_CLOCK
 
     @classmethod
     def in_folder(
