@@ -121,7 +121,7 @@ def test_live_equals_replay_of_changes(run: RunInfo, batch_size: int) -> None:
     adaptation = Adaptation(AdaptationSettings(3, 0.2, calibrator))
     replayed = list(replay(pictures, scorer, adaptation, 1000.0, batch_size, settings))
     states = [score.state for score in sink.scores]
-    assert {"held", "stale", "collecting", "ready"} <= set(states)
+    assert {"suppressed", "stale", "collecting", "ready"} <= set(states)
     assert states.count("fitting") > 1
     assert [one.judgement.state for one in replayed] == states
     for score, one in zip(sink.scores, replayed, strict=True):

@@ -12,7 +12,7 @@ from pipeline.transport.messages import CameraState, SceneState
 
 LOG = logging.getLogger(__name__)
 
-UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "held", "stale")
+UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "suppressed", "stale")
 """States in which no score raises an alert."""
 
 
