@@ -120,7 +120,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
         assert go_on.wait(20)
         return widen(scorer, widening, camera)
 
-    monkeypatch.setattr(scene_builder, "widen", late)
+    monkeypatch.setattr(scene_builder, "refit", late)
     clock = ShiftedClock()
     with scoring(context, scorer, clock.clock) as worker, CollectingSink(run):
         camera_scorers = worker.cameras
@@ -162,7 +162,7 @@ OPENED = ("adaptation", "watch", "light", "feedback")
     [
         ("adapt", {"absorb_after": 60}, ()),
         ("adapt", {"absorb_recurring": 2}, ()),
-        ("adapt", {"refresh": 24, "conditions": 2}, ()),
+        ("adapt", {"refresh": 24, "scene_bank": 2}, ()),
         ("alert", {"enter": 2.0, "exit": 1.0, "min_duration": 3.0, "cooldown": 5}, ()),
         ("detect", {"fps": 5, "height": 48, "width": 64}, ()),
         ("adapt", {"on_view_change": "readapt"}, ()),
@@ -173,7 +173,7 @@ OPENED = ("adaptation", "watch", "light", "feedback")
         ("adapt", {"on_light_change": "ignore"}, ("light",)),
         ("adapt", {"light_change_after": 5.0}, ("light",)),
         ("adapt", {"calibrate": 2.0}, OPENED),
-        ("adapt", {"widen": 8}, OPENED),
+        ("adapt", {"refit": 8}, OPENED),
         ("alert", {"smoothing": 1.0}, OPENED),
         ("alert", {"target_false_alarms_per_day": 24}, OPENED),
         ("detect", {"height": 96, "width": 64}, OPENED),
@@ -213,7 +213,7 @@ def test_a_calibration_survives_a_change_for_the_alert_sink(
     run: RunInfo, scorer: SceneScorer
 ) -> None:
     """It would start again, as a calibration that is not over is not on the disk."""
-    adapt = {**ADAPT, "calibrate": 4.0, "widen": 0}
+    adapt = {**ADAPT, "calibrate": 4.0, "refit": 0}
     context = worker_context("score", small_config(["street"], adapt=adapt), run)
     changed = small_config(["street"], adapt={**adapt, "absorb_after": 60}).cameras
     with scoring(context, scorer, controlled=True), CollectingSink(run) as sink:

@@ -236,7 +236,7 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             assert told(worker, "revoke_normal").body == {"remembered": False}
             send_all(run, passing(5))
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
-            assert gauge("vedette_events_remembered", {"camera": "street"}) == 0
+            assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 0
             scene = worker.cameras["street"].adaptation.scene
             assert worker.cameras["street"].scene().memory is None
 
