@@ -272,7 +272,7 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
         assert worker.cameras["street"].scene().memory is None
         assert "3 events are accepted as normal, 0 of them of this view and model" in caplog.text
         store.remember("street", "street-1-4", StoredExemplar(fits, None))
-        told(worker, "forget", event="street-1-1")
+        told(worker, "revoke_normal", event="street-1-1")
         memory = worker.cameras["street"].scene().memory
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
