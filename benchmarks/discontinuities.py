@@ -1,4 +1,4 @@
-"""How many seams of real recordings are found, and how often life is taken for one.
+"""How many cuts in real recordings are found, and how often normal video is taken for one.
 
     python -m benchmarks.discontinuities SCENES --ratios 1.5 2 3
 
@@ -20,8 +20,11 @@ from cameras.folders import folders_in, videos_in
 from cameras.sampling import Sampler, resize
 from cameras.source import Pixels
 from cameras.video_file import VideoFile
-from pipeline.scoring import discontinuities as seams
-from pipeline.scoring.discontinuities import DiscontinuityDetector
+from pipeline.scoring.discontinuities import (
+    THRESHOLDS,
+    DiscontinuityDetector,
+    DiscontinuityThresholds,
+)
 
 SIZE_HW = (240, 320)
 FRAMES_PER_SECOND = 10
@@ -47,16 +50,18 @@ def frames_of(recording: Path) -> Iterator[Pixels]:
                 yield resize(picture.pixels, SIZE_HW)
 
 
-def look(frames: list[Pixels], count: Count) -> tuple[bool, list[float]]:
+def look(
+    frames: list[Pixels], thresholds: DiscontinuityThresholds, count: Count
+) -> tuple[bool, list[float]]:
     """Loop a recording once.
 
     Returns:
-        Whether its join was found, and the seconds of the seams that are none.
+        Whether its join was found, and the seconds of the mistaken marks.
     """
-    watch, join = DiscontinuityDetector(), len(frames)
+    watch, join = DiscontinuityDetector(thresholds), len(frames)
     looped = [*frames, *frames[:_AGAIN_FRAMES]]
     marks = [watch.see(n / FRAMES_PER_SECOND, pixels) for n, pixels in enumerate(looped)]
-    places = [place - 1 for place, mark in enumerate(marks) if mark == "seam"]
+    places = [place - 1 for place, mark in enumerate(marks) if mark == "cut"]
     mistaken = [place / FRAMES_PER_SECOND for place in places if place != join]
     count.joins += 1
     count.found += join in places
@@ -69,7 +74,7 @@ def main() -> None:
     """Count at each ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path)
-    parser.add_argument("--ratios", type=float, nargs="+", default=[seams._LEAST_RATIO])
+    parser.add_argument("--ratios", type=float, nargs="+", default=[THRESHOLDS.least_ratio])
     given = parser.parse_args()
     console, counts = Console(), {ratio: Count() for ratio in given.ratios}
     recordings = [video for scene in folders_in(given.scenes) for video in videos_in(scene)]
@@ -78,12 +83,11 @@ def main() -> None:
         if len(frames) < 2 * FRAMES_PER_SECOND:
             continue
         for ratio, count in counts.items():
-            seams._LEAST_RATIO = ratio
-            found, mistaken = look(frames, count)
+            found, mistaken = look(frames, DiscontinuityThresholds(least_ratio=ratio), count)
             where = ", ".join(f"{second:.1f}" for second in mistaken)
             name = recording.relative_to(given.scenes)
             console.print(f"{name} at {ratio:g}: {'found' if found else 'not found'}; {where}")
-    table = Table("ratio", "joins", "found", "pictures", "mistaken for a seam")
+    table = Table("ratio", "joins", "found", "pictures", "mistaken for a cut")
     for ratio, one in counts.items():
         row = (ratio, one.joins, one.found, one.pictures, one.mistaken)
         table.add_row(*(f"{value:g}" for value in row))

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.normal_video import normal_videos
+from benchmarks.normal_video import ONE_SCENE, normal_videos
 from cameras import SourceOptions, open_source
 from cameras.source import SourceError
 from models import CheckpointError, SceneScorer
@@ -134,7 +134,8 @@ def gather(name: str, recordings: Sequence[str], scorer: SceneScorer) -> Pool | 
         adaptation.connected()
         with open_source(recording, SourceOptions(pace="fast")) as source:
             energies = [
-                frame.judgement.energy for frame in replay(source, scorer, adaptation, RATE)
+                frame.judgement.energy
+                for frame in replay(source, scorer, adaptation, RATE, adapt=ONE_SCENE)
             ]
         for energy in energies:
             if energy is None or len(pieces[-1]) == _PIECE_FRAMES:
@@ -160,7 +161,7 @@ def played(
         adaptation.connected()
         connection = number * len(recordings) + place
         with open_source(recording, SourceOptions(pace="fast")) as source:
-            for frame in replay(source, scorer, adaptation, RATE):
+            for frame in replay(source, scorer, adaptation, RATE, adapt=ONE_SCENE):
                 if adaptation.wider is not None:
                     return
                 seconds = frame.pts_seconds

@@ -15,6 +15,7 @@ from cameras.folders import folders_in, images_in, videos_in
 from models import SceneScorer
 from models.calibration import Calibration, provisional
 from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
+from pipeline.config import AdaptSection
 from pipeline.datasets.layout import DatasetError
 from pipeline.evaluation.replay import replay
 from pipeline.events.event_settings import EventSettings
@@ -27,6 +28,8 @@ from pipeline.training.scenes import clips_in
 
 FRAMES_PER_SECOND = 10.0
 _FAST = SourceOptions(pace="fast")
+ONE_SCENE = AdaptSection(on_light_change="ignore")
+"""For measurements of one scene, which no other one takes over."""
 _STEP_SECONDS = 1 / FRAMES_PER_SECOND
 _SUPPORT_SHARE = 1 / 3
 _PATIENCE = 10.0
@@ -193,7 +196,7 @@ def _play(
         energies: list[float] = []
         adaptation.connected()
         with open_source(recording, _FAST) as source:
-            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND):
+            for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND, adapt=ONE_SCENE):
                 on_frame()
                 if adaptation.wider is not wider:
                     wider = adaptation.wider

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,23 @@ from makers import to_and_fro
 from prometheus_client import CollectorRegistry
 
 from models import SceneScorer
-from pipeline.config import Config
+from pipeline.config import Camera, Config
 from pipeline.ingest import ingest_worker as ingest
 from pipeline.ingest.in_flight import InFlight
 from pipeline.scoring.scoring_worker import ScoringWorker
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.control import ControlMember, ControlServer
 from pipeline.transport.frames import FrameReceiver, FrameSender
-from pipeline.transport.messages import FrameMessage, Hello, ScoreAck, ScoreMessage, Welcome
+from pipeline.transport.messages import (
+    CameraTable,
+    FrameMessage,
+    Hello,
+    RevisionAck,
+    ScoreAck,
+    ScoreMessage,
+    Welcome,
+)
 from pipeline.transport.scores import ScoreReceiver, ScoreSender
 from pipeline.transport.topics import Endpoints
 from pipeline.worker import RunInfo, WorkerContext, WorkerSpec
@@ -89,9 +99,29 @@ def noise_frames(
     return frames
 
 
+class ShiftedClock:
+    """A monotonic clock that a test sets forward."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+        self.clock = Clock(monotonic=lambda: time.monotonic() + self.ahead_seconds)
+
+
 @contextmanager
-def scoring(context: WorkerContext, scorer: SceneScorer) -> Iterator[ScoringWorker]:
-    """A scoring worker in a thread; stopped and drained at the end."""
+def scoring(
+    context: WorkerContext,
+    scorer: SceneScorer,
+    clock: Clock = PROCESS_CLOCK,
+    controlled: bool = False,
+) -> Iterator[ScoringWorker]:
+    """A scoring worker in a thread; stopped and drained at the end.
+
+    Args:
+        context: Its context.
+        scorer: The model.
+        clock: Its clock.
+        controlled: Whether it takes cameras from `control`.
+    """
     endpoints = context.spec.run.endpoints
     ready = threading.Event()
     workers: list[ScoringWorker] = []
@@ -99,8 +129,12 @@ def scoring(context: WorkerContext, scorer: SceneScorer) -> Iterator[ScoringWork
 
     def work() -> None:
         try:
-            with FrameReceiver(endpoints) as frames, ScoreSender(endpoints, 0.2) as scores:
-                workers.append(ScoringWorker(context, scorer, frames, scores))
+            with ExitStack() as stack:
+                frames = stack.enter_context(FrameReceiver(endpoints))
+                scores = stack.enter_context(ScoreSender(endpoints, 0.2))
+                member = ControlMember(endpoints, context.spec.name, context.spec.revision)
+                control = stack.enter_context(member) if controlled else None
+                workers.append(ScoringWorker(context, scorer, frames, scores, control, clock))
                 ready.set()
                 workers[0].run()
         except BaseException as error:
@@ -119,6 +153,19 @@ def scoring(context: WorkerContext, scorer: SceneScorer) -> Iterator[ScoringWork
         thread.join(20)
     assert not thread.is_alive()
     assert not errors, errors
+
+
+def send_cameras(run: RunInfo, cameras: Mapping[str, Camera], revision: int = 1) -> None:
+    """Send a table of cameras to the worker "score", as the supervisor does, until it is in use."""
+    table = {name: camera.model_dump(mode="json") for name, camera in cameras.items()}
+    deadline = time.monotonic() + 20
+    with ControlServer(run.endpoints) as server:
+        while True:
+            assert time.monotonic() < deadline
+            for _, message in server.poll(0.1):
+                if message == RevisionAck("score", revision):
+                    return
+                server.send(b"score", CameraTable(revision, table))
 
 
 class CollectingSink:

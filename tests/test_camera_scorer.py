@@ -8,15 +8,15 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scoring.camera_scorer import CameraScorer, UnusableFrameError
 from pipeline.scoring.clips import ClipBuffer
+from pipeline.scoring.frame_stepper import FrameStepper, UnusableFrameError
 from pipeline.transport.messages import FrameMessage
 
 SETTINGS = AdaptationSettings(frames=2, interval_seconds=0.1, calibrator=CalibratorSettings(1.0))
 
 
-def camera_scorer() -> CameraScorer:
-    return CameraScorer(ClipBuffer(3, 0.1), Adaptation(SETTINGS))
+def stepper() -> FrameStepper:
+    return FrameStepper(ClipBuffer(3, 0.1), Adaptation(SETTINGS))
 
 
 def frame(
@@ -39,16 +39,16 @@ def frame(
     )
 
 
-def served(camera_scorer: CameraScorer) -> list[tuple[int, list[int]]]:
+def served(stepper: FrameStepper) -> list[tuple[int, list[int]]]:
     """Index and clip of all that is in hand."""
     result = []
-    while work := camera_scorer.advance():
+    while work := stepper.advance():
         result.append((work.frame.index, [int(one[0, 0, 0]) for one in work.clip]))
     return result
 
 
 def test_frames_in_order_with_their_clips() -> None:
-    street = camera_scorer()
+    street = stepper()
     for index in range(4):
         assert not street.take(frame(index))
     assert street.depth == 4
@@ -57,7 +57,7 @@ def test_frames_in_order_with_their_clips() -> None:
 
 
 def test_what_comes_twice_is_served_once() -> None:
-    street = camera_scorer()
+    street = stepper()
     for index in (0, 1, 0, 1, 2):
         assert not street.take(frame(index))
     assert [index for index, _ in served(street)] == [0, 1, 2]
@@ -68,7 +68,7 @@ def test_what_comes_twice_is_served_once() -> None:
 
 
 def test_context_fills_the_clip_and_is_not_served() -> None:
-    street = camera_scorer()
+    street = stepper()
     for index in (5, 6, 7):
         assert not street.take(frame(index, context=True))
     street.take(frame(8))
@@ -76,7 +76,7 @@ def test_context_fills_the_clip_and_is_not_served() -> None:
 
 
 def test_context_that_is_known_is_ignored() -> None:
-    street = camera_scorer()
+    street = stepper()
     for index in range(3):
         street.take(frame(index))
         street.advance()
@@ -87,7 +87,7 @@ def test_context_that_is_known_is_ignored() -> None:
 
 
 def test_another_connection_begins_another_clip() -> None:
-    street = camera_scorer()
+    street = stepper()
     for one in (frame(7), frame(8), frame(0, connection=2), frame(1, connection=2)):
         street.take(one)
     assert served(street)[2:] == [(0, [0, 0, 0]), (1, [0, 0, 1])]
@@ -95,7 +95,7 @@ def test_another_connection_begins_another_clip() -> None:
 
 
 def test_an_odd_frame_is_named_and_the_next_goes_on() -> None:
-    street = camera_scorer()
+    street = stepper()
     for one in (frame(0), frame(1, size_hw=(4, 4)), frame(2)):
         street.take(one)
     street.advance()
@@ -109,7 +109,7 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     scorer = SceneScorer.untrained("vedette", seed=0)
     support = np.random.default_rng(0).integers(0, 255, (2, 5, 32, 48, 3), dtype=np.uint8)
     scene = scorer.adapt(torch.from_numpy(support))
-    street = CameraScorer(ClipBuffer(5, 0.1), Adaptation(SETTINGS, scene))
+    street = FrameStepper(ClipBuffer(5, 0.1), Adaptation(SETTINGS, scene))
     street.take(frame(0, size_hw=(48, 32)))
     with pytest.raises(UnusableFrameError, match=r"want \(32, 48\) \(H, W\) as the scene"):
         street.advance()
@@ -120,32 +120,32 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
 
 
 def test_nobody_waits_for_the_scene_of_a_lane_that_is_left() -> None:
-    camera_scorer = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
-    camera_scorer.abandon()
-    assert camera_scorer.adaptation.abandoned
+    stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    stepper.abandon()
+    assert stepper.adaptation.abandoned
 
 
 def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
-    camera_scorer = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
-    present, following = camera_scorer.adaptation, Adaptation(SETTINGS)
-    camera_scorer.adopt(following)
+    stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
+    present, following = stepper.adaptation, Adaptation(SETTINGS)
+    stepper.adopt(following)
     assert present.abandoned
-    assert camera_scorer.adaptation is following
+    assert stepper.adaptation is following
     assert not following.abandoned
 
 
 def test_a_support_that_fails_is_collected_anew() -> None:
-    camera_scorer = CameraScorer(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
-    present = camera_scorer.adaptation
-    camera_scorer.collect_anew(Adaptation(SETTINGS))
-    assert camera_scorer.adaptation is present, "nobody's in use"
-    camera_scorer.collect_anew(present)
-    assert camera_scorer.adaptation is not present
-    assert camera_scorer.adaptation.reason == "asked for"
+    stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
+    present = stepper.adaptation
+    stepper.collect_again(Adaptation(SETTINGS))
+    assert stepper.adaptation is present, "nobody's in use"
+    stepper.collect_again(present)
+    assert stepper.adaptation is not present
+    assert stepper.adaptation.reason == "asked for"
 
 
 def test_the_ages_of_a_clip_go_along_with_it() -> None:
-    street = camera_scorer()
+    street = stepper()
     for index in (0, 1, 2, 7):
         street.take(frame(index))
     works = []

@@ -95,7 +95,7 @@ def test_the_reach_and_one_frame_before_it_are_enough_to_go_on() -> None:
 def test_keeps_no_more_than_it_needs() -> None:
     buffer = ClipBuffer(5, 0.1)
     push_all(buffer, [number / 10 for number in range(100)])
-    assert len(buffer._past) == 5
+    assert buffer.depth == 5
 
 
 def test_refuses_time_that_stands_still_and_goes_on() -> None:

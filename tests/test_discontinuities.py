@@ -1,4 +1,4 @@
-"""A cut, a loop's seam, a jump of the exposure, a gap: what lies on both sides is not motion."""
+"""A cut, the end of a loop, a jump of the exposure, a gap: no clip spans them."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -36,7 +36,7 @@ RATE = 10.0
 
 @pytest.fixture(scope="module")
 def street() -> list[Pixels]:
-    """Seventy seconds of normal life."""
+    """Seventy seconds of normal video."""
     made = SyntheticStreet(11, (240, 320), RATE, [])
     return [made.render(index).pixels for index in range(700)]
 
@@ -50,41 +50,41 @@ def marks(pictures: Iterable[Pixels], watch: DiscontinuityDetector | None = None
     return [watch.see(number / RATE, pixels) for number, pixels in enumerate(pictures)]
 
 
-def test_life_has_no_seams(street: list[Pixels]) -> None:
+def test_normal_video_has_no_cuts(street: list[Pixels]) -> None:
     found = marks(street)
-    assert "seam" not in found
+    assert "cut" not in found
     assert "gap" not in found
     assert found.count("doubtful") <= 10
 
 
-def test_a_cut_is_found_one_picture_later(street: list[Pixels]) -> None:
+def test_a_cut_is_found_one_frame_later(street: list[Pixels]) -> None:
     found = marks([*street[:40], *street[400:420]])
-    assert found[40:42] == ["doubtful", "seam"]
-    assert found.count("seam") == 1
+    assert found[40:42] == ["doubtful", "cut"]
+    assert found.count("cut") == 1
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(1.0, 3.0), (1.0, 8.0), (1.15, 0.0), (0.9, 0.0)])
 def test_so_is_a_jump_of_the_exposure(street: list[Pixels], gain: float, offset: float) -> None:
     found = marks([*street[:40], *brighter(street[40:60], gain, offset)])
-    assert found[40:42] == ["doubtful", "seam"]
+    assert found[40:42] == ["doubtful", "cut"]
 
 
-def test_what_moves_on_is_no_seam(street: list[Pixels]) -> None:
-    """Something large and fast comes into the picture."""
+def test_a_movement_is_no_cut(street: list[Pixels]) -> None:
+    """Something large and fast enters the frame."""
     pictures = [one.copy() for one in street[:60]]
     for number, picture in enumerate(pictures[30:]):
         left, right = max(0, 40 * number - 120), 40 * number
         picture[40:200, left:right] = 255 - picture[40:200, left:right]
-    assert "seam" not in marks(pictures)
+    assert "cut" not in marks(pictures)
 
 
-def test_cuts_without_end_do_not_blind_a_camera(street: list[Pixels]) -> None:
-    """Every second one: at most every fifth is answered."""
+def test_endless_cuts_leave_most_frames_scored(street: list[Pixels]) -> None:
+    """One each second: at most every fifth is found."""
     pieces = (street[100 * (number % 6) : 100 * (number % 6) + 10] for number in range(30))
-    assert 3 <= marks(chain.from_iterable(pieces)).count("seam") <= 6
+    assert 3 <= marks(chain.from_iterable(pieces)).count("cut") <= 6
 
 
-def test_a_gap_is_a_seam_and_a_slow_camera_has_none(street: list[Pixels]) -> None:
+def test_a_gap_is_found_and_a_slow_camera_has_none(street: list[Pixels]) -> None:
     watch = DiscontinuityDetector()
     times = [0.0, 0.1, 0.2, 0.3, 2.0, 2.1]
     found = [watch.see(time, one) for time, one in zip(times, street, strict=False)]
@@ -93,7 +93,7 @@ def test_a_gap_is_a_seam_and_a_slow_camera_has_none(street: list[Pixels]) -> Non
     assert "gap" not in [watch.see(1.5 * number, one) for number, one in enumerate(street[:20])]
 
 
-def test_no_clip_reaches_over_a_seam(street: list[Pixels]) -> None:
+def test_no_clip_spans_a_cut(street: list[Pixels]) -> None:
     buffer = ClipBuffer(5, 0.1, DiscontinuityDetector())
     full, cut = [], []
     for number, pixels in enumerate([*street[:20], *street[400:410]]):
@@ -138,7 +138,7 @@ def watched(scorer: SceneScorer, known: Adaptation, pictures: list[Pixels]) -> l
 
 
 @pytest.mark.parametrize("kind", ["cut", "brighter", "darker"])
-def test_one_seam_raises_no_alarm(
+def test_one_cut_raises_no_alarm(
     scorer: SceneScorer, known: Adaptation, street: list[Pixels], kind: str
 ) -> None:
     before, after = street[400:430], street[430:460]

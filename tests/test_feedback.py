@@ -196,12 +196,12 @@ def passing(connection: int, begin: int = 0, count: int = 40) -> list[FrameMessa
 
 
 def orders_of(worker: ScoringWorker) -> CommandHandler:
-    return CommandHandler(worker._camera_scorers, {})
+    return CommandHandler(worker.cameras)
 
 
 def told(worker: ScoringWorker, command: str, **arguments: object) -> Answer:
     body = {"name": "street", "event": "street-2-20", **arguments}
-    return orders_of(worker).carry_out(Request("1", command, body, 0.0))
+    return orders_of(worker).handle(Request("1", command, body, 0.0))
 
 
 def peak(sink: CollectingSink, connection: int) -> float:
@@ -237,21 +237,21 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             send_all(run, passing(5))
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
             assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 0
-            scene = worker._camera_scorers["street"].adaptation.scene
-            assert worker._camera_scorers.scene("street").memory is None
+            scene = worker.cameras["street"].adaptation.scene
+            assert worker.cameras["street"].scene().memory is None
 
             told(worker, "accept_as_normal", begin=before, end=time.time())
             command_handler = orders_of(worker)
             assert (
-                command_handler.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status
+                command_handler.handle(Request("1", "adapt", {"name": "street"}, 0.0)).status
                 == "ok"
             )
             send_all(run, passing(6, count=18))
             send_all(run, passing(7))
-            anew = worker._camera_scorers["street"].adaptation.scene
+            anew = worker.cameras["street"].adaptation.scene
             assert anew is not None
             assert anew is not scene
-            remembering = worker._camera_scorers.scene("street")
+            remembering = worker.cameras["street"].scene()
             assert remembering.memory is not None, "another scene of the same view remembers, too"
             assert anew.memory is None, "and what is kept of it does not"
 
@@ -269,11 +269,11 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
     caplog.set_level("INFO")
     with CollectingSink(run), scoring(worker_context("score", config, run), scorer) as worker:
         send_all(run, noise_frames("street", 40, seed=0))
-        assert worker._camera_scorers.scene("street").memory is None
-        assert "remembers 3 events, 0 of this view and model" in caplog.text
+        assert worker.cameras["street"].scene().memory is None
+        assert "3 events are accepted as normal, 0 of them of this view and model" in caplog.text
         store.remember("street", "street-1-4", StoredExemplar(fits, None))
         told(worker, "revoke_normal", event="street-1-1")
-        memory = worker._camera_scorers.scene("street").memory
+        memory = worker.cameras["street"].scene().memory
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
 

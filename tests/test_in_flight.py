@@ -100,7 +100,7 @@ def test_frames_are_addressed_to_the_scorer_that_granted_the_credit() -> None:
 def test_a_silent_scorer_is_sent_nothing_new_and_then_all_again() -> None:
     in_flight = finished(10)
     in_flight.send(message(10))
-    in_flight.doubt()
+    in_flight.pause_until_handshake()
     assert not in_flight.welcomed
     assert in_flight.credits == 0
     again = in_flight.welcome(greeting(incarnation=1))
@@ -145,7 +145,7 @@ def test_another_connection_has_its_own_context() -> None:
 def test_a_later_worker_goes_on_with_what_it_remembers() -> None:
     in_flight = InFlight()
     for index in (5, 6, 7, 8, 9):
-        in_flight.remember(message(index))
+        in_flight.add_context(message(index))
     assert in_flight.progress == Progress(connection=1, index=9, context_index=5)
     in_flight.welcome(greeting())
     assert keys(in_flight.send(message(10))) == [(n, True) for n in range(5, 10)] + [(10, False)]

@@ -27,8 +27,9 @@ from models.tail import Tail
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scoring import scene_builder
-from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.scoring.scene_in_use import SceneInUse
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
@@ -154,22 +155,22 @@ def test_a_kill_anywhere_leaves_one_scene_and_its_calibration(
     assert not found[0]
 
 
-def test_what_is_on_the_disk_is_at_most_a_minute_old(
-    run: RunInfo, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_on_the_disk_is_at_most_a_minute_old(run: RunInfo, scorer: SceneScorer) -> None:
     now = [1000.0]
-    monkeypatch.setattr(scene_builder.time, "monotonic", lambda: now[0])
     store = SceneStore(run.data_folder / "scenes", scorer)
     made = scene(scorer, 1)
     store.save_scene("yard", made, "", calibration(5.0))
     metrics = worker_context("score", small_config(["yard"]), run).metrics
-    builder = SceneBuilder(scorer, store, metrics)
+    clock = Clock(monotonic=lambda: now[0])
+    folder = run.data_folder / "scenes"
+    shared = SharedParts.in_folder(folder, scorer, metrics, clock, threaded=False)
+    yard = SceneInUse("yard", shared, on_unusable_support=lambda _: None)
     settings = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0))
-    adaptation = builder.begin("yard", settings, SIZE_HW)
+    adaptation = yard.open(settings, SIZE_HW)
     for number in range(6000):
         now[0] += 0.1
         adaptation.judge(number / 10, 0.1 * (number % 12))
-        builder.calibrated("yard", adaptation)
+        yard.save_when_due(adaptation)
         if number % 500 == 499:
             kept, lives = store.load("yard", SIZE_HW), adaptation.kept
             assert kept is not None
@@ -178,7 +179,6 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(
             assert lives.normal_seconds - kept.calibration.normal_seconds <= 60.1
     assert lives.normal_seconds == pytest.approx(660.0, abs=1.0)
     assert lives.threshold != 5.0
-    builder.close()
     again = Adaptation(settings, made, kept.calibration)
     assert again.state == "ready"
     assert again.calibration is not None

@@ -17,7 +17,7 @@ from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from models import SceneScorer
 from pipeline.config import Record
-from pipeline.ingest.recorder import ClipRequest, EventClips, Recorder, ring_for
+from pipeline.ingest.recorder import ClipRequest, EventClips, Recorder, ring_for, ring_seconds
 from pipeline.storage.event_queries import EventQuery
 from pipeline.storage.store import EventStore
 from pipeline.transport.live import LivePublisher
@@ -55,53 +55,53 @@ def clips() -> EventClips:
 
 
 def test_a_clip_is_due_when_its_end_has_come() -> None:
-    desk = clips()
-    desk.tell(event("new", 20, 0.5))
-    desk.tell(event("update", 20, 4))
-    assert desk.due((7, 40)) == []
-    desk.tell(event("end", 20, 10))
-    assert desk.due((7, 33)) == []
-    (order,) = desk.due((7, 33.1))
+    event_clips = clips()
+    event_clips.update(event("new", 20, 0.5))
+    event_clips.update(event("update", 20, 4))
+    assert event_clips.due((7, 40)) == []
+    event_clips.update(event("end", 20, 10))
+    assert event_clips.due((7, 33)) == []
+    (order,) = event_clips.due((7, 33.1))
     assert order == ClipRequest("street-7-20", 7, 15, 33)
-    desk.tell(event("end", 20, 10))  # told again, by a sink that was started again
-    assert desk.due(None) == []
+    event_clips.update(event("end", 20, 10))  # again, by a restarted sink
+    assert event_clips.due(None) == []
 
 
 def test_its_end_alone_is_enough_and_its_beginning_may_be_that_of_the_stream() -> None:
-    desk = clips()
-    desk.tell(event("end", 2, 1))
-    assert desk.due((7, 50)) == [ClipRequest("street-7-2", 7, 0, 6)]
+    event_clips = clips()
+    event_clips.update(event("end", 2, 1))
+    assert event_clips.due((7, 50)) == [ClipRequest("street-7-2", 7, 0, 6)]
 
 
 def test_a_long_event_is_cut_while_it_goes_on() -> None:
-    desk = clips()
-    desk.tell(event("suppressed", 20, 0.5))
-    assert desk.due((7, 83)) == []
-    (order,) = desk.due((7, 83.1))
+    event_clips = clips()
+    event_clips.update(event("suppressed", 20, 0.5))
+    assert event_clips.due((7, 83)) == []
+    (order,) = event_clips.due((7, 83.1))
     assert (order.begin_seconds, order.end_seconds) == (15, 83)
-    desk.tell(event("end", 20, 500))
-    assert desk.due(None) == []
+    event_clips.update(event("end", 20, 500))
+    assert event_clips.due(None) == []
 
 
 def test_a_long_event_of_which_only_the_end_is_heard_is_no_longer() -> None:
-    desk = clips()
-    desk.tell(event("end", 20, 500))
-    assert desk.due(None) == [ClipRequest("street-7-20", 7, 15, 83)]
+    event_clips = clips()
+    event_clips.update(event("end", 20, 500))
+    assert event_clips.due(None) == [ClipRequest("street-7-20", 7, 15, 83)]
 
 
 def test_a_clip_ends_with_its_connection_and_with_the_camera() -> None:
-    desk = clips()
-    desk.tell(event("new", 20, 0.5))
-    desk.tell(event("new", 1, 0.5, connection=8))
-    assert [order.connection for order in desk.due((8, 2.0))] == [7]
-    assert [order.connection for order in desk.due(None)] == [8]
+    event_clips = clips()
+    event_clips.update(event("new", 20, 0.5))
+    event_clips.update(event("new", 1, 0.5, connection=8))
+    assert [order.connection for order in event_clips.due((8, 2.0))] == [7]
+    assert [order.connection for order in event_clips.due(None)] == [8]
 
 
 def test_the_ring_is_as_long_as_the_longest_event() -> None:
     config = small_config(["street"], record=RECORD, alert={"merge_gap": 20})
     ring = ring_for(config.record, config.cameras["street"])
     assert isinstance(ring, PacketRing)
-    assert ring._seconds == 1 + 5 + 20 + 10
+    assert ring_seconds(config.record, config.cameras["street"]) == 1 + 5 + 20 + 10
     assert ring_for(Record(enabled=False), config.cameras["street"]) is None
 
 
@@ -173,15 +173,15 @@ def test_why_there_is_no_clip(
     with source, closing(iter(source)) as pictures:
         for picture in pictures:
             ring.mark(7, picture)
-    for record, kept, told, why in (
+    for record, kept, change, why in (
         (full, ring, event("end", 2, 1), r"want 1e+09 GB of free space, got "),
         (Record.model_validate(RECORD), ring, event("end", 2, 1, 6), "no longer there"),
         (Record.model_validate(RECORD), PacketRing(1, 1), event("end", 2, 1), "no encoded packets"),
     ):
         recorder = Recorder(run.endpoints, tmp_path, "street", record, kept)
-        recorder._clips.tell(told)
-        recorder._write_due(None)
-        assert f"event {told['id']}: no clip: " in caplog.text
+        recorder.update(change)
+        recorder.write_due(None)
+        assert f"event {change['id']}: no clip: " in caplog.text
         assert why in caplog.text
     assert not (tmp_path / "events").exists()
 

@@ -147,7 +147,7 @@ def test_who_wants_to_be_asked_is(
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, film[: NIGHT.stop], in_flight)
         stale = context.cameras.snapshot()["street"]
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         send_all(run, film[NIGHT.stop :], in_flight)
     assert stale == "stale: the light is another one"
     assert states(sink.scores) == [*ANEW, "suppressed", "stale", "suppressed", "ready"]
@@ -248,7 +248,7 @@ def test_scenes_of_another_view_or_of_nobody_are_not_tried(
         known = json.loads(view.read_text())
         known["edges"] = np.roll(known["edges"], (17, 29), (0, 1)).tolist()
         view.write_text(json.dumps(known))
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         send_all(run, film[NIGHT.stop :], in_flight)
     assert answers(context) == {"adapting": 2}
 
@@ -259,8 +259,8 @@ def test_people_see_the_lights_of_the_scenes(
     context = context_for(run)
     with scoring(context, scorer) as worker, CollectingSink(run):
         send_all(run, frames(moments)[: NIGHT.stop])
-        orders = CommandHandler(worker._camera_scorers, {})
-        answer = orders.carry_out(Request("1", "scenes", {"name": "street"}, 0.0))
+        orders = CommandHandler(worker.cameras)
+        answer = orders.handle(Request("1", "scenes", {"name": "street"}, 0.0))
     shown = answer.body["scenes"]
     assert isinstance(shown, list)
     assert [one["reason"] for one in shown] == ["another light", "first seen"]
@@ -287,7 +287,7 @@ def test_a_widened_scene_comes_back_with_its_light(
         while not context.metrics.registry.get_sample_value("vedette_adaptations_total", labels):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         send_all(run, film[230:], in_flight)
     assert states(sink.scores) == [*ANEW, "suppressed", *ANEW[:3], "suppressed", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}

@@ -21,7 +21,9 @@ from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.calibration_window import CalibrationWindow
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
-from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.scoring.scene_in_use import SceneInUse
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 
@@ -47,10 +49,20 @@ def store(run: RunInfo, scorer: SceneScorer) -> SceneStore:
 
 
 @pytest.fixture
-def builder(scorer: SceneScorer, store: SceneStore, metrics: Metrics) -> Iterator[SceneBuilder]:
-    builder = SceneBuilder(scorer, store, metrics)
-    yield builder
-    builder.close()
+def shared(run: RunInfo, scorer: SceneScorer, metrics: Metrics) -> Iterator[SharedParts]:
+    folder = run.data_folder / "scenes"
+    shared = SharedParts.in_folder(folder, scorer, metrics, Clock(), threaded=True)
+    yield shared
+    shared.builder.close()
+
+
+@pytest.fixture
+def yard(shared: SharedParts) -> SceneInUse:
+    return scene_in_use(shared, "yard")
+
+
+def scene_in_use(shared: SharedParts, camera: str) -> SceneInUse:
+    return SceneInUse(camera, shared, on_unusable_support=lambda _: None)
 
 
 def scene_of(scorer: SceneScorer, shots: int) -> BuiltScene:
@@ -67,22 +79,22 @@ def count_of(metrics: Metrics, result: str) -> float:
     return metrics.registry.get_sample_value("vedette_adaptations_total", labels) or 0.0
 
 
-def settle(builder: SceneBuilder, done: Callable[[], bool]) -> None:
+def settle(shared: SharedParts, done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
-        builder.fitted()
+        shared.builder.apply_results()
         time.sleep(0.01)
 
 
 def begun(
-    builder: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts, yard: SceneInUse, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> Adaptation:
     """A camera with a first scene of three clips, in use."""
     monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
     adaptation = Adaptation(SETTINGS, reason="first seen")
-    builder.fit("yard", adaptation)
-    settle(builder, lambda: adaptation.scene is not None)
+    yard.fit(adaptation)
+    settle(shared, lambda: adaptation.scene is not None)
     return adaptation
 
 
@@ -111,31 +123,32 @@ class Bench:
 
 
 def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
-    builder: SceneBuilder, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
-    builder.fit("a", Adaptation(SETTINGS))
+    scene_in_use(shared, "a").fit(Adaptation(SETTINGS))
     assert bench.busy.wait(20)
     left, last = Adaptation(SETTINGS), Adaptation(SETTINGS)
-    builder.widen("b", Adaptation(SETTINGS), WIDENING)
-    builder.widen("c", left, WIDENING)
-    builder.fit("d", Adaptation(SETTINGS))
-    builder.fit("e", last)
+    scene_in_use(shared, "b").refit(Adaptation(SETTINGS), WIDENING)
+    scene_in_use(shared, "c").refit(left, WIDENING)
+    scene_in_use(shared, "d").fit(Adaptation(SETTINGS))
+    scene_in_use(shared, "e").fit(last)
     left.abandoned = True
     bench.go_on.set()
-    settle(builder, lambda: len(bench.begun) == 4)
+    settle(shared, lambda: len(bench.begun) == 4)
     assert bench.begun == ["a", "d", "e", "wider b"]
 
 
 def test_whoever_closes_waits_for_one_scene_at_most(
-    scorer: SceneScorer, store: SceneStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    run: RunInfo, scorer: SceneScorer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
-    builder = SceneBuilder(scorer, store, metrics)
-    builder.fit("a", Adaptation(SETTINGS))
+    folder = run.data_folder / "scenes"
+    shared = SharedParts.in_folder(folder, scorer, metrics, Clock(), threaded=True)
+    scene_in_use(shared, "a").fit(Adaptation(SETTINGS))
     assert bench.busy.wait(20)
-    builder.fit("b", Adaptation(SETTINGS))
-    closing = threading.Thread(target=builder.close)
+    scene_in_use(shared, "b").fit(Adaptation(SETTINGS))
+    closing = threading.Thread(target=shared.builder.close)
     closing.start()
     closing.join(0.2)
     assert closing.is_alive(), "torch is at work"
@@ -146,14 +159,15 @@ def test_whoever_closes_waits_for_one_scene_at_most(
 
 
 def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
-    builder: SceneBuilder,
+    shared: SharedParts,
+    yard: SceneInUse,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    adaptation = begun(builder, scorer, monkeypatch)
+    adaptation = begun(shared, yard, scorer, monkeypatch)
     first = adaptation.scene
 
     def fail(*_: object) -> RefitResult:
@@ -161,8 +175,8 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
 
     monkeypatch.setattr(scene_builder, "widen", fail)
     with caplog.at_level(logging.WARNING):
-        builder.widen("yard", adaptation, WIDENING)
-        settle(builder, lambda: count_of(metrics, "not_widened") == 1)
+        yard.refit(adaptation, WIDENING)
+        settle(shared, lambda: count_of(metrics, "not_widened") == 1)
     assert "no wider scene of its first minute: out of memory" in caplog.text
     assert "Traceback" in caplog.text
     assert adaptation.scene is first
@@ -170,17 +184,21 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     assert kept is not None
     assert kept.scene.shots == 3
     monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
-    builder.widen("yard", adaptation, WIDENING)
-    settle(builder, lambda: count_of(metrics, "not_widened") == 2)
+    yard.refit(adaptation, WIDENING)
+    settle(shared, lambda: count_of(metrics, "not_widened") == 2)
     assert "too little of it is usable" in caplog.text
     assert count_of(metrics, "widened") == 0
 
 
 def test_a_wider_scene_for_nobody_changes_nothing(
-    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts,
+    yard: SceneInUse,
+    scorer: SceneScorer,
+    store: SceneStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The camera adapts anew while it is being made."""
-    adaptation = begun(builder, scorer, monkeypatch)
+    adaptation = begun(shared, yard, scorer, monkeypatch)
     first, made = adaptation.scene, threading.Event()
 
     def late(*_: object) -> RefitResult:
@@ -189,11 +207,11 @@ def test_a_wider_scene_for_nobody_changes_nothing(
         return wider_of(scorer)
 
     monkeypatch.setattr(scene_builder, "widen", late)
-    builder.widen("yard", adaptation, WIDENING)
+    yard.refit(adaptation, WIDENING)
     following = Adaptation(SETTINGS)
-    settle(builder, made.is_set)
-    builder.fit("yard", following)
-    settle(builder, lambda: following.scene is not None)
+    settle(shared, made.is_set)
+    yard.fit(following)
+    settle(shared, lambda: following.scene is not None)
     assert adaptation.scene is first
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
@@ -205,20 +223,24 @@ def full(*_: object) -> None:
 
 
 def test_no_calibration_lies_beside_another_scene(
-    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts,
+    yard: SceneInUse,
+    scorer: SceneScorer,
+    store: SceneStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The disk is full when the wider scene comes: it is written later, or nothing is."""
-    adaptation = begun(builder, scorer, monkeypatch)
+    adaptation = begun(shared, yard, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
-        builder.widen("yard", adaptation, WIDENING)
-        settle(builder, lambda: adaptation.wider is not None)
-        builder.leave("yard", adaptation)
+        yard.refit(adaptation, WIDENING)
+        settle(shared, lambda: adaptation.wider is not None)
+        yard.save(adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
         assert (kept.scene.shots, kept.calibration) == (3, None)
-    builder.leave("yard", adaptation)
+    yard.save(adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -226,23 +248,27 @@ def test_no_calibration_lies_beside_another_scene(
 
 
 def test_what_could_not_be_kept_at_first_is_kept_later(
-    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts,
+    yard: SceneInUse,
+    scorer: SceneScorer,
+    store: SceneStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Until then the earlier scene stays as it is; then it becomes an earlier one, once."""
     store.save_scene("yard", scene_of(scorer, 4).scene, "an earlier one")
     store.save_calibration("yard", replace(FINAL, samples=1))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
-        adaptation = begun(builder, scorer, monkeypatch)
+        adaptation = begun(shared, yard, scorer, monkeypatch)
         monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
-        builder.widen("yard", adaptation, WIDENING)
-        settle(builder, lambda: adaptation.wider is not None)
-        builder.leave("yard", adaptation)
+        yard.refit(adaptation, WIDENING)
+        settle(shared, lambda: adaptation.wider is not None)
+        yard.save(adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
         assert (kept.scene.shots, kept.calibration) == (4, replace(FINAL, samples=1))
         assert [one.current for one in store.history.scenes("yard")] == [True]
-    builder.leave("yard", adaptation)
+    yard.save(adaptation)
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -254,13 +280,17 @@ def test_what_could_not_be_kept_at_first_is_kept_later(
 
 
 def test_the_next_scene_is_kept_as_another_one(
-    builder: SceneBuilder, scorer: SceneScorer, store: SceneStore, monkeypatch: pytest.MonkeyPatch
+    shared: SharedParts,
+    yard: SceneInUse,
+    scorer: SceneScorer,
+    store: SceneStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun(builder, scorer, monkeypatch)
+    begun(shared, yard, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
     following = Adaptation(SETTINGS, reason="on schedule")
-    builder.follow("yard", following, WIDENING)
-    settle(builder, lambda: following.state == "ready")
+    yard.follow(following, WIDENING)
+    settle(shared, lambda: following.state == "ready")
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert (kept.scene.shots, kept.calibration) == (6, FINAL)
@@ -268,19 +298,20 @@ def test_the_next_scene_is_kept_as_another_one(
 
 
 def test_a_next_scene_that_fails_leaves_the_present_one(
-    builder: SceneBuilder,
+    shared: SharedParts,
+    yard: SceneInUse,
     scorer: SceneScorer,
     store: SceneStore,
     metrics: Metrics,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    present = begun(builder, scorer, monkeypatch)
+    present = begun(shared, yard, scorer, monkeypatch)
     monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
     following = Adaptation(SETTINGS, reason="on schedule")
     with caplog.at_level(logging.WARNING):
-        builder.follow("yard", following, WIDENING)
-        settle(builder, lambda: following.abandoned)
+        yard.follow(following, WIDENING)
+        settle(shared, lambda: following.abandoned)
     assert "camera yard: no other scene: too little of it is usable" in caplog.text
     assert count_of(metrics, "failed") == 1
     assert not present.abandoned

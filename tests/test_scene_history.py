@@ -195,21 +195,21 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     context = worker_context("score", small_config(["street"]), run)
     with scoring(context, scorer) as worker, CollectingSink(run) as sink:
         send_all(run, noise_frames("street", 40, seed=0))
-        orders = CommandHandler(worker._camera_scorers, {})
+        orders = CommandHandler(worker.cameras)
 
-        (first,) = worker._camera_scorers.builder.history.scenes("street")
+        (first,) = worker.cameras.shared.store.history.scenes("street")
         assert first.reason == "first seen"
-        assert orders.carry_out(Request("1", "adapt", {"name": "street"}, 0.0)).status == "ok"
+        assert orders.handle(Request("1", "adapt", {"name": "street"}, 0.0)).status == "ok"
         send_all(run, noise_frames("street", 40, seed=1, connection=2))
-        answer = orders.carry_out(Request("2", "scenes", {"name": "street"}, 0.0))
+        answer = orders.handle(Request("2", "scenes", {"name": "street"}, 0.0))
         scenes = answer.body["scenes"]
         assert isinstance(scenes, list)
         assert [one["current"] for one in scenes] == [True, False]
         assert [one["reason"] for one in scenes] == ["asked for", "first seen"]
         back: dict[str, object] = {"name": "street", "scene": first.id}
-        assert orders.carry_out(Request("3", "restore", back, 0.0)).status == "ok"
+        assert orders.handle(Request("3", "restore", back, 0.0)).status == "ok"
         none: dict[str, object] = {"name": "street", "scene": "12"}
-        answer = orders.carry_out(Request("4", "restore", none, 0.0))
+        answer = orders.handle(Request("4", "restore", none, 0.0))
         assert answer.status == "unknown"
         assert answer.problem.startswith("camera street: scene 12: want one that is kept, ")
         send_all(run, noise_frames("street", 20, seed=0, connection=3))

@@ -25,8 +25,8 @@ from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import STEADY, View
-from pipeline.scoring.camera_scorer import USUAL_SECONDS, CameraScorer
 from pipeline.scoring.clips import ClipBuffer
+from pipeline.scoring.frame_stepper import USUAL_SECONDS, FrameStepper
 from pipeline.scoring.scheduled_refresh import ScheduledRefresh, gathering_seconds
 from pipeline.transport.messages import FrameMessage, SceneState
 from pipeline.worker import RunInfo
@@ -46,30 +46,28 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
     return scorer.adapt(torch.from_numpy(clips))
 
 
-class Keeper:
-    """Remembers what it was asked for."""
+class FakeScene:
+    """The scene in use for a hundred seconds; records what is requested."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Adaptation, RefitRequest]] = []
-        self.left: list[Adaptation] = []
+        self.saved: list[Adaptation] = []
+        self.used_seconds = 100.0
 
-    def follow(self, camera: str, adaptation: Adaptation, widening: RefitRequest) -> None:
+    def follow(self, adaptation: Adaptation, widening: RefitRequest) -> None:
         self.asked.append((adaptation, widening))
 
-    def leave(self, camera: str, adaptation: Adaptation) -> None:
-        self.left.append(adaptation)
-
-    def used_seconds(self, camera: str) -> float:
-        return 100.0
+    def save(self, adaptation: Adaptation) -> None:
+        self.saved.append(adaptation)
 
 
 class Yard:
     """One camera with a scene that is ready, two frames a second, each judged as is said."""
 
     def __init__(self, scene: AdaptedScene, after_seconds: float = 50.0) -> None:
-        self.builder = Keeper()
-        self.refresh = ScheduledRefresh(self.builder)  # type: ignore[arg-type]
-        self.camera_scorer = CameraScorer(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
+        self.scene = FakeScene()
+        self.stepper = FrameStepper(ClipBuffer(2, 0.5), Adaptation(SETTINGS, scene, FINAL))
+        self.refresh = ScheduledRefresh("yard", self.stepper, self.scene)  # type: ignore[arg-type]
         self.seconds = 0.0
         self._after_seconds = after_seconds
         self._connection = 1
@@ -88,20 +86,16 @@ class Yard:
         for _ in range(round(2 * seconds)):
             pixels = np.zeros((*SIZE_HW, 3), np.uint8)
             number = round(2 * self.seconds)
-            self.camera_scorer.take(
+            self.stepper.take(
                 FrameMessage(
                     "yard", self._connection, number, self.seconds, 0.0, 0.0, 0, False, 1, pixels
                 )
             )
-            work = self.camera_scorer.advance()
+            work = self.stepper.advance()
             assert work is not None
-            self.camera_scorer.note(
-                self.seconds, ScoredFrame(state, "", 1.0, score, 4.0), exit_score=0.7
-            )
+            self.stepper.note(self.seconds, ScoredFrame(state, "", 1.0, score, 4.0), exit_score=0.7)
             work = replace(work, view=view)
-            self.refresh.take(
-                "yard", self.camera_scorer, work, self._cached_features, self._after_seconds
-            )
+            self.refresh.take(work, self._cached_features, self._after_seconds)
             self.seconds += 0.5
 
     def _cached_features(self) -> Observation:
@@ -142,30 +136,30 @@ def test_nothing_is_gathered_before_it_is_time(scene: AdaptedScene) -> None:
     for after_seconds in (0.0, 200.0):
         yard = Yard(scene, after_seconds)
         yard.see(100)
-        assert not yard.builder.asked
+        assert not yard.scene.asked
 
 
 def test_the_present_scene_watches_until_the_next_is_made(scene: AdaptedScene) -> None:
     yard = Yard(scene)
-    present = yard.camera_scorer.adaptation
+    present = yard.stepper.adaptation
     yard.see(30)
-    assert not yard.builder.asked, "half a second too early"
+    assert not yard.scene.asked, "half a second too early"
     yard.see(100)
-    ((following, widening),) = yard.builder.asked
-    assert yard.builder.left == [present], "with what it has learnt"
+    ((following, widening),) = yard.scene.asked
+    assert yard.scene.saved == [present], "with what it has learnt"
     assert widening.minute.seconds[-1] == pytest.approx(30.0)
     assert not widening.minute.unusual
     assert (widening.size_hw, widening.wanted, widening.seen) == (SIZE_HW, 6, None)
-    yard.refresh.hand_over({"yard": yard.camera_scorer})
-    assert yard.camera_scorer.adaptation is present
+    yard.refresh.switch_when_built()
+    assert yard.stepper.adaptation is present
     following.widened(wider(scene))
-    yard.refresh.hand_over({"yard": yard.camera_scorer})
-    assert yard.camera_scorer.adaptation is following
+    yard.refresh.switch_when_built()
+    assert yard.stepper.adaptation is following
     assert following.state == "ready"
     assert following.reason == "on schedule"
     assert present.abandoned
     yard.see(30.5)
-    assert len(yard.builder.asked) == 2
+    assert len(yard.scene.asked) == 2
 
 
 def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
@@ -174,9 +168,9 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     yard.see(300, score=0.9)
     yard.see(USUAL_SECONDS - 0.5)
     yard.see(21.5)  # begins with a frame that is no time yet, and then 21 s
-    assert not yard.builder.asked, "nor what follows within ten seconds, nor the second before"
+    assert not yard.scene.asked, "nor what follows within ten seconds, nor the second before"
     yard.see(0.5)
-    ((_, widening),) = yard.builder.asked
+    ((_, widening),) = yard.scene.asked
     assert widening.minute.now_seconds == pytest.approx(30.0)
     assert not widening.minute.unusual
     gathered = [float(moment.features.flatten()[0]) for moment in widening.minute.moments]
@@ -195,7 +189,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
 def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: View) -> None:
     yard = Yard(scene)
     yard.see(500, state=state, view=view)
-    assert not yard.builder.asked
+    assert not yard.scene.asked
 
 
 def test_another_connection_goes_on_gathering(scene: AdaptedScene) -> None:
@@ -203,35 +197,35 @@ def test_another_connection_goes_on_gathering(scene: AdaptedScene) -> None:
     yard.see(20)
     yard.reconnect()
     yard.see(10)
-    assert not yard.builder.asked
+    assert not yard.scene.asked
     yard.see(2)
-    assert len(yard.builder.asked) == 1
+    assert len(yard.scene.asked) == 1
 
 
 def test_where_the_scene_is_left_nobody_waits_for_the_next(scene: AdaptedScene) -> None:
     yard = Yard(scene)
     yard.see(31)
-    ((following, _),) = yard.builder.asked
-    yard.camera_scorer.adapt_anew("asked for")
-    yard.refresh.abandon_left()
+    ((following, _),) = yard.scene.asked
+    yard.stepper.adapt_again("asked for")
+    yard.refresh.abandon_outdated()
     assert following.abandoned, "before it is handed over, and kept"
-    present = yard.camera_scorer.adaptation
+    present = yard.stepper.adaptation
     following.widened(wider(scene))
-    yard.refresh.hand_over({"yard": yard.camera_scorer})
-    yard.refresh.hand_over({})
-    assert yard.camera_scorer.adaptation is present
+    yard.refresh.switch_when_built()
+    yard.refresh.switch_when_built()
+    assert yard.stepper.adaptation is present
 
 
 def test_one_that_came_to_nothing_is_gathered_for_again(scene: AdaptedScene) -> None:
     yard = Yard(scene)
     yard.see(31)
-    ((following, _),) = yard.builder.asked
+    ((following, _),) = yard.scene.asked
     following.abandoned = True
-    yard.refresh.hand_over({"yard": yard.camera_scorer})
+    yard.refresh.switch_when_built()
     yard.see(30)
-    assert len(yard.builder.asked) == 1
+    assert len(yard.scene.asked) == 1
     yard.see(1)
-    assert len(yard.builder.asked) == 2
+    assert len(yard.scene.asked) == 2
 
 
 @pytest.mark.parametrize(

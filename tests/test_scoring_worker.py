@@ -88,7 +88,7 @@ def test_pixels_travel_only_where_a_snapshot_may_be_wanted(
         middle = energies[len(energies) // 2]
         narrow = Calibration(middle - 0.8e-3, middle + 0.2e-3, 1e-3, 40, final=True)
         SceneStore(run.data_folder / "scenes", scorer).save_calibration("street", narrow)
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         with scoring(context_for(run, "street", incarnation=2, zones=zones), scorer):
             send_all(run, frames[40:], in_flight)
     with_pixels = [score for score in sink.scores[40:] if score.pixels is not None]
@@ -204,7 +204,7 @@ def test_a_restarted_scorer_gives_the_same_energies(
     with CollectingSink(run) as sink:
         with scoring(context_for(run, "street", incarnation=1), scorer):
             send_all(run, frames[:60], in_flight)
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         again = context_for(run, "street", incarnation=2)
         with scoring(again, scorer):
             send_all(run, frames[60:], in_flight)
@@ -264,7 +264,7 @@ def test_a_support_that_cannot_be_used_is_collected_anew(
     assert states[:10] == ["collecting"] * 8 + ["fitting", "collecting"]
     assert states[-1] in ("calibrating", "ready")
     assert counter(context, "vedette_adaptations_total", camera="street", result="failed") == 1
-    assert "camera street: adapting anew, as it failed: a support of nothing" in caplog.text
+    assert "camera street: adapting again, as it failed: a support of nothing" in caplog.text
 
 
 def wait_for(condition: Callable[[], bool], timeout_seconds: float = 20.0) -> None:

@@ -18,7 +18,7 @@ from cameras.frame import Frame
 from models import SceneScorer
 from pipeline.ingest.in_flight import InFlight, Progress, ProgressFile
 from pipeline.ingest.mailbox import Mailbox
-from pipeline.ingest.sender import Sender
+from pipeline.ingest.sender import Sender, SenderTimes
 from pipeline.transport.frames import FrameSender
 from pipeline.worker import RunInfo, WorkerContext
 
@@ -135,7 +135,7 @@ def test_an_earlier_life_is_gone_on_with(run: RunInfo, scorer: SceneScorer) -> N
 def test_stopped_with_nobody_there_it_gives_up_in_time(
     run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.ingest.sender._DRAIN_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.ingest.sender.TIMES", SenderTimes(drain=0.3))
     mailbox = Mailbox("wait", 4)
     mailbox.put(frames_of("street", 1)[0])
     with sending(run, mailbox) as (context, thread):
@@ -145,7 +145,7 @@ def test_stopped_with_nobody_there_it_gives_up_in_time(
     assert "camera street: stopped with 1 frames not done" in caplog.text
 
 
-def test_progress_that_cannot_be_kept_is_told_once(
+def test_progress_that_cannot_be_written_is_logged_once(
     run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = run.data_folder / "state"
@@ -156,12 +156,12 @@ def test_progress_that_cannot_be_kept_is_told_once(
     with FrameSender(run.endpoints, "street") as port:
         progress = ProgressFile(place / "street.json", run.started_ms)
         sender = Sender(context, "street", Mailbox("wait", 4), port, progress, lambda: None)
-        sender._save()
-        sender._save()
+        sender.save_progress()
+        sender.save_progress()
         place.unlink()
-        sender._save()
-        sender._save()
-    assert caplog.text.count("progress cannot be kept") == 1
+        sender.save_progress()
+        sender.save_progress()
+    assert caplog.text.count("progress cannot be written") == 1
     assert progress_of(run) == kept
 
 

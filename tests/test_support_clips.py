@@ -25,7 +25,9 @@ from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.support_clips import FILE, SupportClips, SupportError, encode, load
-from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.scoring.scene_in_use import SceneInUse
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import Clock
 from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 
@@ -103,21 +105,23 @@ def folder(run: RunInfo) -> Path:
 
 
 @contextmanager
-def keeping(folder: Path, scorer: SceneScorer, metrics: Metrics) -> Iterator[SceneBuilder]:
-    builder = SceneBuilder(scorer, SceneStore(folder, scorer), metrics)
+def keeping(
+    folder: Path, scorer: SceneScorer, metrics: Metrics
+) -> Iterator[tuple[SharedParts, SceneInUse]]:
+    shared = SharedParts.in_folder(folder, scorer, metrics, Clock(), threaded=True)
     try:
-        yield builder
+        yield shared, SceneInUse("yard", shared, on_unusable_support=lambda _: None)
     finally:
-        builder.close()
+        shared.builder.close()
 
 
 def adapted(folder: Path, scorer: SceneScorer, metrics: Metrics) -> None:
     """A camera that has adapted, with these weights."""
     adaptation = Adaptation(replace(SETTINGS, spare=1), support=clips(4))
     adaptation.of_kept = False
-    with keeping(folder, scorer, metrics) as builder:
-        builder.fit("yard", adaptation)
-        settle(builder, lambda: adaptation.scene is not None)
+    with keeping(folder, scorer, metrics) as (shared, yard):
+        yard.fit(adaptation)
+        settle(shared, lambda: adaptation.scene is not None)
     (folder / "yard" / "light.json").write_text('{"of": "this view"}')
 
 
@@ -127,11 +131,11 @@ def test_other_weights_make_their_scene_of_kept_clips(
     adapted(folder, small_scorer(0), metrics)
     picture = (folder / "yard" / FILE).read_bytes()
     other = small_scorer(1)
-    with caplog.at_level(logging.INFO), keeping(folder, other, metrics) as builder:
-        adaptation = builder.begin("yard", SETTINGS, SIZE_HW)
+    with caplog.at_level(logging.INFO), keeping(folder, other, metrics) as (shared, yard):
+        adaptation = yard.open(SETTINGS, SIZE_HW)
         assert adaptation.state == "fitting", "nothing is collected"
-        settle(builder, lambda: adaptation.scene is not None)
-    assert caplog.text.count("makes its scene of the 3 clips that were kept with it") == 1
+        settle(shared, lambda: adaptation.scene is not None)
+    assert caplog.text.count("builds its scene of the 3 clips that were stored with it") == 1
     assert "want a scene of model" in caplog.text
     assert "adapting anew" not in caplog.text
     assert adaptation.state == "calibrating", "nobody is notified"
@@ -143,9 +147,9 @@ def test_other_weights_make_their_scene_of_kept_clips(
     assert kept is not None
     assert kept.scene.shots == 3
     reasons = [one.reason for one in store.history.scenes("yard")]
-    assert reasons == ["the kept scene could not be used", "first seen"]
-    with keeping(folder, other, metrics) as builder:
-        assert builder.begin("yard", SETTINGS, SIZE_HW).scene is not None
+    assert reasons == ["the stored scene could not be used", "first seen"]
+    with keeping(folder, other, metrics) as (_, yard):
+        assert yard.open(SETTINGS, SIZE_HW).scene is not None
     assert count_of(metrics, "resumed") == 1
 
 
@@ -162,8 +166,8 @@ def test_without_usable_clips_a_camera_adapts_anew_and_says_so(
     else:
         large = replace(clips(), clips=clips().clips.repeat(2, axis=2))
         path.write_bytes(encode(large))
-    with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(1), metrics) as builder:
-        adaptation = builder.begin("yard", SETTINGS, SIZE_HW)
+    with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(1), metrics) as (_, yard):
+        adaptation = yard.open(SETTINGS, SIZE_HW)
     assert (adaptation.state, adaptation.of_kept) == ("collecting", False)
     (line,) = [one for one in caplog.messages if "adapting anew" in one]
     assert line.startswith(f"camera yard: adapting anew: {path}: ")
@@ -174,8 +178,8 @@ def test_a_damaged_scene_is_made_again_of_its_clips(
 ) -> None:
     adapted(folder, small_scorer(0), metrics)
     (folder / "yard" / "scene.safetensors").write_bytes(b"")
-    with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(0), metrics) as builder:
-        assert builder.begin("yard", SETTINGS, SIZE_HW).state == "fitting"
+    with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(0), metrics) as (_, yard):
+        assert yard.open(SETTINGS, SIZE_HW).state == "fitting"
     assert "its kept scene is unusable" in caplog.text
 
 

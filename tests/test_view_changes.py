@@ -77,7 +77,7 @@ def test_a_moved_camera_is_stale_until_it_is_back(run: RunInfo, scorer: SceneSco
         assert context.cameras.snapshot() == {"street": "stale: the view has changed"}
         kept = json.loads((run.data_folder / "scenes/street/view.json").read_text())
         assert kept["fault"] == "moved"
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         send_all(run, frames[60:], in_flight)
     assert [score.index for score in sink.scores] == list(range(100)), "scores go on"
     assert states(sink.scores) == [
@@ -114,10 +114,10 @@ def test_moved_while_nobody_watched(run: RunInfo, scorer: SceneScorer) -> None:
     with CollectingSink(run) as sink:
         with scoring(context_for(run, "ask"), scorer):
             send_all(run, frames[:40], in_flight)
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         with scoring(context_for(run, "ask", incarnation=2), scorer):
             send_all(run, frames[40:60], in_flight)
-        in_flight.doubt()
+        in_flight.pause_until_handshake()
         third = context_for(run, "ask", incarnation=3)
         with scoring(third, scorer):
             send_all(run, frames[60:], in_flight)

@@ -83,6 +83,7 @@ def replay(
             opened.on_damaged = summary.take_damaged
         source = stack.enter_context(opened)
         takers: list[Callable[[ReplayedFrame], None]] = [summary.take]
+        has_scene = False
         if scores_path is not None:
             takers.append(stack.enter_context(scores_file(scores_path, name)))
         if video_path is not None:
@@ -92,9 +93,10 @@ def replay(
         task = progress.add_task("replaying", total=source.info.frame_count)
         pictures = _counted(source, progress, task)
         for frame in replay_pictures(pictures, scorer, adaptation, options.frames_per_second):
+            has_scene |= frame.judgement.state != "collecting"
             for take in takers:
                 take(frame)
-        if adaptation.scene is None:
+        if not has_scene:
             raise SupportError(
                 f"{recording}: want {options.shots} support clips, one a second, "
                 f"got {summary.frames} frames of {summary.seconds:.1f} s; "

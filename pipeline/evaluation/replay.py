@@ -1,30 +1,37 @@
-"""A recording judged as a live camera is: same clips, same adaptation, same model, one process."""
+"""A recording scored as a live camera is, in one process: by the same `CameraScorer`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+from prometheus_client import CollectorRegistry
 
 from cameras import Picture
-from cameras.picture_statistics import measure
 from cameras.sampling import Sampler, resize
 from models import SceneScorer
-from models.stillness import StillWatch
+from pipeline.config import AdaptSection, Camera
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
-from pipeline.scenes.refit import widen
-from pipeline.scenes.scene_watch import SceneWatch, SceneWatchSettings, View
-from pipeline.scenes.support_selection import make_scene
-from pipeline.scoring.clips import ClipBuffer
-from pipeline.scoring.discontinuities import DiscontinuityDetector
-from pipeline.scoring.scoring_batch import BatchItem, score_clips
+from pipeline.scoring.camera_scorer import CameraScorer
+from pipeline.scoring.frame_stepper import ClippedFrame
+from pipeline.scoring.scoring_batch import score_clips
+from pipeline.scoring.shared_parts import SharedParts
+from pipeline.telemetry.clock import PROCESS_CLOCK
+from pipeline.telemetry.metrics import Metrics
+from pipeline.transport.messages import FrameMessage
 
 Pixels = npt.NDArray[np.uint8]
+
+_NAME = "recording"
+_CONNECTION = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayedFrame:
-    """One sampled frame and what it means."""
+    """One sampled frame and its result."""
 
     index: int
     """Position among the sampled frames, from 0."""
@@ -42,100 +49,110 @@ def replay(
     adaptation: Adaptation,
     frames_per_second: float,
     batch_size: int = 8,
+    adapt: AdaptSection | None = None,
 ) -> Iterator[ReplayedFrame]:
-    """Judge every sampled frame of a recording, in order.
+    """Score every sampled frame of a recording, in order.
+
+    View changes, illumination changes and refits have the same effects as in the live pipeline.
+    Scenes are stored in a temporary folder.
 
     Args:
         pictures: The recording.
         scorer: The model.
-        adaptation: The scene; collects its support from the recording unless it was given one.
+        adaptation: The first scene; collects its support from the recording unless it has one.
         frames_per_second: Rate of the sampling.
         batch_size: Frames scored at once; the scores do not depend on it.
+        adapt: Settings for what `adaptation` does not decide, such as `on_light_change`; None:
+            the default ones.
 
     Raises:
         SourceError: the recording cannot be decoded.
     """
-    config = scorer.config
     sampler = Sampler(frames_per_second)
-    watch = SceneWatch(SceneWatchSettings())
-    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds, DiscontinuityDetector())
-    stillness = StillWatch(config.clip_length)
-    pending: list[_Pending] = []
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
-    for index, picture in enumerate(sampled):
-        pixels = resize(picture.pixels, config.size_hw)
-        clip = buffer.push(picture.pts_seconds, pixels)
-        if pending and not buffer.full:
-            yield from _judge(pending, scorer, adaptation, stillness)
-            pending.clear()
-        if buffer.cut:
-            adaptation.connected()
-        view = watch.see(picture.pts_seconds, measure(pixels))
-        ages = buffer.ages
-        waiting = adaptation.before(picture.pts_seconds, clip, buffer.full, view, ages)
-        if waiting is not None:
-            yield ReplayedFrame(index, picture.pts_seconds, picture.pixels, waiting, None)
-            if adaptation.state == "fitting":
-                adaptation.fitted(make_scene(scorer, adaptation))
-            continue
-        pending.append(_Pending(index, picture, clip, ages, view))
-        if len(pending) == batch_size:
-            yield from _judge(pending, scorer, adaptation, stillness)
-            pending.clear()
-    if pending:
-        yield from _judge(pending, scorer, adaptation, stillness)
+    with TemporaryDirectory() as folder:
+        run = _Replay(Path(folder), scorer, adaptation, adapt or AdaptSection())
+        pending: list[_Pending] = []
+        for index, picture in enumerate(sampled):
+            pending.append(run.take(index, picture))
+            if len(pending) == batch_size:
+                yield from run.judge(pending)
+                pending.clear()
+        yield from run.judge(pending)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
     """A frame that waits for its batch."""
 
-    index: int
     picture: Picture
-    clip: Pixels
-    ages: tuple[float, ...]
-    view: View
+    clipped: ClippedFrame
 
 
-def _judge(
-    pending: list[_Pending],
-    scorer: SceneScorer,
-    adaptation: Adaptation,
-    stillness: StillWatch,
-) -> Iterator[ReplayedFrame]:
-    scene = adaptation.scene
-    assert scene is not None  # `before` gave None, and it does so only with a scene
-    wanted = [BatchItem(frame.clip, scene, stillness, frame.ages) for frame in pending]
-    scored = score_clips(scorer, wanted)
-    for number, (frame, scores) in enumerate(zip(pending, scored, strict=True)):
-        energy, cells = float(scores.energies[0]), scores.maps[0].numpy()
-        calibration = adaptation.calibration
-        assert calibration is not None  # comes with the scene
-        unit = calibration.threshold - calibration.median
-        yield ReplayedFrame(
-            frame.index,
-            frame.picture.pts_seconds,
-            frame.picture.pixels,
-            adaptation.judge(
-                frame.picture.pts_seconds,
-                energy,
-                frame.view,
-                lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
-            ),
-            ((cells - calibration.median) / unit).astype(np.float32),
+class _Replay:
+    """One camera scorer and its builder, in one thread."""
+
+    def __init__(
+        self, folder: Path, scorer: SceneScorer, adaptation: Adaptation, adapt: AdaptSection
+    ) -> None:
+        metrics = Metrics(CollectorRegistry())
+        self._scorer = scorer
+        self._shared = SharedParts.in_folder(folder, scorer, metrics, PROCESS_CLOCK, threaded=False)
+        settings = Camera.model_validate({"source": _NAME, "adapt": adapt})
+        self._camera = CameraScorer(_NAME, settings, self._shared, adaptation)
+
+    def take(self, index: int, picture: Picture) -> _Pending:
+        """The next frame and its clip."""
+        seconds = picture.pts_seconds
+        pixels = resize(picture.pixels, self._scorer.config.size_hw)
+        self._camera.take(
+            FrameMessage(_NAME, _CONNECTION, index, seconds, seconds, 0.0, 0, False, 0, pixels)
         )
-        if (widening := adaptation.widening()) is not None:
-            adaptation.widened(widen(scorer, widening))
-            if pending[number + 1 :]:  # scored too early, in the scene before
-                yield from _judge(pending[number + 1 :], scorer, adaptation, stillness)
-            return
+        clipped = self._camera.stepper.next_clip()
+        assert clipped is not None  # it was taken
+        return _Pending(picture, clipped)
+
+    def judge(self, pending: Sequence[_Pending]) -> Iterator[ReplayedFrame]:
+        """The results of some frames, whose clips are scored at once as long as the scene stays."""
+        camera, stepper, builder = self._camera, self._camera.stepper, self._shared.builder
+        scene, scores = None, {}
+        still, judged_places = copy(stepper.stillness), list[int]()
+        for place, one in enumerate(pending):
+            work = camera.step(one.clipped)
+            if work.waiting is None:
+                if camera.scene() is not scene:
+                    # Those after the change were scored in the scene before, or not at all.
+                    stepper.stillness = still
+                    for earlier in judged_places:
+                        assert scene is not None
+                        still.slot(pending[earlier].clipped.clip[-1], scene)
+                    scene, still, judged_places = camera.scene(), copy(still), []
+                    full = [n for n in range(place, len(pending)) if pending[n].clipped.full]
+                    items = [camera.item(pending[n].clipped) for n in full]
+                    scores = dict(zip(full, score_clips(self._scorer, items), strict=True))
+                judged_places.append(place)
+            judged = camera.judge(work, scores.get(place))
+            picture = one.picture
+            yield ReplayedFrame(
+                work.frame.index,
+                picture.pts_seconds,
+                picture.pixels,
+                judged.judgement,
+                judged.anomaly_map,
+            )
+            camera.follow_up(work)
+            stepper.finish(_CONNECTION, work.frame.index)
+            camera.abandon_outdated()
+            builder.build_pending()
+            builder.apply_results()
+            camera.apply_results()
 
 
 def score_record(camera: str, frame: ReplayedFrame) -> dict[str, object]:
     """One frame as plain data: an object of scores.jsonl.
 
     Args:
-        camera: Name that the recording goes by.
+        camera: Name of the recording.
         frame: Its numbers are null as long as there is no scene.
     """
     judgement = frame.judgement

@@ -1,6 +1,5 @@
-"""The half of an ingest worker that takes pictures: sampled, numbered, ready, into the mailbox."""
+"""The decoding half of an ingest worker: samples, numbers and scales pictures for the mailbox."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,18 +15,19 @@ from pipeline.ingest.in_flight import Progress
 from pipeline.ingest.mailbox import Mailbox
 from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.playout import Playout
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumberedPicture:
-    """A sampled picture and its number, before its pixels are made ready."""
+    """A sampled picture and its number, before its pixels are scaled and masked."""
 
     connection: int
     index: int
     picture: Picture
     context: bool
-    """True: done in an earlier life of this worker; only fills the clips of its successors."""
+    """True: done by an earlier process of this worker; only fills the clips of later frames."""
 
 
 def number(
@@ -35,15 +35,15 @@ def number(
     sampler: Callable[[], Sampler],
     done: Progress | None = None,
 ) -> Iterator[NumberedPicture]:
-    """Sample the pictures, and count what is left from 0 in each connection.
+    """Sample the pictures, and number the samples from 0 in each connection.
 
-    The numbers depend on the pictures alone: the same file gives the same frame the same number
-    however often it is begun again.
+    The numbers depend on the pictures only: a frame of a file gets the same number however often
+    the file is started again.
 
     Args:
         pictures: Connection and picture, in order.
         sampler: Makes the sampler of one connection.
-        done: Where to go on; earlier frames are counted and not yielded, except the context.
+        done: Where to continue; earlier frames are counted and not yielded, except the context.
     """
     connection: int | None = None
     index = 0
@@ -62,7 +62,7 @@ def number(
 
 
 class Decoder:
-    """Fills the mailbox of one camera, and closes it when there is nothing more to come."""
+    """Fills the mailbox of one camera, and closes it after the last frame."""
 
     def __init__(
         self,
@@ -73,7 +73,8 @@ class Decoder:
         pace: Pace,
         done: Progress | None,
         blindness: BlindnessDetector | None = None,
-        wish: PictureRequests | None = None,
+        picture_requests: PictureRequests | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Prepare to decode.
 
@@ -82,10 +83,11 @@ class Decoder:
             settings: Its part of the configuration.
             mailbox: Where the frames go.
             metrics: Where latencies and losses are counted.
-            pace: "live" holds frames of a recording back until their time.
-            done: Where an earlier worker got to.
-            blindness: Is shown the pictures; None: nobody minds a picture that shows nothing.
-            wish: Which frames shall have a picture for people.
+            pace: "live" delays frames of a recording until their time.
+            done: The progress of an earlier worker.
+            blindness: Checks pictures for a blind camera; None: they are not checked.
+            picture_requests: Which frames get a picture for people.
+            clock: For latencies, playout and the time of capture.
         """
         self._camera = camera
         self._settings = settings
@@ -95,10 +97,11 @@ class Decoder:
         self._pacer = Pacer(pace)
         self._paced_connection: int | None = None
         self._smoother = BurstSmoother()
-        self._playout = Playout(self._hand_on)
+        self._clock = clock
+        self._playout = Playout(self._deliver, clock.monotonic)
         self._done = done
         self._blindness = blindness
-        self._wish = wish or PictureRequests()
+        self._picture_requests = picture_requests or PictureRequests()
         self._polygons = [mask.points for mask in settings.masks.values()]
 
     def run(self, pictures: Iterable[tuple[int, Picture]]) -> None:
@@ -109,58 +112,60 @@ class Decoder:
         """
         rate = self._settings.detect.fps
         try:
-            for numbered in number(self._looked_at(pictures), lambda: Sampler(rate), self._done):
+            for numbered in number(self._checked(pictures), lambda: Sampler(rate), self._done):
                 if not self._put(numbered):
                     return
         finally:
             self._playout.close()
             self._mailbox.close()
 
-    def _looked_at(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
+    def _checked(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, Picture]]:
         for connection, picture in pictures:
-            watch, now = self._blindness, time.monotonic()
+            watch, now = self._blindness, self._clock.monotonic()
             if watch is not None and watch.is_due(now, picture.keyframe):
                 watch.update(now, picture.pixels, picture.keyframe)
             yield connection, picture
 
     def _put(self, numbered: NumberedPicture) -> bool:
         if not numbered.context:
-            self._wait_for_its_time(numbered)
-        begin = time.monotonic()
+            self._pace_recording(numbered)
+        begin = self._clock.monotonic()
         pixels = paint_masks(numbered.picture.pixels, self._polygons)
-        picture = encode(pixels) if self._wish.take() else None
+        picture = encode(pixels) if self._picture_requests.take() else None
         frame = Frame(
             camera=self._camera,
             connection=numbered.connection,
             index=numbered.index,
             pts_seconds=numbered.picture.pts_seconds,
-            captured_at=numbered.picture.captured_at if self._pace == "fast" else time.time(),
+            captured_at=numbered.picture.captured_at
+            if self._pace == "fast"
+            else self._clock.unix(),
             pixels=resize(pixels, self._settings.detect.size_hw),
             blind=None if self._blindness is None else self._blindness.reason,
             source_hw=(pixels.shape[0], pixels.shape[1]),
             picture=picture,
         )
-        self._observe("prepare", time.monotonic() - begin)
+        self._observe("prepare", self._clock.monotonic() - begin)
         if self._pace == "live" or self._mailbox.policy == "wait":
-            return self._hand_on(frame, numbered.context)
+            return self._deliver(frame, numbered.context)
         if numbered.connection != self._paced_connection:
             self._paced_connection, self._smoother = numbered.connection, BurstSmoother()
         due = self._smoother.due_seconds(frame.pts_seconds, begin)
         return self._playout.offer(frame, due)
 
-    def _hand_on(self, frame: Frame, context: bool = False) -> bool:
+    def _deliver(self, frame: Frame, context: bool = False) -> bool:
         lost = self._mailbox.put(frame, context)
         if lost is frame:
             return False
         if lost is not None:
             if lost.picture is not None:
-                self._wish.lost()
+                self._picture_requests.lost()
             self._metrics.frames_dropped.labels(self._camera, "replaced").inc()
         self._metrics.queue_depth.labels(self._camera, "send").set(self._mailbox.depth)
         return True
 
-    def _wait_for_its_time(self, numbered: NumberedPicture) -> None:
-        # Not the source paces a recording but we: what is skipped after a restart takes no time.
+    def _pace_recording(self, numbered: NumberedPicture) -> None:
+        # Not by the source, so that frames that are skipped after a restart take no time.
         if numbered.connection != self._paced_connection:
             self._paced_connection = numbered.connection
             self._pacer = Pacer(self._pace)

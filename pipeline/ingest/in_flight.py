@@ -1,8 +1,8 @@
-"""What an ingest worker has sent and what has become of it: nothing is lost while this lives. Pure.
+"""The frames that an ingest worker has sent, until none of them is needed any more. Pure.
 
-A frame is *pending* from its sending until the scoring worker says `Done`, and then *context* as
-long as a clip can reach back to it. A scoring worker that was restarted has forgotten both, so it
-is sent the context and then all that is pending, in order. What it gets twice it drops.
+A frame is *pending* from its sending until the scoring worker answers `Done`, and then *context* as
+long as a clip can reach back to it. A restarted scoring worker has neither: it is sent the context
+and then all pending frames, in order. Frames that it receives twice it drops.
 """
 
 import json
@@ -17,11 +17,11 @@ from pipeline.transport.messages import Done, FrameMessage, Welcome
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a camera got; enough for a later ingest worker to go on with the same file."""
+    """How far a camera got; enough for a later ingest worker to continue the same file."""
 
     connection: int
     index: int
-    """Newest frame that is done, with all before it done too."""
+    """Newest frame that is done with all frames before it."""
     context_index: int
     """Oldest frame that the clips of its successors reach back to; at most `index`."""
 
@@ -40,7 +40,7 @@ class InFlight:
 
     @property
     def welcomed(self) -> bool:
-        """Whether a scoring worker is known to listen."""
+        """Whether a scoring worker has answered with `Welcome`."""
         return self._scorer is not None
 
     @property
@@ -63,20 +63,20 @@ class InFlight:
         newest = self._context[-1]
         return Progress(newest.connection, newest.index, self._context[0].index)
 
-    def doubt(self) -> None:
-        """The scoring worker is silent or away: send nothing more before its next `Welcome`.
+    def pause_until_handshake(self) -> None:
+        """Send nothing before the next `Welcome`, as the scoring worker is silent or gone.
 
-        Then all that is pending is sent again, whoever it comes from: the frames may have been lost
-        on their way, or only the answers.
+        Then all pending frames are sent again, to the same or to another scoring worker: the frames
+        may have been lost, or only the answers.
         """
         self._scorer = None
 
     def welcome(self, welcome: Welcome) -> list[FrameMessage]:
-        """Take the scoring worker's greeting.
+        """Take the `Welcome` of a scoring worker.
 
         Returns:
-            What to send again, in order: nothing where it is the worker that has all of it, else
-            the context and all that is pending.
+            Frames to send again, in order: none where this worker has all of them, else the context
+            and all pending ones.
         """
         known = self._scorer == welcome.incarnation
         self._scorer = welcome.incarnation
@@ -90,23 +90,19 @@ class InFlight:
         return self._addressed([*self._take_context(), *self._pending.values()])
 
     def send(self, message: FrameMessage) -> list[FrameMessage]:
-        """Register a frame that goes out now.
+        """Register a frame that is sent now.
 
         Args:
-            message: Later than the one before; to whom it goes is filled in here.
+            message: Later than the one before; its `scorer` is filled in here.
 
         Returns:
-            What to send, in order: the context first where the scoring worker has not had it yet.
+            Frames to send, in order: the context first where the scoring worker does not have it.
         """
         self._pending[message.connection, message.index] = message
         return self._addressed([*self._take_context(), message])
 
-    def remember(self, message: FrameMessage) -> None:
-        """Take a frame that was done in an earlier life of this worker: it is context only."""
-        self._keep(message)
-
     def done(self, done: Done) -> bool:
-        """Take the scoring worker's word that a frame's score is kept.
+        """Take the answer of the scoring worker that a frame is done.
 
         Returns:
             False where the frame was not pending: it was sent twice, and done before.
@@ -118,7 +114,7 @@ class InFlight:
         # Progress never passes a frame that is not done, whatever the order of the answers.
         while self._pending and (oldest := next(iter(self._pending))) in self._done:
             self._done.remove(oldest)
-            self._keep(self._pending.pop(oldest))
+            self.add_context(self._pending.pop(oldest))
         return True
 
     def _addressed(self, messages: list[FrameMessage]) -> list[FrameMessage]:
@@ -130,12 +126,13 @@ class InFlight:
         self._context_due = False
         return list(self._context)
 
-    def _keep(self, message: FrameMessage) -> None:
+    def add_context(self, message: FrameMessage) -> None:
+        """Add a frame that is done: by now, or by an earlier process of this worker."""
         context = self._context
         if context and context[-1].connection != message.connection:
             context.clear()
         context.append(replace(message, context=True))
-        # One frame before the reach is kept too: a clip takes the newest frame at least so old.
+        # One frame before the reach is part of it: a clip takes the newest frame that is so old.
         reach = message.pts_seconds - self._context_seconds
         while len(context) > 1 and context[1].pts_seconds <= reach:
             context.popleft()
@@ -145,7 +142,7 @@ LOG = logging.getLogger(__name__)
 
 
 class ProgressFile:
-    """One small JSON file; only good for the run that wrote it."""
+    """One small JSON file; valid for the run that wrote it only."""
 
     def __init__(self, path: Path, run_started_ms: int) -> None:
         self._path = path
@@ -153,7 +150,7 @@ class ProgressFile:
         self._saved: Progress | None = None
 
     def load(self) -> Progress | None:
-        """What an earlier worker of this run saved; None: begin at the start."""
+        """The progress that an earlier worker of this run saved; None: start at the beginning."""
         try:
             data = json.loads(self._path.read_text())
             if data.pop("run_started_ms") != self._run_started_ms:
@@ -164,11 +161,11 @@ class ProgressFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            LOG.warning("%s: beginning anew, as it is unusable: %s", self._path, error)
+            LOG.warning("%s: starting at the beginning, as it is unusable: %s", self._path, error)
             return None
 
     def save(self, progress: Progress | None) -> None:
-        """Replace the file in one step, if there is anything new to say.
+        """Replace the file in one step, if the progress has changed.
 
         Raises:
             OSError: it cannot be written.

@@ -1,8 +1,8 @@
 """The ingest worker of one camera: pictures in, numbered frames out to the scoring worker.
 
-Two threads. The decoder takes pictures as they come and puts frames into the mailbox; the sender
-owns the socket and keeps every frame until it is done. A recording of which no frame may be lost
-goes on where the last worker of the same run got to; a live camera cannot.
+Two threads. The decoder takes pictures and puts frames into the mailbox; the sender owns the socket
+and keeps every frame until it is done. A recording of which no frame may be lost continues where
+the last worker of the same run stopped; a live camera cannot.
 """
 
 import logging
@@ -27,6 +27,7 @@ from pipeline.ingest.pictures import PictureRequests
 from pipeline.ingest.recorder import Recorder, marked, ring_for
 from pipeline.ingest.sender import Sender
 from pipeline.scenes.scene_watch import REASONS
+from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
 from pipeline.telemetry.log_rate_limit import RateGate
 from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.frames import FrameSender
@@ -37,20 +38,22 @@ LOG = logging.getLogger(__name__)
 MAILBOX_CAPACITY = 4
 """Frames of a recording that are decoded ahead."""
 HUNG_STALLS = 3.0
-"""After so many stall time-outs in one call a source is given up, and this process with it."""
+"""After so many stall time-outs in one call of a source this process ends."""
 LEAST_HUNG_SECONDS = 10.0
+"""But not before this time."""
 STALE_SECONDS = 3.0
-"""A live camera without a picture for so long is called stale, though its connection stands."""
+"""A live camera without a picture for so long is stale, although it is connected."""
 DAMAGE_LOG_SECONDS = 60.0
-"""Damaged pictures of a camera are logged at most so often."""
+"""Least time between two log lines on damaged pictures of a camera."""
 
 _JOIN_SECONDS = 1.0
-_ASK_SECONDS = 5.0
-_LONGEST_ASK_AGAIN_SECONDS = 10.0
+_PROBE_SECONDS = 5.0
+"""Time-out of one request to a web server that may be live."""
+_LONGEST_PROBE_WAIT_SECONDS = 10.0
 
 
 def run(context: WorkerContext) -> None:
-    """Entry of the worker: watch one camera until its recording ends, or until told to stop.
+    """Entry of the worker: send the frames of one camera until it ends or the worker is stopped.
 
     Raises:
         ValueError: the worker is for no camera, or the source's address is malformed.
@@ -72,17 +75,17 @@ def run(context: WorkerContext) -> None:
         done = progress.load()
         connection = done.connection if done else run_info.started_ms
     if done is not None:
-        LOG.info("camera %s: goes on after frame %d", camera, done.index)
+        LOG.info("camera %s: continues after frame %d", camera, done.index)
     record = context.spec.config.record
     ring = ring_for(record, settings)
-    on_damaged = _damage_teller(camera, context.metrics)
+    on_damaged = _damage_reporter(camera, context.metrics)
     supervisor = camera_supervisor(camera, settings.source, connection, ring, on_damaged)
     mailbox = Mailbox(policy, MAILBOX_CAPACITY)
     pace = "fast" if live else settings.source.pace
     masks = [mask.points for mask in settings.masks.values()]
     blindness = BlindnessDetector(settings.source.blind_after, masks) if live else None
-    wish = PictureRequests()
-    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, wish)
+    requests = PictureRequests()
+    decoder = Decoder(camera, settings, mailbox, context.metrics, pace, done, blindness, requests)
     hung_seconds = max(LEAST_HUNG_SECONDS, HUNG_STALLS * settings.source.stall_timeout)
     reporter = Reporter(context, supervisor, live, hung_seconds, blindness)
     failures: list[Exception] = []
@@ -94,7 +97,7 @@ def run(context: WorkerContext) -> None:
         except Exception as error:
             failures.append(error)
 
-    # A daemon: a source that waits for its camera does not hold up the end of the process.
+    # A daemon, so that a source that waits for its camera does not delay the end of the process.
     thread = threading.Thread(target=decode, name="decoder", daemon=True)
     with ExitStack() as stack:
         port = stack.enter_context(FrameSender(run_info.endpoints, camera))
@@ -102,19 +105,19 @@ def run(context: WorkerContext) -> None:
             recorder = Recorder(run_info.endpoints, run_info.data_folder, camera, record, ring)
             stack.enter_context(recorder)
         thread.start()
-        context.ready.set()  # also where the camera is not there: its state says so
-        Sender(context, camera, mailbox, port, progress, reporter.tell, wish).run()
+        context.ready.set()  # also where the camera is offline, which its state shows
+        Sender(context, camera, mailbox, port, progress, reporter.update, requests).run()
     thread.join(_JOIN_SECONDS)
-    reporter.tell()
+    reporter.update()
     if failures:
         raise failures[0]
 
 
 def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> bool:
-    """Whether a camera is live; a web server whose address might be either is asked.
+    """Whether a camera is live; a web server whose address may be either is probed.
 
-    While nobody answers, an address that looks like a recording's is asked again and again: what
-    it is decides whether frames may be lost.
+    An address that looks like that of a recording is probed until the server answers, as the answer
+    decides whether frames may be lost.
     """
     if kind_of(source.url) != "http" or source.kind != "auto":
         return is_live(source.url, source.kind)
@@ -122,7 +125,7 @@ def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> b
     while True:
         context.watchdog.beat()
         try:
-            return is_endless(source.url, min(_ASK_SECONDS, source.stall_timeout))
+            return is_endless(source.url, min(_PROBE_SECONDS, source.stall_timeout))
         except SourceError as error:
             later = error.code in ("refused", "timeout", "ended") and not is_live(source.url)
             if not later:
@@ -130,12 +133,12 @@ def is_live_now(context: WorkerContext, camera: str, source: SourceSection) -> b
             failures += 1
             LOG.warning("camera %s: %s: %s", camera, error.code, error)
             context.cameras.set(camera, "offline", error.code)
-        if context.stop.wait(min(_LONGEST_ASK_AGAIN_SECONDS, backoff_seconds(failures, 0.5))):
+        if context.stop.wait(min(_LONGEST_PROBE_WAIT_SECONDS, backoff_seconds(failures, 0.5))):
             return is_live(source.url)
 
 
 def mailbox_policy(source: SourceSection, live: bool) -> Policy:
-    """What happens to frames for which scoring has no time: by default, recordings wait."""
+    """What happens to frames that are not scored in time: by default, recordings wait."""
     if source.policy == "auto":
         return "newest" if live else "wait"
     return source.policy
@@ -148,14 +151,14 @@ def camera_supervisor(
     ring: PacketRing | None = None,
     on_damaged: DamageTap | None = None,
 ) -> CameraSupervisor:
-    """What keeps the camera's source open; recordings come unpaced, the decoder paces them.
+    """The supervisor of the camera's source; recordings are read unpaced, the decoder paces them.
 
     Args:
         camera: Name of the camera.
         source: Where its frames come from.
         first_connection: Number of the first connection or pass.
-        ring: Is given the packets of every connection; None: nobody keeps them.
-        on_damaged: Told of pictures that were damaged, and so are not handed on.
+        ring: Gets the packets of every connection; None: they are not kept.
+        on_damaged: Called with the number of damaged pictures, which are left out.
     """
     options = SourceOptions(
         transport=source.transport,
@@ -166,7 +169,7 @@ def camera_supervisor(
         catch_up=source.policy != "wait",
     )
 
-    def tell_failure(error: SourceError) -> None:
+    def log_failure(error: SourceError) -> None:
         LOG.warning("camera %s: %s: %s", camera, error.code, error)
 
     def open_connection() -> Source:
@@ -182,31 +185,31 @@ def camera_supervisor(
         open_connection,
         source.loop,
         first_connection,
-        on_error=tell_failure,
+        on_error=log_failure,
     )
 
 
-def _damage_teller(camera: str, metrics: Metrics) -> DamageTap:
-    """Counts damaged pictures, and logs them at most once a minute."""
+def _damage_reporter(camera: str, metrics: Metrics) -> DamageTap:
+    """A function that counts damaged pictures, and logs them at most once a minute."""
     counter = metrics.frames_dropped.labels(camera, "damaged")
     gate = RateGate(DAMAGE_LOG_SECONDS)
 
-    def tell(count: int) -> None:
+    def report(count: int) -> None:
         counter.inc(count)
         held_back = gate.count(time.monotonic())
         if held_back is not None:
             more = f" ({held_back} more before)" if held_back else ""
             LOG.warning("camera %s: a damaged picture, which is not scored%s", camera, more)
 
-    return tell
+    return report
 
 
 class HungSourceError(Exception):
-    """A call into a source that does not come back, and that nothing in this process can end."""
+    """A call of a source that does not return, and that nothing in this process can end."""
 
 
 class Reporter:
-    """Carries what the camera supervisor knows into metrics, heartbeats and the log."""
+    """Reports the state of the camera supervisor in metrics, heartbeats and the log."""
 
     def __init__(
         self,
@@ -215,30 +218,33 @@ class Reporter:
         live: bool,
         hung_seconds: float,
         blindness: BlindnessDetector | None = None,
+        clock: Clock = PROCESS_CLOCK,
     ) -> None:
         """Start before the first picture.
 
         Args:
-            context: Where to tell.
-            supervisor: Of whom to tell.
-            live: Whether silence means that the camera is stale.
-            hung_seconds: A source that does not return for so long will not return.
-            blindness: Knows whether pictures that arrive show anything.
+            context: Metrics and states of the cameras.
+            supervisor: Of the camera.
+            live: Whether a camera without pictures is stale.
+            hung_seconds: A source whose call takes longer does not return at all.
+            blindness: Says whether the pictures show anything.
+            clock: For the age of the newest picture.
         """
         self._context = context
         self._supervisor = supervisor
         self._live = live
         self._hung_seconds = hung_seconds
+        self._clock = clock
         self._blindness = blindness
-        self._told: CameraStatus | None = None
+        self._reported: CameraStatus | None = None
         self._stale: str | None = None
         self._received = 0
         self._late = 0
-        self._received_at = time.monotonic()
+        self._received_at = self._clock.monotonic()
         self._reconnects: Counter[str] = Counter()
 
-    def tell(self) -> None:
-        """Tell what is new; cheap, to be called often.
+    def update(self) -> None:
+        """Report what has changed; cheap, to be called often.
 
         Raises:
             HungSourceError: the source does not return; only a new process helps.
@@ -252,16 +258,16 @@ class Reporter:
             )
         status = self._supervisor.status
         stale = self._stale_reason() if self._live and status.state == "watching" else None
-        if (status, stale) == (self._told, self._stale):
+        if (status, stale) == (self._reported, self._stale):
             return
-        self._told, self._stale = status, stale
+        self._reported, self._stale = status, stale
         camera, state = self._supervisor.camera, "stale" if stale else status.state
         reason = stale or status.reason
         LOG.info("camera %s: %s", camera, f"{state}: {reason}" if reason else state)
         self._context.cameras.set(camera, state, reason)
 
     def _stale_reason(self) -> str | None:
-        if time.monotonic() - self._received_at > STALE_SECONDS:
+        if self._clock.monotonic() - self._received_at > STALE_SECONDS:
             return f"no picture for {STALE_SECONDS:g} s"
         blind = None if self._blindness is None else self._blindness.reason
         return None if blind is None else REASONS[blind]
@@ -271,8 +277,8 @@ class Reporter:
         received = self._supervisor.received
         if received > self._received:
             metrics.frames_received.labels(camera).inc(received - self._received)
-            metrics.last_frame_timestamp_seconds.labels(camera).set(time.time())
-            self._received, self._received_at = received, time.monotonic()
+            metrics.last_frame_timestamp_seconds.labels(camera).set(self._clock.unix())
+            self._received, self._received_at = received, self._clock.monotonic()
         late = self._supervisor.late
         if late > self._late:
             metrics.frames_dropped.labels(camera, "late").inc(late - self._late)

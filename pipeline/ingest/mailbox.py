@@ -1,4 +1,4 @@
-"""Between decoder and sender: where a live camera loses frames, counted, and a file waits."""
+"""The queue between decoder and sender: replaces frames of a live camera, makes a file wait."""
 
 import threading
 from collections import deque
@@ -12,21 +12,21 @@ Policy = Literal["newest", "wait"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueuedFrame:
-    """A frame on its way to the sender."""
+    """A frame for the sender."""
 
     frame: Frame
     dropped: int
     """Frames of this connection that the mailbox replaced before this one, in all."""
     context: bool
-    """True: done in an earlier life of this worker; only fills the clips of its successors."""
+    """True: done by an earlier process of this worker; only fills the clips of later frames."""
 
 
 class Mailbox:
     """Hands frames from one thread to another, in order.
 
-    "newest" holds one frame, and a newer one takes its place: a live camera does not wait, so an
-    old frame is worth less than a new one. "wait" holds a few and then makes the decoder wait: of a
-    file no frame may be lost.
+    "newest" holds one frame, which a newer one replaces: a live camera does not wait, so an old
+    frame is worth less than a new one. "wait" holds a few and then makes the decoder wait: no frame
+    of a file may be lost.
     """
 
     def __init__(self, policy: Policy, capacity: int) -> None:
@@ -61,20 +61,20 @@ class Mailbox:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing is inside and nothing will come."""
+        """Whether it is closed and empty."""
         with self._changed:
             return self._closed and not self._queued_frames
 
     def put(self, frame: Frame, context: bool = False) -> Frame | None:
-        """Hand over a frame; waits for room where the policy says so.
+        """Add a frame; waits for room if the policy is "wait".
 
         Args:
             frame: Later than the one before.
             context: See `QueuedFrame.context`.
 
         Returns:
-            The frame that was lost by this: the one that was replaced, or `frame` itself where the
-            mailbox is closed. None: nothing was lost.
+            The frame that is lost: the replaced one, or `frame` itself where the mailbox is closed.
+            None: none.
         """
         with self._changed:
             if self._policy == "wait":
@@ -93,7 +93,7 @@ class Mailbox:
             return replaced
 
     def take(self, timeout_seconds: float) -> QueuedFrame | None:
-        """Take the oldest frame inside; None where none comes in time, or none will come."""
+        """Take the oldest frame; None where there is none in time, or there will be none."""
         with self._changed:
             self._changed.wait_for(self._has_frame_or_closed, timeout_seconds)
             if not self._queued_frames:
@@ -103,7 +103,7 @@ class Mailbox:
             return queued_frame
 
     def close(self) -> None:
-        """Take no more frames; those inside can still be taken, and nobody waits any longer."""
+        """Accept no more frames; those inside can still be taken, and all waiting calls return."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,32 +1,32 @@
 """Which frames carry a picture for people, of the size and shape of the source.
 
-To encode one takes 2 to 7 ms, nearly as long as to score a frame. So not every frame has one: one a
-second has, and every frame while the scorer says that the camera is near an event.
+Encoding one takes 2 to 7 ms, nearly as long as scoring a frame. So one frame a second has one, and
+every frame while the scorer requests them, near an event.
 """
 
 import time
 from collections.abc import Callable
 
 INTERVAL_SECONDS = 1.0
-"""From one picture to the next while nothing happens."""
+"""Between two pictures while no score is high."""
 
 
 class PictureRequests:
-    """Which frames shall have a picture; written by one thread and read by another."""
+    """Decides which frames get a picture; written by one thread and read by another."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with a wish for the first frame.
+        """Start with a request for the first frame.
 
         Args:
-            clock: Seconds, never backwards.
+            clock: Monotonic, seconds.
         """
         self._clock = clock
         self._due_at = -float("inf")
         self.every = False
-        """Whether every frame shall have one."""
+        """Whether every frame gets one."""
 
     def take(self) -> bool:
-        """Whether the next frame shall have one; it counts as made."""
+        """Whether the next frame gets one; it counts as encoded."""
         now = self._clock()
         if not self.every and now < self._due_at:
             return False
@@ -34,5 +34,5 @@ class PictureRequests:
         return True
 
     def lost(self) -> None:
-        """The last one was dropped with its frame."""
+        """Request another one, as the last one was dropped with its frame."""
         self._due_at = -float("inf")

@@ -1,4 +1,4 @@
-"""Hands frames of a live camera on when they are due, in order, while others go on arriving."""
+"""Delays the frames of a live camera until they are due, in order, while others arrive."""
 
 import threading
 import time
@@ -8,49 +8,56 @@ from collections.abc import Callable
 from cameras.frame import Frame
 
 _MOST_FRAMES = 128
+"""Frames that wait at most; then the oldest is delivered early."""
 
 
 class Playout:
-    """Frames that are due go on at once, in the thread that brings them; the others wait in one."""
+    """Delivers frames that are due in the calling thread, and later ones in a thread of its own."""
 
-    def __init__(self, hand_on: Callable[[Frame], bool]) -> None:
-        """Begin with none.
+    def __init__(
+        self,
+        deliver: Callable[[Frame], bool],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start without frames.
 
         Args:
-            hand_on: Takes a frame without waiting; False where no more are wanted.
+            deliver: Takes a frame without waiting; False where it accepts no more.
+            monotonic: Clock in seconds.
         """
-        self._hand_on = hand_on
+        self._deliver = deliver
+        self._monotonic = monotonic
         self._waiting: deque[tuple[Frame, float]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._wanted = True
+        self._accepts = True
         self._closed = False
 
     def offer(self, frame: Frame, due_seconds: float) -> bool:
-        """Take the next frame; False where no more are wanted.
+        """Take the next frame; False where no more are accepted.
 
         Args:
             frame: Of a camera.
-            due_seconds: When it is to be handed on, monotonic; not before the one before it.
+            due_seconds: When it is to be delivered, monotonic; not before the one before it.
         """
         with self._changed:
-            if not self._waiting and due_seconds <= time.monotonic():
-                self._wanted = self._wanted and self._hand_on(frame)
-                return self._wanted
+            if not self._waiting and due_seconds <= self._monotonic():
+                self._accepts = self._accepts and self._deliver(frame)
+                return self._accepts
             self._waiting.append((frame, due_seconds))
             if len(self._waiting) > _MOST_FRAMES:
-                self._pass_on_first()
+                self._deliver_first()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="playout", daemon=True)
                 self._thread.start()
             self._changed.notify()
-            return self._wanted
+            return self._accepts
 
     def close(self) -> None:
-        """Hand on what waits, and end."""
+        """Deliver the waiting frames, and end."""
         with self._changed:
             while self._waiting:
-                self._pass_on_first()
+                self._deliver_first()
             self._closed = True
             self._changed.notify()
         if self._thread is not None:
@@ -61,11 +68,11 @@ class Playout:
             while not self._closed:
                 if not self._waiting:
                     self._changed.wait()
-                elif (left := self._waiting[0][1] - time.monotonic()) > 0:
+                elif (left := self._waiting[0][1] - self._monotonic()) > 0:
                     self._changed.wait(left)
                 else:
-                    self._pass_on_first()
+                    self._deliver_first()
 
-    def _pass_on_first(self) -> None:
+    def _deliver_first(self) -> None:
         frame, _ = self._waiting.popleft()
-        self._wanted = self._wanted and self._hand_on(frame)
+        self._accepts = self._accepts and self._deliver(frame)

@@ -1,8 +1,9 @@
-"""The half of an ingest worker that owns the socket: from the mailbox to the scoring worker."""
+"""The sending half of an ingest worker: from the mailbox to the scoring worker."""
 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipeline.ingest.in_flight import InFlight, ProgressFile
 from pipeline.ingest.mailbox import Mailbox, QueuedFrame
@@ -13,15 +14,28 @@ from pipeline.worker import WorkerContext
 
 LOG = logging.getLogger(__name__)
 
-_HELLO_SECONDS = 0.5
-_SILENCE_SECONDS = 1.0
-_TURN_SECONDS = 0.05
-_SAVE_SECONDS = 1.0
-_DRAIN_SECONDS = 5.0
+
+@dataclass(frozen=True, slots=True)
+class SenderTimes:
+    """Times of the sender in seconds, monotonic clock."""
+
+    hello: float = 0.5
+    """Between two `Hello` without a `Welcome`."""
+    silence: float = 1.0
+    """Without an answer to frames in flight, after which they are sent again."""
+    turn: float = 0.05
+    """Longest wait for an answer or for a frame."""
+    save: float = 1.0
+    """Between two writes of the progress."""
+    drain: float = 5.0
+    """Longest time to finish the frames in flight when the worker is stopped."""
+
+
+TIMES = SenderTimes()
 
 
 class Sender:
-    """Keeps every frame until it is done, and asks by `Hello` when the scoring worker is silent."""
+    """Keeps every frame until it is done; sends `Hello` when the scoring worker is silent."""
 
     def __init__(
         self,
@@ -30,29 +44,32 @@ class Sender:
         mailbox: Mailbox,
         port: FrameSender,
         progress: ProgressFile | None,
-        tell: Callable[[], None],
-        wish: PictureRequests | None = None,
+        on_turn: Callable[[], None],
+        picture_requests: PictureRequests | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to send.
 
         Args:
             context: Stop flag, metrics and incarnation.
             camera: Name of the camera.
-            mailbox: Where its frames come from; closed by whoever fills it at the end.
+            mailbox: Where its frames come from; is closed after the last one.
             port: Open.
-            progress: Where it is written how far the camera got; None: a live camera.
-            tell: Called at every turn, some ten times a second and more.
-            wish: Told whether the scorer wants a picture with every frame.
+            progress: Where the progress is written; None: a live camera.
+            on_turn: Called at every turn, at least some ten times a second.
+            picture_requests: Set to whether the scorer requests a picture with every frame.
+            monotonic: Clock in seconds.
         """
         self._context = context
         self._camera = camera
         self._mailbox = mailbox
         self._port = port
         self._progress = progress
-        self._tell = tell
-        self._wish = wish or PictureRequests()
+        self._on_turn = on_turn
+        self._picture_requests = picture_requests or PictureRequests()
+        self._monotonic = monotonic
         self._in_flight = InFlight()
-        self._heard_at = time.monotonic()
+        self._received_at = self._monotonic()
         self._hello_at = 0.0
         self._saved_at = 0.0
         self._save_fails = False
@@ -61,10 +78,10 @@ class Sender:
         """Send until the mailbox is exhausted and everything is done, or stopped and late."""
         deadline: float | None = None
         while not (self._mailbox.exhausted and not self._in_flight.pending):
-            now = time.monotonic()
+            now = self._monotonic()
             if self._context.stop.is_set():
                 self._mailbox.close()
-                deadline = deadline or now + _DRAIN_SECONDS
+                deadline = deadline or now + TIMES.drain
                 if now > deadline:
                     LOG.warning(
                         "camera %s: stopped with %d frames not done",
@@ -73,33 +90,33 @@ class Sender:
                     )
                     break
             self._turn(now)
-            self._tell()
-        self._save()
+            self._on_turn()
+        self.save_progress()
 
     def _turn(self, now: float) -> None:
         self._context.watchdog.beat()
-        if self._in_flight.pending and now - self._heard_at > _SILENCE_SECONDS:
-            self._in_flight.doubt()
-        if not self._in_flight.welcomed and now - self._hello_at > _HELLO_SECONDS:
+        if self._in_flight.pending and now - self._received_at > TIMES.silence:
+            self._in_flight.pause_until_handshake()
+        if not self._in_flight.welcomed and now - self._hello_at > TIMES.hello:
             self._hello_at = now
             self._port.hello(Hello(self._camera, self._context.incarnation))
-        self._listen(0.0 if self._in_flight.credits else _TURN_SECONDS)
-        if self._in_flight.credits and (queued_frame := self._mailbox.take(_TURN_SECONDS)):
-            self._forward(queued_frame)
-        if now - self._saved_at > _SAVE_SECONDS:
+        self._receive(0.0 if self._in_flight.credits else TIMES.turn)
+        if self._in_flight.credits and (queued_frame := self._mailbox.take(TIMES.turn)):
+            self._send(queued_frame)
+        if now - self._saved_at > TIMES.save:
             self._saved_at = now
-            self._save()
+            self.save_progress()
 
-    def _listen(self, timeout_seconds: float) -> None:
+    def _receive(self, timeout_seconds: float) -> None:
         for message in self._port.poll(timeout_seconds):
-            self._heard_at = time.monotonic()
+            self._received_at = self._monotonic()
             if isinstance(message, Welcome):
-                self._post(self._in_flight.welcome(message))
+                self._send_all(self._in_flight.welcome(message))
             else:
                 self._in_flight.done(message)
-                self._wish.every = message.pictures
+                self._picture_requests.every = message.pictures
 
-    def _forward(self, queued_frame: QueuedFrame) -> None:
+    def _send(self, queued_frame: QueuedFrame) -> None:
         frame = queued_frame.frame
         message = FrameMessage(
             camera=frame.camera,
@@ -107,7 +124,7 @@ class Sender:
             index=frame.index,
             pts_seconds=frame.pts_seconds,
             captured_at=frame.captured_at,
-            sent_at=time.monotonic(),
+            sent_at=self._monotonic(),
             dropped=queued_frame.dropped,
             context=queued_frame.context,
             scorer=0,
@@ -117,29 +134,30 @@ class Sender:
             picture=frame.picture,
         )
         if queued_frame.context:
-            self._in_flight.remember(message)
+            self._in_flight.add_context(message)
             return
         if not self._in_flight.pending:
-            self._heard_at = time.monotonic()  # silence is counted from the first frame on the way
-        self._post(self._in_flight.send(message))
+            self._received_at = self._monotonic()  # silence counts from the first frame in flight
+        self._send_all(self._in_flight.send(message))
 
-    def _post(self, messages: list[FrameMessage]) -> None:
+    def _send_all(self, messages: list[FrameMessage]) -> None:
         for message in messages:
             if not self._port.send(message):
-                # What comes after must not overtake it: wait for a welcome, then send all again.
-                self._in_flight.doubt()
+                # Later frames must not overtake it: wait for a `Welcome`, then send all again.
+                self._in_flight.pause_until_handshake()
                 return
 
-    def _save(self) -> None:
+    def save_progress(self) -> None:
+        """Write how far the camera got, if that has changed; a full disk is logged once."""
         if self._progress is None:
             return
         try:
             self._progress.save(self._in_flight.progress)
         except OSError as error:
             if not self._save_fails:  # once: a disk may be full for days
-                LOG.warning("camera %s: progress cannot be kept: %s", self._camera, error)
+                LOG.warning("camera %s: progress cannot be written: %s", self._camera, error)
             self._save_fails = True
         else:
             if self._save_fails:
-                LOG.info("camera %s: progress is kept again", self._camera)
+                LOG.info("camera %s: progress is written again", self._camera)
             self._save_fails = False

@@ -107,6 +107,10 @@ class SceneHistory:
         """Say how many lights of a camera are to be known, with that of the scene in use."""
         self._conditions[camera] = conditions
 
+    def forget(self, camera: str) -> None:
+        """Forget that of a removed camera; its scenes stay on the disk."""
+        self._conditions.pop(camera, None)
+
     def place(self, camera: str, scene: SceneRecord) -> Path:
         """Folder of a scene."""
         folder = self._folder / camera

@@ -1,7 +1,8 @@
-"""A camera's recent past, and the clip that ends at its newest frame.
+"""The clip buffer of a camera: the clip that ends at its newest frame.
 
-Clips are sampled by time, never by index, so that a camera that drops frames still shows the model
-motion at the speed it was trained for. No clip reaches over a seam (`seams.py`).
+Clips are sampled by time, never by index, so that the motion in the clips of a camera that drops
+frames has the speed that the model was trained for. No clip spans a discontinuity
+(`discontinuities.py`).
 """
 
 from collections import deque
@@ -14,7 +15,8 @@ from pipeline.scoring.discontinuities import DiscontinuityDetector, Mark
 
 Pixels = npt.NDArray[np.uint8]
 
-_TOLERANCE = 0.25  # of the interval: time stamps are rounded, and a frame 10 ms late still counts
+_TOLERANCE = 0.25
+"""Part of the interval: time stamps are rounded, and a frame that is 10 ms late still counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,18 +26,18 @@ class _BufferedFrame:
 
 
 class ClipBuffer:
-    """Keeps as much of one connection as the next clip can reach back to, and no more."""
+    """Keeps as many frames of one connection as the next clip can reach back to."""
 
     def __init__(
-        self, length: int, interval_seconds: float, seams: DiscontinuityDetector | None = None
+        self, length: int, interval_seconds: float, detector: DiscontinuityDetector | None = None
     ) -> None:
         """Start empty.
 
         Args:
             length: Frames T of a clip.
             interval_seconds: Wanted time between the frames of a clip.
-            seams: Finds where the pictures do not follow each other, so that no clip reaches over
-                it; None: they always do.
+            detector: Finds where a frame does not continue the one before it, so that no clip
+                spans the two; None: every frame does.
 
         Raises:
             ValueError: no frame in a clip, or an interval that is not positive.
@@ -47,7 +49,7 @@ class ClipBuffer:
         self._length = length
         self._interval_seconds = interval_seconds
         self._past: deque[_BufferedFrame] = deque()
-        self._seams = seams
+        self._detector = detector
         self._mark: Mark = "follows"
         self._ages: tuple[float, ...] = ()
 
@@ -55,15 +57,20 @@ class ClipBuffer:
     def ages(self) -> tuple[float, ...]:
         """By how many seconds each frame of the newest clip is older than its newest, oldest first.
 
-        Cameras do not have the rate of the clips, and lose frames: what moved from one frame to
-        the next is a speed only beside the time between them.
+        Cameras do not have the rate of the clips, and lose frames: a movement from one frame to the
+        next gives a speed only with the time between them.
         """
         return self._ages
 
     @property
     def cut(self) -> bool:
-        """Whether the newest frame began anew, or is the first after one that did."""
-        return self._mark in ("seam", "gap")
+        """Whether the newest frame, or the one before it, does not continue the frames before."""
+        return self._mark in ("cut", "gap")
+
+    @property
+    def depth(self) -> int:
+        """Number of frames in the buffer."""
+        return len(self._past)
 
     @property
     def length(self) -> int:
@@ -77,39 +84,39 @@ class ClipBuffer:
 
     @property
     def full(self) -> bool:
-        """Whether the newest clip needed no repetition of the earliest frame, and shows no seam."""
+        """Whether the newest clip has no repeated frame and no possible discontinuity."""
         return bool(self._past) and self.past == self._length - 1 and self._mark != "doubtful"
 
     @property
     def past(self) -> int:
-        """How many frames of the newest clip before its newest needed no repetition."""
+        """Number of frames of the newest clip, but for its newest, that are not repeated ones."""
         if not self._past:
             return 0
         earliest = self._past[0].pts_seconds
         return sum(earliest <= self._wanted(back) for back in range(1, self._length))
 
     def reset(self) -> None:
-        """Forget everything: another connection begins, and its time is another one."""
+        """Remove all frames: another connection begins, with another time base."""
         self._past.clear()
         self._mark = "follows"
-        if self._seams is not None:
-            self._seams.connected()
+        if self._detector is not None:
+            self._detector.connected()
 
     def push(self, pts_seconds: float, pixels: Pixels) -> Pixels:
-        """Take the newest frame and give the clip that ends at it.
+        """Add the newest frame; the clip that ends at it.
 
         For k = T-1 … 0 the clip holds the newest frame that is at least k intervals old, give or
         take a quarter of an interval; where there is none, the earliest frame is repeated.
 
         Args:
             pts_seconds: Later than the frame before.
-            pixels: uint8 (H, W, 3), as large as the frame before; kept, so not to be changed later.
+            pixels: uint8 (H, W, 3), of the size of the frame before; kept, must not be changed.
 
         Returns:
             uint8 (T, H, W, 3), oldest first.
 
         Raises:
-            ValueError: time did not go forward, or the size changed; nothing was taken.
+            ValueError: the time is not later, or the size changed; the frame is not added.
         """
         if self._past:
             newest = self._past[-1]
@@ -122,9 +129,9 @@ class ClipBuffer:
                     f"frame at {pts_seconds:.6f} s: want pixels of shape {newest.pixels.shape} "
                     f"as before, got {pixels.shape}"
                 )
-        if self._seams is not None:
-            self._mark = self._seams.see(pts_seconds, pixels)
-            for _ in range(len(self._past) - (self._mark == "seam") if self.cut else 0):
+        if self._detector is not None:
+            self._mark = self._detector.see(pts_seconds, pixels)
+            for _ in range(len(self._past) - (self._mark == "cut") if self.cut else 0):
                 self._past.popleft()
         self._past.append(_BufferedFrame(pts_seconds, pixels))
         oldest_wanted = self._wanted(self._length - 1)
@@ -137,13 +144,13 @@ class ClipBuffer:
 
     def _clip(self) -> Pixels:
         chosen: list[_BufferedFrame] = []
-        moments = iter(self._past)
-        current, following = next(moments), next(moments, None)
+        frames = iter(self._past)
+        current, following = next(frames), next(frames, None)
         for intervals_back in range(self._length - 1, -1, -1):
             wanted = self._wanted(intervals_back)
             while following is not None and following.pts_seconds <= wanted:
-                current, following = following, next(moments, None)
+                current, following = following, next(frames, None)
             chosen.append(current)
         newest = self._past[-1].pts_seconds
-        self._ages = tuple(newest - moment.pts_seconds for moment in chosen)
-        return np.stack([moment.pixels for moment in chosen])
+        self._ages = tuple(newest - frame.pts_seconds for frame in chosen)
+        return np.stack([frame.pixels for frame in chosen])

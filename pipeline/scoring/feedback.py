@@ -1,237 +1,225 @@
-"""What all scenes remember: keeps what stands out, and gives scenes what was labelled normal.
+"""What people accepted as normal: stores what stands out, and applies accepted events to scenes.
 
-The scene on the disk stays what its adaptation made. What is remembered lies beside it, an event a
-file, and is given to whichever scene of the camera is in use, so that taking it back is exact and
-another adaptation loses nothing of it. Of another view, or seen by another model, it is kept and
-not used.
+A scene on the disk stays as its adaptation built it. Accepted events lie beside it, one file each,
+and are applied to whichever scene of the camera is in use: revoking one is exact, and another
+adaptation loses none of them. Those of another view or of another model stay stored and are not
+used.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cameras.picture_statistics import view_similarity
-from models import AdaptedScene, SceneScorer, Scores
+from models import AdaptedScene, Scores
 from models.feedback import explained, misfit
 from pipeline.scenes.adaptation import ScoredFrame
-from pipeline.scenes.exemplar_store import Edges, ExemplarStore, StoredExemplar
+from pipeline.scenes.exemplar_store import Edges, StoredExemplar
 from pipeline.scenes.peak_samples import PeakSamples
 from pipeline.scenes.scene_watch import SAME_BELOW
-from pipeline.scoring.camera_scorer import CameraScorer
+from pipeline.scoring.frame_stepper import FrameStepper
+from pipeline.scoring.shared_parts import SharedParts
 from pipeline.scoring.view_changes import UNJUDGED
 from pipeline.telemetry.log_rate_limit import LimitedWarning
-from pipeline.telemetry.metrics import Metrics
 from pipeline.transport.messages import FrameMessage
 
 LOG = logging.getLogger(__name__)
 
-_ALIKE = 0.5
-"""Part of what stands out that must be explained by what stood out before, to be the same."""
-_LEAD_SECONDS = 1.0
-"""What stood out so shortly before an event belongs to it: the smoothed score follows later."""
+
+@dataclass(frozen=True, slots=True)
+class FeedbackThresholds:
+    """When exemplars belong to an event, and when two events show the same."""
+
+    alike_share: float = 0.5
+    """Least part of what stands out in one event that the other one explains, 0 to 1."""
+    lead_seconds: float = 1.0
+    """Exemplars so shortly before an event belong to it: the smoothed score follows later."""
+    warning_seconds: float = 600.0
+    """At most one line in the log in this time about exemplars that cannot be stored."""
+
+
+THRESHOLDS = FeedbackThresholds()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ShownMoment:
+class _PeakSample:
     captured_at: float
-    kept: StoredExemplar
+    exemplar: StoredExemplar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Applied:
-    """A scene as it was adapted, and with what is remembered."""
+class _AppliedScene:
+    """A scene as it was adapted, and with the accepted events."""
 
     adapted: AdaptedScene
-    remembering: AdaptedScene
+    with_feedback: AdaptedScene
 
 
 class Feedback:
-    """Of all cameras of the scoring worker. A full disk loses feedback, and no frame."""
+    """Of one camera. A full disk loses feedback, and no frame."""
 
-    def __init__(self, scenes: Path, scorer: SceneScorer, metrics: Metrics) -> None:
-        """Begin with what is on the disk.
+    def __init__(self, camera: str, stepper: FrameStepper, shared: SharedParts) -> None:
+        """Start with what is on the disk.
 
         Args:
-            scenes: Folder of all scenes.
-            scorer: The model.
-            metrics: Of the worker.
+            camera: Its name.
+            stepper: Of the camera, for its scene and view.
+            shared: Model, store, metrics, clock.
         """
-        self._store = ExemplarStore(scenes)
-        self._scorer = scorer
-        self._metrics = metrics
-        self._floods = LimitedWarning(LOG, period_seconds=600.0)
-        self._moments: dict[str, tuple[int, PeakSamples[_ShownMoment]]] = {}
-        self._applied: dict[str, _Applied] = {}
+        self._camera = camera
+        self._stepper = stepper
+        self._shared = shared
+        self._floods = LimitedWarning(LOG, shared.clock.monotonic, THRESHOLDS.warning_seconds)
+        self._peaks: PeakSamples[_PeakSample] = PeakSamples()
+        self._connection: int | None = None
+        self._applied: _AppliedScene | None = None
 
-    def scene(self, camera: str, camera_scorer: CameraScorer) -> AdaptedScene:
-        """The scene to score the next frame in; there is one."""
-        adapted = camera_scorer.adaptation.scene
-        assert adapted is not None  # `before` gave None, and it does so only with a scene
-        applied = self._applied.get(camera)
-        if applied is None or applied.adapted is not adapted:
-            applied = _Applied(adapted, self._remembering(camera, camera_scorer, adapted))
-            self._applied[camera] = applied
-        return applied.remembering
+    def scene(self) -> AdaptedScene:
+        """The scene in which the next frame is scored; there is one."""
+        adapted = self._stepper.adaptation.scene
+        assert adapted is not None  # a frame is scored only with a scene
+        if self._applied is None or self._applied.adapted is not adapted:
+            self._applied = _AppliedScene(adapted, self._apply(adapted))
+        return self._applied.with_feedback
 
     def take(
-        self,
-        frame: FrameMessage,
-        camera_scorer: CameraScorer,
-        judgement: ScoredFrame,
-        exit_score: float,
-        scores: Scores,
-        place: int,
+        self, frame: FrameMessage, judgement: ScoredFrame, exit_score: float, scores: Scores
     ) -> None:
-        """Keep what a frame shows, if it stands out from what is kept of a short while.
+        """Store what a frame shows, if it stands out most within a short time.
 
         Args:
-            frame: That was judged.
-            camera_scorer: Of its camera.
-            judgement: What it means.
-            exit_score: From this score on it stands out: it would keep an event up.
-            scores: Of its batch.
-            place: Its place there.
+            frame: That was scored.
+            judgement: Its result.
+            exit_score: From this score on it stands out: it would keep an event active.
+            scores: Of the frame, a batch of one.
         """
-        connection, moments = self._moments.get(frame.camera, (frame.connection, PeakSamples()))
-        if connection != frame.connection:
-            self._keep(frame.camera, moments.close())
-        self._moments[frame.camera] = frame.connection, moments
-        calibration, energy = camera_scorer.adaptation.calibration, float(scores.energies[place])
+        if self._connection != frame.connection:
+            self._store(self._peaks.close())
+        self._connection = frame.connection
+        calibration, energy = self._stepper.adaptation.calibration, float(scores.energies[0])
         stands_out = False
         if judgement.score is not None and judgement.state not in UNJUDGED and calibration:
-            # The score follows the energy somewhat later: what comes into the picture counts too.
+            # The smoothed score follows the energy later: the energy alone counts, too.
             stands_out = max(judgement.score, calibration.score(energy)) >= exit_score
-        self._keep(
-            frame.camera,
-            moments.see(
-                frame.pts_seconds,
-                energy,
-                stands_out,
-                lambda: _ShownMoment(
-                    frame.captured_at,
-                    StoredExemplar(self._scorer.exemplar(scores, place), _edges(camera_scorer)),
-                ),
-            ),
-        )
 
-    def remember(
-        self, camera: str, event: str, begin: float, end: float | None, newest: bool
-    ) -> bool:
-        """Let what an event showed be normal from now on.
+        def sample() -> _PeakSample:
+            exemplar = self._shared.scorer.exemplar(scores, 0)
+            return _PeakSample(
+                frame.captured_at, StoredExemplar(exemplar, self._stepper.known_edges)
+            )
 
-        Args:
-            camera: Its name.
-            event: Its id.
-            begin: When it began, Unix seconds.
-            end: When it ended; None: it goes on.
-            newest: Whether what it showed last counts most, as of what stays.
-
-        Returns:
-            False where nothing is kept of it any more.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        if camera in self._moments:
-            self._keep(camera, self._moments[camera][1].take())
-        until = time.time() if end is None else end
-        kept = self._store.between(camera, begin - _LEAD_SECONDS, until, newest)
-        if kept is None:
-            LOG.warning("camera %s: nothing is kept of event %s, not remembered", camera, event)
-            return False
-        for gone in self._store.remember(camera, event, kept):
-            LOG.info("camera %s: event %s is remembered no more, it is the oldest", camera, gone)
-        self._applied.pop(camera, None)
-        LOG.info("camera %s: what event %s showed is normal from now on", camera, event)
-        return True
-
-    def forget(self, camera: str, event: str) -> bool:
-        """Let what an event showed be what it was; whether it was remembered.
-
-        Raises:
-            OSError: it cannot be deleted.
-        """
-        if not self._store.forget(camera, event):
-            return False
-        self._applied.pop(camera, None)
-        LOG.info("camera %s: what event %s showed is not normal any more", camera, event)
-        return True
+        self._store(self._peaks.see(frame.pts_seconds, energy, stands_out, sample))
 
     def alike(
-        self,
-        camera: str,
-        camera_scorer: CameraScorer,
-        span: tuple[float, float],
-        earlier: Sequence[tuple[float, float]],
+        self, span: tuple[float, float], earlier: Sequence[tuple[float, float]]
     ) -> list[bool]:
-        """Which earlier spans of time showed what one of now showed.
+        """Which earlier spans of time showed the same as a later one.
 
         Args:
-            camera: Its name.
-            camera_scorer: Its camera_scorer.
-            span: Begin and end, Unix seconds.
-            earlier: Likewise.
+            span: Begin and end of the later one, Unix seconds.
+            earlier: Likewise, of each earlier one.
         """
-        scene = camera_scorer.adaptation.scene
-        if camera in self._moments:
-            self._keep(camera, self._moments[camera][1].take())
-        seen = self._store.between(camera, span[0] - _LEAD_SECONDS, span[1], newest=False)
+        self.store_pending()
+        scene, exemplars = self._stepper.adaptation.scene, self._shared.exemplars
+        lead = THRESHOLDS.lead_seconds
+        seen = exemplars.between(self._camera, span[0] - lead, span[1], newest=False)
         if scene is None or seen is None:
             return [False] * len(earlier)
+        config = self._shared.scorer.config
         found = []
         for begin, end in earlier:
-            known = self._store.between(camera, begin - _LEAD_SECONDS, end, newest=False)
+            known = exemplars.between(self._camera, begin - lead, end, newest=False)
             found.append(
                 known is not None
-                and explained(scene, known.exemplar, seen.exemplar, self._scorer.config) >= _ALIKE
+                and explained(scene, known.exemplar, seen.exemplar, config)
+                >= THRESHOLDS.alike_share
             )
         return found
 
-    def leave(self, camera: str) -> None:
-        """The camera is gone."""
-        if camera in self._moments:
-            self._keep(camera, self._moments.pop(camera)[1].close())
-        self._applied.pop(camera, None)
+    def store_pending(self) -> None:
+        """Store the peak of the time that is not over."""
+        self._store(self._peaks.take())
+
+    def reload(self) -> None:
+        """Apply the accepted events again, as they have changed."""
+        self._applied = None
 
     def close(self) -> None:
-        """Keep what is in hand."""
-        for camera in [*self._moments]:
-            self.leave(camera)
+        """Store what is not stored."""
+        self._store(self._peaks.close())
 
-    def _keep(self, camera: str, moments: Sequence[_ShownMoment]) -> None:
-        for moment in moments:
+    def _store(self, samples: Sequence[_PeakSample]) -> None:
+        for sample in samples:
             try:
-                self._store.keep(camera, moment.captured_at, moment.kept)
+                self._shared.exemplars.keep(self._camera, sample.captured_at, sample.exemplar)
             except OSError as error:
-                self._floods.warn(f"camera {camera}: what stood out could not be kept: {error}")
+                self._floods.warn(
+                    f"camera {self._camera}: an exemplar could not be stored: {error}"
+                )
 
-    def _remembering(
-        self, camera: str, camera_scorer: CameraScorer, adapted: AdaptedScene
-    ) -> AdaptedScene:
-        remembered = self._store.remembered(camera)
-        self._metrics.events_accepted_as_normal.labels(camera).set(len(remembered))
-        known = _edges(camera_scorer)
+    def _apply(self, adapted: AdaptedScene) -> AdaptedScene:
+        accepted = self._shared.exemplars.remembered(self._camera)
+        self._shared.metrics.events_accepted_as_normal.labels(self._camera).set(len(accepted))
+        scorer, known = self._shared.scorer, self._stepper.known_edges
         used = [
-            kept.exemplar
-            for kept in remembered
-            if misfit(kept.exemplar, adapted, self._scorer.config) is None
-            and _same_view(kept.edges, known)
+            one.exemplar
+            for one in accepted
+            if misfit(one.exemplar, adapted, scorer.config) is None and _same_view(one.edges, known)
         ]
-        if remembered:
+        if accepted:
             LOG.info(
-                "camera %s: remembers %d events, %d of this view and model",
-                camera,
-                len(remembered),
+                "camera %s: %d events are accepted as normal, %d of them of this view and model",
+                self._camera,
+                len(accepted),
                 len(used),
             )
-        return self._scorer.remember(adapted, used)
+        return scorer.remember(adapted, used)
 
 
-def _edges(camera_scorer: CameraScorer) -> Edges | None:
-    known = None if camera_scorer.watch is None else camera_scorer.watch.known
-    return None if known is None else known.edges
+def accept_as_normal(
+    shared: SharedParts,
+    camera: str,
+    event: str,
+    span: tuple[float, float | None],
+    newest: bool,
+) -> bool:
+    """Treat what an event showed as normal from now on; also of a camera that was removed.
+
+    Args:
+        shared: Store and clock.
+        camera: Its name.
+        event: Its id.
+        span: Begin and end of the event, Unix seconds; None: it goes on.
+        newest: Whether its last exemplars count most, as for something that stays.
+
+    Returns:
+        False where none of its exemplars is stored any more.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    begin, end = span
+    until = shared.clock.unix() if end is None else end
+    found = shared.exemplars.between(camera, begin - THRESHOLDS.lead_seconds, until, newest)
+    if found is None:
+        LOG.warning("camera %s: no exemplar of event %s is stored, not accepted", camera, event)
+        return False
+    for gone in shared.exemplars.remember(camera, event, found):
+        LOG.info("camera %s: event %s is no longer accepted, it is the oldest", camera, gone)
+    LOG.info("camera %s: what event %s showed is normal from now on", camera, event)
+    return True
+
+
+def revoke_normal(shared: SharedParts, camera: str, event: str) -> bool:
+    """Treat what an event showed as before it was accepted; whether it was.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    if not shared.exemplars.forget(camera, event):
+        return False
+    LOG.info("camera %s: what event %s showed is not normal any more", camera, event)
+    return True
 
 
 def _same_view(edges: Edges | None, known: Edges | None) -> bool:

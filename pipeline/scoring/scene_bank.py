@@ -1,18 +1,17 @@
-"""The condition bank: which scene is to be watched, now that the light is another one and stays?
+"""The scene bank: which scene to use when the illumination has changed and stays.
 
-The present one, if it fits the light all the same; else an earlier one, made in such a light and
-view, that fits; else one that is adapted to anew. The bank is the history of scenes on disk.
+The present one, if it fits the new illumination; else an earlier one of the same view, built in a
+similar illumination, that fits; else a new adaptation. The bank is the history of scenes on disk.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from cameras.picture_statistics import view_similarity
-from models import AdaptedScene, SceneScorer
+from models import AdaptedScene
 from models.calibration import Calibration, provisional
 from pipeline.config import Camera
 from pipeline.config.model import AdaptSection
@@ -25,19 +24,42 @@ from pipeline.scenes.illumination import (
     distance,
 )
 from pipeline.scenes.scene_history import NoSceneError, SceneRecord, of_other_lights
-from pipeline.scenes.scene_store import SceneStore, StoredScene
+from pipeline.scenes.scene_store import StoredScene
 from pipeline.scenes.scene_watch import SAME_AGAIN, KnownView, View
-from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
-from pipeline.scoring.scene_builder import SceneBuilder
-from pipeline.telemetry.metrics import Metrics
+from pipeline.scoring.frame_stepper import FrameStepper, ReadyFrame
+from pipeline.scoring.scene_in_use import SceneInUse
+from pipeline.scoring.shared_parts import SharedParts
 from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
-_TRIAL_RATIO = 0.25
-"""Length of a trial, as part of the time after which a light counts."""
-_SUCH_A_LIGHT = 1.5
-"""Distance of the lights up to which a scene may be tried; its energies have the last word."""
+
+@dataclass(frozen=True, slots=True)
+class SceneBankThresholds:
+    """When earlier scenes are evaluated."""
+
+    evaluation_ratio: float = 0.25
+    """Length of an evaluation, as part of the time after which a change counts."""
+    similar_distance: float = 1.5
+    """Distance of illuminations up to which a scene is evaluated (1: different); its energies
+    decide."""
+
+
+THRESHOLDS = SceneBankThresholds()
+
+
+def illumination_settings(camera: Camera) -> IlluminationSettings:
+    """All settings of a camera that its `IlluminationMonitor` is opened with."""
+    adapt = camera.adapt
+    return IlluminationSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
+
+
+def open_monitor(
+    camera: str, settings: Camera, has_scene: bool, shared: SharedParts
+) -> IlluminationMonitor:
+    """The monitor of a camera; with a stored scene, one that has its illumination."""
+    own = shared.store.load_light(camera) if has_scene else None
+    return IlluminationMonitor(illumination_settings(settings), own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,209 +67,182 @@ class _Candidate:
     """An earlier scene that may fit."""
 
     record: SceneRecord
-    kept: StoredScene
+    stored: StoredScene
     known: KnownView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _RunningEvaluation:
-    """A trial on its way."""
+    """An evaluation that is not over."""
 
     adaptation: Adaptation
-    """Whose light has changed."""
+    """Whose illumination has changed."""
     scene: AdaptedScene | None
-    """Its own, where it has one: the first on trial."""
+    """Its scene, where it has one: the first that is evaluated."""
     candidates: Sequence[_Candidate]
-    trial: CandidateEvaluation
+    evaluation: CandidateEvaluation
 
 
 class SceneBank:
-    """Minds the light of all cameras."""
+    """Of one camera."""
 
     def __init__(
-        self, scorer: SceneScorer, builder: SceneBuilder, store: SceneStore, metrics: Metrics
+        self, camera: str, stepper: FrameStepper, scene: SceneInUse, shared: SharedParts
     ) -> None:
-        self._scorer = scorer
-        self._builder = builder
-        self._store = store
-        self._metrics = metrics
-        self._settings: dict[str, AdaptSection] = {}
-        self._scenes: dict[str, AdaptedScene | None] = {}
-        self._looks: dict[str, _RunningEvaluation] = {}
+        """Start with the illumination that the monitor of the camera has."""
+        self._camera = camera
+        self._stepper = stepper
+        self._scene = scene
+        self._shared = shared
+        light = stepper.light
+        is_known = light is not None and light.own is not None
+        self._stored_scene = stepper.adaptation.scene if is_known else None
+        self._running: _RunningEvaluation | None = None
 
-    def watch(self, camera: str, settings: Camera, adaptation: Adaptation) -> IlluminationMonitor:
-        """A watch for a camera; with a kept scene, one that knows its light."""
-        adapt = self._settings[camera] = settings.adapt
-        self._store.history.know(camera, adapt.scene_bank)
-        self._looks.pop(camera, None)
-        own = self._store.load_light(camera) if adaptation.of_kept or adaptation.scene else None
-        self._scenes[camera] = None if own is None else adaptation.scene
-        wanted = IlluminationSettings(adapt.light_change_after, adapt.on_light_change != "ignore")
-        return IlluminationMonitor(wanted, own)
+    def take(self, work: ReadyFrame, adapt: AdaptSection) -> None:
+        """Act on the illumination of a frame, after the frame was scored or has no energy.
 
-    def forget(self, camera: str) -> None:
-        """A camera is gone; its scenes stay on the disk."""
-        for table in (self._settings, self._scenes, self._looks):
-            table.pop(camera, None)
-
-    def take(self, camera: str, camera_scorer: CameraScorer, work: ReadyFrame) -> None:
-        """Do what a frame's light asks for, once it is judged."""
-        light = camera_scorer.light
+        Args:
+            work: The frame.
+            adapt: Settings of the camera.
+        """
+        light = self._stepper.light
         if light is None:
             return
-        self._learn(camera, camera_scorer, light, work.view)
+        self._store_light(light, work.view)
         if not work.view.relit:
-            self._looks.pop(camera, None)
+            self._running = None
             return
         if not work.full:
             return
-        look = self._looks.get(camera)
-        adaptation = camera_scorer.adaptation
-        if look is None or (look.adaptation, look.scene) != (adaptation, adaptation.scene):
-            look = self._looks[camera] = self._begin(
-                camera, camera_scorer, light, work.clip.shape[1:3]
-            )
+        running, adaptation = self._running, self._stepper.adaptation
+        now = (adaptation, adaptation.scene)
+        if running is None or (running.adaptation, running.scene) != now:
+            running = self._running = self._begin(light, work.clip.shape[1:3], adapt)
         seconds = work.frame.pts_seconds
-        if not look.trial.done and look.trial.is_due(seconds):
-            scenes = [candidate.kept.scene for candidate in look.candidates]
-            if look.scene is not None:
-                scenes.insert(0, look.scene)
+        if not running.evaluation.done and running.evaluation.is_due(seconds):
+            scenes = [candidate.stored.scene for candidate in running.candidates]
+            if running.scene is not None:
+                scenes.insert(0, running.scene)
             clips, ages = torch.from_numpy(work.clip[None]), torch.tensor([work.ages])
-            found = self._scorer.score_in_each(clips, scenes, ages)
-            look.trial.add(seconds, [float(one.energies[0]) for one in found])
-        if look.trial.done:
-            del self._looks[camera]
-            self._answer(camera, camera_scorer, light, look)
+            found = self._shared.scorer.score_in_each(clips, scenes, ages)
+            running.evaluation.add(seconds, [float(one.energies[0]) for one in found])
+        if running.evaluation.done:
+            self._running = None
+            self._decide(light, running, adapt)
 
-    def _learn(
-        self, camera: str, camera_scorer: CameraScorer, light: IlluminationMonitor, view: View
-    ) -> None:
-        """Keep the light of a scene that was made, or of one that was kept without."""
-        scene = camera_scorer.adaptation.scene
-        if scene is None or scene is self._scenes.get(camera) or not self._builder.holds(camera):
+    def stop_evaluation(self) -> None:
+        """Give up a running evaluation."""
+        self._running = None
+
+    def _store_light(self, light: IlluminationMonitor, view: View) -> None:
+        """Store the illumination of a new scene, or of one that was stored without."""
+        scene = self._stepper.adaptation.scene
+        if scene is None or scene is self._stored_scene or not self._scene.is_stored:
             return
         if light.own is None:
             if light.present is None or not view.fit:
                 return
             light.settle(light.present)
-        self._scenes[camera] = scene
+        self._stored_scene = scene
         assert light.own is not None  # it was settled
         try:
-            self._store.save_light(camera, light.own)
+            self._shared.store.save_light(self._camera, light.own)
         except OSError as error:
-            LOG.warning("camera %s: its light could not be kept: %s", camera, error)
+            LOG.warning("camera %s: its light could not be stored: %s", self._camera, error)
 
     def _begin(
-        self,
-        camera: str,
-        camera_scorer: CameraScorer,
-        light: IlluminationMonitor,
-        size_hw: tuple[int, int],
+        self, light: IlluminationMonitor, size_hw: tuple[int, int], adapt: AdaptSection
     ) -> _RunningEvaluation:
-        adapt, adaptation = self._settings[camera], camera_scorer.adaptation
+        adaptation = self._stepper.adaptation
         candidates: list[_Candidate] = []
         if adapt.on_light_change == "switch":
-            for record in self._near(camera, adaptation, light.present):
-                candidate = self._load(camera, camera_scorer, record, size_hw)
+            for record in self._similar(adaptation, light.present, adapt.scene_bank):
+                candidate = self._load(record, size_hw)
                 if candidate is not None:
                     candidates.append(candidate)
-        calibrations = [_calibration(candidate.kept) for candidate in candidates]
+        calibrations = [_calibration(candidate.stored) for candidate in candidates]
         if adaptation.calibration is not None:
             calibrations.insert(0, adaptation.calibration)
-        trial = CandidateEvaluation(calibrations, _TRIAL_RATIO * adapt.light_change_after)
-        return _RunningEvaluation(adaptation, adaptation.scene, candidates, trial)
+        seconds = THRESHOLDS.evaluation_ratio * adapt.light_change_after
+        evaluation = CandidateEvaluation(calibrations, seconds)
+        return _RunningEvaluation(adaptation, adaptation.scene, candidates, evaluation)
 
-    def _near(
-        self, camera: str, adaptation: Adaptation, present: Illumination | None
+    def _similar(
+        self, adaptation: Adaptation, present: Illumination | None, conditions: int
     ) -> list[SceneRecord]:
-        """Of each light near the present one the earlier scene that was used last."""
-        assert present is not None  # or no answer would be due
-        history = self._store.history
-        # Of a scene that is being made, the one in use on the disk is the one before.
+        """Of each illumination near the present one the earlier scene that was used last."""
+        assert present is not None  # or no decision would be due
+        history, now = self._shared.store.history, self._shared.clock.unix()
+        # Where a scene is being built, the one in use on the disk is the one before.
         records = [
-            one for one in history.scenes(camera) if adaptation.scene is None or not one.current
+            one
+            for one in history.scenes(self._camera)
+            if adaptation.scene is None or not one.current
         ]
-        now = time.time()
         records.sort(key=lambda one: (one.current, recency(one.used_at, now)), reverse=True)
-        lights = [history.light(camera, record) for record in records]
+        lights = [history.light(self._camera, record) for record in records]
         near = [
-            light if light is not None and distance(light, present) < _SUCH_A_LIGHT else None
+            light
+            if light is not None and distance(light, present) < THRESHOLDS.similar_distance
+            else None
             for light in lights
         ]
-        places = of_other_lights(near, self._settings[camera].scene_bank - 1)
-        return [records[place] for place in places]
+        return [records[place] for place in of_other_lights(near, conditions - 1)]
 
-    def _load(
-        self,
-        camera: str,
-        camera_scorer: CameraScorer,
-        record: SceneRecord,
-        size_hw: tuple[int, int],
-    ) -> _Candidate | None:
-        known = self._store.load_view(camera, record)
-        now = None if camera_scorer.watch is None else camera_scorer.watch.known
+    def _load(self, record: SceneRecord, size_hw: tuple[int, int]) -> _Candidate | None:
+        known = self._shared.store.load_view(self._camera, record)
+        now = self._stepper.known_view
         if known is None or now is None or not _is_same_view(now, known):
             return None
-        kept = self._store.load_other(camera, record, size_hw)
-        return None if kept is None else _Candidate(record, kept, known)
+        stored = self._shared.store.load_other(self._camera, record, size_hw)
+        return None if stored is None else _Candidate(record, stored, known)
 
-    def _answer(
-        self,
-        camera: str,
-        camera_scorer: CameraScorer,
-        light: IlluminationMonitor,
-        look: _RunningEvaluation,
+    def _decide(
+        self, light: IlluminationMonitor, ended: _RunningEvaluation, adapt: AdaptSection
     ) -> None:
-        scores = look.trial.scores
-        own = scores.pop(0) if look.scene is not None else None
+        scores = ended.evaluation.scores
+        own = scores.pop(0) if ended.scene is not None else None
         change = f"the light has changed ({light.own} → {light.present})"
         if own is not None and fits(own):
-            LOG.info("camera %s: %s; its scene fits it all the same", camera, change)
+            LOG.info("camera %s: %s; its scene fits it all the same", self._camera, change)
             light.restart(light.present)
-            self._count(camera, "kept")
+            self._count("kept")
             return
-        if self._settings[camera].on_light_change == "ask":
-            LOG.info("camera %s: %s, and its scene does not fit it", camera, change)
+        if adapt.on_light_change == "ask":
+            LOG.info("camera %s: %s, and its scene does not fit it", self._camera, change)
             light.refuse()
-            self._count(camera, "refused")
+            self._count("refused")
             return
-        self._builder.leave(camera, camera_scorer.adaptation)
+        self._scene.save(self._stepper.adaptation)
         place = best_of(scores)
-        other = None if place is None else look.candidates[place]
-        if other is not None and self._switch(camera, camera_scorer, other, light.present, change):
-            self._count(camera, "switched")
+        other = None if place is None else ended.candidates[place]
+        if other is not None and self._switch(other, light.present, change):
+            self._count("switched")
             return
-        LOG.info("camera %s: %s; adapting anew, as no scene fits it", camera, change)
-        known = None if camera_scorer.watch is None else camera_scorer.watch.known
-        adaptation = Adaptation(camera_scorer.adaptation.settings, reason="another light")
-        camera_scorer.go_on(adaptation, known, light.present)
-        self._count(camera, "adapting")
+        LOG.info("camera %s: %s; adapting anew, as no scene fits it", self._camera, change)
+        adaptation = Adaptation(self._stepper.adaptation.settings, reason="another light")
+        self._stepper.switch_scene(adaptation, self._stepper.known_view, light.present)
+        self._count("adapting")
 
-    def _switch(
-        self,
-        camera: str,
-        camera_scorer: CameraScorer,
-        other: _Candidate,
-        present: Illumination | None,
-        change: str,
-    ) -> bool:
+    def _switch(self, other: _Candidate, present: Illumination | None, change: str) -> bool:
         try:
-            self._store.history.restore(camera, other.record.id)
+            self._shared.store.history.restore(self._camera, other.record.id)
         except (NoSceneError, OSError) as error:
-            LOG.warning("camera %s: an earlier scene could not be taken: %s", camera, error)
+            LOG.warning("camera %s: an earlier scene cannot be restored: %s", self._camera, error)
             return False
-        LOG.info("camera %s: %s; going on with scene %s", camera, change, other.record.id)
-        adaptation = self._builder.resume(camera, camera_scorer.adaptation.settings, other.kept)
-        camera_scorer.go_on(adaptation, replace(other.known, fault=None), present)
-        self._scenes[camera] = other.kept.scene
+        LOG.info("camera %s: %s; going on with scene %s", self._camera, change, other.record.id)
+        adaptation = self._scene.resume(self._stepper.adaptation.settings, other.stored)
+        self._stepper.switch_scene(adaptation, replace(other.known, fault=None), present)
+        self._stored_scene = other.stored.scene
         return True
 
-    def _count(self, camera: str, result: str) -> None:
-        self._metrics.light_changes.labels(camera, result).inc()
+    def _count(self, result: str) -> None:
+        self._shared.metrics.light_changes.labels(self._camera, result).inc()
 
 
-def _calibration(kept: StoredScene) -> Calibration:
-    return kept.calibration or provisional(kept.scene.support_energies)
+def _calibration(stored: StoredScene) -> Calibration:
+    return stored.calibration or provisional(stored.scene.support_energies)
 
 
 def _is_same_view(now: KnownView, other: KnownView) -> bool:

@@ -1,11 +1,12 @@
-"""Adapting anew on schedule: the next scene is made of usual moments while the present one watches.
+"""Scheduled refresh: the next scene is built of usual samples while the present one scores.
 
 What the present scene finds unusual does not become part of the next one: an anomaly that stays is
-not learnt for being there when the time has come. Nor does a camera go unwatched, or calibrate.
+not learnt for being there at the scheduled time. Scoring goes on without a break, and without a
+new calibration.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.scene_model import Observation
@@ -17,8 +18,8 @@ from pipeline.scenes.calibration_window import (
     LEAST_SECONDS,
     CalibrationWindow,
 )
-from pipeline.scoring.camera_scorer import CameraScorer, ReadyFrame
-from pipeline.scoring.scene_builder import SceneBuilder
+from pipeline.scoring.frame_stepper import FrameStepper, ReadyFrame
+from pipeline.scoring.scene_in_use import SceneInUse
 
 LOG = logging.getLogger(__name__)
 
@@ -28,54 +29,53 @@ _ONSET_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class _NextScene:
-    """The next scene of a camera, from the first moment that it is made of."""
+    """The next scene, from the first sample that it is built of."""
 
     present: Adaptation
-    """In use meanwhile; where that is abandoned, nobody waits for the next."""
+    """In use meanwhile; where that is abandoned, so is the next."""
     minute: CalibrationWindow
     connection: int
     usable: bool = True
     """Whether the last frame became part of it."""
     made: Adaptation | None = None
-    """Given: it is asked for."""
+    """Given: its build was requested."""
 
 
 class ScheduledRefresh:
-    """Gathers usual moments, asks for the next scenes of all cameras, and hands them over."""
+    """Of one camera: collects usual samples, requests the next scene, and switches to it."""
 
-    def __init__(self, builder: SceneBuilder) -> None:
-        self._builder = builder
-        self._next: dict[str, _NextScene] = {}
+    def __init__(self, camera: str, stepper: FrameStepper, scene: SceneInUse) -> None:
+        """Start without samples."""
+        self._camera = camera
+        self._stepper = stepper
+        self._scene = scene
+        self._next: _NextScene | None = None
 
     def take(
         self,
-        camera: str,
-        camera_scorer: CameraScorer,
         work: ReadyFrame,
         cached_features: Callable[[], Observation],
         after_seconds: float,
     ) -> None:
-        """Do what is due, after a frame that was judged.
+        """Take a frame that was scored.
 
         Args:
-            camera: Its name.
-            camera_scorer: Its camera_scorer.
             work: The frame.
-            cached_features: Gives what the network saw in it.
-            after_seconds: In use for so long, a scene is to be made anew; 0: never.
+            cached_features: Gives the features of its clip.
+            after_seconds: Time in use after which a scene is followed by another; 0: never.
         """
-        coming = self._next.get(camera)
+        coming = self._next
         if coming is None:
-            if not self._is_due(camera, camera_scorer, after_seconds):
+            if not self._is_due(after_seconds):
                 return
-            LOG.info("camera %s: gathering moments of another scene, as it is time", camera)
-            minute = CalibrationWindow(gathering_seconds(camera_scorer.adaptation.settings))
-            coming = _NextScene(camera_scorer.adaptation, minute, work.frame.connection)
-            self._next[camera] = coming
+            LOG.info("camera %s: collecting usual samples for the next scene", self._camera)
+            adaptation = self._stepper.adaptation
+            minute = CalibrationWindow(gathering_seconds(adaptation.settings))
+            coming = self._next = _NextScene(adaptation, minute, work.frame.connection)
         if coming.made is not None:
             return
         minute, seconds = coming.minute, work.frame.pts_seconds
-        usual = camera_scorer.is_usual(seconds)
+        usual = self._stepper.is_usual(seconds)
         if coming.usable and not usual:
             minute.take_back(_ONSET_SECONDS)
         coming.usable = usual and work.view.fit
@@ -85,42 +85,46 @@ class ScheduledRefresh:
         if coming.usable:
             minute.see(seconds, cached_features)
         if minute.over:
-            self._ask(camera, coming, work.clip.shape[1:3])
+            self._request(coming, work.clip.shape[1:3])
 
-    def abandon_left(self) -> None:
-        """Nobody waits for the next scene where the present one was left for yet another."""
-        for camera, coming in list(self._next.items()):
-            if coming.present.abandoned:
-                del self._next[camera]
-                if coming.made is not None:
-                    coming.made.abandoned = True
+    def abandon_outdated(self) -> None:
+        """Give up the next scene where the present one is no longer in use."""
+        if self._next is not None and self._next.present.abandoned:
+            self.abandon()
 
-    def hand_over(self, camera_scorers: Mapping[str, CameraScorer]) -> None:
-        """Go on with the scenes that are made; where one came to nothing, begin again."""
-        for camera, coming in list(self._next.items()):
-            if coming.made is None or not (coming.made.scene or coming.made.abandoned):
-                continue
-            del self._next[camera]
-            if not coming.made.abandoned:
-                camera_scorers[camera].adopt(coming.made)
+    def abandon(self) -> None:
+        """Give up the next scene."""
+        coming, self._next = self._next, None
+        if coming is not None and coming.made is not None:
+            coming.made.abandoned = True
 
-    def _ask(self, camera: str, coming: _NextScene, size_hw: tuple[int, int]) -> None:
+    def switch_when_built(self) -> None:
+        """Continue with the next scene once it is built; where that failed, start again."""
+        coming = self._next
+        if coming is None or coming.made is None:
+            return
+        if coming.made.scene is None and not coming.made.abandoned:
+            return
+        self._next = None
+        if not coming.made.abandoned:
+            self._stepper.adopt(coming.made)
+
+    def _request(self, coming: _NextScene, size_hw: tuple[int, int]) -> None:
         settings = coming.present.settings
         coming.made = Adaptation(settings, reason="on schedule")
-        self._builder.leave(camera, coming.present)
+        self._scene.save(coming.present)
         wanted, reading = settings.wider_clips, settings.calibrator
-        self._builder.follow(
-            camera, coming.made, RefitRequest(coming.minute, size_hw, reading, wanted)
-        )
+        request = RefitRequest(coming.minute, size_hw, reading, wanted)
+        self._scene.follow(coming.made, request)
 
-    def _is_due(self, camera: str, camera_scorer: CameraScorer, after_seconds: float) -> bool:
-        if after_seconds == 0 or camera_scorer.adaptation.state != "ready":
+    def _is_due(self, after_seconds: float) -> bool:
+        if after_seconds == 0 or self._stepper.adaptation.state != "ready":
             return False
-        used = self._builder.used_seconds(camera)
+        used = self._scene.used_seconds
         return used is not None and used >= after_seconds
 
 
 def gathering_seconds(settings: AdaptationSettings) -> float:
-    """How much usual time the next scene is made of: the support and what calibrates it."""
+    """Usual time that the next scene is built of: for its support and its calibration."""
     support = CANDIDATE_STEP_SECONDS * CANDIDATES_A_CLIP * settings.wider_clips
     return max(settings.calibrator.calibrate_seconds, LEAST_SECONDS, support)

@@ -1,4 +1,4 @@
-"""From a judgement to the score that travels. Pure."""
+"""From the result of a frame to the message to the sink. Pure functions."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from pipeline.scoring.view_changes import UNJUDGED
 from pipeline.transport.messages import FrameMessage, ScoreMessage
 
 SNAPSHOT_RATIO = 0.8
-"""From this part of the score that begins an event on, a frame's pixels travel with it."""
+"""Part of the score that starts an event from which on the pixels are sent with it."""
 PICTURE_RATIO = 0.4
-"""From this part of it on, frames are asked for with pictures of the source's size: early, as those
-that are on the way by then have none."""
+"""Part of the same score from which on frames are requested with pictures of the size of the
+source: early, as the frames that are already sent have none."""
 
 
 def score_message(
@@ -27,15 +27,15 @@ def score_message(
     learning: LearningProgress | None = None,
     terms: Mapping[str, float] | None = None,
 ) -> ScoreMessage:
-    """What the sink is told of a frame.
+    """The message for a frame.
 
     Args:
-        frame: That was judged.
-        judgement: What it means.
+        frame: The frame.
+        judgement: Its result.
         anomaly_map: (h, w) in units of the score; None without energy.
-        enter: Score at which an event may begin: from near it on, the pixels travel too.
+        enter: Score at which an event may start: from near it on, the pixels are sent too.
         scored_at: Now, Unix seconds.
-        learning: How far the scene is learnt.
+        learning: How far the calibration of the scene is.
         terms: What each term adds to the score; None without energy.
     """
     score = None if judgement.state in UNJUDGED else judgement.score

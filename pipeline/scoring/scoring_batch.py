@@ -1,6 +1,6 @@
-"""Scoring frames of one or many cameras at once, those that show nothing new excepted.
+"""Scores clips of one or many cameras at once, but for frames in which nothing changed.
 
-Live scoring and replay go through here, so that both compute, and leave out, the same.
+Live scoring and replay both use it, so that they compute the same.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from models.stillness import StillWatch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchItem:
-    """A clip whose score is wanted."""
+    """A clip to be scored."""
 
     clip: npt.NDArray[np.uint8]
     """uint8 (T, H, W, 3)."""
@@ -32,7 +32,7 @@ def score_clips(scorer: SceneScorer, wanted: Sequence[BatchItem]) -> list[Scores
 
     Args:
         scorer: The model.
-        wanted: At least one; those of one camera in the order of time.
+        wanted: At least one; those of one camera in order of time.
 
     Returns:
         For each its scores, a batch of one.
