@@ -79,7 +79,7 @@ def main() -> None:
                     settings = AdaptationSettings(
                         calibrator=CalibratorSettings(options.calibrate, alarms_per_day=asked),
                         spare=options.spare,
-                        widen=widen,
+                        refit=widen,
                     )
                     watch(frames, scorer, settings, plan, early, outcomes[widen, asked])
                     progress.advance(task)

@@ -14,7 +14,7 @@ from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitResult
 from pipeline.scenes.calibration_window import LearningProgress
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
@@ -33,7 +33,7 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
 
 
 def collect(adaptation: Adaptation, times: list[float]) -> list[ScoredFrame | None]:
-    return [adaptation.before(time, CLIP, True) for time in times]
+    return [adaptation.before_scoring(time, CLIP, True) for time in times]
 
 
 def test_collects_one_clip_an_interval() -> None:
@@ -47,9 +47,9 @@ def test_collects_one_clip_an_interval() -> None:
 
 def test_waits_for_a_full_clip() -> None:
     adaptation = Adaptation(SETTINGS)
-    step = adaptation.before(0.0, CLIP, False)
+    step = adaptation.before_scoring(0.0, CLIP, False)
     assert step == ScoredFrame("collecting", "0/3")
-    step = adaptation.before(0.1, CLIP, True)
+    step = adaptation.before_scoring(0.1, CLIP, True)
     assert step == ScoredFrame("collecting", "1/3")
 
 
@@ -57,7 +57,7 @@ def test_float_times_do_not_skip_an_interval() -> None:
     adaptation = Adaptation(AdaptationSettings(frames=10, interval_seconds=0.1))
     for number in range(10):
         assert adaptation.state == "collecting"
-        adaptation.before(1000 + number / 10, CLIP, True)
+        adaptation.before_scoring(1000 + number / 10, CLIP, True)
     assert adaptation.state == "fitting"
 
 
@@ -78,7 +78,7 @@ def test_no_more_is_taken_while_fitting() -> None:
 def fitted(scene: AdaptedScene) -> Adaptation:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0])
-    adaptation.fitted(BuiltScene(scene))
+    adaptation.apply_scene(BuiltScene(scene))
     return adaptation
 
 
@@ -88,7 +88,7 @@ def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
     assert adaptation.state == "calibrating"
     assert calibration is not None
     assert not calibration.final
-    assert adaptation.before(1.1, CLIP, True) is None
+    assert adaptation.before_scoring(1.1, CLIP, True) is None
     judgement = adaptation.judge(1.1, calibration.threshold)
     assert judgement.state == "calibrating"
     assert judgement.progress == "0/3 s"
@@ -121,7 +121,7 @@ def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     assert adaptation.learning.trusted_in_seconds == 0.5 + 3.0
     collect(adaptation, [1.0])
     assert adaptation.learning.trusted_in_seconds == 3.0
-    adaptation.fitted(BuiltScene(scene))
+    adaptation.apply_scene(BuiltScene(scene))
     first = adaptation.calibration
     assert first is not None
     for number in range(11):
@@ -182,8 +182,10 @@ def test_no_calibration_wanted(scene: AdaptedScene) -> None:
 def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
     final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     ready = Adaptation(SETTINGS, scene, final)
-    assert ready.before(0.0, CLIP, False) == ScoredFrame("ready", "")  # half a clip says nothing
-    assert ready.before(0.4, CLIP, True) is None
+    assert ready.before_scoring(0.0, CLIP, False) == ScoredFrame(
+        "ready", ""
+    )  # half a clip says nothing
+    assert ready.before_scoring(0.4, CLIP, True) is None
     assert ready.judge(0.4, 2.0) == ScoredFrame("ready", "", 2.0, 0.5, 4.0)
     unfinished = Adaptation(SETTINGS, scene)
     assert unfinished.state == "calibrating"
@@ -212,9 +214,9 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     for number in range(30):
         pixels = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
         clip = buffer.push(number / 10, pixels)
-        judgement = adaptation.before(number / 10, clip, buffer.full)
+        judgement = adaptation.before_scoring(number / 10, clip, buffer.full)
         if adaptation.state == "fitting":
-            adaptation.fitted(make_scene(scorer, adaptation))
+            adaptation.apply_scene(build_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
@@ -231,7 +233,7 @@ def test_the_average_goes_on_in_a_wider_scene(scene: AdaptedScene) -> None:
     adaptation = Adaptation(SETTINGS, scene, calibration)
     for number in range(20):
         adaptation.judge(number / 10, 0.0)
-    adaptation.widened(RefitResult(scene, calibration, (), (), 0.5))
+    adaptation.apply_refit(RefitResult(scene, calibration, (), (), 0.5))
     score = adaptation.judge(2.0, 8.0).score
     assert score is not None
     assert score < 0.6

@@ -29,17 +29,17 @@ from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest, RefitResult
-from pipeline.scenes.refit import widen
+from pipeline.scenes.refit import refit_scene
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import View
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.worker import RunInfo
 
 SETTINGS = AdaptationSettings(
-    frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), widen=8
+    frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), refit=8
 )
-HELD, UNFIT = View(held=True, fit=False), View(held=False, fit=False)
+HELD, UNFIT = View(suppressed=True, usable=False), View(suppressed=False, usable=False)
 Pictures = Iterator[np.ndarray]
 
 
@@ -63,7 +63,7 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
     for number, pixels in enumerate(pictures):
         time = number / 10
         clip = buffer.push(time, pixels)
-        if adaptation.before(time, clip, buffer.full) is None:
+        if adaptation.before_scoring(time, clip, buffer.full) is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
             adaptation.judge(
@@ -72,10 +72,10 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
                 cached_features=lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
             )
         if adaptation.state == "fitting":
-            adaptation.fitted(make_scene(scorer, adaptation))
-        widening = adaptation.widening()
-        if widening is not None:
-            return widening
+            adaptation.apply_scene(build_scene(scorer, adaptation))
+        request = adaptation.refit_request()
+        if request is not None:
+            return request
     return None
 
 
@@ -88,17 +88,17 @@ def score_of(scorer: SceneScorer, wider: RefitResult, pictures: Pictures, newest
 
 def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
-    widening = live(scorer, adaptation, life())
-    assert widening is not None
-    assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert widening.seen is not None
-    assert widening.seen.features.shape[0] == len(widening.seen_seconds) == 4
-    assert widening.seen.features.dtype == torch.float16
-    assert adaptation.widening() is None, "asked for once"
+    request = live(scorer, adaptation, life())
+    assert request is not None
+    assert request.window.seconds[-1] == pytest.approx(30.0)
+    assert request.candidate_features is not None
+    assert request.candidate_features.features.shape[0] == len(request.candidate_seconds) == 4
+    assert request.candidate_features.features.dtype == torch.float16
+    assert adaptation.refit_request() is None, "asked for once"
     first = adaptation.scene
-    wider = widen(scorer, widening)
+    wider = refit_scene(scorer, request)
     assert wider is not None
-    adaptation.widened(wider)
+    adaptation.apply_refit(wider)
     assert adaptation.scene is wider.scene is not first
     assert wider.scene.shots == 8
     assert len(wider.scene.support_energies) == 8
@@ -116,10 +116,10 @@ def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
 def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
     """Of a scene that was made with it and one without, both find it as strange."""
     flash = (12.0, 15.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    assert not widening.minute.unusual, "it must stand out by itself"
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    assert not request.window.unusual, "it must stand out by itself"
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 127) > 1.0
     begin = 2.5  # of the minute, in the time of the pictures: 0.4 + 3 · 0.5, and one step
@@ -129,17 +129,17 @@ def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
 
 def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
     flash = (12.0, 29.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 207) < 1.0
 
 
-def told_of(widening: RefitRequest, begin: float) -> None:
+def told_of(request: RefitRequest, begin: float) -> None:
     """As if the first scene, whose model is untrained, had found it unusual from then on."""
     first = 2.0  # the minute's first moment, in the time of the pictures
-    minute = widening.minute
+    minute = request.window
     minute.unusual[:] = [(begin - first, minute.now_seconds)]
     minute.unusual_seconds = minute.now_seconds + first - begin
 
@@ -147,13 +147,13 @@ def told_of(widening: RefitRequest, begin: float) -> None:
 def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None:
     """There for the last fourteen of thirty seconds, and still when the minute is over."""
     flash = (18.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    careless = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    careless = refit_scene(scorer, request)
     assert careless is not None
     assert score_of(scorer, careless, life(flash), 400) < 1.0, "or this test would tell nothing"
-    told_of(widening, 18.0)
-    wider = widen(scorer, widening)
+    told_of(request, 18.0)
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 400) > 1.0
 
@@ -167,11 +167,11 @@ def patches(*spans: tuple[float, float]) -> Pictures:
         yield picture
 
 
-def found_at(widening: RefitRequest, *spans: tuple[float, float]) -> None:
+def found_at(request: RefitRequest, *spans: tuple[float, float]) -> None:
     """As if the first scene had found these spans unusual, in the time of the pictures."""
     first = 2.0
-    widening.minute.unusual[:] = [(begin - first, end - first) for begin, end in spans]
-    widening.minute.unusual_seconds = sum(end - begin for begin, end in spans)
+    request.window.unusual[:] = [(begin - first, end - first) for begin, end in spans]
+    request.window.unusual_seconds = sum(end - begin for begin, end in spans)
 
 
 def test_what_recurs_in_the_first_minute_is_normal(
@@ -179,17 +179,17 @@ def test_what_recurs_in_the_first_minute_is_normal(
 ) -> None:
     """Two passers-by of the same kind, twelve seconds apart; one alone is left out."""
     twice = ((7.0, 9.5), (22.0, 24.5))
-    widening = live(scorer, Adaptation(SETTINGS), patches(*twice))
-    assert widening is not None
-    found_at(widening, *twice)
+    request = live(scorer, Adaptation(SETTINGS), patches(*twice))
+    assert request is not None
+    found_at(request, *twice)
     with caplog.at_level(logging.INFO):
-        wider = widen(scorer, widening, "yard")
+        wider = refit_scene(scorer, request, "yard")
     assert wider is not None
     assert score_of(scorer, wider, patches(*twice), 80) < 1.0
     assert score_of(scorer, wider, patches(*twice), 232) < 1.0
     assert "at 2 different times: what recurs is normal now" in caplog.text
-    found_at(widening, twice[1])
-    careful = widen(scorer, widening)
+    found_at(request, twice[1])
+    careful = refit_scene(scorer, request)
     assert careful is not None
     seen = [2.0 + second for second in careful.seconds]
     assert not [second for second in seen if twice[1][0] <= second <= twice[1][1]]
@@ -198,10 +198,10 @@ def test_what_recurs_in_the_first_minute_is_normal(
 def test_what_is_unusual_twice_and_not_alike_is_not_learnt(scorer: SceneScorer) -> None:
     """A flicker early on does not make normal what comes later and stays for twelve seconds."""
     stays = (19.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(stays))
-    assert widening is not None
-    found_at(widening, (5.0, 5.5), (19.0, 32.0))
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(stays))
+    assert request is not None
+    found_at(request, (5.0, 5.5), (19.0, 32.0))
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(stays), 400) > 1.0
 
@@ -210,11 +210,11 @@ def test_what_is_there_for_most_of_it_is_normal_and_said(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     flash = (10.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    told_of(widening, 10.0)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    told_of(request, 10.0)
     with caplog.at_level(logging.WARNING):
-        wider = widen(scorer, widening, "yard")
+        wider = refit_scene(scorer, request, "yard")
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 400) < 1.0
     assert "yard: much of its first minute was unusual" in caplog.text, "never silently"
@@ -231,10 +231,10 @@ def unusual_times(
     for number, energy in enumerate(energies):
         seconds = 3.0 + number / 10
         adaptation.judge(seconds, energy * threshold, cached_features=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
-    widening = adaptation.widening()
-    assert widening is not None
+    request = adaptation.refit_request()
+    assert request is not None
     # The minute began with a frame at 2.0 s: ten frames before the first of these.
-    return [(begin - 1.0, end - 1.0) for begin, end in widening.minute.unusual]
+    return [(begin - 1.0, end - 1.0) for begin, end in request.window.unusual]
 
 
 def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> None:
@@ -257,9 +257,9 @@ def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
 
 @pytest.mark.parametrize("wanted", [9, 100])
 def test_what_calibrates_is_left_however_much_is_wanted(scorer: SceneScorer, wanted: int) -> None:
-    widening = live(scorer, Adaptation(replace(SETTINGS, widen=wanted)), life())
-    assert widening is not None
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(replace(SETTINGS, refit=wanted)), life())
+    assert request is not None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert wider.scene.shots == min(wanted, 35 // 3)
     assert len(wider.energies) >= 30
@@ -270,20 +270,20 @@ def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
     live(scorer, first, itertools.islice(life(), 60))
     again = Adaptation(SETTINGS, first.scene)
     assert again.state == "calibrating"
-    widening = live(scorer, again, life())
-    assert widening is not None
-    assert widening.seen is None
-    wider = widen(scorer, widening)
+    request = live(scorer, again, life())
+    assert request is not None
+    assert request.candidate_features is None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert wider.scene.shots == 8
 
 
 def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
-    widening = live(scorer, adaptation, life())
-    assert widening is not None
+    request = live(scorer, adaptation, life())
+    assert request is not None
     first, calibration = adaptation.scene, adaptation.calibration
-    adaptation.widened(None)
+    adaptation.apply_refit(None)
     assert adaptation.scene is first
     assert adaptation.calibration is calibration
     assert adaptation.state == "calibrating"
@@ -296,19 +296,19 @@ def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
 
 
 def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
-    widening = live(scorer, Adaptation(SETTINGS), life())
-    assert widening is not None
-    minute = widening.minute
-    del minute.seconds[12:], minute.moments[12:]
-    assert widen(scorer, widening) is None
+    request = live(scorer, Adaptation(SETTINGS), life())
+    assert request is not None
+    minute = request.window
+    del minute.seconds[12:], minute.features[12:]
+    assert refit_scene(scorer, request) is None
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        AdaptationSettings(4, 0.5, CalibratorSettings(30.0), widen=0),
-        AdaptationSettings(4, 0.5, CalibratorSettings(19.0), widen=8),
-        AdaptationSettings(14, 0.5, CalibratorSettings(26.0), widen=8),
+        AdaptationSettings(4, 0.5, CalibratorSettings(30.0), refit=0),
+        AdaptationSettings(4, 0.5, CalibratorSettings(19.0), refit=8),
+        AdaptationSettings(14, 0.5, CalibratorSettings(26.0), refit=8),
     ],
 )
 def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) -> None:
@@ -319,16 +319,16 @@ def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) 
 
 def test_there_are_clips_enough_or_nobody_waits() -> None:
     minute = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
-    assert minute.widens(0)
-    assert not replace(minute, calibrator=CalibratorSettings(28.0)).widens(0), "after a restart"
-    assert replace(minute, calibrator=CalibratorSettings(28.0)).widens(16)
-    assert not AdaptationSettings(frames=34).widens(34)
-    assert AdaptationSettings(frames=33).widens(39)
+    assert minute.can_refit(0)
+    assert not replace(minute, calibrator=CalibratorSettings(28.0)).can_refit(0), "after a restart"
+    assert replace(minute, calibrator=CalibratorSettings(28.0)).can_refit(16)
+    assert not AdaptationSettings(frames=34).can_refit(34)
+    assert AdaptationSettings(frames=33).can_refit(39)
 
 
 def test_an_impossible_number_is_refused() -> None:
     with pytest.raises(ValueError, match=r"adapt\.refit: want >= 0, got -1"):
-        AdaptationSettings(widen=-1)
+        AdaptationSettings(refit=-1)
 
 
 def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneScorer) -> None:
@@ -352,13 +352,13 @@ def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool
             lambda: cached_features.append(1),  # type: ignore[arg-type, return-value]
         )
     assert not cached_features
-    widening = adaptation.widening()
-    assert (widening is not None) == ends
-    if widening is not None:
-        adaptation.widened(widen(scorer, widening))
+    request = adaptation.refit_request()
+    assert (request is not None) == ends
+    if request is not None:
+        adaptation.apply_refit(refit_scene(scorer, request))
         adaptation.judge(70.0, 0.0, view)
         assert adaptation.state == "ready", "with the first scene"
-        assert adaptation.wider is None
+        assert adaptation.refit_result is None
 
 
 def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedFrame]:

@@ -28,9 +28,9 @@ from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
-SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
+SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), refit=6)
 FINAL = Calibration(0.5, 4.0, 1.0, 300, final=True)
-WIDENING = RefitRequest(CalibrationWindow(30.0), SIZE_HW, SETTINGS.calibrator, 6)
+REQUEST = RefitRequest(CalibrationWindow(30.0), SIZE_HW, SETTINGS.calibrator, 6)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def begun(
     shared: SharedParts, yard: SceneInUse, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> Adaptation:
     """A camera with a first scene of three clips, in use."""
-    monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
+    monkeypatch.setattr(scene_builder, "build_scene", lambda *_: scene_of(scorer, 3))
     adaptation = Adaptation(SETTINGS, reason="first seen")
     yard.fit(adaptation)
     settle(shared, lambda: adaptation.scene is not None)
@@ -106,14 +106,14 @@ class Bench:
         self.busy = threading.Event()
         self.go_on = threading.Event()
         self._scorer = scorer
-        monkeypatch.setattr(scene_builder, "make_scene", self._make)
-        monkeypatch.setattr(scene_builder, "widen", self._widen)
+        monkeypatch.setattr(scene_builder, "build_scene", self._make)
+        monkeypatch.setattr(scene_builder, "refit_scene", self._refit)
 
     def _make(self, scorer: SceneScorer, adaptation: Adaptation, camera: str) -> BuiltScene:
         self._work(camera)
         return scene_of(self._scorer, 3)
 
-    def _widen(self, scorer: SceneScorer, widening: RefitRequest, camera: str) -> None:
+    def _refit(self, scorer: SceneScorer, request: RefitRequest, camera: str) -> None:
         self._work(f"wider {camera}")
 
     def _work(self, what: str) -> None:
@@ -173,7 +173,7 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     def fail(*_: object) -> RefitResult:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(scene_builder, "widen", fail)
+    monkeypatch.setattr(scene_builder, "refit_scene", fail)
     with caplog.at_level(logging.WARNING):
         yard.refit(adaptation, WIDENING)
         settle(shared, lambda: count_of(metrics, "not_widened") == 1)

@@ -22,7 +22,7 @@ from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.scenes.illumination import Illumination, is_other
-from pipeline.scenes.scene_history import KEPT_SCENES, NoSceneError, superfluous
+from pipeline.scenes.scene_history import MAX_EARLIER_SCENES, NoSceneError, scenes_to_delete
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import KnownView
 from pipeline.scoring.command_handler import CommandHandler
@@ -108,10 +108,10 @@ def test_what_is_learnt_later_does_not_change_what_was_put_aside(
 
 def test_the_oldest_go(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
-    for number in range(1, KEPT_SCENES + 4):
+    for number in range(1, MAX_EARLIER_SCENES + 4):
         keep(store, scorer, number, tmp_path)
     ids = [one.id for one in store.history.scenes("yard")]
-    assert ids == [f"{number}000" for number in range(KEPT_SCENES + 3, 2, -1)]
+    assert ids == [f"{number}000" for number in range(MAX_EARLIER_SCENES + 3, 2, -1)]
     oldest = ids[-1]
     store.history.restore("yard", oldest)
     assert [one.id for one in store.history.scenes("yard") if one.current] == [oldest]
@@ -120,12 +120,12 @@ def test_the_oldest_go(tmp_path: Path, scorer: SceneScorer) -> None:
 
 def test_of_each_light_one_scene_goes_last() -> None:
     earlier = [("d6", DAY), ("d5", DAY), ("d4", None), ("l", LAMP), ("d3", DAY), ("n", NIGHT)]
-    assert superfluous(earlier, conditions=4, kept=5) == ["d3"]
-    assert superfluous(earlier, conditions=4, kept=3) == ["d5", "d4", "d3"]
-    assert superfluous(earlier, conditions=2, kept=3) == ["d4", "d3", "n"], "one other light"
-    assert superfluous(earlier, conditions=1, kept=5) == ["n"], "the last used stay"
-    assert superfluous(earlier[:5], conditions=4, kept=5) == []
-    assert superfluous([], conditions=4, kept=5) == []
+    assert scenes_to_delete(earlier, conditions=4, kept=5) == ["d3"]
+    assert scenes_to_delete(earlier, conditions=4, kept=3) == ["d5", "d4", "d3"]
+    assert scenes_to_delete(earlier, conditions=2, kept=3) == ["d4", "d3", "n"], "one other light"
+    assert scenes_to_delete(earlier, conditions=1, kept=5) == ["n"], "the last used stay"
+    assert scenes_to_delete(earlier[:5], conditions=4, kept=5) == []
+    assert scenes_to_delete([], conditions=4, kept=5) == []
 
 
 @given(
@@ -138,7 +138,7 @@ def test_another_light_is_never_forgotten_for_more_of_the_same(
 ) -> None:
     lights = [None if luma is None else light(luma) for luma in lumas]
     earlier = [(str(number), one) for number, one in enumerate(lights)]
-    gone = superfluous(earlier, conditions, kept)
+    gone = scenes_to_delete(earlier, conditions, kept)
     assert len(gone) == max(0, len(earlier) - kept)
     assert "0" not in gone, "what was used last"
     if kept > 1 and conditions > 1 and lights and (first := lights[0]) is not None:
@@ -150,19 +150,19 @@ def test_a_night_outlives_any_number_of_days(tmp_path: Path, scorer: SceneScorer
     store = SceneStore(tmp_path, scorer)
     keep(store, scorer, 1, tmp_path)
     store.save_light("yard", NIGHT)
-    for number in range(2, 2 * KEPT_SCENES):
+    for number in range(2, 2 * MAX_EARLIER_SCENES):
         keep(store, scorer, number, tmp_path)
         store.save_light("yard", DAY)
     scenes = store.history.scenes("yard")
-    assert len(scenes) == KEPT_SCENES + 1
+    assert len(scenes) == MAX_EARLIER_SCENES + 1
     assert scenes[-1].id == "1000"
     assert scenes[-1].light == {"luma": 20.0, "chroma": 0.0}
     assert scenes[0].light == {"luma": 120.0, "chroma": 0.0}
     store.history.restore("yard", "1000")
     assert store.load_light("yard") is not None
-    store.history.know("yard", 1)
+    store.history.set_bank_size("yard", 1)
     store.history.restore("yard", scenes[0].id)
-    for number in range(20, 20 + KEPT_SCENES):
+    for number in range(20, 20 + MAX_EARLIER_SCENES):
         keep(store, scorer, number, tmp_path)
     assert "1000" not in [one.id for one in store.history.scenes("yard")], "if none is wanted"
 

@@ -31,7 +31,7 @@ from pipeline.scoring.scheduled_refresh import ScheduledRefresh, gathering_secon
 from pipeline.transport.messages import FrameMessage, SceneState
 from pipeline.worker import RunInfo
 
-SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
+SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), refit=6)
 FINAL = Calibration(median=0.5, threshold=4.0, spread=1.0, samples=300, final=True)
 
 
@@ -183,7 +183,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     [
         ("suppressed", STEADY),
         ("stale", STEADY),
-        ("ready", View(held=False, fit=False)),
+        ("ready", View(suppressed=False, usable=False)),
     ],
 )
 def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: View) -> None:
@@ -232,7 +232,7 @@ def test_one_that_came_to_nothing_is_gathered_for_again(scene: AdaptedScene) -> 
     ("settings", "seconds"),
     [
         (AdaptationSettings(), 60.0),
-        (AdaptationSettings(frames=3, calibrator=CalibratorSettings(0.0), widen=0), 20.0),
+        (AdaptationSettings(frames=3, calibrator=CalibratorSettings(0.0), refit=0), 20.0),
         (AdaptationSettings(frames=50), 150.0),
         (AdaptationSettings(calibrator=CalibratorSettings(600.0)), 600.0),
     ],

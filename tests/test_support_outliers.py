@@ -9,7 +9,7 @@ from models import SceneScorer
 from models.support_outliers import outlier_scores, robust_z
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.support_selection import choose_support, make_scene, spread_over, standing_out
+from pipeline.scenes.support_selection import build_scene, choose_support, outliers_of, spread_over
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
         frames = [street.render(index) for index in range(last - 4, last + 1)]
         clip = np.stack([frame.pixels for frame in frames])
         assert adaptation.state == "collecting"
-        adaptation.before(last / 10, clip, True)
+        adaptation.before_scoring(last / 10, clip, True)
         runs.append(bool(frames[-1].mask.any()))
     assert adaptation.state == "fitting"
     assert sum(runs) == 3
@@ -36,7 +36,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
     places = choose_support(adaptation.candidate_seconds, rated.outlier_scores, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
-    scene = make_scene(scorer, adaptation).scene
+    scene = build_scene(scorer, adaptation).scene
     assert scene.shots == 10
     running = torch.from_numpy(adaptation.candidates[runs])
     careless = scorer.adapt(torch.from_numpy(adaptation.candidates[3:13]))
@@ -75,9 +75,9 @@ def test_robust_z_is_not_moved_by_what_it_finds() -> None:
 
 def test_who_leaves_the_picture_goes_with_those_who_cross_it() -> None:
     far = [0.0, 2.5, 0.1, 2.4, 7.0, 2.1, 0.3, -1.0]
-    assert standing_out(far) == {3, 4, 5}
-    assert standing_out([9.0, 0.0]) == {0}
-    assert standing_out([0.0, 2.9]) == set()
+    assert outliers_of(far) == {3, 4, 5}
+    assert outliers_of([9.0, 0.0]) == {0}
+    assert outliers_of([0.0, 2.9]) == set()
 
 
 def test_usual_clips_spread_over_the_time() -> None:
@@ -106,10 +106,10 @@ def test_spare_clips_come_from_the_same_time() -> None:
 def test_candidates_keep_their_times_over_a_lost_connection() -> None:
     adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0, spare=1))
     clip = np.zeros((5, 8, 8, 3), dtype=np.uint8)
-    adaptation.before(100.0, clip, True)
-    adaptation.before(101.5, clip, True)
+    adaptation.before_scoring(100.0, clip, True)
+    adaptation.before_scoring(101.5, clip, True)
     adaptation.connected()
-    step = adaptation.before(3.0, clip, True)
+    step = adaptation.before_scoring(3.0, clip, True)
     assert step is not None
     assert step.progress == "3/4"
     seconds = np.diff(adaptation.candidate_seconds)
@@ -121,7 +121,7 @@ def test_without_spare_clips_the_first_ones_are_the_support(scorer: SceneScorer)
     adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0))
     for number in range(3):
         clip = rng.integers(0, 255, (5, 32, 48, 3), dtype=np.uint8)
-        adaptation.before(float(number), clip, True)
-    scene = make_scene(scorer, adaptation).scene
+        adaptation.before_scoring(float(number), clip, True)
+    scene = build_scene(scorer, adaptation).scene
     same = scorer.adapt(torch.from_numpy(adaptation.candidates))
     assert scene.support_energies == pytest.approx(same.support_energies, rel=1e-5)

@@ -16,7 +16,7 @@ from models.calibration import Calibration, provisional
 from pipeline.config import Camera
 from pipeline.config.model import AdaptSection
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_of, fits
+from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_match, matches
 from pipeline.scenes.illumination import (
     Illumination,
     IlluminationMonitor,
@@ -141,7 +141,7 @@ class SceneBank:
         if scene is None or scene is self._stored_scene or not self._scene.is_stored:
             return
         if light.own is None:
-            if light.present is None or not view.fit:
+            if light.present is None or not view.usable:
                 return
             light.settle(light.present)
         self._stored_scene = scene

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from models.scene_model import Observation
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.adaptation_settings import CANDIDATES_A_CLIP, AdaptationSettings
+from pipeline.scenes.adaptation_settings import CANDIDATES_PER_CLIP, AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest
 from pipeline.scenes.calibration_window import (
     CANDIDATE_STEP_SECONDS,
@@ -77,13 +77,13 @@ class ScheduledRefresh:
         minute, seconds = coming.minute, work.frame.pts_seconds
         usual = self._stepper.is_usual(seconds)
         if coming.usable and not usual:
-            minute.take_back(_ONSET_SECONDS)
-        coming.usable = usual and work.view.fit
+            minute.discard_last(_ONSET_SECONDS)
+        coming.usable = usual and work.view.usable
         if not coming.usable or work.frame.connection != coming.connection:
             coming.connection = work.frame.connection
             minute.interrupted()
         if coming.usable:
-            minute.see(seconds, cached_features)
+            minute.add(seconds, cached_features)
         if minute.over:
             self._request(coming, work.clip.shape[1:3])
 
