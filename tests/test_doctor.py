@@ -13,7 +13,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
-from pipeline.doctor.check import Check, look
+from pipeline.doctor.check import Check, run_check
 from pipeline.runtime.local_engine import data_lock
 from pipeline.storage.retention import free_space_problem
 
@@ -176,7 +176,7 @@ def test_a_check_that_breaks_is_a_line() -> None:
     def broken() -> Check:
         raise RuntimeError("no\nluck")
 
-    check = look("x", broken)
+    check = run_check("x", broken)
     assert (check.name, check.verdict) == ("x", "fail")
     assert "RuntimeError: no luck" in check.found
 

@@ -120,12 +120,12 @@ def test_the_oldest_go(tmp_path: Path, scorer: SceneScorer) -> None:
 
 def test_of_each_light_one_scene_goes_last() -> None:
     earlier = [("d6", DAY), ("d5", DAY), ("d4", None), ("l", LAMP), ("d3", DAY), ("n", NIGHT)]
-    assert scenes_to_delete(earlier, conditions=4, kept=5) == ["d3"]
-    assert scenes_to_delete(earlier, conditions=4, kept=3) == ["d5", "d4", "d3"]
-    assert scenes_to_delete(earlier, conditions=2, kept=3) == ["d4", "d3", "n"], "one other light"
-    assert scenes_to_delete(earlier, conditions=1, kept=5) == ["n"], "the last used stay"
-    assert scenes_to_delete(earlier[:5], conditions=4, kept=5) == []
-    assert scenes_to_delete([], conditions=4, kept=5) == []
+    assert scenes_to_delete(earlier, bank_size=4, kept=5) == ["d3"]
+    assert scenes_to_delete(earlier, bank_size=4, kept=3) == ["d5", "d4", "d3"]
+    assert scenes_to_delete(earlier, bank_size=2, kept=3) == ["d4", "d3", "n"], "one other light"
+    assert scenes_to_delete(earlier, bank_size=1, kept=5) == ["n"], "the last used stay"
+    assert scenes_to_delete(earlier[:5], bank_size=4, kept=5) == []
+    assert scenes_to_delete([], bank_size=4, kept=5) == []
 
 
 @given(
@@ -134,14 +134,14 @@ def test_of_each_light_one_scene_goes_last() -> None:
     st.integers(1, 5),
 )
 def test_another_light_is_never_forgotten_for_more_of_the_same(
-    lumas: list[float | None], conditions: int, kept: int
+    lumas: list[float | None], bank_size: int, kept: int
 ) -> None:
     lights = [None if luma is None else light(luma) for luma in lumas]
     earlier = [(str(number), one) for number, one in enumerate(lights)]
-    gone = scenes_to_delete(earlier, conditions, kept)
+    gone = scenes_to_delete(earlier, bank_size, kept)
     assert len(gone) == max(0, len(earlier) - kept)
     assert "0" not in gone, "what was used last"
-    if kept > 1 and conditions > 1 and lights and (first := lights[0]) is not None:
+    if kept > 1 and bank_size > 1 and lights and (first := lights[0]) is not None:
         other = [name for name, one in earlier if one is not None and is_other(one, first)]
         assert not other or set(other) - set(gone), "of another light one stays, if there was one"
 
