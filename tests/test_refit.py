@@ -421,7 +421,7 @@ def test_the_scoring_worker_widens(
     assert len(sink.scores) == 300
     assert sink.scores[-1].state == "ready"
     widened = context.metrics.registry.get_sample_value(
-        "vedette_adaptations_total", {"camera": "street", "result": "widened"}
+        "vedette_adaptations_total", {"camera": "street", "result": "refitted"}
     )
     assert widened == 1.0
     store = SceneStore(run.data_folder / "scenes", scorer)

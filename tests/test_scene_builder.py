@@ -175,19 +175,19 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
 
     monkeypatch.setattr(scene_builder, "refit_scene", fail)
     with caplog.at_level(logging.WARNING):
-        yard.refit(adaptation, WIDENING)
-        settle(shared, lambda: count_of(metrics, "not_widened") == 1)
+        builder.widen("yard", adaptation, REQUEST)
+        settle(builder, lambda: count_of(metrics, "not_refitted") == 1)
     assert "no wider scene of its first minute: out of memory" in caplog.text
     assert "Traceback" in caplog.text
     assert adaptation.scene is first
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert kept.scene.shots == 3
-    monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
-    yard.refit(adaptation, WIDENING)
-    settle(shared, lambda: count_of(metrics, "not_widened") == 2)
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: None)
+    builder.widen("yard", adaptation, REQUEST)
+    settle(builder, lambda: count_of(metrics, "not_refitted") == 2)
     assert "too little of it is usable" in caplog.text
-    assert count_of(metrics, "widened") == 0
+    assert count_of(metrics, "refitted") == 0
 
 
 def test_a_wider_scene_for_nobody_changes_nothing(
