@@ -27,7 +27,7 @@ def discover(
     """Print the cameras of the local network, or the one at a host.
 
     Args:
-        user: Who asks, by name or placeholder; None: nobody in particular.
+        user: User name or placeholder for the login; None: no login.
         password: Placeholder {VEDETTE_…}; given if and only if there is a user.
         timeout_seconds: How long to wait for the network, and for each answer.
         interface: IPv4 address of the interface to ask on.
