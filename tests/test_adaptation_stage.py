@@ -1,4 +1,4 @@
-"""The life of a scene, decided from stream time alone."""
+"""The states of a scene, decided from stream time alone."""
 
 from dataclasses import replace
 
@@ -61,7 +61,7 @@ def test_float_times_do_not_skip_an_interval() -> None:
     assert adaptation.state == "fitting"
 
 
-def test_another_connection_goes_on_collecting() -> None:
+def test_collecting_continues_on_another_connection() -> None:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [100.0, 100.5])
     adaptation.connected()
@@ -82,7 +82,7 @@ def fitted(scene: AdaptedScene) -> Adaptation:
     return adaptation
 
 
-def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
+def test_a_fitted_scene_maps_energies_to_scores(scene: AdaptedScene) -> None:
     adaptation = fitted(scene)
     calibration = adaptation.calibration
     assert adaptation.state == "calibrating"
@@ -96,7 +96,7 @@ def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
     assert judgement.threshold == calibration.threshold
 
 
-def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
+def test_calibration_window_refines_the_threshold(scene: AdaptedScene) -> None:
     adaptation = fitted(scene)
     first = adaptation.calibration
     assert first is not None
@@ -114,7 +114,7 @@ def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
     assert refined.threshold < first.threshold
 
 
-def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
+def test_learning_progress_reports_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     adaptation = Adaptation(SETTINGS)
     assert adaptation.learning == LearningProgress(False, 3 * 0.5 + 3.0, 0.0, 86_400.0)
     collect(adaptation, [0.0, 0.5])
@@ -136,7 +136,7 @@ def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     assert adaptation.learning.normal_seconds == pytest.approx(5.0, abs=0.2)
 
 
-def test_a_day_of_normal_life_is_enough_for_one_alarm_a_day(scene: AdaptedScene) -> None:
+def test_a_day_of_normal_time_is_enough_for_one_alarm_a_day(scene: AdaptedScene) -> None:
     calibration = Calibration(0.0, 4.0, 1.0, 600, final=True, tail=Tail(1.0, (0.5,), 60.0, 0.5))
     for hours, enough in ((23.9, False), (24.1, True)):
         seen = replace(calibration, normal_seconds=3600 * hours)
@@ -179,7 +179,7 @@ def test_no_calibration_wanted(scene: AdaptedScene) -> None:
     assert adaptation.calibration is not None
 
 
-def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
+def test_a_stored_scene_continues(scene: AdaptedScene) -> None:
     final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     ready = Adaptation(SETTINGS, scene, final)
     assert ready.before_scoring(0.0, CLIP, False) == ScoredFrame(
@@ -227,7 +227,7 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     assert states[-1] == "ready"
 
 
-def test_the_average_goes_on_in_a_wider_scene(scene: AdaptedScene) -> None:
+def test_the_average_continues_after_a_refit(scene: AdaptedScene) -> None:
     """One high frame right after the change raises no alarm, as it raises none later."""
     calibration = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     adaptation = Adaptation(SETTINGS, scene, calibration)

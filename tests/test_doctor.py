@@ -46,7 +46,7 @@ def test_weights(tmp_path: Path) -> None:
     assert "the weights are not those of" in check.found
 
 
-def test_an_accelerator_that_is_wanted_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_accelerator_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert software.accelerator("auto").verdict == "ok"
     assert software.accelerator("cuda").verdict == "fail"
@@ -111,7 +111,7 @@ def test_memory_for_many_cameras() -> None:
     assert machine.cores_and_memory(cameras=1_000_000).verdict == "warn"
 
 
-def test_the_data_folder_is_written_and_not_made(tmp_path: Path) -> None:
+def test_the_data_folder_is_written_and_not_created(tmp_path: Path) -> None:
     check = places.data_folder(tmp_path / "a" / "b")
     assert check.verdict in ("ok", "warn")
     assert "GiB free, writes" in check.found
@@ -172,7 +172,7 @@ def test_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert places.temporary_files().verdict == "fail"
 
 
-def test_a_check_that_breaks_is_a_line() -> None:
+def test_a_check_that_raises_fails() -> None:
     def broken() -> Check:
         raise RuntimeError("no\nluck")
 

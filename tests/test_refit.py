@@ -1,4 +1,4 @@
-"""A wider scene of the first minute: of its usual moments, calibrated by those that are left."""
+"""A refit on the calibration window: support of usual samples, calibrated by the others."""
 
 import itertools
 import logging
@@ -39,7 +39,7 @@ from pipeline.worker import RunInfo
 SETTINGS = AdaptationSettings(
     frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), refit=8
 )
-HELD, UNFIT = View(suppressed=True, usable=False), View(suppressed=False, usable=False)
+SUPPRESSED, UNUSABLE = View(suppressed=True, usable=False), View(suppressed=False, usable=False)
 Pictures = Iterator[np.ndarray]
 
 
@@ -86,7 +86,7 @@ def score_of(scorer: SceneScorer, wider: RefitResult, pictures: Pictures, newest
     return wider.calibration.score(float(energies[0]))
 
 
-def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
+def test_the_calibration_window_becomes_the_scene(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
     request = live(scorer, adaptation, life())
     assert request is not None
@@ -113,7 +113,7 @@ def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
     assert judged.state == "ready"
 
 
-def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
+def test_what_passes_once_is_left_out(scorer: SceneScorer) -> None:
     """Of a scene that was made with it and one without, both find it as strange."""
     flash = (12.0, 15.0)
     request = live(scorer, Adaptation(SETTINGS), life(flash))
@@ -122,12 +122,12 @@ def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
     wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 127) > 1.0
-    begin = 2.5  # of the minute, in the time of the pictures: 0.4 + 3 · 0.5, and one step
+    begin = 2.5  # of the window, in the time of the pictures: 0.4 + 3 · 0.5, and one step
     seen = [begin + second for second in wider.seconds]
     assert not [second for second in seen if flash[0] + 0.6 <= second <= flash[1] - 0.6]
 
 
-def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
+def test_what_stays_or_recurs_is_normal(scorer: SceneScorer) -> None:
     flash = (12.0, 29.0)
     request = live(scorer, Adaptation(SETTINGS), life(flash))
     assert request is not None
@@ -138,14 +138,14 @@ def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
 
 def told_of(request: RefitRequest, begin: float) -> None:
     """As if the first scene, whose model is untrained, had found it unusual from then on."""
-    first = 2.0  # the minute's first moment, in the time of the pictures
-    minute = request.window
-    minute.unusual[:] = [(begin - first, minute.now_seconds)]
-    minute.unusual_seconds = minute.now_seconds + first - begin
+    first = 2.0  # the window's first moment, in the time of the pictures
+    window = request.window
+    window.unusual[:] = [(begin - first, window.now_seconds)]
+    window.unusual_seconds = window.now_seconds + first - begin
 
 
-def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None:
-    """There for the last fourteen of thirty seconds, and still when the minute is over."""
+def test_what_the_first_scene_reported_is_left_out(scorer: SceneScorer) -> None:
+    """There for the last fourteen of thirty seconds, and still when the window is over."""
     flash = (18.0, 99.0)
     request = live(scorer, Adaptation(SETTINGS), life(flash))
     assert request is not None
@@ -174,7 +174,7 @@ def found_at(request: RefitRequest, *spans: tuple[float, float]) -> None:
     request.window.unusual_seconds = sum(end - begin for begin, end in spans)
 
 
-def test_what_recurs_in_the_first_minute_is_normal(
+def test_what_recurs_in_the_window_is_normal(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two passers-by of the same kind, twelve seconds apart; one alone is left out."""
@@ -187,7 +187,7 @@ def test_what_recurs_in_the_first_minute_is_normal(
     assert wider is not None
     assert score_of(scorer, wider, patches(*twice), 80) < 1.0
     assert score_of(scorer, wider, patches(*twice), 232) < 1.0
-    assert "at 2 different times: what recurs is normal now" in caplog.text
+    assert "at 2 different times: what recurs counts as normal now" in caplog.text
     found_at(request, twice[1])
     careful = refit_scene(scorer, request)
     assert careful is not None
@@ -195,7 +195,7 @@ def test_what_recurs_in_the_first_minute_is_normal(
     assert not [second for second in seen if twice[1][0] <= second <= twice[1][1]]
 
 
-def test_what_is_unusual_twice_and_not_alike_is_not_learnt(scorer: SceneScorer) -> None:
+def test_two_different_unusual_events_are_left_out(scorer: SceneScorer) -> None:
     """A flicker early on does not make normal what comes later and stays for twelve seconds."""
     stays = (19.0, 99.0)
     request = live(scorer, Adaptation(SETTINGS), life(stays))
@@ -206,7 +206,7 @@ def test_what_is_unusual_twice_and_not_alike_is_not_learnt(scorer: SceneScorer) 
     assert score_of(scorer, wider, life(stays), 400) > 1.0
 
 
-def test_what_is_there_for_most_of_it_is_normal_and_said(
+def test_what_fills_most_of_the_window_is_normal_and_logged(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     flash = (10.0, 99.0)
@@ -217,7 +217,7 @@ def test_what_is_there_for_most_of_it_is_normal_and_said(
         wider = refit_scene(scorer, request, "yard")
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 400) < 1.0
-    assert "yard: much of its first minute was unusual" in caplog.text, "never silently"
+    assert "yard: much of the calibration window was unusual" in caplog.text, "never silently"
 
 
 def unusual_times(
@@ -233,11 +233,11 @@ def unusual_times(
         adaptation.judge(seconds, energy * threshold, cached_features=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
     request = adaptation.refit_request()
     assert request is not None
-    # The minute began with a frame at 2.0 s: ten frames before the first of these.
+    # The window began with a frame at 2.0 s: ten frames before the first of these.
     return [(begin - 1.0, end - 1.0) for begin, end in request.window.unusual]
 
 
-def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> None:
+def test_a_spike_that_smoothing_removes_is_unusual(scorer: SceneScorer) -> None:
     """One frame of twice the threshold: a smoothed score of less than a half, between moments."""
     energies = [2.0 if number == 103 else 0.0 for number in range(300)]
     assert unusual_times(scorer, energies) == [pytest.approx((10.3, 10.3))]
@@ -246,7 +246,7 @@ def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> 
     assert unusual_times(scorer, few, enter=0.7) == [pytest.approx((10.3, 10.3))]
 
 
-def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
+def test_frames_with_a_lagging_high_score_are_unusual(scorer: SceneScorer) -> None:
     """The energy is down again, the smoothed one not yet."""
     energies = [20.0 if 100 <= number <= 103 else 0.0 for number in range(300)]
     ((begin, end),) = unusual_times(scorer, energies)
@@ -256,7 +256,7 @@ def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
 
 
 @pytest.mark.parametrize("wanted", [9, 100])
-def test_what_calibrates_is_left_however_much_is_wanted(scorer: SceneScorer, wanted: int) -> None:
+def test_samples_for_calibration_are_left(scorer: SceneScorer, wanted: int) -> None:
     request = live(scorer, Adaptation(replace(SETTINGS, refit=wanted)), life())
     assert request is not None
     wider = refit_scene(scorer, request)
@@ -265,7 +265,7 @@ def test_what_calibrates_is_left_however_much_is_wanted(scorer: SceneScorer, wan
     assert len(wider.energies) >= 30
 
 
-def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
+def test_a_stored_scene_is_refitted_without_its_support(scorer: SceneScorer) -> None:
     first = Adaptation(SETTINGS)
     live(scorer, first, itertools.islice(life(), 60))
     again = Adaptation(SETTINGS, first.scene)
@@ -278,7 +278,7 @@ def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
     assert wider.scene.shots == 8
 
 
-def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
+def test_without_a_refit_the_first_scene_stays(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
     request = live(scorer, adaptation, life())
     assert request is not None
@@ -295,11 +295,11 @@ def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
     assert adaptation.calibration.samples > 200
 
 
-def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
+def test_too_few_samples_give_no_refit(scorer: SceneScorer) -> None:
     request = live(scorer, Adaptation(SETTINGS), life())
     assert request is not None
-    minute = request.window
-    del minute.seconds[12:], minute.features[12:]
+    window = request.window
+    del window.seconds[12:], window.features[12:]
     assert refit_scene(scorer, request) is None
 
 
@@ -311,17 +311,17 @@ def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
         AdaptationSettings(14, 0.5, CalibratorSettings(26.0), refit=8),
     ],
 )
-def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) -> None:
+def test_no_refit_is_requested(scorer: SceneScorer, settings: AdaptationSettings) -> None:
     adaptation = Adaptation(settings)
     assert live(scorer, adaptation, itertools.islice(life(), 400)) is None
     assert adaptation.state == "ready"
 
 
-def test_there_are_clips_enough_or_nobody_waits() -> None:
-    minute = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
-    assert minute.can_refit(0)
-    assert not replace(minute, calibrator=CalibratorSettings(28.0)).can_refit(0), "after a restart"
-    assert replace(minute, calibrator=CalibratorSettings(28.0)).can_refit(16)
+def test_no_refit_without_enough_clips() -> None:
+    window = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
+    assert window.can_refit(0)
+    assert not replace(window, calibrator=CalibratorSettings(28.0)).can_refit(0), "after a restart"
+    assert replace(window, calibrator=CalibratorSettings(28.0)).can_refit(16)
     assert not AdaptationSettings(frames=34).can_refit(34)
     assert AdaptationSettings(frames=33).can_refit(39)
 
@@ -331,7 +331,7 @@ def test_an_impossible_number_is_refused() -> None:
         AdaptationSettings(refit=-1)
 
 
-def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneScorer) -> None:
+def test_without_features_the_window_is_the_calibration(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     for number in range(310):
@@ -339,8 +339,8 @@ def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneSco
     assert adaptation.state == "ready"
 
 
-@pytest.mark.parametrize(("view", "ends"), [(HELD, False), (UNFIT, True)])
-def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool) -> None:
+@pytest.mark.parametrize(("view", "ends"), [(SUPPRESSED, False), (UNUSABLE, True)])
+def test_other_views_are_left_out(scorer: SceneScorer, view: View, ends: bool) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     cached_features: list[int] = []
@@ -366,7 +366,7 @@ def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedF
         return list(replay(source, scorer, Adaptation(SETTINGS), 10.0, batch_size))
 
 
-def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path) -> None:
+def test_a_recording_is_refitted_like_a_camera(scorer: SceneScorer, tmp_path: Path) -> None:
     path = tmp_path / "yard.mp4"
     write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 900))
     one, many = replayed(path, scorer, 1), replayed(path, scorer, 7)
@@ -379,7 +379,7 @@ def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path
 
 
 @pytest.mark.timeout(300)
-def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_path: Path) -> None:
+def test_a_video_is_scored_in_the_refitted_scene(scorer: SceneScorer, tmp_path: Path) -> None:
     path, short = tmp_path / "yard.mp4", tmp_path / "short.mp4"
     write_video(path, frames_per_second=10, pictures=walking_box(900))
     write_video(short, frames_per_second=10, pictures=walking_box(200))
@@ -388,7 +388,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
     assert found.minute is not None
     assert sum(len(part.times) for part in found.parts) == 900 - 4
     (rest,) = found.rest
-    assert 33.0 < rest.times[0] < 80.0, "after the support and the minute, but for unfit pictures"
+    assert 33.0 < rest.times[0] < 80.0, "after the support and the window, but for unfit pictures"
     assert rest.times[-1] == pytest.approx(89.9)
     realised = count_false_alarms(found, settings, seconds=120.0)
     assert realised.watched_seconds == pytest.approx(120.0, abs=0.2)
@@ -404,7 +404,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
 
 
 @pytest.mark.parametrize("enter", [1.0, 0.05])
-def test_the_scoring_worker_widens(
+def test_the_scoring_worker_refits(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture, enter: float
 ) -> None:
     adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "refit": 6}
@@ -420,10 +420,10 @@ def test_the_scoring_worker_widens(
         send_all(run, frames[260:])
     assert len(sink.scores) == 300
     assert sink.scores[-1].state == "ready"
-    widened = context.metrics.registry.get_sample_value(
+    refitted = context.metrics.registry.get_sample_value(
         "vedette_adaptations_total", {"camera": "street", "result": "refitted"}
     )
-    assert widened == 1.0
+    assert refitted == 1.0
     store = SceneStore(run.data_folder / "scenes", scorer)
     kept = store.load("street", (48, 64))
     assert kept is not None
@@ -433,7 +433,7 @@ def test_the_scoring_worker_widens(
     assert len(store.history.scenes("street")) == 1, "the first scene is not kept beside it"
     states = [score.state for score in sink.scores]
     assert states.index("ready") > 200, "conservative until the wider scene is there"
-    said = re.search(r"of its minute (\d+) of \d+ s were unusual", caplog.text)
+    said = re.search(r"(\d+) of \d+ s of the calibration window were unusual", caplog.text)
     if enter < 1:
         assert said is not None, "as people are notified of it"
     else:

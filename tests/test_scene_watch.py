@@ -1,4 +1,4 @@
-"""A camera that is moved, covered or blurred is found out; traffic, lamps and nights are not."""
+"""Moved, covered and blurred cameras are detected; traffic, lamps and nights are not reported."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -98,7 +98,7 @@ def blurred(picture: Pixels) -> Pixels:
     ("change", "fault"),
     [(moved, "moved"), (covered, "covered"), (black, "covered"), (blurred, "defocused")],
 )
-def test_a_wrong_view_is_told_after_its_time_and_forgotten_when_it_is_back(
+def test_a_wrong_view_is_reported_after_its_time_and_cleared_when_it_is_back(
     camera: Camera, change: Callable[[Pixels], Pixels], fault: str
 ) -> None:
     views = camera.look(13, change)
@@ -111,9 +111,7 @@ def test_a_wrong_view_is_told_after_its_time_and_forgotten_when_it_is_back(
     assert camera.look(6)[-1] == View(), "the light has settled, too"
 
 
-def test_another_view_settles_and_a_wandering_one_does_not(
-    camera: Camera, wide: list[Pixels]
-) -> None:
+def test_another_view_settles_and_a_moving_one_does_not(camera: Camera, wide: list[Pixels]) -> None:
     views = camera.look(25, moved)
     assert not any(view.settled for view in views[:36])
     assert views[-1].settled
@@ -130,7 +128,7 @@ def test_another_view_settles_and_a_wandering_one_does_not(
     assert not any(view.settled for view in turning)
 
 
-def test_a_softer_view_is_another_one_all_the_same(camera: Camera) -> None:
+def test_a_softer_view_counts_as_moved(camera: Camera) -> None:
     other = SyntheticStreet(5, (320, 480), frames_per_second=1).render(0).pixels
     known = camera.watch.known
     assert known is not None
@@ -166,7 +164,7 @@ def test_a_big_truck_is_no_other_view(camera: Camera) -> None:
 
 
 @pytest.mark.parametrize("gain", [0.3, 1.5])
-def test_a_light_switch_holds_alerts_for_some_seconds(camera: Camera, gain: float) -> None:
+def test_a_light_switch_suppresses_alerts_for_some_seconds(camera: Camera, gain: float) -> None:
     def lit(picture: Pixels) -> Pixels:
         return as_seen(seen(picture) * gain)
 
@@ -201,7 +199,7 @@ def test_night_falls_slowly(wide: list[Pixels]) -> None:
             assert not view.suppressed
 
 
-def test_light_that_never_rests_does_not_silence_a_camera(camera: Camera) -> None:
+def test_light_that_keeps_changing_does_not_silence_a_camera(camera: Camera) -> None:
     def lamp(picture: Pixels) -> Pixels:
         bright = camera.count // 2 % 2
         return as_seen(seen(picture) * (1.4 if bright else 0.7))
@@ -213,7 +211,7 @@ def test_light_that_never_rests_does_not_silence_a_camera(camera: Camera) -> Non
     assert camera.look(2, lamp)[-1].held, "it has rested, and counts again"
 
 
-def test_blank_and_frozen_pictures_are_not_learnt_from(wide: list[Pixels]) -> None:
+def test_blank_and_frozen_frames_are_not_usable(wide: list[Pixels]) -> None:
     watch = SceneWatch(SETTINGS)
     nothing = measure(noisy(np.zeros((240, 320, 3), np.uint8), 0))
     assert not watch.update(0.0, nothing).usable
@@ -225,7 +223,7 @@ def test_blank_and_frozen_pictures_are_not_learnt_from(wide: list[Pixels]) -> No
     assert watch.update(11.5, again).usable
 
 
-def test_what_is_known_outlives_the_watch(camera: Camera, wide: list[Pixels]) -> None:
+def test_the_known_view_survives_a_restart(camera: Camera, wide: list[Pixels]) -> None:
     """Moved while nobody watched, and with another time in the stream."""
     known = camera.watch.known
     assert known is not None
@@ -239,13 +237,13 @@ def test_what_is_known_outlives_the_watch(camera: Camera, wide: list[Pixels]) ->
     assert stale.look(STEP, moved)[0].fault == "moved", "at once"
 
 
-def test_who_does_not_mind_views_is_told_of_none(wide: list[Pixels]) -> None:
+def test_with_the_check_off_no_view_is_reported(wide: list[Pixels]) -> None:
     camera = Camera(wide, SceneWatch(replace(SETTINGS, check_view=False)))
     camera.look(5)
     assert camera.look(20, moved)[-1] == View()
 
 
-def test_gaps_and_connections_are_no_watched_time(camera: Camera) -> None:
+def test_gaps_and_connections_do_not_count_as_time(camera: Camera) -> None:
     watch, now = camera.watch, camera.count * STEP
     elsewhere = measure(moved(camera._wide[0]))
     watch.update(now, elsewhere)
@@ -254,7 +252,7 @@ def test_gaps_and_connections_are_no_watched_time(camera: Camera) -> None:
     assert watch.update(0.0, elsewhere).fault is None
 
 
-def test_pictures_of_any_size_are_measured_alike(wide: list[Pixels]) -> None:
+def test_frames_of_any_size_give_similar_statistics(wide: list[Pixels]) -> None:
     large = resize(seen(wide[0]), (480, 640))
     one, other = measure(seen(wide[0])), measure(large)
     like = view_similarity(one.edges, other.edges)
