@@ -162,7 +162,7 @@ def played(
         connection = number * len(recordings) + place
         with open_source(recording, SourceOptions(pace="fast")) as source:
             for frame in replay(source, scorer, adaptation, RATE, adapt=ONE_SCENE):
-                if adaptation.wider is not None:
+                if adaptation.refit_result is not None:
                     return
                 seconds = frame.pts_seconds
                 yield (

@@ -108,8 +108,8 @@ class SceneHistory:
         self._bank_sizes[camera] = scenes
 
     def forget(self, camera: str) -> None:
-        """Forget that of a removed camera; its scenes stay on the disk."""
-        self._conditions.pop(camera, None)
+        """Forget the bank size of a removed camera; its scenes stay on the disk."""
+        self._bank_sizes.pop(camera, None)
 
     def place(self, camera: str, scene: SceneRecord) -> Path:
         """Folder of a scene."""

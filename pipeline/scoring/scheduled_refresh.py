@@ -113,7 +113,7 @@ class ScheduledRefresh:
         settings = coming.present.settings
         coming.made = Adaptation(settings, reason="on schedule")
         self._scene.save(coming.present)
-        wanted, reading = settings.wider_clips, settings.calibrator
+        wanted, reading = settings.refit_clips, settings.calibrator
         request = RefitRequest(coming.minute, size_hw, reading, wanted)
         self._scene.follow(coming.made, request)
 
@@ -126,5 +126,5 @@ class ScheduledRefresh:
 
 def gathering_seconds(settings: AdaptationSettings) -> float:
     """Usual time that the next scene is built of: for its support and its calibration."""
-    support = CANDIDATE_STEP_SECONDS * CANDIDATES_A_CLIP * settings.wider_clips
+    support = CANDIDATE_STEP_SECONDS * CANDIDATES_PER_CLIP * settings.refit_clips
     return max(settings.calibrator.calibrate_seconds, LEAST_SECONDS, support)
