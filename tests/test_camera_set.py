@@ -120,7 +120,7 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
         assert go_on.wait(20)
         return refit_scene(scorer, request, camera)
 
-    monkeypatch.setattr(scene_builder, "refit", late)
+    monkeypatch.setattr(scene_builder, "refit_scene", late)
     clock = ShiftedClock()
     with scoring(context, scorer, clock.clock) as worker, CollectingSink(run):
         camera_scorers = worker.cameras

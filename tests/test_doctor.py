@@ -22,7 +22,7 @@ from pipeline.storage.retention import free_space_problem
 def test_codecs_are_tried(name: str) -> None:
     check = software.codec(name)
     assert check.verdict == "ok"
-    assert "3 of 3 pictures decoded" in check.found
+    assert "3 of 3 frames decoded" in check.found
 
 
 def test_a_codec_that_decodes_nonsense_fails(monkeypatch: pytest.MonkeyPatch) -> None:

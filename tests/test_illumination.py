@@ -54,7 +54,7 @@ class Camera:
             self.seconds += 1
             view = JUMP if sudden and number < 5 else STEADY
             views.append(self.watch.update(float(self.seconds), picture(level), view))
-            self.watch.note(float(self.seconds), score)
+            self.watch.add_score(float(self.seconds), score)
         return views
 
 

@@ -139,7 +139,7 @@ def test_a_failed_write_changes_nothing(
             elif broken == "about":
                 patched.setattr(scene_history, "write_json", full)
             else:
-                patched.setattr(store.history, "_put_aside", full)
+                patched.setattr(store.history, "_archive_current", full)
             with pytest.raises(OSError, match="No space left"):
                 store.save_scene("street", following, "on schedule")
         kept = store.load("street", SIZE_HW)
