@@ -219,7 +219,7 @@ def markdown(
     found: Mapping[str, RowFigures],
     beside: Mapping[str, Mapping[str, tuple[float, float | None]]],
 ) -> str:
-    """A table for `docs/experiments.md`; rows that were not run are left out, AUROC in percent.
+    """A table for `docs/experiments/`; rows that were not run are left out, AUROC in percent.
 
     Args:
         ablations: The rows in order.

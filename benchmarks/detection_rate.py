@@ -1,7 +1,7 @@
 """What is told of made streets: things out of place, and what of normal life is told in vain.
 
     python -m benchmarks.detection_rate --streets 8
-    python -m benchmarks.detection_rate --streets 8 --occupancy-cycle 90 --early --widen 0 20
+    python -m benchmarks.detection_rate --streets 8 --occupancy-cycle 90 --early --refit 0 20
 
 Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
 comes once. It is told of if an event begins with it; one that was up already tells nothing. With
@@ -67,7 +67,7 @@ def main() -> None:
     console = Console(width=None if os.isatty(1) else 140)
     try:
         scorer = SceneScorer.load(options.weights)
-        ways = list(product(options.widen, options.asked))
+        ways = list(product(options.refit, options.asked))
         outcomes = {way: DetectionRate() for way in ways}
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("streets", total=options.streets * (1 + len(ways)))
@@ -75,13 +75,13 @@ def main() -> None:
                 plan, early = plan_of(seed, options)
                 frames = rendered(seed, plan + early, options)
                 progress.advance(task)
-                for widen, asked in ways:
+                for refit, asked in ways:
                     settings = AdaptationSettings(
                         calibrator=CalibratorSettings(options.calibrate, alarms_per_day=asked),
                         spare=options.spare,
-                        widen=widen,
+                        refit=refit,
                     )
-                    watch(frames, scorer, settings, plan, early, outcomes[widen, asked])
+                    watch(frames, scorer, settings, plan, early, outcomes[refit, asked])
                     progress.advance(task)
     except (CheckpointError, ValueError) as error:
         raise SystemExit(f"told: {error}") from error
@@ -161,15 +161,15 @@ def print_outcomes(
     kinds = [kind.replace("_", " ") for kind in ANOMALY_KINDS]
     early = ["early told", "same kind told after"] if options.early else []
     table = Table(
-        "widened to", "asked a day", "told", *kinds, *early, "in vain", "in vain before",
+        "refit clips", "asked a day", "told", *kinds, *early, "in vain", "in vain before",
         "ready after, s", title=f"Told of {options.streets} streets, {len(kinds)} anomalies each",
         title_justify="left",
     )  # fmt: skip
-    for (widen, asked), one in outcomes.items():
+    for (refit, asked), one in outcomes.items():
         found = [str(one.told[kind]) for kind in ANOMALY_KINDS]
         again = [str(one.early_told), str(one.again_told)] if options.early else []
         table.add_row(
-            str(widen) if widen else "–", f"{asked:g}", str(one.told.total()), *found, *again,
+            str(refit) if refit else "–", f"{asked:g}", str(one.told.total()), *found, *again,
             str(one.false_alarms), str(one.before),
             f"{min(one.ready_seconds):.0f}–{max(one.ready_seconds):.0f}",
         )  # fmt: skip
@@ -195,7 +195,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument("--spare", type=int, default=6, help="spare candidates of the support")
     parser.add_argument(
-        "--widen", type=int, nargs="+", default=[20], metavar="CLIPS",
+        "--refit", type=int, nargs="+", default=[20], metavar="CLIPS",
         help="of the scene that is made of the calibration's minute; 0: the first scene stays",
     )  # fmt: skip
     parser.add_argument(

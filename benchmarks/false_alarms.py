@@ -95,7 +95,7 @@ def watch_all(
                         scorer,
                         on_frame=advance,
                         calibrate_seconds=options.calibrate,
-                        wide=options.widen,
+                        wide=options.refit,
                         again=bool(options.videos),
                     )
                 )
@@ -192,7 +192,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument(
-        "--widen", type=int, default=20, metavar="CLIPS",
+        "--refit", type=int, default=20, metavar="CLIPS",
         help="of the scene that is made of the calibration's minute; 0: the first scene stays",
     )  # fmt: skip
     parser.add_argument("--json", type=Path)

@@ -120,12 +120,12 @@ def gather(name: str, recordings: Sequence[str], scorer: SceneScorer) -> Pool | 
     tracker = EventTracker(EventSettings())
     learning = 0
     for number in range(_MOST_PASSES):
-        if adaptation.wider is not None:
+        if adaptation.refit_result is not None:
             break
         for frame, connection in played(recordings, scorer, adaptation, number):
             record = ScoreRecord(name, connection, *frame, "calibrating")
             learning += sum(change.kind == "new" for change in tracker.update(record))
-    wider = adaptation.wider
+    wider = adaptation.refit_result
     if wider is None:
         return None
     pieces: list[list[float]] = []
@@ -162,7 +162,7 @@ def played(
         connection = number * len(recordings) + place
         with open_source(recording, SourceOptions(pace="fast")) as source:
             for frame in replay(source, scorer, adaptation, RATE, adapt=ONE_SCENE):
-                if adaptation.wider is not None:
+                if adaptation.refit_result is not None:
                     return
                 seconds = frame.pts_seconds
                 yield (

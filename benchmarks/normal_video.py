@@ -157,28 +157,28 @@ def watch(
         shots,
         max(interval, _STEP_SECONDS),
         calibrator=CalibratorSettings(calibrate_seconds if wide else 0.0),
-        widen=wide,
+        refit=wide,
     )
     adaptation = Adaptation(settings)
     parts = _play(recordings, scorer, adaptation, on_frame)
-    if adaptation.scene is None or not (parts or adaptation.wider):
+    if adaptation.scene is None or not (parts or adaptation.refit_result):
         raise DatasetError(
             f"{name}: want more normal video than {shots} support clips, got {seconds:.1f} s"
         )
-    if not settings.widens(settings.candidates):
+    if not settings.can_refit(settings.candidates):
         return WatchedVideo(name, adaptation.scene.support_energies, tuple(parts), seconds)
-    rest = parts if adaptation.wider is not None else []
+    rest = parts if adaptation.refit_result is not None else []
     for _ in range(math.ceil(_PATIENCE * calibrate_seconds / seconds)):
-        if adaptation.wider is not None:
+        if adaptation.refit_result is not None:
             break
         parts = _play(recordings, scorer, adaptation, on_frame)
-    if adaptation.wider is None:
+    if adaptation.refit_result is None:
         raise DatasetError(f"{name}: no wider scene of its first {calibrate_seconds:g} s")
     if again:
         parts = _play(recordings, scorer, adaptation, on_frame)
-    minute = Part(adaptation.wider.seconds, adaptation.wider.energies)
+    minute = Part(adaptation.refit_result.seconds, adaptation.refit_result.energies)
     energies = adaptation.scene.support_energies
-    step = adaptation.wider.step_seconds
+    step = adaptation.refit_result.step_seconds
     return WatchedVideo(name, energies, tuple(parts), seconds, minute, step, tuple(rest))
 
 
@@ -190,7 +190,7 @@ def _play(
 ) -> list[Part]:
     """Energies of all that was judged in the scene that is in use at the end."""
     parts: list[Part] = []
-    wider = adaptation.wider
+    wider = adaptation.refit_result
     for recording in recordings:
         times: list[float] = []
         energies: list[float] = []
@@ -198,14 +198,14 @@ def _play(
         with open_source(recording, _FAST) as source:
             for frame in replay(source, scorer, adaptation, FRAMES_PER_SECOND, adapt=ONE_SCENE):
                 on_frame()
-                if adaptation.wider is not wider:
-                    wider = adaptation.wider
+                if adaptation.refit_result is not wider:
+                    wider = adaptation.refit_result
                     parts, times, energies = [], [], []
                 if frame.judgement.energy is not None:
                     times.append(frame.pts_seconds)
                     energies.append(frame.judgement.energy)
-        if adaptation.wider is not wider:  # by the last frame
-            wider = adaptation.wider
+        if adaptation.refit_result is not wider:  # by the last frame
+            wider = adaptation.refit_result
             parts, times, energies = [], [], []
         if times:
             parts.append(Part(tuple(times), tuple(energies)))

@@ -23,7 +23,7 @@ LAGS = (1, 2)
 either: the short one follows fast things, the long one is less noisy on slow ones."""
 BOXES = (12, 20, 28)
 """Sides in pixels of the boxes, for far, middling and near people at 240×320. Boxes that follow the
-height of people by row were measured beside them and are no better (docs/experiments.md)."""
+height of people by row were measured and are no better (docs/experiments/optical-flow.md)."""
 CHANGE = 8
 """Grey levels of 255 by which the mean of 5×5 pixels must change for its middle to move."""
 _LEAST_OF_LAG = 0.5

@@ -1,4 +1,4 @@
-"""The life of a scene, decided from stream time alone."""
+"""The states of a scene, decided from stream time alone."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitResult
 from pipeline.scenes.calibration_window import LearningProgress
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 
 SETTINGS = AdaptationSettings(frames=3, interval_seconds=0.5, calibrator=CalibratorSettings(3.0))
@@ -33,7 +33,7 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
 
 
 def collect(adaptation: Adaptation, times: list[float]) -> list[ScoredFrame | None]:
-    return [adaptation.before(time, CLIP, True) for time in times]
+    return [adaptation.before_scoring(time, CLIP, True) for time in times]
 
 
 def test_collects_one_clip_an_interval() -> None:
@@ -47,9 +47,9 @@ def test_collects_one_clip_an_interval() -> None:
 
 def test_waits_for_a_full_clip() -> None:
     adaptation = Adaptation(SETTINGS)
-    step = adaptation.before(0.0, CLIP, False)
+    step = adaptation.before_scoring(0.0, CLIP, False)
     assert step == ScoredFrame("collecting", "0/3")
-    step = adaptation.before(0.1, CLIP, True)
+    step = adaptation.before_scoring(0.1, CLIP, True)
     assert step == ScoredFrame("collecting", "1/3")
 
 
@@ -57,11 +57,11 @@ def test_float_times_do_not_skip_an_interval() -> None:
     adaptation = Adaptation(AdaptationSettings(frames=10, interval_seconds=0.1))
     for number in range(10):
         assert adaptation.state == "collecting"
-        adaptation.before(1000 + number / 10, CLIP, True)
+        adaptation.before_scoring(1000 + number / 10, CLIP, True)
     assert adaptation.state == "fitting"
 
 
-def test_another_connection_goes_on_collecting() -> None:
+def test_collecting_continues_on_another_connection() -> None:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [100.0, 100.5])
     adaptation.connected()
@@ -78,17 +78,17 @@ def test_no_more_is_taken_while_fitting() -> None:
 def fitted(scene: AdaptedScene) -> Adaptation:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0])
-    adaptation.fitted(BuiltScene(scene))
+    adaptation.apply_scene(BuiltScene(scene))
     return adaptation
 
 
-def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
+def test_a_fitted_scene_maps_energies_to_scores(scene: AdaptedScene) -> None:
     adaptation = fitted(scene)
     calibration = adaptation.calibration
     assert adaptation.state == "calibrating"
     assert calibration is not None
     assert not calibration.final
-    assert adaptation.before(1.1, CLIP, True) is None
+    assert adaptation.before_scoring(1.1, CLIP, True) is None
     judgement = adaptation.judge(1.1, calibration.threshold)
     assert judgement.state == "calibrating"
     assert judgement.progress == "0/3 s"
@@ -96,7 +96,7 @@ def test_a_fitted_scene_reads_energies(scene: AdaptedScene) -> None:
     assert judgement.threshold == calibration.threshold
 
 
-def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
+def test_calibration_window_refines_the_threshold(scene: AdaptedScene) -> None:
     adaptation = fitted(scene)
     first = adaptation.calibration
     assert first is not None
@@ -114,14 +114,14 @@ def test_the_normal_minute_refines_the_threshold(scene: AdaptedScene) -> None:
     assert refined.threshold < first.threshold
 
 
-def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
+def test_learning_progress_reports_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     adaptation = Adaptation(SETTINGS)
     assert adaptation.learning == LearningProgress(False, 3 * 0.5 + 3.0, 0.0, 86_400.0)
     collect(adaptation, [0.0, 0.5])
     assert adaptation.learning.trusted_in_seconds == 0.5 + 3.0
     collect(adaptation, [1.0])
     assert adaptation.learning.trusted_in_seconds == 3.0
-    adaptation.fitted(BuiltScene(scene))
+    adaptation.apply_scene(BuiltScene(scene))
     first = adaptation.calibration
     assert first is not None
     for number in range(11):
@@ -136,7 +136,7 @@ def test_it_says_when_it_will_be_trusted(scene: AdaptedScene) -> None:
     assert adaptation.learning.normal_seconds == pytest.approx(5.0, abs=0.2)
 
 
-def test_a_day_of_normal_life_is_enough_for_one_alarm_a_day(scene: AdaptedScene) -> None:
+def test_a_day_of_normal_time_is_enough_for_one_alarm_a_day(scene: AdaptedScene) -> None:
     calibration = Calibration(0.0, 4.0, 1.0, 600, final=True, tail=Tail(1.0, (0.5,), 60.0, 0.5))
     for hours, enough in ((23.9, False), (24.1, True)):
         seen = replace(calibration, normal_seconds=3600 * hours)
@@ -179,11 +179,13 @@ def test_no_calibration_wanted(scene: AdaptedScene) -> None:
     assert adaptation.calibration is not None
 
 
-def test_a_kept_scene_goes_on(scene: AdaptedScene) -> None:
+def test_a_stored_scene_continues(scene: AdaptedScene) -> None:
     final = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     ready = Adaptation(SETTINGS, scene, final)
-    assert ready.before(0.0, CLIP, False) == ScoredFrame("ready", "")  # half a clip says nothing
-    assert ready.before(0.4, CLIP, True) is None
+    assert ready.before_scoring(0.0, CLIP, False) == ScoredFrame(
+        "ready", ""
+    )  # half a clip says nothing
+    assert ready.before_scoring(0.4, CLIP, True) is None
     assert ready.judge(0.4, 2.0) == ScoredFrame("ready", "", 2.0, 0.5, 4.0)
     unfinished = Adaptation(SETTINGS, scene)
     assert unfinished.state == "calibrating"
@@ -212,9 +214,9 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     for number in range(30):
         pixels = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
         clip = buffer.push(number / 10, pixels)
-        judgement = adaptation.before(number / 10, clip, buffer.full)
+        judgement = adaptation.before_scoring(number / 10, clip, buffer.full)
         if adaptation.state == "fitting":
-            adaptation.fitted(make_scene(scorer, adaptation))
+            adaptation.apply_scene(build_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
@@ -225,13 +227,13 @@ def test_from_frames_to_ready(scorer: SceneScorer) -> None:
     assert states[-1] == "ready"
 
 
-def test_the_average_goes_on_in_a_wider_scene(scene: AdaptedScene) -> None:
+def test_the_average_continues_after_a_refit(scene: AdaptedScene) -> None:
     """One high frame right after the change raises no alarm, as it raises none later."""
     calibration = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=600, final=True)
     adaptation = Adaptation(SETTINGS, scene, calibration)
     for number in range(20):
         adaptation.judge(number / 10, 0.0)
-    adaptation.widened(RefitResult(scene, calibration, (), (), 0.5))
+    adaptation.apply_refit(RefitResult(scene, calibration, (), (), 0.5))
     score = adaptation.judge(2.0, 8.0).score
     assert score is not None
     assert score < 0.6

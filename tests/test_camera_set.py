@@ -25,7 +25,7 @@ from stage_parts import (
 from models import SceneScorer
 from pipeline.ingest.in_flight import InFlight
 from pipeline.scenes.build_results import RefitRequest, RefitResult
-from pipeline.scenes.refit import widen
+from pipeline.scenes.refit import refit_scene
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring import scene_builder
 from pipeline.scoring.camera_scorer import CameraScorer
@@ -115,12 +115,12 @@ def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     frames = noise_frames("street", 800, seed=0)
     asked, go_on = threading.Event(), threading.Event()
 
-    def late(scorer: SceneScorer, widening: RefitRequest, camera: str) -> RefitResult | None:
+    def late(scorer: SceneScorer, request: RefitRequest, camera: str) -> RefitResult | None:
         asked.set()
         assert go_on.wait(20)
-        return widen(scorer, widening, camera)
+        return refit_scene(scorer, request, camera)
 
-    monkeypatch.setattr(scene_builder, "refit", late)
+    monkeypatch.setattr(scene_builder, "refit_scene", late)
     clock = ShiftedClock()
     with scoring(context, scorer, clock.clock) as worker, CollectingSink(run):
         camera_scorers = worker.cameras

@@ -113,7 +113,7 @@ def played(pictures: Iterable[Pixels]) -> Iterator[Picture]:
 
 
 SETTINGS = AdaptationSettings(
-    8, 0.5, calibrator=CalibratorSettings(12.0, alarms_per_day=24.0), widen=0
+    8, 0.5, calibrator=CalibratorSettings(12.0, alarms_per_day=24.0), refit=0
 )
 
 

@@ -13,7 +13,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.config import TransportSection
 from pipeline.config.transport import LAST_FIRST_PORT
 from pipeline.doctor import machine, places, software
-from pipeline.doctor.check import Check, look
+from pipeline.doctor.check import Check, run_check
 from pipeline.runtime.local_engine import data_lock
 from pipeline.storage.retention import free_space_problem
 
@@ -22,7 +22,7 @@ from pipeline.storage.retention import free_space_problem
 def test_codecs_are_tried(name: str) -> None:
     check = software.codec(name)
     assert check.verdict == "ok"
-    assert "3 of 3 pictures decoded" in check.found
+    assert "3 of 3 frames decoded" in check.found
 
 
 def test_a_codec_that_decodes_nonsense_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_weights(tmp_path: Path) -> None:
     assert "the weights are not those of" in check.found
 
 
-def test_an_accelerator_that_is_wanted_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_accelerator_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert software.accelerator("auto").verdict == "ok"
     assert software.accelerator("cuda").verdict == "fail"
@@ -111,7 +111,7 @@ def test_memory_for_many_cameras() -> None:
     assert machine.cores_and_memory(cameras=1_000_000).verdict == "warn"
 
 
-def test_the_data_folder_is_written_and_not_made(tmp_path: Path) -> None:
+def test_the_data_folder_is_written_and_not_created(tmp_path: Path) -> None:
     check = places.data_folder(tmp_path / "a" / "b")
     assert check.verdict in ("ok", "warn")
     assert "GiB free, writes" in check.found
@@ -172,11 +172,11 @@ def test_sockets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert places.temporary_files().verdict == "fail"
 
 
-def test_a_check_that_breaks_is_a_line() -> None:
+def test_a_check_that_raises_fails() -> None:
     def broken() -> Check:
         raise RuntimeError("no\nluck")
 
-    check = look("x", broken)
+    check = run_check("x", broken)
     assert (check.name, check.verdict) == ("x", "fail")
     assert "RuntimeError: no luck" in check.found
 

@@ -48,16 +48,16 @@ def test_the_highest_of_each_window_is_kept() -> None:
     kept: list[int] = []
     energies = [1.0, 5.0, 2.0, 3.0, 4.0, 9.0, 1.0, 1.0]
     for number, energy in enumerate(energies):
-        kept += moments.see(number / 10, energy, stands_out=True, keep=lambda n=number: n)
+        kept += moments.update(number / 10, energy, stands_out=True, make_sample=lambda n=number: n)
     assert kept == [1, 5]
-    assert moments.see(0.8, 0.0, stands_out=False, keep=lambda: -1) == (6,)
+    assert moments.update(0.8, 0.0, stands_out=False, make_sample=lambda: -1) == (6,)
     assert moments.close() == ()
 
 
 def test_what_stays_for_an_hour_gives_few_moments() -> None:
     moments: PeakSamples[int] = PeakSamples()
     count = sum(
-        len(moments.see(number / 10, 1.0, stands_out=True, keep=lambda: 0))
+        len(moments.update(number / 10, 1.0, stands_out=True, make_sample=lambda: 0))
         for number in range(36_000)
     )
     assert 40 < count < 90

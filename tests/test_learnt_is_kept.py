@@ -172,7 +172,7 @@ def test_what_is_on_the_disk_is_at_most_a_minute_old(run: RunInfo, scorer: Scene
         adaptation.judge(number / 10, 0.1 * (number % 12))
         yard.save_when_due(adaptation)
         if number % 500 == 499:
-            kept, lives = store.load("yard", SIZE_HW), adaptation.kept
+            kept, lives = store.load("yard", SIZE_HW), adaptation.calibration_to_store
             assert kept is not None
             assert kept.calibration is not None
             assert lives is not None

@@ -12,7 +12,7 @@ from models.scorer import Scores
 from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.scoring.scoring_batch import BatchItem, score_clips
 
@@ -42,14 +42,14 @@ def picture(seconds: float) -> np.ndarray:
 
 def adapted() -> Adaptation:
     """Whole clips at ten a second."""
-    adaptation = Adaptation(AdaptationSettings(frames=6, interval_seconds=0.6, widen=0))
+    adaptation = Adaptation(AdaptationSettings(frames=6, interval_seconds=0.6, refit=0))
     buffer = ClipBuffer(5, 0.1)
     number = 0
     while adaptation.state == "collecting":
         clip = buffer.push(number / 10, picture(number / 10))
-        adaptation.before(number / 10, clip, buffer.full, ages=buffer.ages)
+        adaptation.before_scoring(number / 10, clip, buffer.full, ages=buffer.ages)
         number += 1
-    adaptation.fitted(make_scene(scorer(), adaptation))
+    adaptation.apply_scene(build_scene(scorer(), adaptation))
     return adaptation
 
 
@@ -93,12 +93,12 @@ def test_the_support_is_measured_in_time_too() -> None:
     """Of a camera that gives five a second, each frame stands twice in a clip."""
 
     def normal(ages: tuple[float, ...] | None) -> torch.Tensor:
-        adaptation = Adaptation(AdaptationSettings(frames=6, interval_seconds=0.6, widen=0))
+        adaptation = Adaptation(AdaptationSettings(frames=6, interval_seconds=0.6, refit=0))
         for number in range(6):
             newest = 0.8 + 0.6 * number
             clip = np.stack([picture(newest - back) for back in (0.8, 0.6, 0.4, 0.2, 0.0)])
-            adaptation.before(newest, clip, True, ages=ages)
-        scene = make_scene(scorer(), adaptation).scene
+            adaptation.before_scoring(newest, clip, True, ages=ages)
+        scene = build_scene(scorer(), adaptation).scene
         assert scene.row_normal is not None
         return scene.row_normal
 

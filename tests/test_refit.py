@@ -1,4 +1,4 @@
-"""A wider scene of the first minute: of its usual moments, calibrated by those that are left."""
+"""A refit on the calibration window: support of usual samples, calibrated by the others."""
 
 import itertools
 import logging
@@ -29,17 +29,17 @@ from pipeline.evaluation.replay import ReplayedFrame, replay
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest, RefitResult
-from pipeline.scenes.refit import widen
+from pipeline.scenes.refit import refit_scene
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import View
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.worker import RunInfo
 
 SETTINGS = AdaptationSettings(
-    frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), widen=8
+    frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), refit=8
 )
-HELD, UNFIT = View(held=True, fit=False), View(held=False, fit=False)
+SUPPRESSED, UNUSABLE = View(suppressed=True, usable=False), View(suppressed=False, usable=False)
 Pictures = Iterator[np.ndarray]
 
 
@@ -63,7 +63,7 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
     for number, pixels in enumerate(pictures):
         time = number / 10
         clip = buffer.push(time, pixels)
-        if adaptation.before(time, clip, buffer.full) is None:
+        if adaptation.before_scoring(time, clip, buffer.full) is None:
             assert adaptation.scene is not None
             scores = scorer.score(torch.from_numpy(clip[None]), [adaptation.scene])
             adaptation.judge(
@@ -72,10 +72,10 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
                 cached_features=lambda scores=scores: scorer.cached_features(scores, 0),  # type: ignore[misc]
             )
         if adaptation.state == "fitting":
-            adaptation.fitted(make_scene(scorer, adaptation))
-        widening = adaptation.widening()
-        if widening is not None:
-            return widening
+            adaptation.apply_scene(build_scene(scorer, adaptation))
+        request = adaptation.refit_request()
+        if request is not None:
+            return request
     return None
 
 
@@ -86,19 +86,19 @@ def score_of(scorer: SceneScorer, wider: RefitResult, pictures: Pictures, newest
     return wider.calibration.score(float(energies[0]))
 
 
-def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
+def test_the_calibration_window_becomes_the_scene(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
-    widening = live(scorer, adaptation, life())
-    assert widening is not None
-    assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert widening.seen is not None
-    assert widening.seen.features.shape[0] == len(widening.seen_seconds) == 4
-    assert widening.seen.features.dtype == torch.float16
-    assert adaptation.widening() is None, "asked for once"
+    request = live(scorer, adaptation, life())
+    assert request is not None
+    assert request.window.seconds[-1] == pytest.approx(30.0)
+    assert request.candidate_features is not None
+    assert request.candidate_features.features.shape[0] == len(request.candidate_seconds) == 4
+    assert request.candidate_features.features.dtype == torch.float16
+    assert adaptation.refit_request() is None, "asked for once"
     first = adaptation.scene
-    wider = widen(scorer, widening)
+    wider = refit_scene(scorer, request)
     assert wider is not None
-    adaptation.widened(wider)
+    adaptation.apply_refit(wider)
     assert adaptation.scene is wider.scene is not first
     assert wider.scene.shots == 8
     assert len(wider.scene.support_energies) == 8
@@ -113,47 +113,47 @@ def test_the_first_minute_becomes_the_scene(scorer: SceneScorer) -> None:
     assert judged.state == "ready"
 
 
-def test_what_passes_once_is_not_learnt(scorer: SceneScorer) -> None:
+def test_what_passes_once_is_left_out(scorer: SceneScorer) -> None:
     """Of a scene that was made with it and one without, both find it as strange."""
     flash = (12.0, 15.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    assert not widening.minute.unusual, "it must stand out by itself"
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    assert not request.window.unusual, "it must stand out by itself"
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 127) > 1.0
-    begin = 2.5  # of the minute, in the time of the pictures: 0.4 + 3 · 0.5, and one step
+    begin = 2.5  # of the window, in the time of the pictures: 0.4 + 3 · 0.5, and one step
     seen = [begin + second for second in wider.seconds]
     assert not [second for second in seen if flash[0] + 0.6 <= second <= flash[1] - 0.6]
 
 
-def test_what_stays_or_comes_again_is_normal(scorer: SceneScorer) -> None:
+def test_what_stays_or_recurs_is_normal(scorer: SceneScorer) -> None:
     flash = (12.0, 29.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 207) < 1.0
 
 
-def told_of(widening: RefitRequest, begin: float) -> None:
+def told_of(request: RefitRequest, begin: float) -> None:
     """As if the first scene, whose model is untrained, had found it unusual from then on."""
-    first = 2.0  # the minute's first moment, in the time of the pictures
-    minute = widening.minute
-    minute.unusual[:] = [(begin - first, minute.now_seconds)]
-    minute.unusual_seconds = minute.now_seconds + first - begin
+    first = 2.0  # the window's first moment, in the time of the pictures
+    window = request.window
+    window.unusual[:] = [(begin - first, window.now_seconds)]
+    window.unusual_seconds = window.now_seconds + first - begin
 
 
-def test_what_the_first_scene_told_of_is_not_learnt(scorer: SceneScorer) -> None:
-    """There for the last fourteen of thirty seconds, and still when the minute is over."""
+def test_what_the_first_scene_reported_is_left_out(scorer: SceneScorer) -> None:
+    """There for the last fourteen of thirty seconds, and still when the window is over."""
     flash = (18.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    careless = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    careless = refit_scene(scorer, request)
     assert careless is not None
     assert score_of(scorer, careless, life(flash), 400) < 1.0, "or this test would tell nothing"
-    told_of(widening, 18.0)
-    wider = widen(scorer, widening)
+    told_of(request, 18.0)
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 400) > 1.0
 
@@ -167,57 +167,57 @@ def patches(*spans: tuple[float, float]) -> Pictures:
         yield picture
 
 
-def found_at(widening: RefitRequest, *spans: tuple[float, float]) -> None:
+def found_at(request: RefitRequest, *spans: tuple[float, float]) -> None:
     """As if the first scene had found these spans unusual, in the time of the pictures."""
     first = 2.0
-    widening.minute.unusual[:] = [(begin - first, end - first) for begin, end in spans]
-    widening.minute.unusual_seconds = sum(end - begin for begin, end in spans)
+    request.window.unusual[:] = [(begin - first, end - first) for begin, end in spans]
+    request.window.unusual_seconds = sum(end - begin for begin, end in spans)
 
 
-def test_what_recurs_in_the_first_minute_is_normal(
+def test_what_recurs_in_the_window_is_normal(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two passers-by of the same kind, twelve seconds apart; one alone is left out."""
     twice = ((7.0, 9.5), (22.0, 24.5))
-    widening = live(scorer, Adaptation(SETTINGS), patches(*twice))
-    assert widening is not None
-    found_at(widening, *twice)
+    request = live(scorer, Adaptation(SETTINGS), patches(*twice))
+    assert request is not None
+    found_at(request, *twice)
     with caplog.at_level(logging.INFO):
-        wider = widen(scorer, widening, "yard")
+        wider = refit_scene(scorer, request, "yard")
     assert wider is not None
     assert score_of(scorer, wider, patches(*twice), 80) < 1.0
     assert score_of(scorer, wider, patches(*twice), 232) < 1.0
-    assert "at 2 different times: what recurs is normal now" in caplog.text
-    found_at(widening, twice[1])
-    careful = widen(scorer, widening)
+    assert "at 2 different times: what recurs counts as normal now" in caplog.text
+    found_at(request, twice[1])
+    careful = refit_scene(scorer, request)
     assert careful is not None
     seen = [2.0 + second for second in careful.seconds]
     assert not [second for second in seen if twice[1][0] <= second <= twice[1][1]]
 
 
-def test_what_is_unusual_twice_and_not_alike_is_not_learnt(scorer: SceneScorer) -> None:
+def test_two_different_unusual_events_are_left_out(scorer: SceneScorer) -> None:
     """A flicker early on does not make normal what comes later and stays for twelve seconds."""
     stays = (19.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(stays))
-    assert widening is not None
-    found_at(widening, (5.0, 5.5), (19.0, 32.0))
-    wider = widen(scorer, widening)
+    request = live(scorer, Adaptation(SETTINGS), life(stays))
+    assert request is not None
+    found_at(request, (5.0, 5.5), (19.0, 32.0))
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert score_of(scorer, wider, life(stays), 400) > 1.0
 
 
-def test_what_is_there_for_most_of_it_is_normal_and_said(
+def test_what_fills_most_of_the_window_is_normal_and_logged(
     scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     flash = (10.0, 99.0)
-    widening = live(scorer, Adaptation(SETTINGS), life(flash))
-    assert widening is not None
-    told_of(widening, 10.0)
+    request = live(scorer, Adaptation(SETTINGS), life(flash))
+    assert request is not None
+    told_of(request, 10.0)
     with caplog.at_level(logging.WARNING):
-        wider = widen(scorer, widening, "yard")
+        wider = refit_scene(scorer, request, "yard")
     assert wider is not None
     assert score_of(scorer, wider, life(flash), 400) < 1.0
-    assert "yard: much of its first minute was unusual" in caplog.text, "never silently"
+    assert "yard: much of the calibration window was unusual" in caplog.text, "never silently"
 
 
 def unusual_times(
@@ -231,13 +231,13 @@ def unusual_times(
     for number, energy in enumerate(energies):
         seconds = 3.0 + number / 10
         adaptation.judge(seconds, energy * threshold, cached_features=lambda: adaptation, **judging)  # type: ignore[arg-type, return-value]
-    widening = adaptation.widening()
-    assert widening is not None
-    # The minute began with a frame at 2.0 s: ten frames before the first of these.
-    return [(begin - 1.0, end - 1.0) for begin, end in widening.minute.unusual]
+    request = adaptation.refit_request()
+    assert request is not None
+    # The window began with a frame at 2.0 s: ten frames before the first of these.
+    return [(begin - 1.0, end - 1.0) for begin, end in request.window.unusual]
 
 
-def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> None:
+def test_a_spike_that_smoothing_removes_is_unusual(scorer: SceneScorer) -> None:
     """One frame of twice the threshold: a smoothed score of less than a half, between moments."""
     energies = [2.0 if number == 103 else 0.0 for number in range(300)]
     assert unusual_times(scorer, energies) == [pytest.approx((10.3, 10.3))]
@@ -246,7 +246,7 @@ def test_a_spike_that_the_score_smooths_away_is_unusual(scorer: SceneScorer) -> 
     assert unusual_times(scorer, few, enter=0.7) == [pytest.approx((10.3, 10.3))]
 
 
-def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
+def test_frames_with_a_lagging_high_score_are_unusual(scorer: SceneScorer) -> None:
     """The energy is down again, the smoothed one not yet."""
     energies = [20.0 if 100 <= number <= 103 else 0.0 for number in range(300)]
     ((begin, end),) = unusual_times(scorer, energies)
@@ -256,34 +256,34 @@ def test_what_the_score_still_tells_of_is_unusual(scorer: SceneScorer) -> None:
 
 
 @pytest.mark.parametrize("wanted", [9, 100])
-def test_what_calibrates_is_left_however_much_is_wanted(scorer: SceneScorer, wanted: int) -> None:
-    widening = live(scorer, Adaptation(replace(SETTINGS, widen=wanted)), life())
-    assert widening is not None
-    wider = widen(scorer, widening)
+def test_samples_for_calibration_are_left(scorer: SceneScorer, wanted: int) -> None:
+    request = live(scorer, Adaptation(replace(SETTINGS, refit=wanted)), life())
+    assert request is not None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert wider.scene.shots == min(wanted, 35 // 3)
     assert len(wider.energies) >= 30
 
 
-def test_a_kept_scene_widens_without_its_support(scorer: SceneScorer) -> None:
+def test_a_stored_scene_is_refitted_without_its_support(scorer: SceneScorer) -> None:
     first = Adaptation(SETTINGS)
     live(scorer, first, itertools.islice(life(), 60))
     again = Adaptation(SETTINGS, first.scene)
     assert again.state == "calibrating"
-    widening = live(scorer, again, life())
-    assert widening is not None
-    assert widening.seen is None
-    wider = widen(scorer, widening)
+    request = live(scorer, again, life())
+    assert request is not None
+    assert request.candidate_features is None
+    wider = refit_scene(scorer, request)
     assert wider is not None
     assert wider.scene.shots == 8
 
 
-def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
+def test_without_a_refit_the_first_scene_stays(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
-    widening = live(scorer, adaptation, life())
-    assert widening is not None
+    request = live(scorer, adaptation, life())
+    assert request is not None
     first, calibration = adaptation.scene, adaptation.calibration
-    adaptation.widened(None)
+    adaptation.apply_refit(None)
     assert adaptation.scene is first
     assert adaptation.calibration is calibration
     assert adaptation.state == "calibrating"
@@ -295,43 +295,43 @@ def test_without_a_wider_scene_the_first_goes_on(scorer: SceneScorer) -> None:
     assert adaptation.calibration.samples > 200
 
 
-def test_too_few_moments_make_none(scorer: SceneScorer) -> None:
-    widening = live(scorer, Adaptation(SETTINGS), life())
-    assert widening is not None
-    minute = widening.minute
-    del minute.seconds[12:], minute.moments[12:]
-    assert widen(scorer, widening) is None
+def test_too_few_samples_give_no_refit(scorer: SceneScorer) -> None:
+    request = live(scorer, Adaptation(SETTINGS), life())
+    assert request is not None
+    window = request.window
+    del window.seconds[12:], window.features[12:]
+    assert refit_scene(scorer, request) is None
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        AdaptationSettings(4, 0.5, CalibratorSettings(30.0), widen=0),
-        AdaptationSettings(4, 0.5, CalibratorSettings(19.0), widen=8),
-        AdaptationSettings(14, 0.5, CalibratorSettings(26.0), widen=8),
+        AdaptationSettings(4, 0.5, CalibratorSettings(30.0), refit=0),
+        AdaptationSettings(4, 0.5, CalibratorSettings(19.0), refit=8),
+        AdaptationSettings(14, 0.5, CalibratorSettings(26.0), refit=8),
     ],
 )
-def test_nobody_asks_for_one(scorer: SceneScorer, settings: AdaptationSettings) -> None:
+def test_no_refit_is_requested(scorer: SceneScorer, settings: AdaptationSettings) -> None:
     adaptation = Adaptation(settings)
     assert live(scorer, adaptation, itertools.islice(life(), 400)) is None
     assert adaptation.state == "ready"
 
 
-def test_there_are_clips_enough_or_nobody_waits() -> None:
-    minute = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
-    assert minute.widens(0)
-    assert not replace(minute, calibrator=CalibratorSettings(28.0)).widens(0), "after a restart"
-    assert replace(minute, calibrator=CalibratorSettings(28.0)).widens(16)
-    assert not AdaptationSettings(frames=34).widens(34)
-    assert AdaptationSettings(frames=33).widens(39)
+def test_no_refit_without_enough_clips() -> None:
+    window = AdaptationSettings(frames=10, calibrator=CalibratorSettings(29.0))
+    assert window.can_refit(0)
+    assert not replace(window, calibrator=CalibratorSettings(28.0)).can_refit(0), "after a restart"
+    assert replace(window, calibrator=CalibratorSettings(28.0)).can_refit(16)
+    assert not AdaptationSettings(frames=34).can_refit(34)
+    assert AdaptationSettings(frames=33).can_refit(39)
 
 
 def test_an_impossible_number_is_refused() -> None:
     with pytest.raises(ValueError, match=r"adapt\.refit: want >= 0, got -1"):
-        AdaptationSettings(widen=-1)
+        AdaptationSettings(refit=-1)
 
 
-def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneScorer) -> None:
+def test_without_features_the_window_is_the_calibration(scorer: SceneScorer) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     for number in range(310):
@@ -339,8 +339,8 @@ def test_without_one_who_makes_it_the_minute_is_the_calibration(scorer: SceneSco
     assert adaptation.state == "ready"
 
 
-@pytest.mark.parametrize(("view", "ends"), [(HELD, False), (UNFIT, True)])
-def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool) -> None:
+@pytest.mark.parametrize(("view", "ends"), [(SUPPRESSED, False), (UNUSABLE, True)])
+def test_other_views_are_left_out(scorer: SceneScorer, view: View, ends: bool) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     cached_features: list[int] = []
@@ -352,13 +352,13 @@ def test_no_other_view_is_part_of_it(scorer: SceneScorer, view: View, ends: bool
             lambda: cached_features.append(1),  # type: ignore[arg-type, return-value]
         )
     assert not cached_features
-    widening = adaptation.widening()
-    assert (widening is not None) == ends
-    if widening is not None:
-        adaptation.widened(widen(scorer, widening))
+    request = adaptation.refit_request()
+    assert (request is not None) == ends
+    if request is not None:
+        adaptation.apply_refit(refit_scene(scorer, request))
         adaptation.judge(70.0, 0.0, view)
         assert adaptation.state == "ready", "with the first scene"
-        assert adaptation.wider is None
+        assert adaptation.refit_result is None
 
 
 def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedFrame]:
@@ -366,7 +366,7 @@ def replayed(path: Path, scorer: SceneScorer, batch_size: int) -> list[ReplayedF
         return list(replay(source, scorer, Adaptation(SETTINGS), 10.0, batch_size))
 
 
-def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path) -> None:
+def test_a_recording_is_refitted_like_a_camera(scorer: SceneScorer, tmp_path: Path) -> None:
     path = tmp_path / "yard.mp4"
     write_video(path, frames_per_second=10, pictures=itertools.islice(life(), 900))
     one, many = replayed(path, scorer, 1), replayed(path, scorer, 7)
@@ -379,7 +379,7 @@ def test_a_recording_widens_as_a_camera_does(scorer: SceneScorer, tmp_path: Path
 
 
 @pytest.mark.timeout(300)
-def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_path: Path) -> None:
+def test_a_video_is_scored_in_the_refitted_scene(scorer: SceneScorer, tmp_path: Path) -> None:
     path, short = tmp_path / "yard.mp4", tmp_path / "short.mp4"
     write_video(path, frames_per_second=10, pictures=walking_box(900))
     write_video(short, frames_per_second=10, pictures=walking_box(200))
@@ -388,7 +388,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
     assert found.minute is not None
     assert sum(len(part.times) for part in found.parts) == 900 - 4
     (rest,) = found.rest
-    assert 33.0 < rest.times[0] < 80.0, "after the support and the minute, but for unfit pictures"
+    assert 33.0 < rest.times[0] < 80.0, "after the support and the window, but for unfit pictures"
     assert rest.times[-1] == pytest.approx(89.9)
     realised = count_false_alarms(found, settings, seconds=120.0)
     assert realised.watched_seconds == pytest.approx(120.0, abs=0.2)
@@ -404,7 +404,7 @@ def test_a_watched_video_is_judged_in_the_wider_scene(scorer: SceneScorer, tmp_p
 
 
 @pytest.mark.parametrize("enter", [1.0, 0.05])
-def test_the_scoring_worker_widens(
+def test_the_scoring_worker_refits(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture, enter: float
 ) -> None:
     adapt = {"frames": 3, "spare": 0, "interval": 0.2, "calibrate": 20, "refit": 6}
@@ -420,10 +420,10 @@ def test_the_scoring_worker_widens(
         send_all(run, frames[260:])
     assert len(sink.scores) == 300
     assert sink.scores[-1].state == "ready"
-    widened = context.metrics.registry.get_sample_value(
-        "vedette_adaptations_total", {"camera": "street", "result": "widened"}
+    refitted = context.metrics.registry.get_sample_value(
+        "vedette_adaptations_total", {"camera": "street", "result": "refitted"}
     )
-    assert widened == 1.0
+    assert refitted == 1.0
     store = SceneStore(run.data_folder / "scenes", scorer)
     kept = store.load("street", (48, 64))
     assert kept is not None
@@ -433,7 +433,7 @@ def test_the_scoring_worker_widens(
     assert len(store.history.scenes("street")) == 1, "the first scene is not kept beside it"
     states = [score.state for score in sink.scores]
     assert states.index("ready") > 200, "conservative until the wider scene is there"
-    said = re.search(r"of its minute (\d+) of \d+ s were unusual", caplog.text)
+    said = re.search(r"(\d+) of \d+ s of the calibration window were unusual", caplog.text)
     if enter < 1:
         assert said is not None, "as people are notified of it"
     else:

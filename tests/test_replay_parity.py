@@ -25,7 +25,7 @@ from pipeline.config import AdaptSection
 from pipeline.evaluation.replay import replay
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
 from pipeline.transport.topics import private_socket_folder
@@ -39,9 +39,11 @@ def offline(scorer: SceneScorer, frames: list[FrameMessage]) -> list[ScoredFrame
     judgements = []
     for frame in frames:
         clip = buffer.push(frame.pts_seconds, frame.pixels)
-        judgement = adaptation.before(frame.pts_seconds, clip, buffer.full, ages=buffer.ages)
+        judgement = adaptation.before_scoring(
+            frame.pts_seconds, clip, buffer.full, ages=buffer.ages
+        )
         if adaptation.state == "fitting":
-            adaptation.fitted(make_scene(scorer, adaptation))
+            adaptation.apply_scene(build_scene(scorer, adaptation))
         if judgement is None:
             assert adaptation.scene is not None
             ages = torch.tensor([buffer.ages])

@@ -280,7 +280,7 @@ def test_a_widened_scene_comes_back_with_its_light(
     ]
     context = context_for(run, calibrate=20.0, refit=6)
     in_flight = InFlight()
-    labels = {"camera": "street", "result": "widened"}
+    labels = {"camera": "street", "result": "refitted"}
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, film[:230], in_flight)
         deadline = time.monotonic() + 60

@@ -28,9 +28,9 @@ from pipeline.telemetry.metrics import Metrics
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
-SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
+SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), refit=6)
 FINAL = Calibration(0.5, 4.0, 1.0, 300, final=True)
-WIDENING = RefitRequest(CalibrationWindow(30.0), SIZE_HW, SETTINGS.calibrator, 6)
+REQUEST = RefitRequest(CalibrationWindow(30.0), SIZE_HW, SETTINGS.calibrator, 6)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def begun(
     shared: SharedParts, yard: SceneInUse, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> Adaptation:
     """A camera with a first scene of three clips, in use."""
-    monkeypatch.setattr(scene_builder, "make_scene", lambda *_: scene_of(scorer, 3))
+    monkeypatch.setattr(scene_builder, "build_scene", lambda *_: scene_of(scorer, 3))
     adaptation = Adaptation(SETTINGS, reason="first seen")
     yard.fit(adaptation)
     settle(shared, lambda: adaptation.scene is not None)
@@ -106,14 +106,14 @@ class Bench:
         self.busy = threading.Event()
         self.go_on = threading.Event()
         self._scorer = scorer
-        monkeypatch.setattr(scene_builder, "make_scene", self._make)
-        monkeypatch.setattr(scene_builder, "widen", self._widen)
+        monkeypatch.setattr(scene_builder, "build_scene", self._make)
+        monkeypatch.setattr(scene_builder, "refit_scene", self._refit)
 
     def _make(self, scorer: SceneScorer, adaptation: Adaptation, camera: str) -> BuiltScene:
         self._work(camera)
         return scene_of(self._scorer, 3)
 
-    def _widen(self, scorer: SceneScorer, widening: RefitRequest, camera: str) -> None:
+    def _refit(self, scorer: SceneScorer, request: RefitRequest, camera: str) -> None:
         self._work(f"wider {camera}")
 
     def _work(self, what: str) -> None:
@@ -129,8 +129,8 @@ def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
     scene_in_use(shared, "a").fit(Adaptation(SETTINGS))
     assert bench.busy.wait(20)
     left, last = Adaptation(SETTINGS), Adaptation(SETTINGS)
-    scene_in_use(shared, "b").refit(Adaptation(SETTINGS), WIDENING)
-    scene_in_use(shared, "c").refit(left, WIDENING)
+    scene_in_use(shared, "b").refit(Adaptation(SETTINGS), REQUEST)
+    scene_in_use(shared, "c").refit(left, REQUEST)
     scene_in_use(shared, "d").fit(Adaptation(SETTINGS))
     scene_in_use(shared, "e").fit(last)
     left.abandoned = True
@@ -173,21 +173,21 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     def fail(*_: object) -> RefitResult:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(scene_builder, "widen", fail)
+    monkeypatch.setattr(scene_builder, "refit_scene", fail)
     with caplog.at_level(logging.WARNING):
-        yard.refit(adaptation, WIDENING)
-        settle(shared, lambda: count_of(metrics, "not_widened") == 1)
+        yard.refit(adaptation, REQUEST)
+        settle(shared, lambda: count_of(metrics, "not_refitted") == 1)
     assert "no wider scene of its first minute: out of memory" in caplog.text
     assert "Traceback" in caplog.text
     assert adaptation.scene is first
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
     assert kept.scene.shots == 3
-    monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
-    yard.refit(adaptation, WIDENING)
-    settle(shared, lambda: count_of(metrics, "not_widened") == 2)
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: None)
+    yard.refit(adaptation, REQUEST)
+    settle(shared, lambda: count_of(metrics, "not_refitted") == 2)
     assert "too little of it is usable" in caplog.text
-    assert count_of(metrics, "widened") == 0
+    assert count_of(metrics, "refitted") == 0
 
 
 def test_a_wider_scene_for_nobody_changes_nothing(
@@ -206,8 +206,8 @@ def test_a_wider_scene_for_nobody_changes_nothing(
         made.set()
         return wider_of(scorer)
 
-    monkeypatch.setattr(scene_builder, "widen", late)
-    yard.refit(adaptation, WIDENING)
+    monkeypatch.setattr(scene_builder, "refit_scene", late)
+    yard.refit(adaptation, REQUEST)
     following = Adaptation(SETTINGS)
     settle(shared, made.is_set)
     yard.fit(following)
@@ -231,11 +231,11 @@ def test_no_calibration_lies_beside_another_scene(
 ) -> None:
     """The disk is full when the wider scene comes: it is written later, or nothing is."""
     adaptation = begun(shared, yard, scorer, monkeypatch)
-    monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
-        yard.refit(adaptation, WIDENING)
-        settle(shared, lambda: adaptation.wider is not None)
+        yard.refit(adaptation, REQUEST)
+        settle(shared, lambda: adaptation.refit_result is not None)
         yard.save(adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
@@ -260,9 +260,9 @@ def test_what_could_not_be_kept_at_first_is_kept_later(
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
         adaptation = begun(shared, yard, scorer, monkeypatch)
-        monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
-        yard.refit(adaptation, WIDENING)
-        settle(shared, lambda: adaptation.wider is not None)
+        monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
+        yard.refit(adaptation, REQUEST)
+        settle(shared, lambda: adaptation.refit_result is not None)
         yard.save(adaptation)
         kept = store.load("yard", SIZE_HW)
         assert kept is not None
@@ -287,9 +287,9 @@ def test_the_next_scene_is_kept_as_another_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun(shared, yard, scorer, monkeypatch)
-    monkeypatch.setattr(scene_builder, "widen", lambda *_: wider_of(scorer))
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
     following = Adaptation(SETTINGS, reason="on schedule")
-    yard.follow(following, WIDENING)
+    yard.follow(following, REQUEST)
     settle(shared, lambda: following.state == "ready")
     kept = store.load("yard", SIZE_HW)
     assert kept is not None
@@ -307,10 +307,10 @@ def test_a_next_scene_that_fails_leaves_the_present_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     present = begun(shared, yard, scorer, monkeypatch)
-    monkeypatch.setattr(scene_builder, "widen", lambda *_: None)
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: None)
     following = Adaptation(SETTINGS, reason="on schedule")
     with caplog.at_level(logging.WARNING):
-        yard.follow(following, WIDENING)
+        yard.follow(following, REQUEST)
         settle(shared, lambda: following.abandoned)
     assert "camera yard: no other scene: too little of it is usable" in caplog.text
     assert count_of(metrics, "failed") == 1

@@ -1,4 +1,4 @@
-"""An adaptation can be taken back: earlier scenes are kept, and found again."""
+"""An adaptation can be undone: earlier scenes are stored and restored."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ from cameras.picture_statistics import AREAS_HW
 from models import AdaptedScene, SceneScorer
 from models.calibration import Calibration
 from pipeline.scenes.illumination import Illumination, is_other
-from pipeline.scenes.scene_history import KEPT_SCENES, NoSceneError, superfluous
+from pipeline.scenes.scene_history import MAX_EARLIER_SCENES, NoSceneError, scenes_to_delete
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import KnownView
 from pipeline.scoring.command_handler import CommandHandler
@@ -64,7 +64,7 @@ def keep(store: SceneStore, scorer: SceneScorer, number: int, folder: Path) -> A
     return made
 
 
-def test_earlier_scenes_come_back_whole(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_earlier_scenes_are_restored_completely(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
     history = store.history
     assert history.scenes("yard") == []
@@ -91,9 +91,7 @@ def test_earlier_scenes_come_back_whole(tmp_path: Path, scorer: SceneScorer) -> 
     assert kept.calibration == calibration(2.0)
 
 
-def test_what_is_learnt_later_does_not_change_what_was_put_aside(
-    tmp_path: Path, scorer: SceneScorer
-) -> None:
+def test_later_updates_do_not_change_an_earlier_scene(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
     keep(store, scorer, 1, tmp_path)
     keep(store, scorer, 2, tmp_path)
@@ -106,26 +104,26 @@ def test_what_is_learnt_later_does_not_change_what_was_put_aside(
     assert kept.calibration == calibration(7.0), "that of its last use"
 
 
-def test_the_oldest_go(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_the_oldest_are_deleted(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
-    for number in range(1, KEPT_SCENES + 4):
+    for number in range(1, MAX_EARLIER_SCENES + 4):
         keep(store, scorer, number, tmp_path)
     ids = [one.id for one in store.history.scenes("yard")]
-    assert ids == [f"{number}000" for number in range(KEPT_SCENES + 3, 2, -1)]
+    assert ids == [f"{number}000" for number in range(MAX_EARLIER_SCENES + 3, 2, -1)]
     oldest = ids[-1]
     store.history.restore("yard", oldest)
     assert [one.id for one in store.history.scenes("yard") if one.current] == [oldest]
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_of_each_light_one_scene_goes_last() -> None:
+def test_one_scene_of_each_illumination_is_deleted_last() -> None:
     earlier = [("d6", DAY), ("d5", DAY), ("d4", None), ("l", LAMP), ("d3", DAY), ("n", NIGHT)]
-    assert superfluous(earlier, conditions=4, kept=5) == ["d3"]
-    assert superfluous(earlier, conditions=4, kept=3) == ["d5", "d4", "d3"]
-    assert superfluous(earlier, conditions=2, kept=3) == ["d4", "d3", "n"], "one other light"
-    assert superfluous(earlier, conditions=1, kept=5) == ["n"], "the last used stay"
-    assert superfluous(earlier[:5], conditions=4, kept=5) == []
-    assert superfluous([], conditions=4, kept=5) == []
+    assert scenes_to_delete(earlier, bank_size=4, kept=5) == ["d3"]
+    assert scenes_to_delete(earlier, bank_size=4, kept=3) == ["d5", "d4", "d3"]
+    assert scenes_to_delete(earlier, bank_size=2, kept=3) == ["d4", "d3", "n"], "one other light"
+    assert scenes_to_delete(earlier, bank_size=1, kept=5) == ["n"], "the last used stay"
+    assert scenes_to_delete(earlier[:5], bank_size=4, kept=5) == []
+    assert scenes_to_delete([], bank_size=4, kept=5) == []
 
 
 @given(
@@ -133,41 +131,41 @@ def test_of_each_light_one_scene_goes_last() -> None:
     st.integers(1, 6),
     st.integers(1, 5),
 )
-def test_another_light_is_never_forgotten_for_more_of_the_same(
-    lumas: list[float | None], conditions: int, kept: int
+def test_another_illumination_is_not_deleted_for_more_of_the_same(
+    lumas: list[float | None], bank_size: int, kept: int
 ) -> None:
     lights = [None if luma is None else light(luma) for luma in lumas]
     earlier = [(str(number), one) for number, one in enumerate(lights)]
-    gone = superfluous(earlier, conditions, kept)
+    gone = scenes_to_delete(earlier, bank_size, kept)
     assert len(gone) == max(0, len(earlier) - kept)
     assert "0" not in gone, "what was used last"
-    if kept > 1 and conditions > 1 and lights and (first := lights[0]) is not None:
+    if kept > 1 and bank_size > 1 and lights and (first := lights[0]) is not None:
         other = [name for name, one in earlier if one is not None and is_other(one, first)]
         assert not other or set(other) - set(gone), "of another light one stays, if there was one"
 
 
-def test_a_night_outlives_any_number_of_days(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_a_night_scene_survives_many_day_scenes(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
     keep(store, scorer, 1, tmp_path)
     store.save_light("yard", NIGHT)
-    for number in range(2, 2 * KEPT_SCENES):
+    for number in range(2, 2 * MAX_EARLIER_SCENES):
         keep(store, scorer, number, tmp_path)
         store.save_light("yard", DAY)
     scenes = store.history.scenes("yard")
-    assert len(scenes) == KEPT_SCENES + 1
+    assert len(scenes) == MAX_EARLIER_SCENES + 1
     assert scenes[-1].id == "1000"
     assert scenes[-1].light == {"luma": 20.0, "chroma": 0.0}
     assert scenes[0].light == {"luma": 120.0, "chroma": 0.0}
     store.history.restore("yard", "1000")
     assert store.load_light("yard") is not None
-    store.history.know("yard", 1)
+    store.history.set_bank_size("yard", 1)
     store.history.restore("yard", scenes[0].id)
-    for number in range(20, 20 + KEPT_SCENES):
+    for number in range(20, 20 + MAX_EARLIER_SCENES):
         keep(store, scorer, number, tmp_path)
     assert "1000" not in [one.id for one in store.history.scenes("yard")], "if none is wanted"
 
 
-def test_a_new_scene_takes_no_old_light(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_a_new_scene_does_not_inherit_the_illumination(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
     keep(store, scorer, 1, tmp_path)
     store.save_light("yard", DAY)
@@ -182,12 +180,12 @@ def test_a_new_scene_takes_no_old_light(tmp_path: Path, scorer: SceneScorer) -> 
     assert store.history.light("yard", first) is None, "damaged is as good as not known"
 
 
-def test_a_scene_that_is_not_there(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_unknown_scene_is_an_error(tmp_path: Path, scorer: SceneScorer) -> None:
     store = SceneStore(tmp_path, scorer)
     keep(store, scorer, 1, tmp_path)
-    with pytest.raises(NoSceneError, match="scene 5: want one that is kept, 1000"):
+    with pytest.raises(NoSceneError, match="scene 5: want one that is stored: 1000"):
         store.history.restore("yard", "5")
-    with pytest.raises(NoSceneError, match="want one that is kept"):
+    with pytest.raises(NoSceneError, match="want one that is stored"):
         store.history.restore("yard", "../yard")
 
 
@@ -211,7 +209,7 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
         none: dict[str, object] = {"name": "street", "scene": "12"}
         answer = orders.handle(Request("4", "restore", none, 0.0))
         assert answer.status == "unknown"
-        assert answer.problem.startswith("camera street: scene 12: want one that is kept, ")
+        assert answer.problem.startswith("camera street: scene 12: want one that is stored: ")
         send_all(run, noise_frames("street", 20, seed=0, connection=3))
     last = sink.scores[-1]
     assert last.state == "ready", "in its calibration"
@@ -220,10 +218,10 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     assert again == pytest.approx(earlier[: len(again)], abs=1e-4)
 
 
-def test_what_fails_in_the_midst_of_it_leaves_no_scene_of_parts(
+def test_a_failure_leaves_no_mixture_of_scenes(
     tmp_path: Path, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever file was the last to be put in place: the next start puts the others in place."""
+    """Whichever file was the last to be moved into place: the next start moves the others."""
     replace_file = os.replace
     for count in range(3):
         store = SceneStore(tmp_path / str(count), scorer)

@@ -1,4 +1,4 @@
-"""Scenes survive a restart; one that does not fit is refused with a warning, not used."""
+"""Scenes survive a restart; an unusable one is refused with a warning."""
 
 import logging
 from dataclasses import replace
@@ -30,11 +30,11 @@ def scene(scorer: SceneScorer) -> AdaptedScene:
     return scorer.adapt(torch.from_numpy(support))
 
 
-def test_nothing_is_kept_at_first(tmp_path: Path, scorer: SceneScorer) -> None:
+def test_nothing_is_stored_at_first(tmp_path: Path, scorer: SceneScorer) -> None:
     assert SceneStore(tmp_path, scorer).load("street", SIZE_HW) is None
 
 
-def test_a_kept_scene_scores_the_same(
+def test_a_stored_scene_scores_the_same(
     tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
 ) -> None:
     store = SceneStore(tmp_path, scorer)
@@ -52,7 +52,7 @@ def test_a_kept_scene_scores_the_same(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_new_scene_takes_no_old_calibration(
+def test_a_new_scene_does_not_inherit_the_calibration(
     tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
 ) -> None:
     store = SceneStore(tmp_path, scorer)
@@ -71,7 +71,7 @@ def test_a_scene_of_another_model_is_refused(
     other = SceneScorer.untrained("vedette", seed=1)
     with caplog.at_level(logging.WARNING):
         assert SceneStore(tmp_path, other).load("street", SIZE_HW) is None
-    assert "camera street: its kept scene is unusable" in caplog.text
+    assert "camera street: its stored scene is unusable" in caplog.text
     assert "want a scene of model" in caplog.text
 
 
@@ -82,11 +82,11 @@ def test_a_scene_of_another_size_is_refused(
     store.save_scene("street", scene)
     with caplog.at_level(logging.WARNING):
         assert store.load("street", (240, 320)) is None
-    assert "its kept scene is of size (32, 48) (H, W), want (240, 320)" in caplog.text
+    assert "its stored scene is of size (32, 48) (H, W), want (240, 320)" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"median": 1}', '{"median": "x", "threshold": 2}'])
-def test_a_damaged_calibration_begins_anew(
+def test_a_damaged_calibration_starts_again(
     tmp_path: Path,
     scorer: SceneScorer,
     scene: AdaptedScene,
@@ -100,7 +100,7 @@ def test_a_damaged_calibration_begins_anew(
         kept = store.load("street", SIZE_HW)
     assert kept is not None
     assert kept.calibration is None
-    assert "camera street: calibrating anew" in caplog.text
+    assert "camera street: calibrating again" in caplog.text
 
 
 def test_a_damaged_scene_is_refused(
@@ -112,11 +112,11 @@ def test_a_damaged_scene_is_refused(
     tensors.write_bytes(tensors.read_bytes()[:-100])
     with caplog.at_level(logging.WARNING):
         assert store.load("street", SIZE_HW) is None
-    assert "its kept scene is unusable" in caplog.text
+    assert "its stored scene is unusable" in caplog.text
 
 
 @pytest.mark.parametrize("broken", ["weights", "about", "aside"])
-def test_where_one_cannot_be_written_nothing_has_changed(
+def test_a_failed_write_changes_nothing(
     tmp_path: Path,
     scorer: SceneScorer,
     scene: AdaptedScene,
@@ -139,7 +139,7 @@ def test_where_one_cannot_be_written_nothing_has_changed(
             elif broken == "about":
                 patched.setattr(scene_history, "write_json", full)
             else:
-                patched.setattr(store.history, "_put_aside", full)
+                patched.setattr(store.history, "_archive_current", full)
             with pytest.raises(OSError, match="No space left"):
                 store.save_scene("street", following, "on schedule")
         kept = store.load("street", SIZE_HW)
@@ -154,7 +154,7 @@ def test_where_one_cannot_be_written_nothing_has_changed(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_wider_scene_takes_the_place_of_its_first_one(
+def test_a_refitted_scene_replaces_the_first_one(
     tmp_path: Path, scorer: SceneScorer, scene: AdaptedScene
 ) -> None:
     store = SceneStore(tmp_path, scorer)

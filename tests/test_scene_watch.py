@@ -1,4 +1,4 @@
-"""A camera that is moved, covered or blurred is found out; traffic, lamps and nights are not."""
+"""Moved, covered and blurred cameras are detected; traffic, lamps and nights are not reported."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -63,7 +63,7 @@ class Camera:
     def _views(self, count: int, change: Callable[[Pixels], Pixels]) -> Iterator[View]:
         for _ in range(count):
             picture = change(self._wide[self.count % len(self._wide)])
-            yield self.watch.see(self.count * STEP, measure(noisy(picture, self.count, 1.0)))
+            yield self.watch.update(self.count * STEP, measure(noisy(picture, self.count, 1.0)))
             self.count += 1
 
 
@@ -98,22 +98,20 @@ def blurred(picture: Pixels) -> Pixels:
     ("change", "fault"),
     [(moved, "moved"), (covered, "covered"), (black, "covered"), (blurred, "defocused")],
 )
-def test_a_wrong_view_is_told_after_its_time_and_forgotten_when_it_is_back(
+def test_a_wrong_view_is_reported_after_its_time_and_cleared_when_it_is_back(
     camera: Camera, change: Callable[[Pixels], Pixels], fault: str
 ) -> None:
     views = camera.look(13, change)
     assert all(view.fault is None for view in views[:18]), "not before its time"
     assert {view.fault for view in views[20:]} == {fault}
-    assert not any(view.fit for view in views)
+    assert not any(view.usable for view in views)
     back = camera.look(5)
     assert back[0].fault == fault
     assert back[-1].fault is None
     assert camera.look(6)[-1] == View(), "the light has settled, too"
 
 
-def test_another_view_settles_and_a_wandering_one_does_not(
-    camera: Camera, wide: list[Pixels]
-) -> None:
+def test_another_view_settles_and_a_moving_one_does_not(camera: Camera, wide: list[Pixels]) -> None:
     views = camera.look(25, moved)
     assert not any(view.settled for view in views[:36])
     assert views[-1].settled
@@ -130,7 +128,7 @@ def test_another_view_settles_and_a_wandering_one_does_not(
     assert not any(view.settled for view in turning)
 
 
-def test_a_softer_view_is_another_one_all_the_same(camera: Camera) -> None:
+def test_a_softer_view_counts_as_moved(camera: Camera) -> None:
     other = SyntheticStreet(5, (320, 480), frames_per_second=1).render(0).pixels
     known = camera.watch.known
     assert known is not None
@@ -154,7 +152,7 @@ def test_a_big_truck_is_no_other_view(camera: Camera) -> None:
 
     views = camera.look(20, truck)
     assert all(view.fault is None for view in views)
-    assert not any(view.held for view in views), "it is dark, but not everywhere"
+    assert not any(view.suppressed for view in views), "it is dark, but not everywhere"
 
     def close(picture: Pixels) -> Pixels:
         passing: Pixels = truck(picture)
@@ -166,16 +164,16 @@ def test_a_big_truck_is_no_other_view(camera: Camera) -> None:
 
 
 @pytest.mark.parametrize("gain", [0.3, 1.5])
-def test_a_light_switch_holds_alerts_for_some_seconds(camera: Camera, gain: float) -> None:
+def test_a_light_switch_suppresses_alerts_for_some_seconds(camera: Camera, gain: float) -> None:
     def lit(picture: Pixels) -> Pixels:
         return as_seen(seen(picture) * gain)
 
     views = camera.look(20, lit)
-    held = [view.held for view in views]
+    held = [view.suppressed for view in views]
     assert all(held[:10])
     assert not any(held[14:])
     assert all(view.fault is None for view in views)
-    assert not any(view.fit for view, hold in zip(views, held, strict=True) if hold)
+    assert not any(view.usable for view, hold in zip(views, held, strict=True) if hold)
     assert views[-1] == View()
 
 
@@ -196,36 +194,36 @@ def test_night_falls_slowly(wide: list[Pixels]) -> None:
         gain = 30 ** (-number / 180)
         picture = measure(noisy(as_seen(seen(wide[number % 10]) * gain), number))
         for part in range(10):
-            view = watch.see(number * 10 + part, picture)
+            view = watch.update(number * 10 + part, picture)
             assert view.fault is None
-            assert not view.held
+            assert not view.suppressed
 
 
-def test_light_that_never_rests_does_not_silence_a_camera(camera: Camera) -> None:
+def test_light_that_keeps_changing_does_not_silence_a_camera(camera: Camera) -> None:
     def lamp(picture: Pixels) -> Pixels:
         bright = camera.count // 2 % 2
         return as_seen(seen(picture) * (1.4 if bright else 0.7))
 
-    held = [view.held for view in camera.look(60, lamp)]
+    held = [view.suppressed for view in camera.look(60, lamp)]
     assert all(held[4:50])
     assert not any(held[64:])
-    assert [view.held for view in camera.look(8)][-1] is False
+    assert [view.suppressed for view in camera.look(8)][-1] is False
     assert camera.look(2, lamp)[-1].held, "it has rested, and counts again"
 
 
-def test_blank_and_frozen_pictures_are_not_learnt_from(wide: list[Pixels]) -> None:
+def test_blank_and_frozen_frames_are_not_usable(wide: list[Pixels]) -> None:
     watch = SceneWatch(SETTINGS)
     nothing = measure(noisy(np.zeros((240, 320, 3), np.uint8), 0))
-    assert not watch.see(0.0, nothing).fit
+    assert not watch.update(0.0, nothing).usable
     assert watch.known is None
     still = measure(seen(wide[0]))
-    fit = [watch.see(1 + number * STEP, still).fit for number in range(20)]
+    fit = [watch.update(1 + number * STEP, still).usable for number in range(20)]
     assert fit[-1] is False
     again = measure(noisy(seen(wide[1]), 1))
-    assert watch.see(11.5, again).fit
+    assert watch.update(11.5, again).usable
 
 
-def test_what_is_known_outlives_the_watch(camera: Camera, wide: list[Pixels]) -> None:
+def test_the_known_view_survives_a_restart(camera: Camera, wide: list[Pixels]) -> None:
     """Moved while nobody watched, and with another time in the stream."""
     known = camera.watch.known
     assert known is not None
@@ -239,22 +237,22 @@ def test_what_is_known_outlives_the_watch(camera: Camera, wide: list[Pixels]) ->
     assert stale.look(STEP, moved)[0].fault == "moved", "at once"
 
 
-def test_who_does_not_mind_views_is_told_of_none(wide: list[Pixels]) -> None:
-    camera = Camera(wide, SceneWatch(replace(SETTINGS, minds_view=False)))
+def test_with_the_check_off_no_view_is_reported(wide: list[Pixels]) -> None:
+    camera = Camera(wide, SceneWatch(replace(SETTINGS, check_view=False)))
     camera.look(5)
     assert camera.look(20, moved)[-1] == View()
 
 
-def test_gaps_and_connections_are_no_watched_time(camera: Camera) -> None:
+def test_gaps_and_connections_do_not_count_as_time(camera: Camera) -> None:
     watch, now = camera.watch, camera.count * STEP
     elsewhere = measure(moved(camera._wide[0]))
-    watch.see(now, elsewhere)
-    assert watch.see(now + 3600, elsewhere).fault is None
+    watch.update(now, elsewhere)
+    assert watch.update(now + 3600, elsewhere).fault is None
     watch.connected()
-    assert watch.see(0.0, elsewhere).fault is None
+    assert watch.update(0.0, elsewhere).fault is None
 
 
-def test_pictures_of_any_size_are_measured_alike(wide: list[Pixels]) -> None:
+def test_frames_of_any_size_give_similar_statistics(wide: list[Pixels]) -> None:
     large = resize(seen(wide[0]), (480, 640))
     one, other = measure(seen(wide[0])), measure(large)
     like = view_similarity(one.edges, other.edges)
@@ -271,4 +269,4 @@ def test_a_picture_without_edges_is_never_known() -> None:
     sky = KnownView(flat.edges, 0.1)
     watch = SceneWatch(SETTINGS, sky)
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    assert all(watch.see(float(second), measure(noise)).fault is None for second in range(30))
+    assert all(watch.update(float(second), measure(noise)).fault is None for second in range(30))

@@ -31,7 +31,7 @@ from pipeline.scoring.scheduled_refresh import ScheduledRefresh, gathering_secon
 from pipeline.transport.messages import FrameMessage, SceneState
 from pipeline.worker import RunInfo
 
-SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), widen=6)
+SETTINGS = AdaptationSettings(frames=3, calibrator=CalibratorSettings(30.0), refit=6)
 FINAL = Calibration(median=0.5, threshold=4.0, spread=1.0, samples=300, final=True)
 
 
@@ -54,8 +54,8 @@ class FakeScene:
         self.saved: list[Adaptation] = []
         self.used_seconds = 100.0
 
-    def follow(self, adaptation: Adaptation, widening: RefitRequest) -> None:
-        self.asked.append((adaptation, widening))
+    def follow(self, adaptation: Adaptation, request: RefitRequest) -> None:
+        self.asked.append((adaptation, request))
 
     def save(self, adaptation: Adaptation) -> None:
         self.saved.append(adaptation)
@@ -145,14 +145,14 @@ def test_the_present_scene_watches_until_the_next_is_made(scene: AdaptedScene) -
     yard.see(30)
     assert not yard.scene.asked, "half a second too early"
     yard.see(100)
-    ((following, widening),) = yard.scene.asked
+    ((following, request),) = yard.scene.asked
     assert yard.scene.saved == [present], "with what it has learnt"
-    assert widening.minute.seconds[-1] == pytest.approx(30.0)
-    assert not widening.minute.unusual
-    assert (widening.size_hw, widening.wanted, widening.seen) == (SIZE_HW, 6, None)
+    assert request.window.seconds[-1] == pytest.approx(30.0)
+    assert not request.window.unusual
+    assert (request.size_hw, request.wanted, request.candidate_features) == (SIZE_HW, 6, None)
     yard.refresh.switch_when_built()
     assert yard.stepper.adaptation is present
-    following.widened(wider(scene))
+    following.apply_refit(wider(scene))
     yard.refresh.switch_when_built()
     assert yard.stepper.adaptation is following
     assert following.state == "ready"
@@ -170,10 +170,10 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     yard.see(21.5)  # begins with a frame that is no time yet, and then 21 s
     assert not yard.scene.asked, "nor what follows within ten seconds, nor the second before"
     yard.see(0.5)
-    ((_, widening),) = yard.scene.asked
-    assert widening.minute.now_seconds == pytest.approx(30.0)
-    assert not widening.minute.unusual
-    gathered = [float(moment.features.flatten()[0]) for moment in widening.minute.moments]
+    ((_, request),) = yard.scene.asked
+    assert request.window.now_seconds == pytest.approx(30.0)
+    assert not request.window.unusual
+    gathered = [float(moment.features.flatten()[0]) for moment in request.window.features]
     assert gathered[-1] == yard.seconds - 0.5
     assert not [second for second in gathered if 8.5 < second < 310 + USUAL_SECONDS - 0.5]
 
@@ -183,7 +183,7 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     [
         ("suppressed", STEADY),
         ("stale", STEADY),
-        ("ready", View(held=False, fit=False)),
+        ("ready", View(suppressed=False, usable=False)),
     ],
 )
 def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: View) -> None:
@@ -210,7 +210,7 @@ def test_where_the_scene_is_left_nobody_waits_for_the_next(scene: AdaptedScene) 
     yard.refresh.abandon_outdated()
     assert following.abandoned, "before it is handed over, and kept"
     present = yard.stepper.adaptation
-    following.widened(wider(scene))
+    following.apply_refit(wider(scene))
     yard.refresh.switch_when_built()
     yard.refresh.switch_when_built()
     assert yard.stepper.adaptation is present
@@ -232,7 +232,7 @@ def test_one_that_came_to_nothing_is_gathered_for_again(scene: AdaptedScene) -> 
     ("settings", "seconds"),
     [
         (AdaptationSettings(), 60.0),
-        (AdaptationSettings(frames=3, calibrator=CalibratorSettings(0.0), widen=0), 20.0),
+        (AdaptationSettings(frames=3, calibrator=CalibratorSettings(0.0), refit=0), 20.0),
         (AdaptationSettings(frames=50), 150.0),
         (AdaptationSettings(calibrator=CalibratorSettings(600.0)), 600.0),
     ],

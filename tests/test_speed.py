@@ -44,7 +44,7 @@ def test_cameras_that_do_not_fit_are_named() -> None:
     assert "a frame takes 23 ms on 2 cores: about 3 cameras at 10 frames a second" in check.found
     check = judge_speed(USUAL, 2, [10.0] * 4)
     assert check.verdict == "warn"
-    assert "4 cameras want 40 frames a second, and 34 can be scored" in check.advice
+    assert "4 cameras send 40 frames a second, and 34 can be scored" in check.advice
     assert judge_speed(USUAL, 2, []).verdict == "ok"
     assert "about 1 camera at" in judge_speed(Speed(0.08, 0.08), 2, []).found
 

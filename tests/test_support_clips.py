@@ -46,7 +46,7 @@ def read(path: Path) -> SupportClips:
     return load(path, 5, 0.1, SIZE_HW)
 
 
-def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+def test_stored_clips_are_loaded(tmp_path: Path) -> None:
     kept = clips()
     (tmp_path / FILE).write_bytes(encode(kept))
     found = read(tmp_path / FILE)
@@ -71,7 +71,10 @@ def test_its_size_is_bounded(tmp_path: Path) -> None:
     [
         (lambda data: b"", "cannot be read"),
         (lambda data: data[:-1], "cannot be read"),
-        (lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "not those that were written"),
+        (
+            lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+            "the checksum of the pictures is wrong",
+        ),
         (lambda data: b"\x80\x04K\x01." * 40, "cannot be read"),
     ],
 )
@@ -118,14 +121,14 @@ def keeping(
 def adapted(folder: Path, scorer: SceneScorer, metrics: Metrics) -> None:
     """A camera that has adapted, with these weights."""
     adaptation = Adaptation(replace(SETTINGS, spare=1), support=clips(4))
-    adaptation.of_kept = False
+    adaptation.from_stored_clips = False
     with keeping(folder, scorer, metrics) as (shared, yard):
         yard.fit(adaptation)
         settle(shared, lambda: adaptation.scene is not None)
     (folder / "yard" / "light.json").write_text('{"of": "this view"}')
 
 
-def test_other_weights_make_their_scene_of_kept_clips(
+def test_other_weights_build_their_scene_from_stored_clips(
     folder: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     adapted(folder, small_scorer(0), metrics)
@@ -137,7 +140,7 @@ def test_other_weights_make_their_scene_of_kept_clips(
         settle(shared, lambda: adaptation.scene is not None)
     assert caplog.text.count("builds its scene of the 3 clips that were stored with it") == 1
     assert "want a scene of model" in caplog.text
-    assert "adapting anew" not in caplog.text
+    assert "adapting again" not in caplog.text
     assert adaptation.state == "calibrating", "nobody is notified"
     assert count_of(metrics, "remade") == 1
     assert (folder / "yard" / FILE).read_bytes() == picture, "not encoded again and again"
@@ -154,7 +157,7 @@ def test_other_weights_make_their_scene_of_kept_clips(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "another size"])
-def test_without_usable_clips_a_camera_adapts_anew_and_says_so(
+def test_without_usable_clips_a_camera_adapts_again_and_logs_why(
     folder: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     adapted(folder, small_scorer(0), metrics)
@@ -168,19 +171,19 @@ def test_without_usable_clips_a_camera_adapts_anew_and_says_so(
         path.write_bytes(encode(large))
     with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(1), metrics) as (_, yard):
         adaptation = yard.open(SETTINGS, SIZE_HW)
-    assert (adaptation.state, adaptation.of_kept) == ("collecting", False)
-    (line,) = [one for one in caplog.messages if "adapting anew" in one]
-    assert line.startswith(f"camera yard: adapting anew: {path}: ")
+    assert (adaptation.state, adaptation.from_stored_clips) == ("collecting", False)
+    (line,) = [one for one in caplog.messages if "adapting again" in one]
+    assert line.startswith(f"camera yard: adapting again: {path}: ")
 
 
-def test_a_damaged_scene_is_made_again_of_its_clips(
+def test_a_damaged_scene_is_built_again_from_its_clips(
     folder: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     adapted(folder, small_scorer(0), metrics)
     (folder / "yard" / "scene.safetensors").write_bytes(b"")
     with caplog.at_level(logging.WARNING), keeping(folder, small_scorer(0), metrics) as (_, yard):
         assert yard.open(SETTINGS, SIZE_HW).state == "fitting"
-    assert "its kept scene is unusable" in caplog.text
+    assert "its stored scene is unusable" in caplog.text
 
 
 def test_a_worker_with_other_weights_collects_nothing(

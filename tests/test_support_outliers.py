@@ -1,4 +1,4 @@
-"""What runs through the scene while it is adapted to does not become normal."""
+"""What passes through the scene during adaptation does not become normal."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from models import SceneScorer
 from models.support_outliers import outlier_scores, robust_z
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
-from pipeline.scenes.support_selection import choose_support, make_scene, spread_over, standing_out
+from pipeline.scenes.support_selection import build_scene, choose_support, outliers_of, spread_over
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def scorer() -> SceneScorer:
     return SceneScorer.load()
 
 
-def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
+def test_one_runner_is_an_outlier(scorer: SceneScorer) -> None:
     """The shipped model on clips of a made street, 0.6 s apart, three of them with a runner."""
     runner = PlannedAnomaly("runner", 4, 2)
     street = SyntheticStreet(0, (240, 320), frames_per_second=10, anomalies=[runner])
@@ -28,7 +28,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
         frames = [street.render(index) for index in range(last - 4, last + 1)]
         clip = np.stack([frame.pixels for frame in frames])
         assert adaptation.state == "collecting"
-        adaptation.before(last / 10, clip, True)
+        adaptation.before_scoring(last / 10, clip, True)
         runs.append(bool(frames[-1].mask.any()))
     assert adaptation.state == "fitting"
     assert sum(runs) == 3
@@ -36,7 +36,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
     places = choose_support(adaptation.candidate_seconds, rated.outlier_scores, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
-    scene = make_scene(scorer, adaptation).scene
+    scene = build_scene(scorer, adaptation).scene
     assert scene.shots == 10
     running = torch.from_numpy(adaptation.candidates[runs])
     careless = scorer.adapt(torch.from_numpy(adaptation.candidates[3:13]))
@@ -44,7 +44,7 @@ def test_one_runner_stands_out_of_a_street(scorer: SceneScorer) -> None:
     assert bool((energies > scorer.score(running, [careless] * 3).energies + 1.0).all())
 
 
-def test_the_scene_of_a_survey_is_that_of_its_clips(scorer: SceneScorer) -> None:
+def test_the_scene_of_rated_candidates_is_that_of_its_clips(scorer: SceneScorer) -> None:
     rng = np.random.default_rng(0)
     clips = torch.from_numpy(rng.integers(0, 255, (6, 5, 32, 48, 3), dtype=np.uint8))
     places = [0, 2, 5]
@@ -59,7 +59,7 @@ def test_the_scene_of_a_survey_is_that_of_its_clips(scorer: SceneScorer) -> None
         scorer.adapt_candidates(scorer.rated(clips), [])
 
 
-def test_few_clips_have_no_odd_one(scorer: SceneScorer) -> None:
+def test_few_clips_have_no_outlier(scorer: SceneScorer) -> None:
     rng = np.random.default_rng(0)
     clips = torch.from_numpy(rng.integers(0, 255, (4, 5, 32, 48, 3), dtype=np.uint8))
     assert outlier_scores(scorer.model, scorer.model.observe(clips)) == [0.0] * 4
@@ -73,14 +73,14 @@ def test_robust_z_is_not_moved_by_what_it_finds() -> None:
     assert max(robust_z([5.0, 5.0, 5.0, 5.0, 5.1])) < 1, "clips that are nearly alike"
 
 
-def test_who_leaves_the_picture_goes_with_those_who_cross_it() -> None:
+def test_neighbours_of_an_outlier_are_left_out() -> None:
     far = [0.0, 2.5, 0.1, 2.4, 7.0, 2.1, 0.3, -1.0]
-    assert standing_out(far) == {3, 4, 5}
-    assert standing_out([9.0, 0.0]) == {0}
-    assert standing_out([0.0, 2.9]) == set()
+    assert outliers_of(far) == {3, 4, 5}
+    assert outliers_of([9.0, 0.0]) == {0}
+    assert outliers_of([0.0, 2.9]) == set()
 
 
-def test_usual_clips_spread_over_the_time() -> None:
+def test_usual_clips_are_spread_over_the_time() -> None:
     seconds = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     assert choose_support(seconds, [0.0] * 8, 3) == [0, 3, 7]
     assert choose_support(seconds, [9, 0, 0, 9, 0, 0, 0, 9], 3) == [1, 4, 6]
@@ -89,7 +89,7 @@ def test_usual_clips_spread_over_the_time() -> None:
     assert spread_over([1.0, 2.0], 1) == [0]
 
 
-def test_what_is_no_exception_is_normal() -> None:
+def test_frequent_outliers_are_normal() -> None:
     """More stand out than there are spare ones: the nearest of them fill the support up."""
     far = [0.0, 4.0, 0.0, 8.0, 0.0, 5.0]
     assert choose_support([0, 1, 2, 3, 4, 5], far, 4) == [0, 1, 2, 4]
@@ -106,10 +106,10 @@ def test_spare_clips_come_from_the_same_time() -> None:
 def test_candidates_keep_their_times_over_a_lost_connection() -> None:
     adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0, spare=1))
     clip = np.zeros((5, 8, 8, 3), dtype=np.uint8)
-    adaptation.before(100.0, clip, True)
-    adaptation.before(101.5, clip, True)
+    adaptation.before_scoring(100.0, clip, True)
+    adaptation.before_scoring(101.5, clip, True)
     adaptation.connected()
-    step = adaptation.before(3.0, clip, True)
+    step = adaptation.before_scoring(3.0, clip, True)
     assert step is not None
     assert step.progress == "3/4"
     seconds = np.diff(adaptation.candidate_seconds)
@@ -121,7 +121,7 @@ def test_without_spare_clips_the_first_ones_are_the_support(scorer: SceneScorer)
     adaptation = Adaptation(AdaptationSettings(frames=3, interval_seconds=1.0))
     for number in range(3):
         clip = rng.integers(0, 255, (5, 32, 48, 3), dtype=np.uint8)
-        adaptation.before(float(number), clip, True)
-    scene = make_scene(scorer, adaptation).scene
+        adaptation.before_scoring(float(number), clip, True)
+    scene = build_scene(scorer, adaptation).scene
     same = scorer.adapt(torch.from_numpy(adaptation.candidates))
     assert scene.support_energies == pytest.approx(same.support_energies, rel=1e-5)

@@ -149,7 +149,7 @@ def test_resuming_a_run_of_another_length_is_refused() -> None:
 def test_what_is_no_state_cannot_be_resumed(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.train.pt").write_bytes(content)
     options = TrainingOptions(iterations=1)
-    with pytest.raises(ValueError, match=r"run.train.pt is no state of this training"):
+    with pytest.raises(ValueError, match=r"run.train.pt is not a state of this training"):
         run_train(tmp_path, tmp_path / "run", options, [], resume=True, console=Console())
 
 

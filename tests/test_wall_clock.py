@@ -110,7 +110,7 @@ def exemplar(number: int) -> StoredExemplar:
 def test_new_moments_and_events_are_kept_before_those_of_a_clock_that_was_ahead(
     tmp_path: Path,
 ) -> None:
-    store = ExemplarStore(tmp_path, most_moments=5)
+    store = ExemplarStore(tmp_path, max_samples=5)
     for number in range(5):
         store.keep("yard", NOW + 2 * DAY + number, exemplar(number))
     for number in range(3):

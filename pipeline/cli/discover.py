@@ -1,4 +1,4 @@
-"""`vedette camera discover`: which cameras are there, and which streams do they offer?"""
+"""`vedette camera discover`: list the cameras of the network and their streams."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def discover(
     """Print the cameras of the local network, or the one at a host.
 
     Args:
-        user: Who asks, by name or placeholder; None: nobody in particular.
+        user: User name or placeholder for the login; None: no login.
         password: Placeholder {VEDETTE_…}; given if and only if there is a user.
         timeout_seconds: How long to wait for the network, and for each answer.
         interface: IPv4 address of the interface to ask on.
@@ -58,7 +58,7 @@ def discover(
     if not devices:
         print(
             f"vedette: no camera answered within {timeout_seconds:g} s; multicast does not leave "
-            "the network of the interface: name another --interface, or a --host, and see that "
+            "the network of the interface: name another --interface, or a --host, and check that "
             "ONVIF is switched on in the camera",
             file=sys.stderr,
         )
@@ -71,11 +71,11 @@ def _login(user: str | None, password: str | None) -> Login | None:
         return None
     if not _PLACEHOLDER.fullmatch(password):
         raise ValueError(
-            "password: want {VEDETTE_…}, with the value in the environment, for other users of the "
-            "machine see arguments; got something else"
+            "password: want {VEDETTE_…}, with the value in the environment, since other users of "
+            "the machine can see arguments; got something else"
         )
     try:
-        # As in a configuration, values stand there as an address needs them.
+        # As in a configuration, the values are encoded for an address.
         value = unquote(substitute(user)) if _PLACEHOLDER.fullmatch(user) else user
         return Login(value, unquote(substitute(password)))
     except SubstitutionError as error:
@@ -83,7 +83,7 @@ def _login(user: str | None, password: str | None) -> Login | None:
 
 
 def _in_address(user: str | None, password: str | None) -> tuple[str, str]:
-    """User and password as they stand in an address of a configuration."""
+    """User and password as encoded in an address of a configuration."""
     name = user or ""
     return (name if _PLACEHOLDER.fullmatch(name) else quote(name, safe="")), password or ""
 

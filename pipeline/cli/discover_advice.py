@@ -1,4 +1,4 @@
-"""What to make of discovered cameras: which stream to watch, remarks, and a configuration."""
+"""Interpret discovered cameras: choice of stream, remarks, and a configuration."""
 
 import re
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ _LONGEST_NAME = 50  # of at most 64; there may be more before and after
 
 
 def what_to_do(code: Code) -> str:
-    """Say what a person may try after a failure."""
+    """Advice for a failure."""
     return {
         "network": "Name another --interface, or a --host.",
         "refused": "Is the port right? ONVIF is often on 80, 8000, 8080 or 2020.",
         "unauthorised": "Many cameras have users of their own for ONVIF; it was not tried again, "
-        "as cameras lock out who fails often.",
-        "timeout": "Is it in reach? It may want a longer --timeout.",
+        "as cameras lock out users after failed attempts.",
+        "timeout": "Is it reachable? It may need a longer --timeout.",
         "no_onvif": "Is the port right, and ONVIF switched on in the camera?",
         "fault": "See whether its firmware is up to date; `vedette camera probe` needs no ONVIF.",
     }[code]
 
 
 def roles(profiles: Sequence[Profile]) -> dict[str, str]:
-    """What to call each profile, by token: of each source the largest is the main stream."""
+    """Role of each profile, by token: of each source the largest is the main stream."""
     largest: dict[str, Profile] = {}
     for profile in profiles:
         best = largest.setdefault(profile.source, profile)
@@ -43,7 +43,7 @@ def roles(profiles: Sequence[Profile]) -> dict[str, str]:
 
 
 def to_watch(profiles: Sequence[Profile]) -> Profile | None:
-    """The cheapest usable stream of one source that has all the pixels and frames we look at.
+    """The cheapest usable stream of one source that has all the pixels and frames that are scored.
 
     Where there is none, the one that comes nearest: pixels count before frames.
     """
@@ -61,10 +61,10 @@ def to_watch(profiles: Sequence[Profile]) -> Profile | None:
 
 
 def remarks(device: Device) -> list[str]:
-    """What is worth knowing, one sentence each."""
+    """Remarks on a device, one sentence each."""
     found = []
     if device.needs_login:
-        found.append("It tells more to those who log in: give --user and --password.")
+        found.append("It answers more after a login: give --user and --password.")
     ahead = device.clock_ahead_seconds or 0.0
     if abs(ahead) > _LARGEST_CLOCK_ERROR_SECONDS:
         way = "ahead" if ahead > 0 else "behind"
@@ -75,8 +75,8 @@ def remarks(device: Device) -> list[str]:
             found.append(f"{name}: {profile.problem}.")
         if redact(profile.address) != profile.address:
             found.append(
-                f"{name}: its address holds a password; the configuration has a placeholder from "
-                "there on, which the camera may not understand."
+                f"{name}: its address contains a password; in the configuration it is cut there "
+                "and replaced by a placeholder, which the camera may not accept."
             )
     return found
 
@@ -102,9 +102,9 @@ def configuration(devices: Sequence[Device], who: tuple[str, str]) -> str:
 
 
 def _name(device: Device, taken: set[str]) -> str:
-    """A name that a configuration takes, and no camera has yet."""
-    told = device.name or urlsplit(device.service).hostname or ""
-    base = re.sub(r"[^a-z0-9]+", "_", told.lower()).strip("_")[:_LONGEST_NAME]
+    """A name that is valid in a configuration and not used yet."""
+    name = device.name or urlsplit(device.service).hostname or ""
+    base = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_NAME]
     if not base[:1].isalpha() or yaml.safe_load(base) != base:  # 10_0_0_5 is a number, on is true
         base = f"camera_{base}".rstrip("_")
     number, name = 1, base

@@ -1,4 +1,4 @@
-"""`vedette doctor`: is this machine ready, and if not, what is to be done?"""
+"""`vedette doctor`: check this machine, and give advice."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pipeline.config import Config, ConfigError, TransportSection, load_config
 from pipeline.config.model import Api, MetricsSection, Scoring, Storage
 from pipeline.config.retention import Record
 from pipeline.doctor import machine, places, software, speed
-from pipeline.doctor.check import Check, look
+from pipeline.doctor.check import Check, run_check
 from pipeline.transport.topics import ports_from
 
 _DEFAULT_PATH = Path("vedette.yaml")
@@ -19,23 +19,23 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(config_path: Path | None, as_json: bool) -> None:
-    """Look at everything, and print a line for each.
+    """Run all checks, and print a line for each.
 
     Args:
-        config_path: Configuration whose places, ports and weights are looked at; None: vedette.yaml
+        config_path: Configuration whose folders, ports and weights are checked; None: vedette.yaml
             if there is one, else the defaults.
         as_json: Print one JSON object in place of text.
 
     Raises:
         SystemExit: with 1, something fails.
     """
-    # As the workers are started, and before torch is loaded: it counts for the speed.
+    # As for the workers, and before torch is loaded: it affects the speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     config, first = _configuration(config_path)
     found = [first]
     _print(first, as_json)
     for name, check in _checks(config):
-        found.append(look(name, check))
+        found.append(run_check(name, check))
         _print(found[-1], as_json)
     failed = any(check.verdict == "fail" for check in found)
     if as_json:
@@ -47,18 +47,18 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
 
 def _configuration(path: Path | None) -> tuple[Config | None, Check]:
     if path is None and not _DEFAULT_PATH.exists():
-        return None, Check("configuration", "ok", "none given, the defaults are looked at")
+        return None, Check("configuration", "ok", "none given, the defaults are checked")
     path = path or _DEFAULT_PATH
     try:
         config = load_config(path)
     except (ConfigError, OSError) as error:
         text = "; ".join(str(error).splitlines())
-        return None, Check("configuration", "fail", text, "mend it; the defaults are looked at")
+        return None, Check("configuration", "fail", text, "correct it; defaults are checked")
     return config, Check("configuration", "ok", f"{path}: {len(config.cameras)} cameras")
 
 
 def _checks(config: Config | None) -> list[tuple[str, Callable[[], Check]]]:
-    """Name and check, in the order in which they are shown."""
+    """Names and checks, in the order of the output."""
     scoring = config.scoring if config else Scoring()
     folder = (config.storage if config else Storage()).folder
     record = config.record if config else Record()

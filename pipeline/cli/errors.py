@@ -1,4 +1,4 @@
-"""What a person sees when something fails: one line, and no traceback unless asked for.
+"""Report failures: one line, and a traceback only on request.
 
 Errors of ours, and `ValueError`, `OSError` and `FloatingPointError` (a training that diverges) in
 general, say themselves what was got, what is wanted and where. Anything else is a fault of the
@@ -11,7 +11,7 @@ import traceback
 
 DEBUG_VARIABLE = "VEDETTE_DEBUG"
 
-# By name: to catch them by class, their rooms (one of them torch) would have to be imported.
+# By name: catching them by class would import their modules, one of them torch.
 _OUR_ERRORS = frozenset(
     {
         "AttachedError",
@@ -25,7 +25,7 @@ _OUR_ERRORS = frozenset(
 
 
 def report(error: Exception, debug: bool) -> int:
-    """Say on standard error what went wrong.
+    """Report an error on standard error.
 
     Args:
         error: What ended the command.
@@ -53,5 +53,5 @@ def report(error: Exception, debug: bool) -> int:
 
 
 def debug_wanted() -> bool:
-    """Whether the environment asks for tracebacks."""
+    """Whether the environment requests tracebacks."""
     return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")

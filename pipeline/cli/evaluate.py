@@ -34,7 +34,7 @@ def evaluate(
     plots_folder: Path | None,
     report_path: Path | None,
 ) -> None:
-    """Run, print the tables, and write what was asked for.
+    """Run an evaluation, print its tables, and write the requested files.
 
     Raises:
         DatasetError: the folder is not the data set.

@@ -1,4 +1,4 @@
-"""`vedette event …`: what its commands are called and take."""
+"""`vedette event …`: commands and arguments."""
 
 from typing import Annotated, Literal
 
@@ -6,15 +6,15 @@ import typer
 
 from pipeline.cli.service_options import DEFAULT_URL, CaFile, Json, Url
 
-app = typer.Typer(no_args_is_help=True, help="Look at the events of a running service.")
+app = typer.Typer(no_args_is_help=True, help="List, show and label events of a running service.")
 
 Event = Annotated[str, typer.Argument(help="Id of the event, as `event list` shows it.")]
 
 
 @app.command("list")
 def list_all(
-    camera: Annotated[str | None, typer.Option(help="Only of this one.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most events.")] = 20,
+    camera: Annotated[str | None, typer.Option(help="Only events of this camera.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of events.")] = 20,
     url: Url = DEFAULT_URL,
     ca_file: CaFile = None,
     json: Json = False,
@@ -27,7 +27,7 @@ def list_all(
 
 @app.command()
 def show(event: Event, url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Json = False) -> None:
-    """Show all that is known of one event."""
+    """Show all data of one event."""
     from pipeline.cli import cameras, service_client
 
     cameras.show_event(service_client.ServiceClient(url, ca_file), event, json)
@@ -36,11 +36,11 @@ def show(event: Event, url: Url = DEFAULT_URL, ca_file: CaFile = None, json: Jso
 @app.command()
 def ack(
     event: Event,
-    undo: Annotated[bool, typer.Option("--undo", help="Nobody has seen it after all.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the acknowledgement back.")] = False,
     url: Url = DEFAULT_URL,
     ca_file: CaFile = None,
 ) -> None:
-    """Say that somebody has seen an event."""
+    """Acknowledge an event."""
     from pipeline.cli import cameras, service_client
 
     cameras.annotate(service_client.ServiceClient(url, ca_file), event, {"acknowledged": not undo})
@@ -50,11 +50,11 @@ def ack(
 def label(
     event: Event,
     what: Annotated[Literal["normal", "anomaly", "none"], typer.Argument(help="What it was.")],
-    note: Annotated[str | None, typer.Option(help="Free text beside it.")] = None,
+    note: Annotated[str | None, typer.Option(help="Free text to store with it.")] = None,
     url: Url = DEFAULT_URL,
     ca_file: CaFile = None,
 ) -> None:
-    """Say what an event was."""
+    """Label an event."""
     from pipeline.cli import cameras, service_client
 
     changes: dict[str, object] = {"label": None if what == "none" else what}

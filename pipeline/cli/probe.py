@@ -1,4 +1,4 @@
-"""`vedette camera probe`: what does a camera send, and how is it best configured?"""
+"""`vedette camera probe`: measure what a camera sends, and suggest a configuration."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ def probe(
     """
     options = SourceOptions(transport=transport, stall_timeout_seconds=timeout_seconds, pace="fast")
     try:
-        address = substitute(address)  # arguments are seen by every user of the machine
+        address = substitute(address)  # every user of the machine can see arguments
     except SubstitutionError as error:
         raise ValueError(str(error)) from None
     try:
@@ -78,7 +78,7 @@ def _fail(error: SourceError, as_json: bool) -> None:
 
 
 def _sub_streams(address: str, options: SourceOptions) -> list[ProbeReport]:
-    """The guesses that open, at the host that the person named and nowhere else."""
+    """Guessed sub-streams that can be opened, only at the host of the address."""
     if kind_of(address) not in ("rtsp", "http"):
         return []
     found = []
@@ -104,7 +104,7 @@ def _lines(report: ProbeReport) -> list[tuple[str, str]]:
         lines.append(("bit rate", f"{report.bits_per_second / 1e6:.3g} Mbit/s"))
     if report.codec not in ("images", "synthetic"):
         interval = report.keyframe_interval_seconds
-        text = "fewer than two seen" if interval is None else f"every {interval:.3g} s"
+        text = "fewer than two received" if interval is None else f"every {interval:.3g} s"
         lines.append(("key frames", text))
     lines.append(("clock", _clock(report)))
     if report.live:
@@ -125,7 +125,7 @@ def _picture(report: ProbeReport) -> str:
 def _clock(report: ProbeReport) -> str:
     clock = report.clock
     if clock is None:
-        return "no time stamps; the arrival counts"
+        return "no time stamps; the arrival time is used"
     flaws = [
         f"{count} {name}"
         for name, count in (
@@ -136,5 +136,5 @@ def _clock(report: ProbeReport) -> str:
         )
         if count
     ]
-    pace = "" if clock.rate_ratio is None else f"; runs at {clock.rate_ratio:.3f} of ours"
-    return f"{clock.stamped} time stamps, {', '.join(flaws) or 'all well'}{pace}"
+    pace = "" if clock.rate_ratio is None else f"; runs at {clock.rate_ratio:.3f} of real time"
+    return f"{clock.stamped} time stamps, {', '.join(flaws) or 'no errors'}{pace}"

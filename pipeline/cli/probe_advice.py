@@ -1,4 +1,4 @@
-"""What to make of a probe: remarks for people, and a piece of configuration to paste."""
+"""Interpret a probe: remarks for people, and a configuration snippet to paste."""
 
 import json
 import re
@@ -16,12 +16,12 @@ _RATE_TOLERANCE = 0.1
 _STALL_SECONDS = 10.0
 _STALL_WAITS = 5.0
 PLACEHOLDERS = ("{VEDETTE_CAMERA_USER}", "{VEDETTE_CAMERA_PASSWORD}")
-"""Stand for user and password where nobody named others."""
+"""Default placeholders of user and password."""
 _SECRET_IN_QUERY = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret)=)[^&\s]+", re.IGNORECASE)
 
 
 def what_to_do(code: ErrorCode) -> str:
-    """Say what a person may try after a failure."""
+    """Advice for a failure."""
     return (
         "To check: "
         + {
@@ -41,21 +41,21 @@ def what_to_do(code: ErrorCode) -> str:
 
 
 def remarks(report: ProbeReport) -> list[str]:
-    """What is worth changing at the camera, one sentence each."""
+    """Suggested changes at the camera, one sentence each."""
     found = []
     height, width = report.size_hw
     fps = report.measured_fps or 0.0
     core_ratio = report.decode_ms / 1000 * fps
     if height * width > _LARGEST_PIXELS or core_ratio > _DEAREST_CORE_RATIO:
         found.append(
-            f"Decoding takes {100 * core_ratio:.0f} % of a core, of a picture that is made small "
+            f"Decoding takes {100 * core_ratio:.0f} % of a core, of a picture that is scaled down "
             "afterwards: use the camera's sub-stream (--guess looks for one)."
         )
     interval = report.keyframe_interval_seconds
     if interval is not None and interval > _LONGEST_KEYFRAMES_SECONDS:
         found.append(
-            f"Key frames come every {interval:.1f} s: after each loss the camera is blind for so "
-            "long; set the key-frame (I-frame) interval of the camera to 1 or 2 s."
+            f"Key frames come every {interval:.1f} s: after each loss there is no picture "
+            "until the next one; set the key-frame (I-frame) interval of the camera to 1 or 2 s."
         )
     announced = report.announced_fps
     if report.live and announced and fps and abs(fps / announced - 1) > _RATE_TOLERANCE:
@@ -63,9 +63,9 @@ def remarks(report: ProbeReport) -> list[str]:
     clock = report.clock
     if clock is not None:
         if clock.missing > 1 or clock.backwards or clock.repeated:
-            found.append("Its time stamps are poor; they are mended, but times are less exact.")
+            found.append("Its time stamps are poor; they are corrected, but times are less exact.")
         if clock.rate_ratio is not None and abs(clock.rate_ratio - 1) > _RATE_TOLERANCE:
-            found.append("Its clock does not run as ours does; pictures may grow old on the way.")
+            found.append("Its clock runs at another rate than real time; the delay may grow.")
     if report.decode_errors:
         hint = "use transport: tcp" if report.transport == "udp" else "the network loses packets"
         found.append(f"{report.decode_errors} pictures were damaged: {hint}.")
@@ -75,7 +75,7 @@ def remarks(report: ProbeReport) -> list[str]:
 
 
 def snippet(address: str, report: ProbeReport) -> str:
-    """A camera's piece of configuration; user and password are placeholders."""
+    """Configuration snippet of a camera; user and password are placeholders."""
     stall_seconds = max(_STALL_SECONDS, round(_STALL_WAITS * report.longest_wait_seconds))
     locked = kind_of(address) in ("rtsp", "http") and "@" in urlsplit(address).netloc
     lines = ["cameras:", *camera_lines("NAME", address, PLACEHOLDERS if locked else None)]

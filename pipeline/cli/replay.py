@@ -1,4 +1,4 @@
-"""`vedette replay`: judge a recording as a live camera would be, and write down what was seen."""
+"""`vedette replay`: score a recording like a live camera, and write the results."""
 
 import json
 import time
@@ -36,7 +36,7 @@ from pipeline.telemetry.atomic_write import atomic_path
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How a recording is judged."""
+    """How a recording is scored."""
 
     support: str | None = None
     """Normal recording to draw the support from; None: the first seconds of the recording."""
@@ -53,7 +53,7 @@ class ReplayOptions:
 def replay(
     recording: str, options: ReplayOptions, video_path: Path | None, scores_path: Path | None
 ) -> None:
-    """Judge a recording, show how far it is, and sum up in one line.
+    """Score a recording, show the progress, and print a summary line.
 
     Args:
         recording: Path of a video file or of a folder of images, or "synthetic:…".
@@ -70,7 +70,7 @@ def replay(
     name = Path(recording).stem
     for address in (recording, options.support):
         if address is not None and is_live(address):
-            raise ValueError("replay: want a recording, got a camera; `vedette run` watches those")
+            raise ValueError("replay: want a recording, got a camera; `vedette run` scores cameras")
     console = Console()
     scorer = SceneScorer.load(options.weights, options.device)
     summary = ReplaySummary(name)
@@ -110,7 +110,7 @@ def replay(
 
 @contextmanager
 def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], None]]:
-    """A writer of one JSON object a frame.
+    """A writer of one JSON object per frame.
 
     Raises:
         OSError: the file cannot be written.
@@ -120,7 +120,7 @@ def scores_file(path: Path, camera: str) -> Iterator[Callable[[ReplayedFrame], N
 
 
 def _adaptation(scorer: SceneScorer, options: ReplayOptions, progress: Progress) -> Adaptation:
-    """As of a new camera, or with a scene made of the support that was named."""
+    """An adaptation as of a new camera, or with a scene built from the given support."""
     settings = AdaptationSettings(frames=options.shots, spare=AdaptSection().spare)
     if options.support is None:
         return Adaptation(settings)

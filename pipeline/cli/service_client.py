@@ -1,4 +1,4 @@
-"""The command line's way to a running service: its REST API."""
+"""Client of the REST API of a running service, for the command line."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,14 @@ _TIMEOUT_SECONDS = 20.0
 
 
 class ServiceClientError(ValueError):
-    """The service is not there, or refuses; the text says what to do."""
+    """The service is unreachable, or refuses; the text says what to do."""
 
 
 class ServiceClient:
-    """A service; the token comes from the environment, where no other user can see it."""
+    """A running service; the token comes from the environment, where no other user can see it."""
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
-        """Prepare to ask.
+        """Open the client.
 
         Raises:
             ServiceClientError: the address is malformed, or the certificate cannot be read.
@@ -32,14 +32,14 @@ class ServiceClient:
                 base_url=url,
                 headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=_TIMEOUT_SECONDS,
-                trust_env=False,  # a proxy has no business on the way to a camera service
+                trust_env=False,  # requests to a camera service must not go through a proxy
                 verify=str(ca_file) if ca_file else True,
             )
         except (httpx.InvalidURL, UnicodeError, OSError) as error:
             raise ServiceClientError(f"{url}: cannot be used: {error}") from None
 
     def ask(self, method: str, path: str, body: object = None, **parameters: object) -> Any:
-        """One request; what the answer holds.
+        """Send a request, and return the content of the answer.
 
         Args:
             method: Of HTTP.

@@ -1,4 +1,4 @@
-"""Options of all commands that speak to a running service."""
+"""Options of all commands that call a running service."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ Url = Annotated[
     typer.Option(
         "--url",
         envvar=URL_VARIABLE,
-        help="Address of the service; a token, if it wants one, goes into VEDETTE_TOKEN.",
+        help="Address of the service; a token, if it requires one, goes into VEDETTE_TOKEN.",
     ),
 ]
 CaFile = Annotated[
-    Path | None, typer.Option(help="Certificate to trust, of a service that signed its own.")
+    Path | None, typer.Option(help="Certificate to trust, of a service with a self-signed one.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,13 +1,13 @@
-"""`vedette token …`: who may use the REST API."""
+"""`vedette token …`: tokens of the REST API."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Make and revoke tokens of the REST API.")
+app = typer.Typer(no_args_is_help=True, help="Create and revoke tokens of the REST API.")
 
-Name = Annotated[str, typer.Argument(help="For people: whose token it is.")]
+Name = Annotated[str, typer.Argument(help="Name of the token, for people.")]
 Folder = Annotated[Path, typer.Option(help="As that of `vedette run`.")]
 _FOLDER = Path("vedette-data")
 
@@ -16,11 +16,11 @@ _FOLDER = Path("vedette-data")
 def create(
     name: Name,
     role: Annotated[
-        Literal["viewer", "admin"], typer.Option(help="viewer: sees; admin: may change, too.")
+        Literal["viewer", "admin"], typer.Option(help="viewer: read only; admin: may change, too.")
     ] = "viewer",
     data_folder: Folder = _FOLDER,
 ) -> None:
-    """Print a new token, once; only its hash is kept. It replaces one of the same name."""
+    """Print a new token, once; only its hash is stored. It replaces one of the same name."""
     from pydantic import TypeAdapter, ValidationError
 
     from pipeline.config.base import Name as CheckedName
@@ -36,7 +36,7 @@ def create(
 
 @app.command("list")
 def list_all(data_folder: Folder = _FOLDER) -> None:
-    """Show whose tokens were made, and their roles; the tokens themselves are not kept."""
+    """Show the names and roles of all tokens; the tokens themselves are not stored."""
     from pipeline.gateway.tokens import generated_tokens
 
     for name, role in generated_tokens(data_folder).items():
@@ -45,7 +45,7 @@ def list_all(data_folder: Folder = _FOLDER) -> None:
 
 @app.command()
 def revoke(name: Name, data_folder: Folder = _FOLDER) -> None:
-    """Forget a token that was made; a running service refuses it from then on."""
+    """Revoke a token; a running service refuses it from then on."""
     from pipeline.gateway.tokens import revoke_token
 
     revoke_token(data_folder, name)

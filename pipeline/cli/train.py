@@ -86,8 +86,8 @@ def run_train(
             trainer.resume(resumed)
         except ValueError:
             raise
-        except Exception as error:  # a file of anything makes torch raise anything
-            raise ValueError(f"--resume: {state_path} is no state of this training") from error
+        except Exception as error:  # torch raises any exception for a damaged file
+            raise ValueError(f"--resume: {state_path} is not a state of this training") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     scenes = _load(scenes_folder, settings, console)
     unknown = sorted(set(hold_out) - set(scenes))
@@ -96,7 +96,7 @@ def run_train(
     training = {name: clips for name, clips in scenes.items() if name not in hold_out}
     started = time.monotonic()
     episodes = settings.episodes(options)
-    # A state without the sampler's own must not see the first episodes again, hence the iteration.
+    # Without the sampler's state the first episodes must not be drawn again, hence the iteration.
     sampler = EpisodeSampler(training, episodes, options.seed * 1_000_003 + trainer.iteration)
     if "sampler" in resumed:
         sampler.resume(resumed["sampler"])
@@ -109,7 +109,7 @@ def run_train(
     model.load_state_dict(trainer.averaged)
     if initial is not None:
         _blend(model, initial, settings.blend)
-    console.print("measuring the typical energies of normal life …")
+    console.print("measuring the typical energies of normal video …")
     mean, spread = measure_priors(model, training)
     model.prior_mean.copy_(mean)
     model.prior_spread.copy_(spread)
@@ -136,7 +136,7 @@ def run_train(
 def _initial(
     weights: str, settings: TrainSettings
 ) -> tuple[SceneModelConfig, dict[str, torch.Tensor]]:
-    """What is trained, and the weights to begin with: grown where it is wider than they are."""
+    """The model to train, from initial weights; grown if it is wider than they are."""
     model, _ = load_checkpoint(weights, torch.device("cpu"))
     config = replace(settings.config, widths=settings.widths or model.config.widths)
     if model.config.preset != config.preset:
@@ -150,7 +150,7 @@ def _initial(
 
 @torch.no_grad()
 def _blend(model: SceneModel, initial: dict[str, torch.Tensor], share: float) -> None:
-    """Keep a share of the model's weights, and take the rest from the initial ones."""
+    """Blend the weights of the model with the initial ones."""
     for name, value in model.state_dict().items():
         value.lerp_(initial[name].to(value.device), 1.0 - share)
 
@@ -200,7 +200,7 @@ def _train(
 
 
 def _told(step: StepResult) -> str:
-    """A step for the progress bar."""
+    """Text of a step for the progress bar."""
     return " ".join(
         f"{name.replace('_', ' ')} {value:.3f}"
         for name, value in {"loss": step.loss, **step.measures}.items()
@@ -220,6 +220,6 @@ def _load(folder: Path, settings: TrainSettings, console: Console) -> dict[str, 
 
 
 def print_results(results: list[SceneResult], console: Console) -> None:
-    """One JSON line a held-out scene, for people and for scripts."""
+    """Print one JSON line per held-out scene."""
     for result in results:
         console.print_json(json.dumps(asdict(result)), indent=None)

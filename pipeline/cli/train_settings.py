@@ -1,4 +1,4 @@
-"""What `vedette train` trains and how, from the few things that a person says."""
+"""Settings of `vedette train`, derived from its options."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ _GAP_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """What is trained, on what device, and what is written on the way."""
+    """The model to train, the device, and the output during training."""
 
     preset: str = "vedette"
     queries: int = 4
@@ -25,27 +25,27 @@ class TrainSettings:
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed."""
     crowded: float = EpisodeOptions().crowded
-    """Share of the augmented episodes through which a made crowd walks."""
+    """Share of the augmented episodes with a composed crowd."""
     begun: float = EpisodeOptions().begun
     """Share of the augmented episodes whose clips lack frames before the newest."""
     widths: tuple[int, int, int, int] | None = None
     """Channels of the network's stages; None: the preset's."""
     shrinkage: Shrinkage | None = None
-    """Used in training in place of the preset's own; what is written has the preset's own."""
+    """Used in training in place of that of the preset; the checkpoint has that of the preset."""
     init: str | None = None
-    """Weights to begin with, shipped name or path; None: random ones."""
+    """Initial weights, shipped name or path; None: random ones."""
     blend: float = 1.0
-    """Share of the learned weights in what is written, 0 … 1; the rest is of those to begin with.
+    """Share of the trained weights in the checkpoint, 0 … 1; the rest are the initial ones.
     A run that goes on from weights forgets some of what they knew; the mean of both often knows
     more than either (Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022)."""
     device: str = "auto"
     images: Path | None = None
-    """Folder for sheets of Langevin samples; None: none are drawn."""
+    """Folder for sheets of Langevin samples; None: no sheets."""
     images_every: int = 100
     """Iterations from one sheet to the next."""
 
     def __post_init__(self) -> None:
-        """Refuse a blend with nothing.
+        """Refuse a blend without initial weights.
 
         Raises:
             ValueError: says what is wanted.
@@ -57,17 +57,17 @@ class TrainSettings:
 
     @property
     def config(self) -> SceneModelConfig:
-        """Of the model that is written."""
+        """Configuration of the model in the checkpoint."""
         config = PRESETS[self.preset]
         return config if self.widths is None else replace(config, widths=self.widths)
 
     @property
     def frames_per_second(self) -> float:
-        """Rate that scenes are kept in memory at; single frames need not be so close."""
+        """Frame rate of scenes in memory; models of single frames need a lower one."""
         return _CLIP_RATE if self.config.clip_length > 1 else _FRAME_RATE
 
     def episodes(self, options: TrainingOptions) -> EpisodeOptions:
-        """How episodes are cut: only with what the objectives ask for."""
+        """Settings of episodes: only with what the objectives need."""
         defaults = EpisodeOptions()
         return EpisodeOptions(
             clip_length=self.config.clip_length,
@@ -115,7 +115,7 @@ def training_options(
     bfloat16: bool,
     seed: int,
 ) -> TrainingOptions:
-    """Options of a run; what is not said follows the objective.
+    """Options of a run; unset ones follow the objective.
 
     The paper trains with Adam at 1e-4 and no weight decay (its section 4); ours with AdamW at 2e-3.
 
@@ -140,7 +140,7 @@ def training_options(
 
 
 def training_shrinkage(preset: str, objective: Objective) -> Shrinkage | None:
-    """SigShrink, Eq. 9, where the paper's model learns by the paper's objective; else no other.
+    """SigShrink, Eq. 9, for the paper's model with the paper's objective; None otherwise.
 
     Soft shrinkage, Eq. 7, has no gradient where a code is zero, which most are.
     """

@@ -1,4 +1,4 @@
-"""`vedette validate`: is this configuration right?"""
+"""`vedette validate`: check a configuration."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pipeline.config.frame_rates import expected_fps, slow_cameras
 
 
 def validate(path: Path) -> None:
-    """Print what a configuration file sets up, and what is allowed but not wise.
+    """Print a summary of a configuration file, and warnings.
 
     Raises:
         ConfigError: everything that is wrong with it, one line each.

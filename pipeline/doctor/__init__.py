@@ -1,1 +1,1 @@
-"""Is this machine ready? Each check looks at one thing, and says what to do about it."""
+"""Checks of `vedette doctor`: each tests one property of the machine and gives advice."""

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Result of a check."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ Verdict = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor."""
+    """One line of the output of `vedette doctor`."""
 
     name: str
-    """What was looked at."""
+    """What was checked."""
     verdict: Verdict
-    """"warn": it will run, but not well; "fail": it will not run, or lose what it should keep."""
+    """"warn": it will run, but not well; "fail": it will not run, or lose data."""
     found: str
-    """What is there, without credentials."""
+    """What was found, without credentials."""
     advice: str = ""
-    """What to do; empty where all is well."""
+    """What to do; empty if the verdict is "ok"."""
 
 
-def look(name: str, check: Callable[[], Check]) -> Check:
-    """Run a check; one that breaks is a line too, and the others go on."""
+def run_check(name: str, check: Callable[[], Check]) -> Check:
+    """Run a check; an exception becomes a failed check, so that the others still run."""
     try:
         return check()
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return Check(name, "fail", f"could not be looked at ({what})", "please report this")
+        return Check(name, "fail", f"could not be checked ({what})", "please report this")
 
 
 def judge(name: str, found: str, fails: str = "", warns: str = "") -> Check:
-    """A line from the advice there is: the first that is not empty decides."""
+    """Build a check from its advice: `fails` if not empty, else `warns`, else "ok"."""
     if fails:
         return Check(name, "fail", found, fails)
     return Check(name, "warn", found, warns) if warns else Check(name, "ok", found)

@@ -1,4 +1,4 @@
-"""What the machine gives: cores, memory, shared memory, open files, clocks."""
+"""Checks of the machine: cores, memory, shared memory, open files, clocks."""
 
 import ctypes
 import os
@@ -23,23 +23,23 @@ _TIMEX_BYTES = 512  # more than `struct timex` has anywhere
 
 
 def cores_and_memory(cameras: int) -> Check:
-    """Cores that this process may use, and memory that is free."""
+    """Check the cores that this process may use, and the free memory."""
     cores = len(os.sched_getaffinity(0))
     free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             free_bytes = int(line.split()[1]) * 1024
     wanted = _LEAST_MEMORY_BYTES + cameras * _MEMORY_A_CAMERA_BYTES
-    warns = f"want about {wanted / MIB:.0f} MiB for {cameras} cameras: free some, or watch fewer"
+    warns = f"want about {wanted / MIB:.0f} MiB for {cameras} cameras: free some or watch fewer"
     found = f"{cores} cores, {free_bytes / MIB:.0f} MiB of memory free"
     return judge("machine", found, warns="" if free_bytes >= wanted else warns)
 
 
 def shared_memory(folder: Path = Path("/dev/shm")) -> Check:
-    """Size of the shared memory, which containers keep small."""
+    """Check the size of the shared memory, which is small in containers."""
     if not folder.is_dir():
         advice = f"mount a tmpfs at {folder}"
-        return Check("shared memory", "warn", f"{folder}: there is none", advice)
+        return Check("shared memory", "warn", f"{folder}: does not exist", advice)
     usage = shutil.disk_usage(folder)
     warns = "" if usage.total >= _LEAST_SHARED_BYTES else "give the container more: --shm-size=256m"
     found = f"{usage.total / MIB:.0f} MiB, {usage.free / MIB:.0f} MiB free"
@@ -47,17 +47,17 @@ def shared_memory(folder: Path = Path("/dev/shm")) -> Check:
 
 
 def open_files(cameras: int) -> Check:
-    """Whether enough files and sockets may be open at once."""
+    """Check that enough files and sockets may be open at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES + cameras * _FILES_A_CAMERA
     advice = f"want at least {wanted}: `ulimit -n {wanted}`, or LimitNOFILE= of the service"
     return judge(
-        "open files", f"{soft} at most ({hard} by leave)", "" if soft >= wanted else advice
+        "open files", f"at most {soft} (hard limit {hard})", "" if soft >= wanted else advice
     )
 
 
 def clocks() -> Check:
-    """Whether time runs forward here, and the wall clock is set."""
+    """Check that the monotonic clock runs forward and the wall clock is set."""
     ticks = [time.monotonic() for _ in range(10_000)]
     return judge_clocks(ticks, time.time(), _synchronised())
 
@@ -68,28 +68,29 @@ def judge_clocks(ticks: Sequence[float], now: float, synchronised: bool | None) 
     Args:
         ticks: Readings of the monotonic clock, one after the other.
         now: Wall clock, Unix seconds.
-        synchronised: Whether the kernel says that it follows a time server; None: it cannot be
-            known.
+        synchronised: Whether the kernel reports that it follows a time server; None: unknown.
     """
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if any(late < early for early, late in pairwise(ticks)):
         advice = "times cannot be trusted here: change the clock source of the (virtual) machine"
         return Check("clocks", "fail", "the monotonic clock runs backwards", advice)
     if now < _OLDEST_CLOCK:
-        return Check("clocks", "fail", f"it is said to be {shown}", "set the clock of the machine")
-    state = {True: "synchronised", False: "not synchronised", None: "whether set, is not known"}
+        return Check(
+            "clocks", "fail", f"the wall clock reads {shown}", "set the clock of the machine"
+        )
+    state = {True: "synchronised", False: "not synchronised", None: "unknown whether synchronised"}
     warns = "events get wrong times: run a time client, such as chrony"
     found = f"{shown}, {state[synchronised]}"
     return judge("clocks", found, warns=warns if synchronised is False else "")
 
 
 def _synchronised() -> bool | None:
-    """What the kernel says of its own clock; looks only, and changes nothing."""
+    """Read the state of the kernel clock; changes nothing."""
     try:
         adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
     except (OSError, AttributeError):
         return None
-    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # all zero: only asks
+    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # all zero: reads only
     return None if state < 0 else state != _UNSYNCHRONISED
 
 

@@ -1,4 +1,4 @@
-"""Where things are kept and served: data folder, disk, temporary files, ports."""
+"""Checks of storage and network: data folder, disk, temporary files, ports."""
 
 import errno
 import fcntl
@@ -23,9 +23,9 @@ _SLOW_BYTES_A_SECOND = 10e6
 
 
 def data_folder(folder: Path, min_free_gb: float = 0.0) -> Check:
-    """Whether the data folder can be written, how fast, and how much room there is.
+    """Check that the data folder is writable, its speed, and its free space.
 
-    Writes 16 MiB and removes them again. A folder that is not there yet is not made.
+    Writes 16 MiB and removes them again. A folder that does not exist is not created.
 
     Args:
         folder: Need not exist.
@@ -49,7 +49,7 @@ def data_folder(folder: Path, min_free_gb: float = 0.0) -> Check:
 
 
 def judge_disk(name: str, free_bytes: int, bytes_a_second: float) -> Check:
-    """Judge room and speed of a disk."""
+    """Judge free space and speed of a disk."""
     found = f"{free_bytes / GIB:.1f} GiB free, writes {bytes_a_second / 1e6:.0f} MB/s"
     fails = "free some of the disk, or move storage.folder"
     if free_bytes < _LEAST_FREE_BYTES:
@@ -61,7 +61,7 @@ def judge_disk(name: str, free_bytes: int, bytes_a_second: float) -> Check:
 
 
 def file_system(folder: Path, mounts: str | None = None) -> Check:
-    """Whether the data folder is on a disk of this machine, as the event store wants it.
+    """Check that the data folder is on a local disk, as the event store requires.
 
     Args:
         folder: Need not exist.
@@ -70,7 +70,7 @@ def file_system(folder: Path, mounts: str | None = None) -> Check:
     kind = file_system_of(folder, mounts)
     found = kind or "of unknown kind"
     fails = "SQLite loses data there: put storage.folder on a disk of this machine"
-    warns = "make sure that it keeps file locks, or put storage.folder on a disk"
+    warns = "make sure that it supports file locks, or put storage.folder on a disk"
     return judge(
         "file system",
         found,
@@ -80,7 +80,7 @@ def file_system(folder: Path, mounts: str | None = None) -> Check:
 
 
 def temporary_files() -> Check:
-    """Whether sockets can be made among the temporary files."""
+    """Check that sockets can be created in the folder of temporary files."""
     folder = Path(tempfile.gettempdir())
     try:
         with (
@@ -96,27 +96,27 @@ def temporary_files() -> Check:
 
 
 def port(what: str, host: str, number: int, folder: Path) -> Check:
-    """Whether an address can be listened on.
+    """Check that an address can be listened on.
 
     Args:
         what: Section of the configuration.
         host: Its host.
         number: Its port; 0: any free one.
-        folder: Data folder: where a service works on it, it may be that one that listens.
+        folder: Data folder; a service that uses it may be the one that listens.
     """
     name = f"port {number} ({what})"
     try:
         listen(host, number).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _in_use(folder):
-            return Check(name, "ok", f"{host}: in use, as a service works on the data folder")
+            return Check(name, "ok", f"{host}: in use, and a service is running on the data folder")
         reason = (error.strerror or "cannot be listened on").lower()
         return Check(name, "fail", f"{host}: {reason}", f"set {what}.port or {what}.host")
     return Check(name, "ok", f"{host}: free")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the one in which it would be made."""
+    """The folder, or its nearest parent that exists."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent
@@ -124,7 +124,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _write_rate(folder: Path) -> float:
-    """Bytes a second, down to the disk."""
+    """Bytes per second written and synchronised to the disk."""
     block = os.urandom(_TRIAL_BYTES)  # some disks do not write zeros
     with tempfile.TemporaryFile(dir=folder) as file:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is installed: versions, codecs, accelerators, weights."""
+"""Checks of the installed software: versions, codecs, accelerators, weights."""
 
 import io
 import platform
@@ -18,12 +18,12 @@ from pipeline.doctor.check import Check, judge
 
 _SHOWN = ("vedette", "torch", "av", "opencv-python-headless", "numpy", "pyzmq")
 _CODECS = {"h264": "libx264", "hevc": "libx265", "mjpeg": "mjpeg"}
-_PICTURES = 3
-_FAR_OFF = 12.0  # of 255: more than any of these codecs loses on a smooth picture
+_FRAMES = 3
+_MAX_ERROR = 12.0  # of 255: more than the error of any of these codecs on a smooth frame
 
 
 def versions() -> Check:
-    """Which versions run here, for reports of faults."""
+    """List the installed versions, for bug reports."""
     ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
     packages = [f"{name} {version(name)}" for name in _SHOWN]
     shown = [*packages, f"libavcodec {ffmpeg}", f"Python {platform.python_version()}"]
@@ -31,7 +31,7 @@ def versions() -> Check:
 
 
 def codec(name: str) -> Check:
-    """Decode pictures that were encoded a moment ago, and compare.
+    """Encode frames, decode them, and compare.
 
     Args:
         name: FFmpeg's name of the decoder: h264, hevc or mjpeg.
@@ -45,14 +45,14 @@ def codec(name: str) -> Check:
     try:
         Codec(_CODECS[name], "w")
     except UnknownCodecError:
-        return Check(title, "ok", "there is a decoder (untried: there is no encoder to try it)")
+        return Check(title, "ok", "has a decoder (not tested: there is no encoder)")
     height, width = 144, 176
     ramp = np.linspace(40, 200, width, dtype=np.uint8)
     picture = np.repeat(np.tile(ramp, (height, 1))[:, :, None], 3, axis=2)
     decoded = list(_round_trip(name, picture))
     far = max((float(np.abs(one - picture.astype(float)).mean()) for one in decoded), default=0.0)
-    good = len(decoded) == _PICTURES and far < _FAR_OFF
-    found = f"{len(decoded)} of {_PICTURES} pictures decoded, off by {far:.1f} of 255"
+    good = len(decoded) == _FRAMES and far < _MAX_ERROR
+    found = f"{len(decoded)} of {_FRAMES} frames decoded, mean error {far:.1f} of 255"
     return judge(title, found, fails="" if good else advice)
 
 
@@ -66,7 +66,7 @@ def _round_trip(
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
-        for _ in range(_PICTURES):
+        for _ in range(_FRAMES):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     file.seek(0)
@@ -76,24 +76,24 @@ def _round_trip(
 
 
 def encryption(transport: TransportSection) -> Check:
-    """Whether libzmq can encrypt what the processes say to each other, if it has to.
+    """Check that libzmq can encrypt messages between processes, if configured.
 
     Args:
-        transport: As it is configured.
+        transport: Section of the configuration.
     """
     there = zmq.has("curve")
     found = f"libzmq {zmq.zmq_version()} {'with' if there else 'without'} CURVE"
     if transport.kind == "ipc":
-        return Check("encryption", "ok", f"{found}, not needed in a private folder")
+        return Check("encryption", "ok", f"{found}, not needed for sockets in a private folder")
     if not transport.curve:
-        warns = "whoever reaches the ports can watch and forge: set transport.curve to true"
+        warns = "any host that reaches the ports can read and forge: set transport.curve to true"
         return Check("encryption", "warn", f"{found}, switched off", warns)
     fails = "install pyzmq as a wheel, or set transport.kind to ipc"
     return judge("encryption", found, "" if there else fails)
 
 
 def accelerator(device: str) -> Check:
-    """Whether torch sees what the configuration wants.
+    """Check that torch supports the configured device.
 
     Args:
         device: `scoring.device`.
@@ -108,11 +108,11 @@ def accelerator(device: str) -> Check:
         fails = "install a driver and a torch build for CUDA, or set scoring.device to auto"
     built = torch.version.cuda
     kind = f"torch is built for CUDA {built}" if built else "torch is built for CPUs"
-    return judge("accelerator", f"none, the CPU scores ({kind})", fails)
+    return judge("accelerator", f"none, scoring runs on the CPU ({kind})", fails)
 
 
 def weights(name: str) -> Check:
-    """Whether the weights are whole: their fingerprint is computed anew.
+    """Check the integrity of the weights: their fingerprint is recomputed.
 
     Args:
         name: `scoring.weights`.
@@ -126,12 +126,16 @@ def weights(name: str) -> Check:
     except (CheckpointError, OSError) as error:
         advice = "reinstall Vedette, or name other weights in scoring.weights"
         return Check("weights", "fail", str(error), advice)
-    return Check("weights", "ok", f"{name}: {model.config.preset}, identity {mark}, weights whole")
+    return Check("weights", "ok", f"{name}: {model.config.preset}, identity {mark}, weights intact")
 
 
 def frame_rates(config: Config) -> Check:
-    """Whether the cameras give as many frames a second as the model expects."""
+    """Check that the cameras send as many frames per second as the model expects."""
     expected = expected_fps(config.scoring.weights)
     slow = slow_cameras(config.cameras, expected)
-    wanted = "any rate will do" if expected is None else f"the model expects {expected:g} frames/s"
+    wanted = (
+        "the model accepts any rate"
+        if expected is None
+        else f"the model expects {expected:g} frames/s"
+    )
     return judge("frame rates", wanted, warns="; ".join(slow))

@@ -1,4 +1,4 @@
-"""How many cameras fit: a second of real scoring on this machine, as the scoring worker does it."""
+"""Check how many cameras the machine can score, by a second of scoring as the worker does it."""
 
 import os
 import time
@@ -14,24 +14,24 @@ _BATCH = 3
 _SUPPORT_CLIPS = 10
 _LEAST_BATCHES = 3
 _LOAD = 0.8
-"""Share of the machine that may be planned with: cameras are not equally busy at all times."""
+"""Share of the machine to plan with: the load of cameras varies over time."""
 _BESIDE_CPU_SECONDS = 0.012
-"""CPU time of a frame beside scoring (decoded from a sub-stream, sent, kept), as measured on the
-processor that scores it in 0.035 s."""
+"""CPU time per frame outside of scoring (decoding of a sub-stream, transport, storage), measured on
+a processor that scores a frame in 0.035 s."""
 _USUAL_CPU_SECONDS = 0.035
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What scoring a frame takes, with frames of several cameras scored together."""
+    """Time to score a frame, with frames of several cameras scored as a batch."""
 
     wall_seconds: float
     cpu_seconds: float
-    """Of all threads together; on an accelerator, of the CPU beside it."""
+    """Of all threads together; with an accelerator, of the CPU only."""
 
 
 def measure(scoring: Scoring, size_hw: tuple[int, int], seconds: float = SECONDS) -> Speed:
-    """Score noise for a while.
+    """Score noise for some time.
 
     Args:
         scoring: Weights, device and threads.
@@ -55,7 +55,7 @@ def measure(scoring: Scoring, size_hw: tuple[int, int], seconds: float = SECONDS
         still = torch.randint(256, (1, *shape), generator=noise)
         moved = still + torch.randint(-5, 6, (_SUPPORT_CLIPS, *shape), generator=noise)
         clips = moved.clamp(0, 255).to(torch.uint8)
-        # A scene for each, as each camera has its own.
+        # One scene each, as each camera has its own.
         scenes = [scorer.adapt(clips) for _ in range(_BATCH)]
         for _ in range(2):
             scorer.score(clips[:_BATCH], scenes)
@@ -71,22 +71,21 @@ def measure(scoring: Scoring, size_hw: tuple[int, int], seconds: float = SECONDS
 
 
 def frames_per_second(speed: Speed, cores: int) -> float:
-    """Frames of all cameras that can be scored in a second, with something to spare.
+    """Frames of all cameras that can be scored per second, with a reserve.
 
-    The scoring worker has no more than the time of the day, and all processes together no more than
-    the cores.
+    The scoring worker is limited by wall time, and all processes together by the cores.
 
     Args:
         speed: As measured.
         cores: That the service may use.
     """
-    # A processor that is slow at the one is slow at the other.
+    # A processor that is slow at scoring is slow at the rest.
     beside = _BESIDE_CPU_SECONDS * min(4.0, max(0.25, speed.cpu_seconds / _USUAL_CPU_SECONDS))
     return _LOAD * min(1.0 / speed.wall_seconds, cores / (speed.cpu_seconds + beside))
 
 
 def judge_speed(speed: Speed, cores: int, wanted: Sequence[float]) -> Check:
-    """How many cameras fit, and whether those that are configured do.
+    """Judge how many cameras fit, and whether the configured ones do.
 
     Args:
         speed: As measured.
@@ -101,18 +100,18 @@ def judge_speed(speed: Speed, cores: int, wanted: Sequence[float]) -> Check:
         f"camera{'s' * (fit != 1)} at {fps:g} frames a second fit"
     )
     advice = (
-        f"{len(wanted)} cameras want {sum(wanted):g} frames a second, and {rate:.0f} can be scored;"
-        " live frames will be dropped: watch fewer cameras, lower detect.fps or the size "
+        f"{len(wanted)} cameras send {sum(wanted):g} frames a second, and {rate:.0f} can be scored;"
+        " live frames will be dropped: configure fewer cameras, lower detect.fps or the size "
         "in detect, or give it more cores or a GPU"
     )
     return judge("speed", found, warns=advice if sum(wanted) > rate else "")
 
 
 def speed(config: Config | None) -> Check:
-    """Measure, and judge.
+    """Measure the speed and judge it.
 
     Args:
-        config: Whose cameras are to fit; None: none are known.
+        config: With the cameras to score; None: none are known.
     """
     cameras = [camera for camera in (config.cameras.values() if config else ()) if camera.enabled]
     sizes = [camera.detect.size_hw for camera in cameras] or [Detect().size_hw]
@@ -120,6 +119,8 @@ def speed(config: Config | None) -> Check:
         largest = max(sizes, key=lambda size_hw: size_hw[0] * size_hw[1])
         found = measure(config.scoring if config else Scoring(), largest)
     except ValueError as error:
-        return Check("speed", "warn", f"not measured: {error}", "see the weights and the device")
+        return Check(
+            "speed", "warn", f"not measured: {error}", "check scoring.weights and scoring.device"
+        )
     cores = len(os.sched_getaffinity(0))
     return judge_speed(found, cores, [camera.detect.fps for camera in cameras])

@@ -1,1 +1,1 @@
-"""What a scene is and how it is kept: support, calibration, refit, illumination, files."""
+"""The scene of a camera: support, calibration window, refit, view, illumination, and its files."""

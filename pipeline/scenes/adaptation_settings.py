@@ -1,32 +1,32 @@
-"""How scenes are made: values of the configuration that are passed to `Adaptation`."""
+"""How scenes are built: values of the configuration that are passed to `Adaptation`."""
 
 from dataclasses import dataclass, field
 
 from models.calibrator import CalibratorSettings
-from pipeline.scenes.calibration_window import LEAST_SECONDS, candidates_of
+from pipeline.scenes.calibration_window import LEAST_SECONDS, max_candidates
 
-CANDIDATES_A_CLIP = 3
-"""Candidates for each clip of a wider support, at least: the others calibrate."""
+CANDIDATES_PER_CLIP = 3
+"""Least number of candidates per clip of the support of a refit: the others calibrate."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptationSettings:
-    """How a scene is made."""
+    """How a scene is built."""
 
     frames: int = 10
     """Number K of support clips."""
     interval_seconds: float = 1.0
-    """Stream time between two support clips, if nothing stands out among them."""
+    """Stream time between two support clips, if there are no outliers among them."""
     calibrator: CalibratorSettings = field(default_factory=CalibratorSettings)
-    """How its energies are read."""
+    """How its energies are mapped to scores."""
     spare: int = 0
-    """Number of further clips that are looked at in the same time: those that stand out are left
-    out of the support. 0: the first K clips are the support."""
+    """Number of further candidates taken in the same time, so that outliers can be left out of the
+    support. 0: the first K clips are the support."""
     max_wait_seconds: float = 120.0
-    """Stream time without a usable picture after which candidates are taken all the same."""
-    widen: int = 20
-    """Number of support clips of the wider scene that is made of the first minute when it is over,
-    at least `frames`; 0: the first scene stays. See `widens`."""
+    """Stream time without a usable frame after which candidates are taken regardless."""
+    refit: int = 20
+    """Number of support clips of the refit at the end of the calibration window, at least `frames`;
+    0: the first scene stays. See `can_refit`."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values.
@@ -40,24 +40,24 @@ class AdaptationSettings:
             raise ValueError(f"adapt.interval: want > 0 s, got {self.interval_seconds}")
         if self.spare < 0:
             raise ValueError(f"adapt.spare: want >= 0, got {self.spare}")
-        if self.widen < 0:
-            raise ValueError(f"adapt.refit: want >= 0, got {self.widen}")
+        if self.refit < 0:
+            raise ValueError(f"adapt.refit: want >= 0, got {self.refit}")
 
-    def widens(self, candidates: int) -> bool:
-        """Whether there can be a wider scene: there must be time for it, and clips enough.
+    def can_refit(self, candidates: int) -> bool:
+        """Whether a refit is possible: it takes time and enough clips.
 
         Args:
-            candidates: Number of clips of the first support that it may be made of, too.
+            candidates: Number of candidates of the first support that it may use too.
         """
         seconds = self.calibrator.calibrate_seconds
-        if self.widen == 0 or seconds < LEAST_SECONDS:
+        if self.refit == 0 or seconds < LEAST_SECONDS:
             return False
-        return (candidates + candidates_of(seconds)) // CANDIDATES_A_CLIP >= self.frames
+        return (candidates + max_candidates(seconds)) // CANDIDATES_PER_CLIP >= self.frames
 
     @property
-    def wider_clips(self) -> int:
-        """Number of support clips of a scene that is made of a whole minute."""
-        return max(self.widen, self.frames)
+    def refit_clips(self) -> int:
+        """Number of support clips of a refitted scene."""
+        return max(self.refit, self.frames)
 
     @property
     def candidates(self) -> int:
@@ -66,7 +66,7 @@ class AdaptationSettings:
 
     @property
     def candidate_interval_seconds(self) -> float:
-        """Stream time between two candidates: as many more of them, as much closer together."""
+        """Stream time between two candidates: the more spare ones, the shorter."""
         if self.spare == 0:
             return self.interval_seconds
         return self.interval_seconds * max(1, self.frames - 1) / (self.candidates - 1)

@@ -1,4 +1,4 @@
-"""What an adaptation and whoever makes its scenes tell each other."""
+"""What an adaptation requests of the code that builds scenes, and the results."""
 
 from dataclasses import dataclass
 
@@ -12,44 +12,44 @@ from pipeline.scenes.support_clips import SupportClips
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BuiltScene:
-    """A first scene."""
+    """A scene that was built from the candidates of an adaptation."""
 
     scene: AdaptedScene
-    seen: Observation | None = None
-    """What the network saw in the candidates, float16 on the CPU; None: nobody needs it again."""
+    candidate_features: Observation | None = None
+    """Features of all candidates, float16 on the CPU; None: no refit will need them."""
     support: SupportClips | None = None
-    """What it was made of; None: it is not to be kept."""
+    """The clips that it was built from; None: they are not to be stored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefitRequest:
-    """What a wider scene is made of."""
+    """The input of a refit."""
 
-    minute: CalibrationWindow
+    window: CalibrationWindow
     size_hw: tuple[int, int]
     """Of the clips, in pixels."""
-    reading: CalibratorSettings
-    """How its energies are read."""
+    calibrator: CalibratorSettings
+    """How its energies are mapped to scores."""
     wanted: int
-    """Number of support clips, if there are candidates enough."""
+    """Number of support clips, if there are enough candidates."""
     least: int = 1
-    """With fewer it would be no better than the scene that there is."""
-    seen: Observation | None = None
-    """The candidates of the first support, if they may be part of it."""
-    seen_seconds: tuple[float, ...] = ()
-    """When they were taken, rising."""
+    """Least number of support clips: with fewer it is no better than the scene in use."""
+    candidate_features: Observation | None = None
+    """Features of the candidates of the first support, if they may become part of it."""
+    candidate_seconds: tuple[float, ...] = ()
+    """Their times, increasing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefitResult:
-    """A wider scene, with its calibration."""
+    """A refitted scene with its calibration."""
 
     scene: AdaptedScene
     calibration: Calibration
     """Final."""
     seconds: tuple[float, ...]
-    """Of the moments that it was calibrated by."""
+    """Times of the samples that calibrated it."""
     energies: tuple[float, ...]
-    """Theirs, in this scene."""
+    """Energies of these samples in this scene."""
     step_seconds: float
-    """Between two of them, where none is left out."""
+    """Between two samples, where none is left out."""

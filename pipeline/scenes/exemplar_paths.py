@@ -1,7 +1,7 @@
-"""Where the memory of scenes lies in the data folder, also for those who only look for it.
+"""Paths of the exemplars of a camera in the data folder; imports no torch.
 
-scenes/CAMERA/exemplar/MILLISECONDS.safetensors   what stood out at a moment
-scenes/CAMERA/memory/EVENT.safetensors            what is remembered of an event
+scenes/CAMERA/exemplar/MILLISECONDS.safetensors   exemplar of one peak sample
+scenes/CAMERA/memory/EVENT.safetensors            exemplar of an event accepted as normal
 """
 
 from pathlib import Path
@@ -10,15 +10,15 @@ SUFFIX = ".safetensors"
 
 
 def exemplar_folder(scenes: Path, camera: str) -> Path:
-    """Where the moments of a camera lie in the folder of all scenes."""
+    """Folder of the peak samples of a camera, below the folder of all scenes."""
     return scenes / camera / "exemplar"
 
 
 def accepted_folder(scenes: Path, camera: str) -> Path:
-    """Where what is remembered for a camera lies in the folder of all scenes."""
+    """Folder of the accepted events of a camera, below the folder of all scenes."""
     return scenes / camera / "memory"
 
 
 def accepted_file(scenes: Path, camera: str, event: str) -> Path:
-    """The file of a remembered event; it is there as long as the event is remembered."""
+    """File of an accepted event; it exists as long as the event counts as normal."""
     return accepted_folder(scenes, camera) / (event + SUFFIX)

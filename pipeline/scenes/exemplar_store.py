@@ -1,6 +1,7 @@
-"""What stood out lately, and what is remembered for good: files beside the scenes.
+"""Exemplars on disk: recent peak samples, and events accepted as normal.
 
-Each file is written in one step and never changed, so that whoever dies leaves whole files.
+Each file is written atomically and never changed, so that a process that is killed leaves complete
+files.
 """
 
 import logging
@@ -29,41 +30,41 @@ LOG = logging.getLogger(__name__)
 
 Edges = npt.NDArray[np.float32]
 
-MOST_MOMENTS = 200
+MAX_SAMPLES = 200
 MOST_BYTES = 16 * 2**20
-"""Of the moments of a camera together."""
+"""Of all peak samples of a camera together."""
 MOST_EVENTS = 20
-"""Remembered events of a camera; the oldest goes."""
-MOMENTS_OF_EVENT = 16
-"""Moments that are remembered of one event."""
+"""Accepted events of a camera; beyond it the oldest is deleted."""
+SAMPLES_PER_EVENT = 16
+"""Samples that are stored of one accepted event."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredExemplar:
-    """Evidence, and the view in which it was seen."""
+    """An exemplar, and the view in which it was taken."""
 
     exemplar: FeedbackExemplar
     edges: Edges | None
-    """As `PictureStatistics.edges`; None: nothing was known of the view."""
+    """As `PictureStatistics.edges`; None: the view was not known."""
 
 
 class ExemplarStore:
     """Under the folder of each camera: `exemplar`, and `memory`."""
 
     def __init__(
-        self, scenes: Path, most_moments: int = MOST_MOMENTS, most_bytes: int = MOST_BYTES
+        self, scenes: Path, max_samples: int = MAX_SAMPLES, most_bytes: int = MOST_BYTES
     ) -> None:
         self._scenes = scenes
-        self._most_moments = most_moments
+        self._max_samples = max_samples
         self._most_bytes = most_bytes
 
     def keep(self, camera: str, captured_at: float, kept: StoredExemplar) -> None:
-        """Keep a moment; the oldest ones go.
+        """Store a peak sample, and delete the oldest ones beyond the limits.
 
         Args:
             camera: Its name.
             captured_at: Of its frame, Unix seconds.
-            kept: What stood out.
+            kept: Its exemplar.
 
         Raises:
             OSError: it cannot be written.
@@ -72,27 +73,27 @@ class ExemplarStore:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / f"{round(captured_at * 1000)}{SUFFIX}", kept)
         total = 0
-        moments = self._moments(camera)
-        moments.sort(key=lambda moment: recency(moment[0], captured_at), reverse=True)
-        for number, (_, path) in enumerate(moments):
+        samples = self._samples(camera)
+        samples.sort(key=lambda sample: recency(sample[0], captured_at), reverse=True)
+        for number, (_, path) in enumerate(samples):
             total += path.stat().st_size
-            if number >= self._most_moments or total > self._most_bytes:
+            if number >= self._max_samples or total > self._most_bytes:
                 path.unlink(missing_ok=True)
 
     def between(self, camera: str, begin: float, end: float, newest: bool) -> StoredExemplar | None:
-        """What stood out in a span of time; None: nothing, or it is too long ago.
+        """Merge the peak samples of a span of time; None: there are none, or they were deleted.
 
         Args:
             camera: Its name.
             begin: Unix seconds.
             end: Included.
-            newest: Of more moments than are remembered of an event the newest ones, as of what
-                stays; else ones from all over the span, as of what passes.
+            newest: Where there are more than are stored of an event: whether to take the newest,
+                as for what stays in view, or samples spread over the span, as for what passes.
         """
-        paths = [path for at, path in self._moments(camera) if begin <= at <= end]
-        if len(paths) > MOMENTS_OF_EVENT:
-            places = np.linspace(0, len(paths) - 1, MOMENTS_OF_EVENT).round().astype(int)
-            paths = paths[-MOMENTS_OF_EVENT:] if newest else [paths[place] for place in places]
+        paths = [path for at, path in self._samples(camera) if begin <= at <= end]
+        if len(paths) > SAMPLES_PER_EVENT:
+            places = np.linspace(0, len(paths) - 1, SAMPLES_PER_EVENT).round().astype(int)
+            paths = paths[-SAMPLES_PER_EVENT:] if newest else [paths[place] for place in places]
         found = [kept for path in paths if (kept := _read(path)) is not None]
         if not found:
             return None
@@ -101,28 +102,28 @@ class ExemplarStore:
         return StoredExemplar(merged(alike), last.edges)
 
     def remember(self, camera: str, event: str, kept: StoredExemplar) -> Sequence[str]:
-        """Remember an event for good.
+        """Store an event that was accepted as normal.
 
         Returns:
-            Events that were forgotten for it, as there are too many.
+            Accepted events that were deleted for it, as there are too many.
 
         Raises:
             OSError: it cannot be written.
         """
         accepted_folder(self._scenes, camera).mkdir(parents=True, exist_ok=True)
-        newest = self._remembered(camera)[-1:]
+        newest = self._accepted_files(camera)[-1:]
         after_ns = newest[0].stat().st_mtime_ns if newest else 0
         path = accepted_file(self._scenes, camera, event)
         _write(path, kept)
         if path.stat().st_mtime_ns <= after_ns:  # the wall clock was set back
             os.utime(path, ns=(after_ns + 1_000_000, after_ns + 1_000_000))
-        gone = self._remembered(camera)[:-MOST_EVENTS]
+        gone = self._accepted_files(camera)[:-MOST_EVENTS]
         for path in gone:
             path.unlink(missing_ok=True)
         return [path.stem for path in gone]
 
     def forget(self, camera: str, event: str) -> bool:
-        """Remember an event no more; whether it was remembered.
+        """Delete an accepted event; whether it existed.
 
         Raises:
             OSError: it cannot be deleted.
@@ -134,17 +135,17 @@ class ExemplarStore:
         return True
 
     def remembered(self, camera: str) -> list[StoredExemplar]:
-        """All that is remembered for a camera, oldest first; what is damaged is left out."""
-        # Whoever died after writing the newest has not come to delete the oldest.
-        paths = self._remembered(camera)[-MOST_EVENTS:]
+        """All accepted events of a camera, oldest first; damaged files are left out."""
+        # A process killed after it wrote the newest has not deleted the oldest.
+        paths = self._accepted_files(camera)[-MOST_EVENTS:]
         return [kept for path in paths if (kept := _read(path)) is not None]
 
-    def _moments(self, camera: str) -> list[tuple[float, Path]]:
-        """Oldest first, each with its time."""
+    def _samples(self, camera: str) -> list[tuple[float, Path]]:
+        """Peak samples, oldest first, each with its time."""
         paths = exemplar_folder(self._scenes, camera).glob("*" + SUFFIX)
         return sorted((int(path.stem) / 1000, path) for path in paths if path.stem.isdigit())
 
-    def _remembered(self, camera: str) -> list[Path]:
+    def _accepted_files(self, camera: str) -> list[Path]:
         paths = accepted_folder(self._scenes, camera).glob("*" + SUFFIX)
         return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 

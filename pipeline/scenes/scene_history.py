@@ -1,7 +1,7 @@
-"""Earlier scenes of a camera on disk, to take back an adaptation, and for a light that returns.
+"""Earlier scenes of a camera on disk, to undo an adaptation, and for illuminations that return.
 
-One store serves both. What goes when there are too many is what was not in use for longest, but of
-scenes in the same light before the last one of another light.
+One store serves both. Beyond the limit the least recently used scene is deleted; of scenes in the
+same illumination all but one are deleted before the last scene of another illumination.
 """
 
 import json
@@ -21,56 +21,56 @@ from pipeline.telemetry.wall_clock import recency
 
 LOG = logging.getLogger(__name__)
 
-KEPT_SCENES = 5
-"""Earlier scenes of a camera that are kept; each takes some ten megabytes."""
-CONDITIONS = 4
-"""Scenes in different lights, that in use included, that are kept before others."""
+MAX_EARLIER_SCENES = 5
+"""Earlier scenes stored per camera; each takes some ten megabytes."""
+BANK_SIZE = 4
+"""Scenes in different illuminations, that in use included, that take precedence."""
 _HEAD = "scene.json"
 _ABOUT = "about.json"
 _VIEW = "view.json"
 _LIGHT = "light.json"
 _SAME_VIEW = (_VIEW, _LIGHT, FILE)
 _READY = "wanted.ready"
-"""Folder of a scene that is whole and is being put in place."""
-# In the order in which they are put in place: the head last, for it makes the others a scene.
+"""Folder of a complete scene that is being moved into place."""
+# In the order in which they are moved into place: the head last, since it completes the scene.
 _FILES = ("scene.safetensors", "calibration.json", *_SAME_VIEW, _ABOUT, _HEAD)
 
 
 class NoSceneError(ValueError):
-    """There is no such scene: which, and what there is."""
+    """There is no such scene; names it and those that exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """One scene that a camera has had."""
+    """A stored scene of a camera."""
 
     id: str
-    """Unix milliseconds at which it was made."""
+    """Unix milliseconds at which it was built."""
     adapted_at: float
     """The same in seconds."""
     reason: str
-    """Why it was made, for people."""
+    """Why it was built, for people."""
     current: bool
     """Whether it is the one in use."""
     used_at: float
-    """When it was last in use, Unix seconds; of the one in use, since when it is."""
+    """When it was last in use, Unix seconds; of the scene in use, since when."""
     light: dict[str, float] | None
-    """Typical luma and chroma of the light that it was made in, 0..255; None: it is not known."""
+    """Typical luma and chroma of its illumination, 0..255; None: it is not known."""
 
 
-def superfluous(
-    earlier: Sequence[tuple[str, Illumination | None]], conditions: int, kept: int
+def scenes_to_delete(
+    earlier: Sequence[tuple[str, Illumination | None]], bank_size: int, kept: int
 ) -> list[str]:
-    """Which earlier scenes are to go.
+    """Select the earlier scenes to delete.
 
     Args:
-        earlier: Name and light of each, the last used first.
-        conditions: How many lights are to be known, with that of the scene in use.
-        kept: How many earlier scenes may stay.
+        earlier: Id and illumination of each, the last used first.
+        bank_size: Number of illuminations to store scenes of, that of the scene in use included.
+        kept: Number of earlier scenes that may stay.
     """
     lights = [light for _, light in earlier]
     first = list(range(len(earlier)))[:1]
-    others = of_other_lights(lights, conditions - 1, known=first)
+    others = of_other_lights(lights, bank_size - 1, known=first)
     ranked = [*first, *others]
     ranked += [place for place in range(len(earlier)) if place not in ranked]
     return [earlier[place][0] for place in ranked[kept:]]
@@ -79,12 +79,12 @@ def superfluous(
 def of_other_lights(
     lights: Sequence[Illumination | None], count: int, known: Sequence[int] = ()
 ) -> list[int]:
-    """Places of the first scene in each light, `count` at most.
+    """Indices of the first scene in each illumination, `count` at most.
 
     Args:
-        lights: Of some scenes, the most wanted first; None: not known, and passed over.
+        lights: Illuminations of scenes, the preferred first; None: not known, left out.
         count: How many.
-        known: Places of scenes whose lights are not wanted again.
+        known: Indices of scenes whose illuminations are left out.
     """
     seen = [light for light in (lights[place] for place in known) if light is not None]
     found: list[int] = []
@@ -98,18 +98,18 @@ def of_other_lights(
 class SceneHistory:
     """Under the folder of each camera: its scene in use, and in `history` the earlier ones."""
 
-    def __init__(self, folder: Path, kept: int = KEPT_SCENES) -> None:
+    def __init__(self, folder: Path, kept: int = MAX_EARLIER_SCENES) -> None:
         self._folder = folder
         self._kept = kept
-        self._conditions: dict[str, int] = {}
+        self._bank_sizes: dict[str, int] = {}
 
-    def know(self, camera: str, conditions: int) -> None:
-        """Say how many lights of a camera are to be known, with that of the scene in use."""
-        self._conditions[camera] = conditions
+    def set_bank_size(self, camera: str, scenes: int) -> None:
+        """Set the number of illuminations to store scenes of, that of the scene in use included."""
+        self._bank_sizes[camera] = scenes
 
     def forget(self, camera: str) -> None:
-        """Forget that of a removed camera; its scenes stay on the disk."""
-        self._conditions.pop(camera, None)
+        """Forget the bank size of a removed camera; its scenes stay on the disk."""
+        self._bank_sizes.pop(camera, None)
 
     def place(self, camera: str, scene: SceneRecord) -> Path:
         """Folder of a scene."""
@@ -117,7 +117,7 @@ class SceneHistory:
         return folder if scene.current else folder / "history" / scene.id
 
     def light(self, camera: str, scene: SceneRecord) -> Illumination | None:
-        """The light that a scene was made in; None: it is not known, or damaged."""
+        """The illumination that a scene was built in; None: it is not known, or damaged."""
         return read_light(self.place(camera, scene))
 
     def put(
@@ -134,25 +134,25 @@ class SceneHistory:
         Args:
             camera: Its name.
             write: Writes the files of the scene into a folder.
-            reason: Why it was made, for people; None: as the one in use, which was made wider, and
-                becomes no earlier one.
-            same_view: Whether it is of the same view in the same light.
+            reason: Why it was built, for people; None: it is a refit of the scene in use, which
+                keeps its reason and does not become an earlier one.
+            same_view: Whether it is of the same view in the same illumination.
 
         Raises:
             OSError: it cannot be written.
         """
         folder = self._folder / camera
-        with self._wanted(camera) as wanted:
+        with self._staging_folder(camera) as staging:
             kept = list(_SAME_VIEW) if same_view else []
-            _copy(folder, wanted, [*kept, _ABOUT] if reason is None else kept)
-            write(wanted)
+            _copy(folder, staging, [*kept, _ABOUT] if reason is None else kept)
+            write(staging)
             if reason is not None:
-                write_json(wanted / _ABOUT, {"reason": reason})
-                self._put_aside(camera)
-            self._put_in_place(camera, wanted)
+                write_json(staging / _ABOUT, {"reason": reason})
+                self._archive_current(camera)
+            self._put_in_place(camera, staging)
 
     def scenes(self, camera: str) -> list[SceneRecord]:
-        """All scenes of a camera that are kept, the newest first."""
+        """All stored scenes of a camera, the newest first."""
         now = read_record(self._folder / camera, current=True)
         earlier = [one for one in self._earlier(camera) if now is None or one.id != now.id]
         return _newest_first([*([now] if now else []), *earlier])
@@ -172,30 +172,30 @@ class SceneHistory:
         records = {record.id: record for record in self.scenes(camera)}
         if scene not in records:
             have = ", ".join(records) or "none"
-            raise NoSceneError(f"scene {scene}: want one that is kept, {have}")
+            raise NoSceneError(f"scene {scene}: want one that is stored: {have}")
         if records[scene].current:
             return
-        with self._wanted(camera) as wanted:
-            # Before the oldest goes, which it may be itself.
-            _copy(folder / "history" / scene, wanted)
-            write_json(wanted / _ABOUT, {"reason": records[scene].reason, "used_at": time.time()})
-            self._put_aside(camera)
-            self._put_in_place(camera, wanted)
+        with self._staging_folder(camera) as staging:
+            # Before the oldest is deleted, which may be this one.
+            _copy(folder / "history" / scene, staging)
+            write_json(staging / _ABOUT, {"reason": records[scene].reason, "used_at": time.time()})
+            self._archive_current(camera)
+            self._put_in_place(camera, staging)
 
     @contextmanager
-    def _wanted(self, camera: str) -> Iterator[Path]:
-        """An empty folder for the files of the scene that is to be in use."""
-        wanted = self._folder / camera / "wanted.tmp"
-        for left in (wanted, wanted.with_name(_READY)):
+    def _staging_folder(self, camera: str) -> Iterator[Path]:
+        """An empty folder for the files of the scene that will be in use."""
+        staging = self._folder / camera / "wanted.tmp"
+        for left in (staging, staging.with_name(_READY)):
             shutil.rmtree(left, ignore_errors=True)
-        wanted.mkdir(parents=True)
+        staging.mkdir(parents=True)
         try:
-            yield wanted
+            yield staging
         finally:
-            shutil.rmtree(wanted, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)
 
-    def _put_aside(self, camera: str) -> None:
-        """Keep the scene in use as an earlier one, if there is one; too many are not kept."""
+    def _archive_current(self, camera: str) -> None:
+        """Store the scene in use, if any, as an earlier one; delete those beyond the limit."""
         folder = self._folder / camera
         now = read_record(folder, current=True)
         if now is None:
@@ -213,34 +213,34 @@ class SceneHistory:
             self._earlier(camera), key=lambda one: recency(one.used_at, now_seconds), reverse=True
         )
         lights = [(one.id, self.light(camera, one)) for one in earlier]
-        conditions = self._conditions.get(camera, CONDITIONS)
-        for old in superfluous(lights, conditions, self._kept):
+        bank_size = self._bank_sizes.get(camera, BANK_SIZE)
+        for old in scenes_to_delete(lights, bank_size, self._kept):
             shutil.rmtree(folder / "history" / old, ignore_errors=True)
 
     def recover(self, camera: str) -> bool:
-        """Finish putting a scene in place where a process died in the midst of it.
+        """Finish moving a scene into place after a process was killed during it.
 
         Returns:
             Whether there was anything to finish.
 
         Raises:
-            OSError: it cannot be finished; it can be tried again.
+            OSError: it failed; it can be tried again.
         """
         ready = self._folder / camera / _READY
         if not ready.is_dir():
             return False
-        self._finish(camera, ready)
+        self._move_into_place(camera, ready)
         return True
 
-    def _put_in_place(self, camera: str, wanted: Path) -> None:
-        """From the rename on a process that dies leaves what `recover` needs to go on."""
-        ready = wanted.with_name(_READY)
-        os.replace(wanted, ready)
-        self._finish(camera, ready)
+    def _put_in_place(self, camera: str, staging: Path) -> None:
+        """After the rename `recover` can finish the rest if the process is killed."""
+        ready = staging.with_name(_READY)
+        os.replace(staging, ready)
+        self._move_into_place(camera, ready)
 
-    def _finish(self, camera: str, ready: Path) -> None:
+    def _move_into_place(self, camera: str, ready: Path) -> None:
         folder = self._folder / camera
-        # Without a head there is no scene, rather than one of parts of two.
+        # Without the head there is no scene, rather than a mixture of two.
         if (ready / _FILES[0]).is_file():  # nothing was moved so far
             (folder / _HEAD).unlink(missing_ok=True)
             for name in _FILES:
@@ -264,7 +264,7 @@ def _newest_first(records: list[SceneRecord]) -> list[SceneRecord]:
 
 
 def read_record(folder: Path, current: bool) -> SceneRecord | None:
-    """What a folder says of the scene in it; None: there is none."""
+    """Read the record of the scene in a folder; None: there is none."""
     try:
         adapted_at = (folder / _HEAD).stat().st_mtime
     except OSError:
@@ -273,7 +273,7 @@ def read_record(folder: Path, current: bool) -> SceneRecord | None:
     try:
         about = dict(json.loads((folder / _ABOUT).read_text()))
     except (OSError, TypeError, ValueError):
-        LOG.debug("%s: does not say why it was made", folder)
+        LOG.debug("%s: does not say why it was built", folder)
     used_at = about.get("used_at")
     light = read_light(folder)
     return SceneRecord(
@@ -287,14 +287,14 @@ def read_record(folder: Path, current: bool) -> SceneRecord | None:
 
 
 def read_light(folder: Path) -> Illumination | None:
-    """The light of the scene in a folder; None: it is not known, or damaged."""
+    """The illumination of the scene in a folder; None: it is not known, or damaged."""
     path = folder / _LIGHT
     if not path.is_file():
         return None
     try:
         return light_from_json(json.loads(path.read_text()))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        LOG.warning("%s: unusable, the light of the scene is not known: %s", path, error)
+        LOG.warning("%s: unusable, the illumination of the scene is not known: %s", path, error)
         return None
 
 
@@ -308,11 +308,11 @@ def write_json(path: Path, data: dict[str, object]) -> None:
 
 
 def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:
-    """Files are only ever replaced, never written again: a second name is as good as a copy."""
+    """Link files instead of copying: they are only ever replaced, never written again."""
     for name in names:
         if not (source / name).is_file():
             continue
         try:
             os.link(source / name, target / name)
-        except OSError:  # not every file system has second names
+        except OSError:  # not every file system has hard links
             shutil.copy2(source / name, target / name)

@@ -1,4 +1,4 @@
-"""Scenes on disk, so that a restart goes on without adapting again."""
+"""Scenes on disk, so that a restart continues without adapting again."""
 
 import json
 import logging
@@ -27,19 +27,19 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredScene:
-    """What is known of a camera's scene."""
+    """A stored scene with its calibration and times."""
 
     scene: AdaptedScene
     calibration: Calibration | None
-    """None: it was not kept, or is damaged; begins anew from the scene."""
+    """None: it was not stored, or is damaged; it starts again from the scene."""
     adapted_at: float
-    """When the scene was made, Unix seconds."""
+    """When the scene was built, Unix seconds."""
     used_at: float
-    """Since when it is in use, or when it was last, Unix seconds."""
+    """Since when it is in use, or when it was last in use, Unix seconds."""
 
 
 class SceneStore:
-    """One folder a camera: the scene as `SceneScorer.save_scene` writes it, and its calibration."""
+    """One folder per camera: the files of `SceneScorer.save_scene`, and the calibration."""
 
     def __init__(self, folder: Path, scorer: SceneScorer) -> None:
         self._folder = folder
@@ -47,7 +47,7 @@ class SceneStore:
         self.history = SceneHistory(folder)
 
     def load(self, camera: str, size_hw: tuple[int, int]) -> StoredScene | None:
-        """A camera's scene, if one is kept that can be used; says in the log why one cannot.
+        """Load the scene of a camera; None: there is none, or it is unusable, which is logged.
 
         Args:
             camera: Name of the camera.
@@ -56,16 +56,16 @@ class SceneStore:
         folder = self._folder / camera
         try:
             if self.history.recover(camera):
-                LOG.info("camera %s: its scene is put in place, which was interrupted", camera)
+                LOG.info("camera %s: moved its scene into place after an interruption", camera)
         except OSError as error:
-            LOG.warning("camera %s: its scene could not be put in place: %s", camera, error)
+            LOG.warning("camera %s: its scene could not be moved into place: %s", camera, error)
         record = read_record(folder, current=True)
         if record is None:
             return None
-        return self._load(camera, record, folder, size_hw, "its kept scene")
+        return self._load(camera, record, folder, size_hw, "its stored scene")
 
     def load_support(self, camera: str, size_hw: tuple[int, int]) -> SupportClips | None:
-        """The clips of a kept scene that cannot be used itself; says in the log why there are none.
+        """Load the clips of a stored scene that cannot be used itself; failures are logged.
 
         Args:
             camera: Name of the camera.
@@ -82,13 +82,13 @@ class SceneStore:
                 size_hw,
             )
         except SupportError as error:
-            LOG.warning("camera %s: adapting anew: %s", camera, error)
+            LOG.warning("camera %s: adapting again: %s", camera, error)
             return None
 
     def load_other(
         self, camera: str, record: SceneRecord, size_hw: tuple[int, int]
     ) -> StoredScene | None:
-        """Any kept scene of a camera, if it can be used; the log says why one cannot."""
+        """Load any stored scene of a camera; None: it is unusable, which is logged."""
         place = self.history.place(camera, record)
         return self._load(camera, record, place, size_hw, f"scene {record.id} is passed over, it")
 
@@ -117,19 +117,19 @@ class SceneStore:
         same_view: bool = False,
         support: bytes | None = None,
     ) -> None:
-        """Keep a new scene; the one before is put aside with its calibration and view.
+        """Store a new scene; the one before becomes an earlier one with its calibration and view.
 
         Args:
             camera: Name of the camera.
             scene: Newly adapted.
-            reason: Why it was made, for people; None: as the one before, which was made wider, and
-                is not kept.
-            calibration: How its energies are read, if that is known.
-            same_view: Whether view, light and kept clips are those of the one before.
-            support: The clips it was made of, as `support_clips.encode` gives them.
+            reason: Why it was built, for people; None: it is a refit of the one before, which
+                keeps its reason and is replaced.
+            calibration: Of its energies, if it is known.
+            same_view: Whether view, illumination and stored clips are those of the one before.
+            support: The clips it was built from, as `support_clips.encode` returns them.
 
         Raises:
-            OSError: it cannot be written; what was kept is as it was.
+            OSError: it cannot be written; what was stored is unchanged.
         """
 
         def write(folder: Path) -> None:
@@ -143,7 +143,7 @@ class SceneStore:
         self.history.put(camera, write, reason, same_view)
 
     def save_calibration(self, camera: str, calibration: Calibration) -> None:
-        """Keep how the energies of the kept scene are read; replaces the file in one step.
+        """Store the calibration of the stored scene; replaces the file atomically.
 
         Raises:
             OSError: it cannot be written.
@@ -151,7 +151,7 @@ class SceneStore:
         write_json(self._folder / camera / "calibration.json", asdict(calibration))
 
     def save_light(self, camera: str, light: Illumination) -> None:
-        """Keep the light that the kept scene was made in; replaces the file in one step.
+        """Store the illumination of the stored scene; replaces the file atomically.
 
         Raises:
             OSError: it cannot be written.
@@ -159,11 +159,11 @@ class SceneStore:
         write_json(self._folder / camera / "light.json", light_to_json(light))
 
     def load_light(self, camera: str) -> Illumination | None:
-        """The light that the kept scene was made in; None: it is not known, or damaged."""
+        """The illumination of the stored scene; None: it is not known, or damaged."""
         return read_light(self._folder / camera)
 
     def save_view(self, camera: str, view: KnownView) -> None:
-        """Keep what is known of a camera's view; replaces the file in one step.
+        """Store the known view of a camera; replaces the file atomically.
 
         Raises:
             OSError: it cannot be written.
@@ -173,11 +173,11 @@ class SceneStore:
         write_json(self._folder / camera / "view.json", data)
 
     def load_view(self, camera: str, record: SceneRecord | None = None) -> KnownView | None:
-        """What is known of a camera's view; None: nothing, or it is damaged.
+        """Load the known view of a camera; None: there is none, or it is damaged.
 
         Args:
             camera: Its name.
-            record: The scene that it was known with; None: the one in use.
+            record: The scene that it belongs to; None: the one in use.
         """
         folder = self._folder / camera if record is None else self.history.place(camera, record)
         path = folder / "view.json"
@@ -192,7 +192,7 @@ class SceneStore:
             if fault is not None and fault not in REASONS:
                 raise ValueError(f"fault: want one of {', '.join(REASONS)}; got {fault!r}")
         except (OSError, KeyError, TypeError, ValueError) as error:
-            LOG.warning("camera %s: learning its view anew, %s: %s", camera, path, error)
+            LOG.warning("camera %s: learning its view again, %s: %s", camera, path, error)
             return None
         return KnownView(edges, sharpness, fault)
 
@@ -203,5 +203,5 @@ class SceneStore:
         try:
             return calibration_from_json(json.loads(path.read_text()))
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            LOG.warning("camera %s: calibrating anew, as %s is unusable: %s", camera, path, error)
+            LOG.warning("camera %s: calibrating again, as %s is unusable: %s", camera, path, error)
             return None

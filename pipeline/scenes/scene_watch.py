@@ -1,10 +1,10 @@
-"""Does a camera still show the scene that it was adapted to? Pure; time is that of the stream.
+"""Check that a camera still shows the scene that it was adapted to. Pure; stream time.
 
-Two questions are asked of every picture. Has the light of the whole picture just changed, as by a
-switch? Then alerts are held for some seconds. And does it show the view that is known: the same
-edges in the same places, as sharp as ever? A picture that does not for some time makes the scene
-stale, until the view is back or another one is adapted to. What is known of the view follows the
-picture slowly, so that shadows may wander and night may fall.
+Two checks are made for every frame. A sudden change of light of the whole picture, as by a switch,
+suppresses alerts for some seconds. A view that is not the known one (the same edges in the same
+places, as sharp as before) for some time makes the scene stale, until the view is back or a new
+scene is adapted. The known view follows the frames slowly, so that moving shadows and nightfall are
+no change of view.
 """
 
 from collections import deque
@@ -23,13 +23,13 @@ from cameras.picture_statistics import (
 )
 
 Fault = Literal["moved", "covered", "defocused", "light", Blindness]
-"""The view is another one; nothing is to be seen; all is there, but not sharp; all is there, but in
-a light that the scene does not fit (which light.py finds out); or the camera is blind (which the
-ingest worker finds out)."""
+"""Moved: another view; covered: nothing visible; defocused: the known view, but not sharp; light:
+the known view in an illumination that the scene does not match (set by illumination.py); or the
+camera is blind (set by the ingest worker)."""
 
 REASONS: dict[Fault, str] = {
     "moved": "the view has changed",
-    "covered": "nothing is to be seen: covered, or dark at once",
+    "covered": "nothing is visible: covered, or suddenly dark",
     "defocused": "out of focus",
     "light": "the light is another one",
     "frozen": "the picture is frozen: always the same, bit by bit",
@@ -48,7 +48,7 @@ _LIGHT_LEVELS, _LIGHT_RATIO = 6.0, 0.15
 _CHROMA_LEVELS, _CHROMA_RATIO = 4.0, 0.5
 _BLANK_CONTRAST = 3.0
 SAME_BELOW, SAME_AGAIN = 0.33, 0.5
-"""Likeness of two views below which they are two, and from which on they are one again."""
+"""Similarity of two views below which they differ, and from which on they are the same again."""
 _SEEN_BELOW, _SEEN_AGAIN = 0.25, 0.5
 _SHARP_BELOW, _SHARP_AGAIN = 0.5, 0.65
 _SAME_BLURRED = 0.25
@@ -58,53 +58,53 @@ blur of 6 of 320 pixels at least 0.29, at 9 all but two of 32."""
 
 @dataclass(frozen=True, slots=True)
 class SceneWatchSettings:
-    """How patient the watch is, in seconds."""
+    """When changes count, in seconds."""
 
     after_seconds: float = 10.0
-    """For how long the view must be wrong before the scene is stale."""
+    """How long the view must be wrong before the scene is stale."""
     hold_seconds: float = 5.0
-    """For how long alerts are held after a sudden change of the light; 0: not at all."""
-    minds_view: bool = True
-    """False: any view is the known one."""
+    """How long alerts are suppressed after a sudden change of light; 0: not at all."""
+    check_view: bool = True
+    """False: every view counts as the known one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownView:
-    """What is remembered of a view."""
+    """The stored description of a view."""
 
     edges: Floats
     """As `PictureStatistics.edges`, averaged."""
     sharpness: float
     fault: Fault | None = None
-    """What was wrong when it was last seen."""
+    """The fault when it was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one picture says about its camera."""
+    """State of the view in one frame."""
 
-    held: bool = False
-    """The light has just changed: nobody is to be alerted."""
+    suppressed: bool = False
+    """The light has just changed: no alerts."""
     fault: Fault | None = None
     """Why the scene is stale."""
-    fit: bool = True
-    """May be learnt from: the known view in steady light, neither blank nor frozen."""
+    usable: bool = True
+    """May update models: the known view in steady light, neither blank nor frozen."""
     settled: bool = False
-    """The view is another one, and has been the same long enough to adapt to it."""
-    relit: bool = False
-    """The light is another one, and has been for so long that an answer is due."""
+    """The view is another one, and has been stable long enough to adapt to it."""
+    illumination_changed: bool = False
+    """The illumination has been another one long enough; the caller must answer."""
 
 
 STEADY = View()
 
 
 class SceneWatch:
-    """Watches the pictures of one camera."""
+    """Checks the view of one camera, frame by frame."""
 
     def __init__(self, settings: SceneWatchSettings, known: KnownView | None = None) -> None:
-        """Begin with what is known of the view; None: what is seen first."""
+        """Start with a known view; None: the first frame defines it."""
         self._settings = settings
-        self._light = _IlluminationGate(settings.hold_seconds)
+        self._light = _JumpGate(settings.hold_seconds)
         self._last_seconds: float | None = None
         self._last: PictureStatistics | None = None
         self._frozen_seconds = 0.0
@@ -112,30 +112,30 @@ class SceneWatch:
         self._sharpness: float
         self._fault: Fault | None
         self._other: Floats | None
-        self._begin(known)
+        self._start(known)
 
     @property
     def known(self) -> KnownView | None:
-        """What to remember of the view; None before the first picture with anything in it."""
+        """The known view, to be stored; None before the first frame that is not blank."""
         if self._edges is None:
             return None
         return KnownView(self._edges, self._sharpness, self._fault)
 
     def restart(self, known: KnownView | None = None) -> None:
-        """Begin anew with what is known of the view; None: what is seen from now on."""
-        self._begin(known)
+        """Restart with a known view; None: the next frames define it."""
+        self._start(known)
 
     def connected(self) -> None:
-        """Another connection begins, whose time has nothing to do with the last one's."""
+        """Start a new connection: its stream time is unrelated to that of the last one."""
         self._last_seconds = None
         self._light.connected()
 
-    def see(self, pts_seconds: float, picture: PictureStatistics) -> View:
-        """Look at the next picture.
+    def update(self, pts_seconds: float, picture: PictureStatistics) -> View:
+        """Process the next frame.
 
         Args:
             pts_seconds: Its time in the stream.
-            picture: Statistics of it.
+            picture: Its statistics.
         """
         last = self._last_seconds
         step = 0.0 if last is None else min(max(0.0, pts_seconds - last), _LONGEST_STEP_SECONDS)
@@ -143,30 +143,30 @@ class SceneWatch:
         blank = picture.contrast < _BLANK_CONTRAST
         if self._edges is None and not blank:
             self._edges, self._sharpness = picture.edges, picture.sharpness
-        held = self._light.see(pts_seconds, step, picture)
+        suppressed = self._light.update(pts_seconds, step, picture)
         frozen = self._is_frozen(step, picture)
         wrong = self._wrong(picture)
         self._decide(step, wrong)
-        settled = self._fault == "moved" and self._settles(step, picture) and not held
+        settled = self._fault == "moved" and self._settles(step, picture) and not suppressed
         if wrong is None and self._fault is None and not blank:
             self._follow(step, picture)
         good = wrong is None and self._fault is None
-        return View(held, self._fault, good and not (held or blank or frozen), settled)
+        return View(suppressed, self._fault, good and not (suppressed or blank or frozen), settled)
 
-    def _begin(self, known: KnownView | None) -> None:
+    def _start(self, known: KnownView | None) -> None:
         self._edges = None if known is None else known.edges
         self._sharpness = 0.0 if known is None else known.sharpness
         self._fault = None if known is None else known.fault
-        self._seen_seconds = 0.0 if known is None else _FOLLOW_SECONDS
+        self._observed_seconds = 0.0 if known is None else _FOLLOW_SECONDS
         self._wrong_seconds = self._right_seconds = self._settled_seconds = 0.0
         self._other = None
 
     def _wrong(self, picture: PictureStatistics) -> Fault | None:
-        """What is wrong with this picture alone; harder to please while the scene is stale."""
-        if self._edges is None or not self._settings.minds_view:
+        """The fault of this frame alone; the thresholds are stricter while the scene is stale."""
+        if self._edges is None or not self._settings.check_view:
             return None
-        if self._seen_seconds < self._settings.after_seconds:
-            return None  # it takes as long to know a view as to miss it
+        if self._observed_seconds < self._settings.after_seconds:
+            return None  # a view is known only after the time that a fault takes to count
         like = view_similarity(self._edges, picture.edges)
         if not like.reliable:
             return None
@@ -196,7 +196,7 @@ class SceneWatch:
             self._fault = wrong
 
     def _settles(self, step: float, picture: PictureStatistics) -> bool:
-        """Whether the other view has stayed what it is; asked only while it is another one."""
+        """Whether the other view is stable; called only while the view is another one."""
         if (
             self._other is None
             or not view_similarity(self._other, picture.edges).same >= SAME_AGAIN
@@ -208,10 +208,10 @@ class SceneWatch:
         return self._settled_seconds >= self._settings.after_seconds
 
     def _follow(self, step: float, picture: PictureStatistics) -> None:
-        """At first the mean of all that was seen, then a slow average."""
-        self._seen_seconds = min(self._seen_seconds + step, _FOLLOW_SECONDS)
-        part = min(1.0, step / max(self._seen_seconds, step, 1e-9))
-        assert self._edges is not None  # a picture that is not blank was seen
+        """Update the known view: first the mean of all frames, then a slow moving average."""
+        self._observed_seconds = min(self._observed_seconds + step, _FOLLOW_SECONDS)
+        part = min(1.0, step / max(self._observed_seconds, step, 1e-9))
+        assert self._edges is not None  # a frame that is not blank has set it
         self._edges = self._edges + np.float32(part) * (picture.edges - self._edges)
         self._sharpness += part * (picture.sharpness - self._sharpness)
 
@@ -222,24 +222,24 @@ class SceneWatch:
         return self._frozen_seconds >= _FROZEN_SECONDS
 
 
-class _IlluminationGate:
-    """Is open while the light of the whole picture does not jump.
+class _JumpGate:
+    """Suppresses alerts after a jump of the light of the whole picture.
 
-    A light that never rests cannot close it for good: after six times its time it opens, and stays
-    open until the light has rested.
+    Light that keeps jumping cannot suppress them for good: after six times the hold time they are
+    admitted, until the light has been steady for that time.
     """
 
     def __init__(self, hold_seconds: float) -> None:
         self._hold_seconds = hold_seconds
         self._past: deque[tuple[float, PictureStatistics]] = deque()
         self._rest_seconds = hold_seconds
-        self._held_seconds = 0.0
+        self._suppressed_seconds = 0.0
 
     def connected(self) -> None:
         self._past.clear()
 
-    def see(self, pts_seconds: float, step: float, picture: PictureStatistics) -> bool:
-        """Whether alerts are to be held."""
+    def update(self, pts_seconds: float, step: float, picture: PictureStatistics) -> bool:
+        """Whether alerts are to be suppressed."""
         self._past.append((pts_seconds, picture))
         while len(self._past) > 1 and self._past[1][0] <= pts_seconds - _LIGHT_WINDOW_SECONDS:
             self._past.popleft()
@@ -248,10 +248,10 @@ class _IlluminationGate:
         else:
             self._rest_seconds += step
         if self._rest_seconds >= self._hold_seconds:
-            self._held_seconds = 0.0
+            self._suppressed_seconds = 0.0
             return False
-        self._held_seconds += step
-        return self._held_seconds < _LONGEST_HOLD_RATIO * self._hold_seconds
+        self._suppressed_seconds += step
+        return self._suppressed_seconds < _LONGEST_HOLD_RATIO * self._hold_seconds
 
 
 def _jumps(before: PictureStatistics, now: PictureStatistics) -> bool:

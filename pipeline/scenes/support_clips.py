@@ -1,4 +1,4 @@
-"""The clips that a scene was made of, kept as JPEG pictures: other weights make theirs of them."""
+"""The clips that a scene was built from, stored as JPEG, to rebuild it with new weights."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from safetensors.numpy import save
 
 FILE = "support.safetensors"
 MOST_BYTES = 16 * 2**20
-"""Of one scene; 10 clips of 5 frames at 240×320 take some 2 MiB. Beyond it fewer clips are kept."""
+"""Of one scene; 10 clips of 5 frames at 240×320 take some 2 MiB. Beyond it clips are left out."""
 _FORMAT = "1"
 _QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _FULL_CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
 class SupportError(ValueError):
-    """Kept clips that cannot be used: which, why, and what is wanted."""
+    """Stored clips that cannot be used: which, why, and what is wanted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,15 +30,15 @@ class SupportClips:
     clips: npt.NDArray[np.uint8]
     """(K, T, H, W, 3), RGB."""
     seconds: tuple[float, ...]
-    """When each was taken, rising."""
+    """Time of each clip, increasing."""
     interval_seconds: float
     """Between two frames of a clip, nominally."""
     ages: tuple[tuple[float, ...], ...] | None = None
-    """Seconds by which each frame of a clip is older than its newest, K × T; None: nominal."""
+    """Age of each frame of a clip in seconds before its newest one, K × T; None: nominal."""
 
 
 def encode(support: SupportClips, most_bytes: int = MOST_BYTES) -> bytes:
-    """The content of the file, of about `most_bytes` at most.
+    """Encode clips as the content of a file, of about `most_bytes` at most.
 
     Raises:
         ValueError: a picture cannot be encoded, or not even one clip fits.
@@ -70,12 +70,12 @@ def encode(support: SupportClips, most_bytes: int = MOST_BYTES) -> bytes:
 def load(
     path: Path, clip_length: int, interval_seconds: float, size_hw: tuple[int, int]
 ) -> SupportClips:
-    """Read kept clips.
+    """Read stored clips.
 
     Args:
         path: The file.
-        clip_length: Frames of a clip that are wanted.
-        interval_seconds: Wanted between two of them.
+        clip_length: Wanted number of frames of a clip.
+        interval_seconds: Wanted between two frames.
         size_hw: Wanted size of the pictures in pixels.
 
     Raises:
@@ -91,7 +91,7 @@ def load(
             raise ValueError(f"want support clips of format {_FORMAT}")
         text = head["about"].encode() + sizes.tobytes() + data.tobytes()
         if hashlib.sha256(text).hexdigest() != head["fingerprint"]:
-            raise ValueError("the pictures are not those that were written")
+            raise ValueError("the checksum of the pictures is wrong")
         about = json.loads(head["about"])
         got = int(about["clip_length"]), float(about["interval_seconds"]), tuple(about["size_hw"])
         seconds = tuple(float(one) for one in about["seconds"])

@@ -1,4 +1,4 @@
-"""Which of the candidates become a scene's support: usual ones, spread over the time. Pure."""
+"""Select the support of a scene among candidates: usual clips, spread over the time."""
 
 import logging
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from pipeline.scenes.support_clips import SupportClips
 
 LOG = logging.getLogger(__name__)
 
-STANDS_OUT = 3.0
-"""A clip so many robust standard deviations above the others is no part of normal life."""
-STANDS_OUT_BESIDE = 2.0
-"""So is one from here on beside such a clip: somebody who is just leaving the picture."""
+OUTLIER = 3.0
+"""A clip this many robust standard deviations above the others is an outlier."""
+OUTLIER_BESIDE = 2.0
+"""The same for a neighbour of an outlier: it may show a person who is just leaving the picture."""
 
 
-def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> BuiltScene:
-    """Choose the support of an adaptation that is fitting, and make its scene.
+def build_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -> BuiltScene:
+    """Select the support of an adaptation in the state "fitting", and build its scene.
 
     Args:
         scorer: The model.
@@ -28,7 +28,7 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
         camera: Its name, for the log.
 
     Raises:
-        ValueError: the clips are of a shape that the model does not take.
+        ValueError: the clips have a shape that the model does not accept.
     """
     candidates, wanted = adaptation.candidates, adaptation.settings.frames
     clips, ages = torch.from_numpy(candidates), adaptation.candidate_ages
@@ -41,14 +41,14 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
             scorer.look(clips, elapsed), (height, width), (0.0,) * clips.shape[0]
         )
     far = rated.outlier_scores
-    odd = standing_out(far)
-    if odd:
+    outliers = outliers_of(far)
+    if outliers:
         LOG.info(
-            "camera %s: %d of %d clips stand out%s",
+            "camera %s: %d of %d clips are outliers%s",
             camera,
-            len(odd),
+            len(outliers),
             len(far),
-            "" if len(far) - len(odd) >= wanted else "; those nearest to the others are kept",
+            "" if len(far) - len(outliers) >= wanted else "; those nearest to the others are used",
         )
     seconds = adaptation.candidate_seconds
     places = choose_support(seconds, far, wanted)
@@ -59,55 +59,55 @@ def make_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") ->
         None if ages is None else tuple(tuple(ages[place]) for place in places),
     )
     scene = scorer.adapt_candidates(rated, places)
-    widens = adaptation.settings.widens(len(far))
-    return BuiltScene(scene, rated.observation.stored() if widens else None, support)
+    can_refit = adaptation.settings.can_refit(len(far))
+    return BuiltScene(scene, rated.observation.stored() if can_refit else None, support)
 
 
 def choose_support(
     seconds: Sequence[float], outlier_scores: Sequence[float], wanted: int
 ) -> list[int]:
-    """Places of the support among the candidates.
+    """Indices of the support among the candidates.
 
-    Those that stand out are left out. Where too few are left they were no exception, and the ones
-    nearest to the others fill it up.
+    Outliers are left out. Where too few clips are left, outliers are no exception, and the ones
+    nearest to the others fill the support.
 
     Args:
-        seconds: When each candidate was taken, rising.
-        outlier_scores: As `models.support_outliers.Survey` has it.
+        seconds: Time of each candidate, increasing.
+        outlier_scores: As `models.support_outliers.SupportCandidates` has them.
         wanted: How many; at most as many as there are candidates.
 
     Returns:
-        Rising, all different.
+        Increasing, all different.
     """
-    odd = standing_out(outlier_scores)
-    usual = [place for place in range(len(seconds)) if place not in odd]
+    outliers = outliers_of(outlier_scores)
+    usual = [place for place in range(len(seconds)) if place not in outliers]
     if len(usual) <= wanted:
-        fill = sorted(odd, key=lambda place: outlier_scores[place])
+        fill = sorted(outliers, key=lambda place: outlier_scores[place])
         return sorted(usual + fill[: wanted - len(usual)])
     chosen = spread_over([seconds[place] for place in usual], wanted)
     return [usual[place] for place in chosen]
 
 
-def standing_out(outlier_scores: Sequence[float]) -> set[int]:
-    """Places of the candidates that are no part of normal life."""
-    odd = {place for place, far in enumerate(outlier_scores) if far >= STANDS_OUT}
-    beside = {near for place in odd for near in (place - 1, place + 1)}
-    return odd | {
+def outliers_of(outlier_scores: Sequence[float]) -> set[int]:
+    """Indices of the candidates that are outliers."""
+    outliers = {place for place, far in enumerate(outlier_scores) if far >= OUTLIER}
+    beside = {near for place in outliers for near in (place - 1, place + 1)}
+    return outliers | {
         place
         for place in beside
-        if 0 <= place < len(outlier_scores) and outlier_scores[place] >= STANDS_OUT_BESIDE
+        if 0 <= place < len(outlier_scores) and outlier_scores[place] >= OUTLIER_BESIDE
     }
 
 
 def spread_over(seconds: Sequence[float], wanted: int) -> list[int]:
-    """Places of moments as far apart as can be: both ends, then always the farthest from all.
+    """Indices of times as far apart as possible: both ends, then always the farthest from all.
 
     Args:
-        seconds: Rising, at least `wanted`.
+        seconds: Increasing, at least `wanted`.
         wanted: How many, at least 1.
 
     Returns:
-        Rising, all different.
+        Increasing, all different.
     """
     chosen = [0, len(seconds) - 1][:wanted]
     while len(chosen) < wanted:

@@ -185,7 +185,7 @@ class CameraScorer:
         self._stepper.note(frame.pts_seconds, judgement, exit_score)
         self._feedback.take(frame, judgement, exit_score, scores)
         self._scene.save_when_due(adaptation)
-        if (request := adaptation.widening()) is not None:
+        if (request := adaptation.refit_request()) is not None:
             self._scene.refit(adaptation, request)
         self._refresh.take(work, cached_features, self.settings.adapt.refresh * 3600.0)
         anomaly_map = in_units_of_score(scores.maps[0].numpy(), calibration)
@@ -243,7 +243,7 @@ class CameraScorer:
             self._bank.stop_evaluation()
         if before.detect.fps != settings.detect.fps:
             self._warn_of_slow_frames()
-        self._shared.store.history.know(self.name, settings.adapt.scene_bank)
+        self._shared.store.history.set_bank_size(self.name, settings.adapt.scene_bank)
 
     def reopen(self) -> None:
         """Start again with what is on the disk; frames in hand are sent again, as unanswered."""
@@ -265,12 +265,12 @@ class CameraScorer:
 
     def _open(self, adaptation: Adaptation | None = None) -> None:
         name, settings, shared = self.name, self.settings, self._shared
-        shared.store.history.know(name, settings.adapt.scene_bank)
+        shared.store.history.set_bank_size(name, settings.adapt.scene_bank)
         if adaptation is None:
             adaptation = self._scene.open(adaptation_settings(settings), settings.detect.size_hw)
         elif adaptation.scene is not None:
             self._scene.use(adaptation)
-        has_scene = adaptation.of_kept or adaptation.scene is not None
+        has_scene = adaptation.from_stored_clips or adaptation.scene is not None
         watch = open_watch(name, settings, has_scene, shared)
         light = open_monitor(name, settings, has_scene, shared)
         model = shared.scorer.config

@@ -108,7 +108,7 @@ class Feedback:
                 frame.captured_at, StoredExemplar(exemplar, self._stepper.known_edges)
             )
 
-        self._store(self._peaks.see(frame.pts_seconds, energy, stands_out, sample))
+        self._store(self._peaks.update(frame.pts_seconds, energy, stands_out, sample))
 
     def alike(
         self, span: tuple[float, float], earlier: Sequence[tuple[float, float]]

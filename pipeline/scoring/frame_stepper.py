@@ -198,7 +198,7 @@ class FrameStepper:
             raise UnusableFrameError(frame, reason)
         view = self._view(frame)
         clip, ages, full = clipped.clip, clipped.ages, clipped.full
-        waiting = self.adaptation.before(frame.pts_seconds, clip, full, view, ages)
+        waiting = self.adaptation.before_scoring(frame.pts_seconds, clip, full, view, ages)
         return ReadyFrame(frame, clip, ages, waiting, view, full)
 
     def advance(self) -> ReadyFrame | None:
@@ -219,7 +219,7 @@ class FrameStepper:
             exit_score: From this score on the frame is unusual.
         """
         if self.light is not None and judgement.score is not None:
-            self.light.note(pts_seconds, judgement.score)
+            self.light.add_score(pts_seconds, judgement.score)
         judged = judgement.state in ("calibrating", "ready") and judgement.score is not None
         if not judged or (judgement.score or 0.0) >= exit_score:
             self._unusual_seconds = pts_seconds
@@ -272,13 +272,13 @@ class FrameStepper:
     def _view(self, frame: FrameMessage) -> View:
         view = self._measured_view(frame)
         blind = BLIND.get(frame.blind or "")
-        return view if blind is None else replace(view, fault=blind, fit=False, settled=False)
+        return view if blind is None else replace(view, fault=blind, usable=False, settled=False)
 
     def _measured_view(self, frame: FrameMessage) -> View:
         if self.watch is None:
             return STEADY
         picture = measure(frame.pixels)
-        view = self.watch.see(frame.pts_seconds, picture)
+        view = self.watch.update(frame.pts_seconds, picture)
         if self.light is None:
             return view
-        return self.light.see(frame.pts_seconds, picture, view)
+        return self.light.update(frame.pts_seconds, picture, view)

@@ -16,7 +16,7 @@ from models.calibration import Calibration, provisional
 from pipeline.config import Camera
 from pipeline.config.model import AdaptSection
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_of, fits
+from pipeline.scenes.candidate_evaluation import CandidateEvaluation, best_match, matches
 from pipeline.scenes.illumination import (
     Illumination,
     IlluminationMonitor,
@@ -110,7 +110,7 @@ class SceneBank:
         if light is None:
             return
         self._store_light(light, work.view)
-        if not work.view.relit:
+        if not work.view.illumination_changed:
             self._running = None
             return
         if not work.full:
@@ -141,9 +141,9 @@ class SceneBank:
         if scene is None or scene is self._stored_scene or not self._scene.is_stored:
             return
         if light.own is None:
-            if light.present is None or not view.fit:
+            if light.present is None or not view.usable:
                 return
-            light.settle(light.present)
+            light.set_illumination(light.present)
         self._stored_scene = scene
         assert light.own is not None  # it was settled
         try:
@@ -204,7 +204,7 @@ class SceneBank:
         scores = ended.evaluation.scores
         own = scores.pop(0) if ended.scene is not None else None
         change = f"the light has changed ({light.own} → {light.present})"
-        if own is not None and fits(own):
+        if own is not None and matches(own):
             LOG.info("camera %s: %s; its scene fits it all the same", self._camera, change)
             light.restart(light.present)
             self._count("kept")
@@ -215,7 +215,7 @@ class SceneBank:
             self._count("refused")
             return
         self._scene.save(self._stepper.adaptation)
-        place = best_of(scores)
+        place = best_match(scores)
         other = None if place is None else ended.candidates[place]
         if other is not None and self._switch(other, light.present, change):
             self._count("switched")

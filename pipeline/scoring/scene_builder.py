@@ -13,9 +13,9 @@ import cv2
 from models import SceneScorer
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
-from pipeline.scenes.refit import widen
+from pipeline.scenes.refit import refit_scene
 from pipeline.scenes.support_clips import encode
-from pipeline.scenes.support_selection import make_scene
+from pipeline.scenes.support_selection import build_scene
 
 LOG = logging.getLogger(__name__)
 
@@ -125,10 +125,10 @@ class SceneBuilder:
         begin = self._monotonic()
         try:
             if build.refit is None:
-                build.built = make_scene(self._scorer, build.adaptation, build.camera)
+                build.built = build_scene(self._scorer, build.adaptation, build.camera)
                 build.support = _encoded_support(build)
             else:
-                build.refitted = widen(self._scorer, build.refit, build.camera)
+                build.refitted = refit_scene(self._scorer, build.refit, build.camera)
         except Exception as error:
             build.failure = error
         build.seconds = self._monotonic() - begin
@@ -138,7 +138,7 @@ class SceneBuilder:
 def _encoded_support(build: SceneBuild) -> bytes | None:
     """The support of a scene that was built, unless it is stored already."""
     support = None if build.built is None else build.built.support
-    if support is None or build.adaptation.of_kept:
+    if support is None or build.adaptation.from_stored_clips:
         return None
     try:
         return encode(support)

@@ -144,7 +144,7 @@ class SceneInUse:
 
     def save(self, adaptation: Adaptation) -> None:
         """Write what the scene has learnt: before the end, or before another one is used."""
-        calibration = adaptation.kept
+        calibration = adaptation.calibration_to_store
         if calibration is not None and calibration.final:
             self._store_calibration(calibration)
 
@@ -153,7 +153,7 @@ class SceneInUse:
         now, stored_at = self._shared.clock.monotonic(), self._calibration_stored_at
         if stored_at is not None and now - stored_at < INTERVALS.calibration_seconds:
             return
-        calibration = adaptation.kept
+        calibration = adaptation.calibration_to_store
         if calibration is None or not calibration.final:
             return
         if stored_at is None:
@@ -198,7 +198,7 @@ class SceneInUse:
             if build.failure is not None:
                 raise build.failure
             assert build.built is not None  # there is a failure or a scene
-            build.adaptation.fitted(build.built)
+            build.adaptation.apply_scene(build.built)
         except ValueError as error:
             LOG.warning("camera %s: adapting again, as it failed: %s", self._camera, error)
             self._shared.metrics.adaptations.labels(self._camera, "failed").inc()
@@ -207,20 +207,20 @@ class SceneInUse:
         shots = build.built.scene.shots
         LOG.info("camera %s: adapted to %d clips in %.2f s", self._camera, shots, build.seconds)
         self._calibration_stored_at = None
-        self._count(build, "adapt", "remade" if build.adaptation.of_kept else "ok")
+        self._count(build, "adapt", "remade" if build.adaptation.from_stored_clips else "ok")
         self._store_scene(_UnstoredScene(build.adaptation, build.another, support=build.support))
 
     def _apply_refit(self, build: SceneBuild) -> None:
         """Continue with the refitted scene; without one, with the scene in use."""
         refitted = build.refitted
-        build.adaptation.widened(refitted)
+        build.adaptation.apply_refit(refitted)
         if refitted is None:
             why = "too little of it is usable" if build.failure is None else str(build.failure)
             what = "no other scene" if build.another else "no wider scene of its first minute"
             LOG.warning("camera %s: %s: %s", self._camera, what, why, exc_info=build.failure)
             if build.another:
                 build.adaptation.abandoned = True
-            result = "failed" if build.another else "not_widened"
+            result = "failed" if build.another else "not_refitted"
             self._shared.metrics.adaptations.labels(self._camera, result).inc()
             return
         calibration = refitted.calibration
@@ -228,7 +228,7 @@ class SceneInUse:
             "camera %s: %s to %d clips of %s in %.2f s, "
             "the threshold is energy %.3f from %d samples",
             self._camera,
-            "adapted again" if build.another else "widened",
+            "adapted again" if build.another else "refitted",
             refitted.scene.shots,
             "usual samples" if build.another else "its first minute",
             build.seconds,
@@ -236,10 +236,10 @@ class SceneInUse:
             calibration.samples,
         )
         self._calibration_stored_at = self._shared.clock.monotonic()
-        self._count(build, "widen", "ok" if build.another else "widened")
+        self._count(build, "refit", "ok" if build.another else "refitted")
         self._store_scene(_UnstoredScene(build.adaptation, build.another, calibration))
 
-    def _count(self, build: SceneBuild, stage: Literal["adapt", "widen"], result: str) -> None:
+    def _count(self, build: SceneBuild, stage: Literal["adapt", "refit"], result: str) -> None:
         metrics, clock = self._shared.metrics, self._shared.clock
         metrics.stage_latency_seconds.labels(stage).observe(build.seconds)
         metrics.adaptations.labels(self._camera, result).inc()
@@ -255,7 +255,7 @@ class SceneInUse:
         behind = last is not None and last.another
         another = unstored.another or behind
         reason = unstored.adaptation.reason if another else None
-        refitted = calibration is not None or unstored.adaptation.of_kept
+        refitted = calibration is not None or unstored.adaptation.from_stored_clips
         same_view = refitted and not behind
         support = unstored.support
         if support is None and last is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from models.scene_model import Observation
 from pipeline.scenes.adaptation import Adaptation
-from pipeline.scenes.adaptation_settings import CANDIDATES_A_CLIP, AdaptationSettings
+from pipeline.scenes.adaptation_settings import CANDIDATES_PER_CLIP, AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest
 from pipeline.scenes.calibration_window import (
     CANDIDATE_STEP_SECONDS,
@@ -77,13 +77,13 @@ class ScheduledRefresh:
         minute, seconds = coming.minute, work.frame.pts_seconds
         usual = self._stepper.is_usual(seconds)
         if coming.usable and not usual:
-            minute.take_back(_ONSET_SECONDS)
-        coming.usable = usual and work.view.fit
+            minute.discard_last(_ONSET_SECONDS)
+        coming.usable = usual and work.view.usable
         if not coming.usable or work.frame.connection != coming.connection:
             coming.connection = work.frame.connection
             minute.interrupted()
         if coming.usable:
-            minute.see(seconds, cached_features)
+            minute.add(seconds, cached_features)
         if minute.over:
             self._request(coming, work.clip.shape[1:3])
 
@@ -113,7 +113,7 @@ class ScheduledRefresh:
         settings = coming.present.settings
         coming.made = Adaptation(settings, reason="on schedule")
         self._scene.save(coming.present)
-        wanted, reading = settings.wider_clips, settings.calibrator
+        wanted, reading = settings.refit_clips, settings.calibrator
         request = RefitRequest(coming.minute, size_hw, reading, wanted)
         self._scene.follow(coming.made, request)
 
@@ -126,5 +126,5 @@ class ScheduledRefresh:
 
 def gathering_seconds(settings: AdaptationSettings) -> float:
     """Usual time that the next scene is built of: for its support and its calibration."""
-    support = CANDIDATE_STEP_SECONDS * CANDIDATES_A_CLIP * settings.wider_clips
+    support = CANDIDATE_STEP_SECONDS * CANDIDATES_PER_CLIP * settings.refit_clips
     return max(settings.calibrator.calibrate_seconds, LEAST_SECONDS, support)

@@ -66,7 +66,7 @@ class ViewChanges:
             self._report(fault)
             self._fault = fault
             self.save()
-        if view.held or fault is not None:
+        if view.suppressed or fault is not None:
             reason = "light" if fault is None else "stale"
             self._shared.metrics.frames_suppressed.labels(self._camera, reason).inc()
         # Nothing was collected from frames in which nothing can be seen.
