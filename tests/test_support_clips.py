@@ -73,7 +73,7 @@ def test_its_size_is_bounded(tmp_path: Path) -> None:
         (lambda data: data[:-1], "cannot be read"),
         (
             lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
-            "the checksum of the pictures is wrong",
+            "checksum of the pictures",
         ),
         (lambda data: b"\x80\x04K\x01." * 40, "cannot be read"),
     ],
