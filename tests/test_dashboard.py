@@ -86,7 +86,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     url = f"http://127.0.0.1:{port}"
     stop = Event()
     with (
-        RtspServer(mounts, guard=guard) as server,
+        RtspServer(mounts, authentication=guard) as server,
         local_service(config, folder, "WARNING") as supervisor,
         httpx.Client(
             base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {ADMIN}"}, timeout=20

@@ -85,7 +85,7 @@ def test_json_without_secrets(camera: OnvifCamera, capsys: pytest.CaptureFixture
     assert "s3cr" not in told
     document = json.loads(told)
     (device,) = document["devices"]
-    assert "holds a password" in device["remarks"][0]
+    assert "contains a password" in device["remarks"][0]
     assert [profile["role"] for profile in device["profiles"]] == ["main", "main"]
     assert device["profiles"][0]["address"] == "rtsp://127.0.0.1/x?password=***&b=1"
     who = ":".join(PLACEHOLDERS)

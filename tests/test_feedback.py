@@ -25,8 +25,8 @@ from cameras.picture_statistics import EDGES_HW
 from models import FeedbackExemplar, SceneScorer
 from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import (
-    MOMENTS_OF_EVENT,
     MOST_EVENTS,
+    SAMPLES_PER_EVENT,
     ExemplarStore,
     StoredExemplar,
 )
@@ -66,7 +66,7 @@ def test_what_stays_for_an_hour_gives_few_moments() -> None:
 
 
 def test_moments_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
-    store = ExemplarStore(tmp_path, most_moments=10)
+    store = ExemplarStore(tmp_path, max_samples=10)
     for number in range(25):
         store.keep("yard", 1000.0 + number, StoredExemplar(exemplar(number), None))
     names = sorted(path.stem for path in exemplar_folder(tmp_path, "yard").iterdir())
@@ -90,9 +90,9 @@ def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
     newest = store.between("yard", 1000.0, 1039.0, newest=True)
     assert spread is not None
     assert newest is not None
-    assert len(spread.exemplar.cells) == MOMENTS_OF_EVENT
+    assert len(spread.exemplar.cells) == SAMPLES_PER_EVENT
     assert spread.exemplar.cells.tolist()[::15] == [0, 39]
-    assert newest.exemplar.cells.tolist() == [*range(40 - MOMENTS_OF_EVENT, 40)]
+    assert newest.exemplar.cells.tolist() == [*range(40 - SAMPLES_PER_EVENT, 40)]
     assert store.between("yard", 2000.0, 3000.0, newest=False) is None
     assert store.between("gate", 1000.0, 3000.0, newest=False) is None
     # Of two models only what the newest one saw.
@@ -143,7 +143,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = ["tests"]
 from test_feedback import ExemplarStore, StoredExemplar, exemplar
-store = ExemplarStore(Path(sys.argv[1]), most_moments=30)
+store = ExemplarStore(Path(sys.argv[1]), max_samples=30)
 number = 0
 while True:
     store.keep("yard", 1000.0 + number, StoredExemplar(exemplar(number), None))
@@ -162,7 +162,7 @@ def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
             while int(process.stdout.readline() or "-1") < wanted:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
-        store = ExemplarStore(tmp_path, most_moments=30)
+        store = ExemplarStore(tmp_path, max_samples=30)
         store.keep("yard", 1e6, StoredExemplar(exemplar(0), None))
         moments = [*exemplar_folder(tmp_path, "yard").glob("*.safetensors")]
         assert min(wanted, 25) <= len(moments) <= 30

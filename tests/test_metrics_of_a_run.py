@@ -82,7 +82,7 @@ def test_messages_that_are_dropped_are_counted(tmp_path: Path) -> None:
     settings = config(webhooks=hook(free_port()), outbox={"max_messages": 1})
     with open_notifiers(settings, tmp_path, metrics) as notifiers:
         for kind in ("new", "end"):
-            notifiers.event(change(kind, 5), None, None)
+            notifiers.notify(change(kind, 5), None, None)
     labels = {"sink": "webhook:x", "reason": "count"}
     assert metrics.registry.get_sample_value("vedette_outbox_dropped_total", labels) == 1
 
@@ -93,7 +93,7 @@ def test_messages_that_are_put_aside_are_counted(tmp_path: Path) -> None:
         receiver.answer = lambda number: (422, {})
         settings = config(webhooks=hook(receiver.port))
         with open_notifiers(settings, tmp_path, metrics) as notifiers:
-            notifiers.event(change("new", 5), None, None)
+            notifiers.notify(change("new", 5), None, None)
             receiver.wait(1)
     with open_notifiers(config(webhooks=hook(receiver.port)), tmp_path, metrics) as notifiers:
         notifiers.tick()

@@ -54,4 +54,4 @@ def test_a_damaged_file_begins_anew_and_says_so(
     path.write_text(text)
     with caplog.at_level(logging.WARNING):
         assert ProgressFile(path, 1000).load() is None
-    assert "beginning anew" in caplog.text
+    assert "starting at the beginning" in caplog.text

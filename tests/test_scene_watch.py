@@ -183,7 +183,7 @@ def test_infrared_is_a_change_of_light_and_the_same_view(camera: Camera) -> None
         return np.repeat((40 + 0.6 * grey).astype(np.uint8)[..., None], 3, axis=2)
 
     views = camera.look(15, infrared)
-    assert views[0].held
+    assert views[0].suppressed
     assert views[-1] == View()
 
 
@@ -208,7 +208,7 @@ def test_light_that_keeps_changing_does_not_silence_a_camera(camera: Camera) -> 
     assert all(held[4:50])
     assert not any(held[64:])
     assert [view.suppressed for view in camera.look(8)][-1] is False
-    assert camera.look(2, lamp)[-1].held, "it has rested, and counts again"
+    assert camera.look(2, lamp)[-1].suppressed, "it has rested, and counts again"
 
 
 def test_blank_and_frozen_frames_are_not_usable(wide: list[Pixels]) -> None:
