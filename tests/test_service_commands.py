@@ -107,7 +107,7 @@ def test_commands_and_reload(tmp_path: Path) -> None:
         running.until(lambda: "lane" in vedette("camera", "list", url=url).stdout)
         config.write_text("cameras: {lane: {sauce: 3}}")
         running.process.send_signal(signal.SIGHUP)
-        running.until(lambda: "everything stays as it was" in running.log.read_text())
+        running.until(lambda: "nothing changes" in running.log.read_text())
         listed = vedette("camera", "list", url=url).stdout
         assert [line.split()[0] for line in listed.splitlines()] == [
             "camera",
