@@ -16,7 +16,7 @@ import torch
 
 from cameras.simulation import PlannedAnomaly, SyntheticStreet
 from models import SceneScorer
-from pipeline.scenes.exemplar_store import MOMENTS_OF_EVENT, MOST_EVENTS
+from pipeline.scenes.exemplar_store import MOST_EVENTS, SAMPLES_PER_EVENT
 
 _FPS = 10
 
@@ -45,7 +45,7 @@ def main() -> None:
     scene = scorer.adapt(torch.stack([clip(20 * number) for number in range(10)]))
     odd = [clip(index) for begin in (400, 500, 600) for index in range(begin + 8, begin + 44, 3)]
     seen = [scorer.exemplar(scorer.score(one[None], [scene]), 0) for one in odd]
-    most = options.events * MOMENTS_OF_EVENT
+    most = options.events * SAMPLES_PER_EVENT
     moments = (seen * (most // len(seen) + 1))[:most]
     started = time.perf_counter()
     remembering = scorer.remember(scene, moments)
