@@ -53,7 +53,7 @@ def life(flash: tuple[float, float] = (0.0, 0.0)) -> Pictures:
     random = np.random.default_rng(3)
     for number, picture in enumerate(walking_box(1000, jumps=True)):
         if flash[0] <= number / 10 < flash[1]:
-            picture[2:26, 36:62] = random.integers(0, 255, (24, 26, 3), dtype=np.uint8)
+            picture[2:30, 36:64] = random.integers(0, 255, (28, 28, 3), dtype=np.uint8)
         yield picture
 
 
@@ -121,7 +121,7 @@ def test_what_passes_once_is_left_out(scorer: SceneScorer) -> None:
     assert not request.window.unusual, "it must stand out by itself"
     wider = refit_scene(scorer, request)
     assert wider is not None
-    assert score_of(scorer, wider, life(flash), 127) > 0.9
+    assert score_of(scorer, wider, life(flash), 127) > 1.0
     begin = 2.5  # of the window, in the time of the pictures: 0.4 + 3 · 0.5, and one step
     seen = [begin + second for second in wider.seconds]
     assert not [second for second in seen if flash[0] + 0.6 <= second <= flash[1] - 0.6]
