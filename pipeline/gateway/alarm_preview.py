@@ -12,13 +12,13 @@ from pipeline.events.event_settings import EventSettings
 from pipeline.events.event_tracker import EventTracker
 from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.score_history import ScorePoint
+from pipeline.transport.messages import UNJUDGED
 
 LEVELS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 """Thresholds that are tried, in units of the score."""
 _MOST_ALARMS = 500
 _UP_SECONDS = 0.5
 _LEAST_WATCHED_SECONDS = 60.0
-_UNJUDGED = ("collecting", "fitting", "suppressed", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def levels(
 
 def watched_seconds(points: Iterable[ScorePoint]) -> float:
     """For how long there was a score that could raise an alarm."""
-    return float(sum(one.highest is not None and one.state not in _UNJUDGED for one in points))
+    return float(sum(one.highest is not None and one.state not in UNJUDGED for one in points))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from pipeline.scenes.peak_samples import PeakSamples
 from pipeline.scenes.scene_watch import SAME_BELOW
 from pipeline.scoring.frame_stepper import FrameStepper
 from pipeline.scoring.shared_parts import SharedParts
-from pipeline.scoring.view_changes import UNJUDGED
 from pipeline.telemetry.log_rate_limit import LimitedWarning
-from pipeline.transport.messages import FrameMessage
+from pipeline.transport.messages import UNJUDGED, FrameMessage
 
 LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from models.calibration import Calibration
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scenes.calibration_window import LearningProgress
-from pipeline.scoring.view_changes import UNJUDGED
-from pipeline.transport.messages import FrameMessage, ScoreMessage
+from pipeline.transport.messages import UNJUDGED, FrameMessage, ScoreMessage
 
 SNAPSHOT_RATIO = 0.8
 """Part of the score that starts an event from which on the pixels are sent with it."""

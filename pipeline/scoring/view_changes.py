@@ -12,9 +12,6 @@ from pipeline.transport.messages import CameraState, SceneState
 
 LOG = logging.getLogger(__name__)
 
-UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "suppressed", "stale")
-"""States in which no score raises an alert."""
-
 
 def camera_state(state: SceneState) -> CameraState:
     """The state of a camera, by that of its scene."""

@@ -13,6 +13,8 @@ import numpy.typing as npt
 SCHEMA_VERSION = 1
 
 SceneState = Literal["collecting", "fitting", "calibrating", "ready", "suppressed", "stale"]
+UNJUDGED: tuple[SceneState, ...] = ("collecting", "fitting", "suppressed", "stale")
+"""States in which no score raises an alert."""
 CameraState = Literal[
     "starting", "adapting", "watching", "offline", "stale", "ended", "disabled", "error"
 ]
