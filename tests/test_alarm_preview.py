@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.events.event_settings import EventSettings
 from pipeline.gateway.alarm_preview import levels, watched_seconds
-from pipeline.gateway.score_reader import scores_between
 from pipeline.storage.score_history import ScorePoint
+from pipeline.storage.score_reader import scores_between
 from pipeline.transport.messages import SceneState
 
 T0 = 1_000_000

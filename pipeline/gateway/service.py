@@ -14,13 +14,13 @@ from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event import Event
-from pipeline.gateway.score_reader import scores_between
 from pipeline.gateway.usage import ScoreMeter
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import accepted_file
 from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution, ScorePoint
+from pipeline.storage.score_reader import scores_between
 from pipeline.storage.snapshots import Snapshots
 from pipeline.storage.store import EventStore
 from pipeline.storage.store_errors import StoreError

@@ -89,7 +89,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     with path.open("rb") as file:
         for line in file:
-            if record := _parse(line):
+            if record := parse_line(line):
                 yield record
 
 
@@ -106,10 +106,11 @@ def read_last_lines(path: Path, max_bytes: int = _BLOCK_BYTES) -> list[dict[str,
         lines = file.read().splitlines(keepends=True)
     if begin:
         lines = lines[1:]  # the first one may be incomplete
-    return [record for line in lines if (record := _parse(line))]
+    return [record for line in lines if (record := parse_line(line))]
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """The object of a line; None: the line is incomplete, or not an object."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -4,11 +4,12 @@ The lines of a log stand in the order in which frames were taken, so that the wa
 line to line unless it was set; where it was, the search may land beside the span and finds less.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from pipeline.storage.json_lines import parse_line
 
 _BLOCK_BYTES = 65_536
 _SLACK_SECONDS = 2.0
@@ -65,9 +66,5 @@ def _after(file: BinaryIO, begin: float, end: float) -> Iterator[dict[str, Any]]
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = json.loads(text)
-    except ValueError:  # torn by a death in mid-line
-        return None
-    good = isinstance(line, dict) and isinstance(line.get("captured_at"), float | int)
-    return line if good else None
+    line = parse_line(text)
+    return line if line and isinstance(line.get("captured_at"), float | int) else None
