@@ -17,11 +17,12 @@ def shown_size(size_hw: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
 
 
-def encode(pixels: Pixels) -> npt.NDArray[np.uint8]:
+def encode(pixels: Pixels, quality: int = _JPEG_QUALITY) -> npt.NDArray[np.uint8]:
     """Encode a frame as JPEG, in its own aspect ratio.
 
     Args:
         pixels: uint8 (H, W, 3), RGB.
+        quality: Of the JPEG, 1 to 100.
 
     Returns:
         uint8 (N,), the file.
@@ -29,7 +30,7 @@ def encode(pixels: Pixels) -> npt.NDArray[np.uint8]:
     bgr = cv2.cvtColor(
         resized(pixels, shown_size((pixels.shape[0], pixels.shape[1]))), cv2.COLOR_RGB2BGR
     )
-    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(encoded, dtype=np.uint8)
 
 

@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cameras.shown_picture import display_pixels
+from cameras.shown_picture import display_pixels, encode
 from pipeline.transport.commands import GetPicture
 from pipeline.transport.control import ControlClient
 from pipeline.transport.messages import Answer, Live
@@ -227,6 +226,4 @@ def _jpeg(detail: Detail, answer: Answer) -> bytes:
     pixels = answer.pixels
     if detail == "full":
         pixels = display_pixels(pixels, None, answer.source_hw)
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return bytes(encoded.tobytes())
+    return bytes(encode(pixels, _QUALITY).tobytes())
