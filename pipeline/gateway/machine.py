@@ -2,12 +2,10 @@
 
 import importlib.metadata
 import platform
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
@@ -18,15 +16,12 @@ from pipeline.gateway.dependencies import Admin, TheService, Viewer
 from pipeline.gateway.schemas import LogShown, NewTokenShown, SystemShown, TokensShown
 from pipeline.gateway.service import ServiceError
 from pipeline.gateway.tokens import Role, TokenError, create_token, generated_tokens, revoke_token
-from pipeline.gateway.usage import ProcessMeter, folders, free_bytes
 from pipeline.transport.commands import GetOverview
 
 router = APIRouter(tags=["service"])
 
 _LIBRARIES = ("vedette", "torch", "av", "opencv-python-headless", "numpy", "fastapi")
-_STORAGE_SECONDS = 30.0
 _TAIL_BYTES = 200_000
-_METER = ProcessMeter()
 TokenName = Annotated[Name, InPath(description="Name of the token.")]
 
 
@@ -38,37 +33,12 @@ class NewToken(Section):
     role: Role = Field(default="viewer")
 
 
-class StorageReader:
-    """Reads the sizes of the data folder now and then, not for every request."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._read_at = -1e9
-        self._known: dict[str, Any] = {}
-
-    def read(self, data_folder: Path) -> dict[str, Any]:
-        """What is stored, what is free, what the last day took."""
-        with self._lock:
-            if time.monotonic() - self._read_at > _STORAGE_SECONDS:
-                found = folders(data_folder, time.time())
-                self._known = {
-                    "folder": str(data_folder),
-                    "free_bytes": free_bytes(data_folder),
-                    "folders": [asdict(one) for one in found],
-                }
-                self._read_at = time.monotonic()
-            return self._known
-
-
-_STORAGE = StorageReader()
-
-
 @router.get("/system", dependencies=[Viewer])
 def show_system(service: TheService) -> SystemShown:
     """What the service runs on, and what it takes."""
     workers = service.ask(GetOverview()).body["workers"]
     assert isinstance(workers, list)
-    usage = _METER.measure([one["pid"] for one in workers if one["pid"]])
+    usage = service.processes.measure([one["pid"] for one in workers if one["pid"]])
     record = service.config.record.model_dump(mode="json")
     return SystemShown.model_validate(
         {
@@ -79,7 +49,7 @@ def show_system(service: TheService) -> SystemShown:
                 for one in workers
             ],
             "cameras": service.meter.cameras(),
-            "storage": {**_STORAGE.read(service.run.data_folder), "record": record},
+            "storage": {**service.storage.read(), "record": record},
         }
     )
 

@@ -14,7 +14,7 @@ from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event import Event
-from pipeline.gateway.usage import ScoreMeter
+from pipeline.gateway.usage import ProcessMeter, ScoreMeter, StorageReader
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import accepted_file
 from pipeline.storage.database import store_url
@@ -50,7 +50,8 @@ class Service:
     def __init__(self, config: Config, run: RunInfo) -> None:
         self._run = self.run = run
         self.config = config
-        self.meter = ScoreMeter()
+        self.meter, self.processes = ScoreMeter(), ProcessMeter()
+        self.storage = StorageReader(run.data_folder)
         self._store_url = config.store.url
         self._snapshots = Snapshots(run.data_folder / "events")
         self._store: EventStore | None = None

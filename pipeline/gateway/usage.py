@@ -6,9 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.storage.housekeeping import file_statuses
 from pipeline.transport.messages import Live
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,6 +17,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _DAY_SECONDS = 86_400.0
 _KEPT = 200
 _RATE_SECONDS = 10.0
+_STORAGE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +130,31 @@ def folders(data_folder: Path, now: float) -> list[FolderUsage]:
     found = []
     for folder in sorted(data_folder.iterdir() if data_folder.is_dir() else []):
         size = files = recent = 0
-        for status in _files(folder):
+        for status in file_statuses(folder) if folder.is_dir() else [folder.stat()]:
             size, files = size + status.st_size, files + 1
             recent += status.st_size if now - status.st_mtime < _DAY_SECONDS else 0
         found.append(FolderUsage(folder.name, size, files, recent))
     return found
 
 
-def _files(place: Path) -> Iterable[os.stat_result]:
-    if not place.is_dir():
-        yield place.stat()
-        return
-    for folder, _, names in os.walk(place):
-        for name in names:
-            try:
-                yield os.stat(os.path.join(folder, name), follow_symlinks=False)
-            except OSError:  # deleted meanwhile
-                continue
+class StorageReader:
+    """Reads the sizes of a data folder at most every 30 s, not for every request; thread-safe."""
 
+    def __init__(self, data_folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._data_folder = data_folder
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._read_at = -1e9
+        self._known: dict[str, object] = {}
 
-def free_bytes(folder: Path) -> int:
-    """Free space of the disk that holds a folder."""
-    return shutil.disk_usage(folder).free
+    def read(self) -> dict[str, object]:
+        """What is stored, what is free, what was written within the last day."""
+        with self._lock:
+            if self._clock() - self._read_at > _STORAGE_SECONDS:
+                self._known = {
+                    "folder": str(self._data_folder),
+                    "free_bytes": shutil.disk_usage(self._data_folder).free,
+                    "folders": [asdict(one) for one in folders(self._data_folder, time.time())],
+                }
+                self._read_at = self._clock()
+            return self._known

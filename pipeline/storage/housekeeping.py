@@ -243,11 +243,14 @@ def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def folder_size_bytes(folder: Path) -> int:
     """Size of all files below a folder; files deleted meanwhile count as 0."""
-    total = 0
+    return sum(status.st_size for status in file_statuses(folder))
+
+
+def file_statuses(folder: Path) -> Iterator[os.stat_result]:
+    """The status of each file below a folder, without those deleted meanwhile."""
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(root, name)).st_size
+                yield os.lstat(os.path.join(root, name))
             except OSError:
                 continue
-    return total
