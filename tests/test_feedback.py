@@ -77,6 +77,15 @@ def test_moments_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
     assert len([*exemplar_folder(tmp_path, "yard").iterdir()]) == 3
 
 
+def test_samples_of_frames_that_came_at_once_are_all_stored(tmp_path: Path) -> None:
+    store = ExemplarStore(tmp_path)
+    for number in range(3):
+        store.keep("yard", 1000.0002, StoredExemplar(exemplar(number), None))
+    found = store.between("yard", 1000.0, 1000.01, newest=False)
+    assert found is not None
+    assert found.exemplar.cells.tolist() == [0, 1, 2]
+
+
 def test_an_event_is_what_lies_in_its_span(tmp_path: Path) -> None:
     store = ExemplarStore(tmp_path)
     edges = np.random.default_rng(0).random(EDGES_HW).astype(np.float32)

@@ -71,7 +71,10 @@ class ExemplarStore:
         """
         folder = exemplar_folder(self._scenes, camera)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{round(captured_at * 1000)}{SUFFIX}", kept)
+        milliseconds = round(captured_at * 1000)
+        while (path := folder / f"{milliseconds}{SUFFIX}").exists():
+            milliseconds += 1  # a camera that stalled sends many frames at once
+        _write(path, kept)
         total = 0
         samples = self._samples(camera)
         samples.sort(key=lambda sample: recency(sample[0], captured_at), reverse=True)
