@@ -56,7 +56,7 @@ class Row(_Section):
     """Fields of `SceneModelConfig` that differ."""
     shots: int | None = Field(default=None, ge=1)
     """K; else that of all."""
-    tainted: float = Field(default=0.0, ge=0, le=1)
+    contaminated: float = Field(default=0.0, ge=0, le=1)
     """Chance of each support clip to have something planted into it."""
     one_frame: bool = False
     """Clips repeat their newest frame; there is no motion then, and no term of it."""
@@ -172,8 +172,8 @@ class RowFigures:
     """Of the residual alone."""
     worst: tuple[str, float]
     """The worst scene and its AUROC."""
-    tainted: int
-    """Support clips that were tainted, over all scenes and draws."""
+    contaminated: int
+    """Support clips that were contaminated, over all scenes and draws."""
 
 
 def row_figures(name: str, stages: Sequence[StageScores]) -> RowFigures:
@@ -186,7 +186,7 @@ def row_figures(name: str, stages: Sequence[StageScores]) -> RowFigures:
         spread=stdev(draws) if len(draws) > 1 else None,
         residual=mean(mean(_aurocs(stage, name, "residual")) for stage in stages),
         worst=(worst, mean(scenes[worst])),
-        tainted=sum(stage.tainted.get(name, 0) for stage in stages),
+        contaminated=sum(stage.contaminated.get(name, 0) for stage in stages),
     )
 
 
@@ -197,7 +197,7 @@ def on_benchmark(
 
     Args:
         dataset: Its masks are not looked at.
-        detector: Its support comes from Train, untainted.
+        detector: Its support comes from Train, not contaminated.
         shots: K, unless the detector has its own.
         draws: Number of supports.
         progress: Where to show how far it is.
@@ -237,8 +237,8 @@ def markdown(
             one = found[row.name]
             assert first is not None
             name = row.name
-            if row.tainted:
-                name += f" ({one.tainted} support clips in all)"
+            if row.contaminated:
+                name += f" ({one.contaminated} support clips in all)"
             cells = [
                 name,
                 _percent(one.auroc, one.spread),

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace, console: Console) -> str:
                     dataset, detector, ablations.shots, options.ucsd_draws, progress
                 )
                 for detector in detectors
-                if not detector.tainted  # its Train is normal, and nothing is planted into it
+                if not detector.contaminated  # its Train is normal, and nothing is planted into it
             }
     return markdown(ablations, figures, beside)
 
@@ -136,7 +136,7 @@ def make_detectors(ablations: Ablations, rows: Sequence[Row], device: str) -> li
             row.name,
             varied(loaded[row.weights or ablations.weights], row).to(place),
             row.shots,
-            row.tainted,
+            row.contaminated,
         )
         for row in rows
     ]

@@ -48,10 +48,10 @@ def main() -> None:
     most = options.events * SAMPLES_PER_EVENT
     moments = (seen * (most // len(seen) + 1))[:most]
     started = time.perf_counter()
-    remembering = scorer.remember(scene, moments)
+    remembering = scorer.with_exemplars(scene, moments)
     seconds = time.perf_counter() - started
-    assert remembering.memory is not None
-    cells = remembering.memory.cells.numel()
+    assert remembering.exemplars is not None
+    cells = remembering.exemplars.cells.numel()
     print(f"{most} moments, {cells} of {scene.dictionary.mean.shape[0]} cells remember")
     print(f"giving them to the scene: {seconds * 1000:.0f} ms, once")
     normal = [clip(700 + 7 * number) for number in range(12)]

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.perspective import SPED_UP
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.episodes import EpisodeSampler, IndependentClips
-from pipeline.training.material import UPRIGHT, empty_background, followed, grey_frames
+from pipeline.training.material import UPRIGHT, empty_background, grey_frames, track_and_cut_out
 from pipeline.training.measuring import CLIP_LENGTH
 from pipeline.training.placing import CutOutPlacement, StationaryCutOut, lay_over
 from pipeline.training.scenes import SceneClip
@@ -137,7 +137,9 @@ def _walkers(clips: Sequence[SceneClip], random: np.random.Generator) -> list[_W
     for _ in range(_TRIES if long else 0):
         which = int(random.integers(len(long)))
         newest = int(random.integers(CLIP_LENGTH - 1, len(long[which].frames)))
-        one = followed(long[which], newest, CLIP_LENGTH, backgrounds[which], random, mirror=False)
+        one = track_and_cut_out(
+            long[which], newest, CLIP_LENGTH, backgrounds[which], random, mirror=False
+        )
         if one is None or one.height < UPRIGHT * one.width:
             continue
         if np.hypot(*one.velocity) >= _LEAST_PACE * one.height:

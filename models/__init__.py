@@ -1,4 +1,4 @@
-"""The method: frames in, energies and anomaly maps out. Knows torch and nothing of cameras."""
+"""The method: frames in, energies and anomaly maps out. Imports torch, never cameras."""
 
 from models.adaptation import AdaptedScene
 from models.checkpoint import CheckpointError

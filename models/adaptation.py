@@ -1,9 +1,9 @@
-"""Adapting to a scene: K normal clips in, everything that is particular to the scene out.
+"""Adapting to a scene: K normal clips in, all scene-specific state out.
 
 No gradient step is taken. The dictionary is one forward pass (paper, section 3.2). Ours are the
-leave-one-out energies: what normal looks like to a dictionary that has not seen it. They are too
-high, for the others are one clip fewer than the scene will be watched with; what one clip fewer
-costs is measured by leaving out a second one, and taken off (the jackknife of Quenouille).
+leave-one-out energies: the energy of each support clip under the dictionary of the other clips.
+They are biased upwards, because that dictionary holds one clip fewer than the one used for scoring.
+The bias is estimated by leaving out a second clip and is subtracted (the jackknife of Quenouille).
 """
 
 import math
@@ -26,48 +26,48 @@ from models.standardise import (
 )
 
 _PRIOR_WEIGHT_MEAN = 0.2
-"""Support clips that the prior of a term's mean is worth: what a term varies by within a scene over
-what its mean varies by between scenes, both squared; 0.25 and 0.13 for the two terms on the
-training scenes. Scenes differ far more than clips of one."""
+"""Weight of the prior of a term's mean, in support clips: the variance of a term within a scene
+over the variance of its mean between scenes; 0.25 and 0.13 for the two terms on the training
+scenes. Scenes differ far more than clips of one scene."""
 _PRIOR_WEIGHT_SPREAD = 5.0
-_ALONE_SHIFT, _ALONE_SPREAD = 4.3, 1.5
-"""What the residual of normal clips is in a scene of a single clip: so many prior spreads above the
-prior mean, and so many times as varied; median of the training scenes, 0.34 and 0.047 where ten
-clips give 0.23 and 0.032."""
+_SINGLE_CLIP_SHIFT, _SINGLE_CLIP_SPREAD = 4.3, 1.5
+"""Residual of normal clips in a scene of a single support clip: shift of the mean above the prior
+mean in prior spreads, and ratio of the standard deviations; medians over the training scenes, where
+one clip gives 0.34 and 0.047 and ten clips give 0.23 and 0.032."""
 _FEWEST_FOR_BIAS = 3
-"""Support clips from which on a second one can be left out."""
+"""Least number of support clips with which a second one can be left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdaptedScene:
-    """One scene as the model knows it; immutable, made by `SceneScorer.adapt`."""
+    """Scene-specific state of the model; immutable, built by `SceneScorer.adapt`."""
 
     dictionary: Dictionary
     row_normal: Tensor | None
     """Normal motion of each row, (C, h); None where the model has no motion term."""
     usual: TermStatistics
-    """Of the energy terms on normal frames of this scene, leaning on the model's prior when K is
-    small."""
+    """Statistics of the energy terms on normal frames of this scene, shrunk towards the model's
+    prior when K is small."""
     support_energies: tuple[float, ...]
-    """Energy of each support clip under the dictionary of the others, less what their being one
-    fewer costs in the mean; empty for K = 1."""
+    """Energy of each support clip under the dictionary of the others, less the mean bias of leaving
+    one clip out; empty for K = 1."""
     size_hw: tuple[int, int]
-    """Size in pixels of the clips that the scene was made from."""
+    """Size in pixels of the support clips."""
     shots: int
     """Number K of support clips."""
     model_id: str
-    """Identity of the model; its scenes are of no use to another."""
-    memory: SceneExemplars | None = None
-    """What was labelled normal since (`models.feedback`); not kept with the scene."""
+    """Identity of the model; a scene fits this model only."""
+    exemplars: SceneExemplars | None = None
+    """Events labelled normal since the adaptation (`models.feedback`); not saved with the scene."""
 
 
 def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
-    """Make a scene from its support.
+    """Build a scene from its support.
 
     Args:
         model: In evaluation mode.
         support: uint8 (K, T, H, W, 3).
-        model_id: Kept in the scene.
+        model_id: Stored in the scene.
 
     Raises:
         ValueError: no clip, or clips of another shape.
@@ -81,7 +81,7 @@ def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
 def adapt_observation(
     model: SceneModel, observation: Observation, size_hw: tuple[int, int], model_id: str
 ) -> AdaptedScene:
-    """Make a scene from a support that the network has already seen."""
+    """Build a scene from the features and motion of its support."""
     dictionary = model.dictionary(observation)
     row_normal = model.row_normal(observation)
     left_out = _leave_one_out(model, observation, dictionary, row_normal)
@@ -101,9 +101,9 @@ def adapt_observation(
 def _leave_one_out(
     model: SceneModel, support: Observation, dictionary: Dictionary, row_normal: Tensor | None
 ) -> list[EnergyTerms]:
-    """Terms of each clip as if it were a new one; none for a single clip.
+    """Energy terms of each clip under the dictionary of the others; none for a single clip.
 
-    The row normal stays that of all clips: of its two parameters one clip has a small share.
+    The row normal of all clips is used: one clip has little influence on its two parameters.
     """
     shots = support.features.shape[0]
     if shots == 1:
@@ -120,7 +120,7 @@ def _leave_one_out(
     ]
     one_fewer = torch.cat(further).mean(0) - torch.cat([t.frames for t in left_out]).mean(0)
     least = torch.full_like(one_fewer, -math.inf)
-    least[0] = least[2:] = 0.0  # no residual is below, however still the scene
+    least[0] = least[2:] = 0.0  # residuals are never negative
     return [
         replace(terms, frames=torch.maximum(terms.frames - one_fewer, least)) for terms in left_out
     ]
@@ -132,10 +132,10 @@ def _term_statistics(
     row_normal: Tensor | None,
     left_out: Sequence[EnergyTerms],
 ) -> TermStatistics:
-    """Statistics of the pooled terms: the support's own, leaning on the prior.
+    """Statistics of the pooled terms of the support, shrunk towards the prior.
 
-    A single clip leaves no others to be judged by: its residual is what single clips give in other
-    scenes. Its motion is its own, for that asks for no dictionary.
+    A single clip has no leave-one-out residual: the mean and spread of single-clip scenes are used.
+    Its motion is measured directly, because motion needs no dictionary.
     """
     prior_mean, prior_spread = model.prior_mean.clone(), model.prior_spread.clone()
     crowding = torch.zeros(2, device=prior_mean.device)
@@ -146,9 +146,9 @@ def _term_statistics(
         )
         frames = torch.cat([without_crowd(terms, crowding) for terms in left_out])
     else:
-        for place in (0, 2)[: prior_mean.numel()]:  # the residual, and that of still cells
-            prior_mean[place] += _ALONE_SHIFT * prior_spread[place]
-            prior_spread[place] *= _ALONE_SPREAD
+        for place in (0, 2)[: prior_mean.numel()]:  # the residual, and the residual of still cells
+            prior_mean[place] += _SINGLE_CLIP_SHIFT * prior_spread[place]
+            prior_spread[place] *= _SINGLE_CLIP_SPREAD
         frames = prior_mean.clone().unsqueeze(0)
         if support.motion is not None and row_normal is not None:
             by_lag = log_ratio(support.motion, row_normal)

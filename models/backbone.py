@@ -12,7 +12,7 @@ from models.config import SceneModelConfig
 
 
 def norm_groups(channels: int) -> int:
-    """Groups that so many channels, a multiple of 8 or fewer, are normalised in."""
+    """Number of GroupNorm groups for that many channels, a multiple of 8 or fewer than 8."""
     return min(8, channels)
 
 
@@ -43,7 +43,7 @@ class SpaceTimeStem(nn.Module):
     """The first four convolutions in 3-D, then time is averaged away (paper, Appendix B.4).
 
     They are the stem, both convolutions of the first block, and the first of the second block; the
-    paper does not say how time is reduced, we take the mean after the fourth.
+    paper does not say how time is reduced; here it is the mean after the fourth.
     """
 
     def __init__(self, widths: tuple[int, int]) -> None:
@@ -131,15 +131,15 @@ class MotionNet(nn.Module):
 
 
 def build_backbone(config: SceneModelConfig) -> nn.Module:
-    """Make the untrained network that the configuration names."""
+    """Build the untrained network that the configuration names."""
     return ResNet10(config) if config.backbone == "resnet10" else MotionNet(config)
 
 
-def in_fast_layout(model: nn.Module) -> nn.Module:
-    """Lay the weights out in memory as 2-D convolutions want them, in place; the model again.
+def to_channels_last(model: nn.Module) -> nn.Module:
+    """Convert the weights of 2-D convolutions to channels-last, in place; return the model.
 
     Channels-last is a layout of tensors of four dimensions: `Module.to` refuses a model that has
-    3-D convolutions, whose weights have five. Those stay as they are.
+    3-D convolutions, whose weights have five. Those weights are left unchanged.
     """
     for weight in model.parameters():
         if weight.dim() == 4:

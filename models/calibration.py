@@ -1,15 +1,17 @@
-"""From energies to a score that people can read: 0 is the median of normal, 1 the threshold (ours).
+"""From energies to an anomaly score: 0 is the median of normal, 1 the threshold (ours).
 
-The threshold comes in steps. `provisional` has only the leave-one-out energies of a few support
-clips and is deliberately high; `update_provisional` corrects it during the calibration window;
-`refine` has seen that window, and asks the tail of its energies for the level that normal life
-passes as often as people allow; `learn` goes on with every further exceedance that raised no alarm.
+The threshold is estimated in steps. `provisional` uses only the leave-one-out energies of a few
+support clips and is deliberately high; `update_provisional` corrects it during the calibration
+window; `refine` uses the whole window and takes from the tail of its energies the level that normal
+frames exceed at the target rate of false alarms; `learn` updates it with every further exceedance
+that raised no alarm.
 
-A level that is passed once in a longer time than was watched is extrapolated: the threshold stands
-above it by a margin that shrinks as the watch grows. What raised alarms is no part of the tail; but
-where there were more than asked for, the threshold rises to the highest of those that are too many,
-at most to twice its height, until they are so long ago that the number is right again. No step of
-learning raises it by more than a quarter, and it goes down slowly.
+A level whose return period is longer than the observation is extrapolated: the threshold is set
+above it by a margin that shrinks as the observation grows. Exceedances that raised alarms are not
+part of the tail; but when there were more alarms than the target, the threshold rises to the
+highest of the surplus alarms, at most to twice its height, until they are old enough for the rate
+to meet the target again. One update raises the threshold by a quarter at most, and lowers it
+slowly.
 """
 
 import math
@@ -25,30 +27,31 @@ _SUPPORT_PRIOR_WEIGHT = 5.0
 _LEAST_SAMPLES = 20
 _BASE_QUANTILE = 0.9
 _MEAN_EXCESS_SPREADS = 0.5
-"""Mean excess of a normal law's passages above its 0.9 quantile, in standard deviations."""
+"""Mean excess of a normal distribution above its 0.9 quantile, in standard deviations."""
 _LEAST_SPREADS = 2.5
-"""No threshold is nearer to the median, however tame the minute was."""
+"""Least distance of the threshold from the median, in spreads."""
 _CAUTION = 0.03
-"""Margin above the level, as part of its distance from the median, for each time that the asked
-interval between two alarms is e times as long as what was watched (benchmarks/first_day.py)."""
+"""Margin above the level, as a share of its distance from the median, for each factor e by which
+the target interval between two alarms is longer than the observation (benchmarks/first_day.py)."""
 _MOST_RISE = 1.25
-"""Largest ratio by which one step of learning raises the threshold's distance from the median."""
+"""Largest ratio by which one update raises the threshold's distance from the median."""
 _FIRST_SECONDS, _FIRST_FALL, _SLOW_FALL = 3600.0, 0.9, 0.97
-"""In the first hour a step of learning lowers it to nine tenths at most, later by 3 % in a 24th of
-the asked interval between two alarms: what is rare in one hour may not be so in the next."""
+"""In the first hour one update lowers the threshold to nine tenths at most, later by 3 % in a 24th
+of the target interval between two alarms: activity may differ from one hour to the next."""
 _MOST_ALARM_RISE = 2.0
-"""Largest ratio by which alarms raise it above what the tail says."""
+"""Largest ratio by which alarms raise the threshold above the level from the tail."""
 _ABOVE_ALARM = 1.02
 _ALARM_INTERVALS = 3.0
-"""For so many of the asked intervals between two alarms an alarm counts."""
+"""Age up to which an alarm counts, in target intervals between two alarms."""
 _LEAST_ALARMS = 3
-"""So many are never too many: several things may happen in the minute after a quiet hour."""
+"""Number of alarms that is never too many: several events may follow a quiet hour within a
+minute."""
 _MOST_ALARMS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How energies of one scene are read."""
+    """Mapping from energies of one scene to scores."""
 
     median: float
     """Energy with the score 0."""
@@ -57,20 +60,20 @@ class Calibration:
     spread: float
     """Robust standard deviation of normal energies."""
     samples: int
-    """Number of energies behind it."""
+    """Number of energies it was estimated from."""
     final: bool
-    """False: from the support alone, conservative."""
+    """False: estimated from the support alone, conservative."""
     tail: Tail | None = None
-    """What the threshold comes from; None where it comes from the support."""
+    """Tail that the threshold is taken from; None where it comes from the support."""
     normal_seconds: float = 0.0
-    """Normal time that was watched since the adaptation; of the support nothing counts."""
+    """Normal time observed since the adaptation; the support does not count."""
     learnt_seconds: float = 0.0
-    """How much of that had been watched when the threshold was last learnt."""
+    """Value of `normal_seconds` at the last update of the threshold."""
     alarms: tuple[tuple[float, float], ...] = ()
-    """Passages that raised an alarm, the newest 100: after how much normal time, and how high."""
+    """The newest 100 alarms: normal time at the alarm in seconds, and its highest energy."""
 
     def __post_init__(self) -> None:
-        """Refuse a scale that does not rise.
+        """Check the values.
 
         Raises:
             ValueError: a value is not finite, or the threshold is not above the median.
@@ -93,7 +96,7 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     Args:
         support_energies: Leave-one-out energies; may be empty (K = 1).
         prior_spread: Standard deviation of normal energies in scenes at large; energies are sums of
-            standardised terms, so that about the number of terms is right.
+            standardised terms, so that about the number of terms is a good value.
 
     Returns:
         A conservative calibration, not final.
@@ -101,7 +104,7 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
     middle = median(support_energies) if support_energies else 0.0
     own = _robust_spread(support_energies, middle)
     count = len(support_energies)
-    spread = _leaning(own, count, prior_spread)
+    spread = _shrunk_spread(own, count, prior_spread)
     highest = max(support_energies, default=middle)
     threshold = max(middle + _PROVISIONAL_SPREADS * spread, highest + 2.0 * spread)
     return Calibration(middle, threshold, spread, count, final=False)
@@ -110,16 +113,17 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
 def update_provisional(
     first: Calibration, energies: Sequence[float], seconds: float
 ) -> Calibration:
-    """The first calibration, corrected by what was seen since.
+    """The first calibration, corrected by the energies since.
 
     Clips of a few seconds resemble each other more than they resemble the next minute, so that the
-    leave-one-out energies are too low and too much alike. Median and spread move to those of the
-    energies since; the threshold is never below the first.
+    leave-one-out energies are too low and vary too little. Median and spread move towards those of
+    the energies since; the threshold is never below the first.
 
     Args:
-        first: What the support gave.
+        first: Calibration from the support.
         energies: Normal energies since the adaptation; at least one.
-        seconds: Time in which they came; about one of them a second is independent of the others.
+        seconds: Stream time of these energies; about one of them a second is independent of the
+            others.
 
     Returns:
         A conservative calibration, not final.
@@ -127,7 +131,7 @@ def update_provisional(
     own_middle = median(energies)
     weight = seconds / (seconds + _SUPPORT_PRIOR_WEIGHT)
     middle = first.median + weight * (own_middle - first.median)
-    spread = _leaning(_robust_spread(energies, own_middle), seconds, first.spread)
+    spread = _shrunk_spread(_robust_spread(energies, own_middle), seconds, first.spread)
     threshold = max(first.threshold, middle + _PROVISIONAL_SPREADS * spread)
     return replace(first, median=middle, spread=spread, threshold=threshold)
 
@@ -135,14 +139,14 @@ def update_provisional(
 def refine(
     first: Calibration, energies: Sequence[float], step_seconds: float, alarms_per_day: float
 ) -> Calibration:
-    """Calibration after the first normal minute.
+    """Calibration at the end of the calibration window.
 
     Args:
-        first: What the support gave; energies above its threshold are left out, as they may be
-            anomalies.
+        first: Calibration from the support; energies above its threshold are left out, as they may
+            be anomalies.
         energies: Energies since the adaptation, in the order of time.
         step_seconds: Typical time between two of them.
-        alarms_per_day: How often normal life may pass the threshold.
+        alarms_per_day: Target rate of false alarms.
 
     Returns:
         A final calibration; `first`, marked final, where fewer than 20 energies are usable.
@@ -169,11 +173,11 @@ def refine(
 
 
 def learn(calibration: Calibration, alarms_per_day: float) -> Calibration:
-    """The threshold learnt anew from the tail as it is now; it rises by a quarter at most.
+    """Update the threshold from the current tail; it rises by a quarter at most.
 
     Args:
-        calibration: With the tail, and the normal time behind it.
-        alarms_per_day: How often normal life may pass the threshold.
+        calibration: With the tail and the normal time it was estimated from.
+        alarms_per_day: Target rate of false alarms.
 
     Raises:
         ValueError: the calibration has no tail.
@@ -200,15 +204,15 @@ def with_alarm(calibration: Calibration, height: float) -> Calibration:
 
 
 def wanted_seconds(alarms_per_day: float) -> float:
-    """Normal time that shows how high life goes as rarely as alarms are asked for."""
+    """Target interval between two false alarms, in seconds of normal time."""
     return SECONDS_A_DAY / alarms_per_day
 
 
 def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
-    """Read what `dataclasses.asdict` made of a calibration, and JSON of that.
+    """Read a calibration that was written as JSON of its `dataclasses.asdict`.
 
     Raises:
-        TypeError, ValueError: it is something else.
+        TypeError, ValueError: the data is no calibration.
     """
     tail = data.get("tail")
     if tail is not None:
@@ -226,7 +230,7 @@ def _threshold(
 
 
 def _above_alarms(calibration: Calibration, alarms_per_day: float) -> float:
-    """Energy that was passed as often as asked in the last three intervals; −∞: no more often."""
+    """Energy exceeded at the target rate in the last three intervals; −∞: no surplus alarms."""
     recent, allowed = _recent_alarms(calibration, alarms_per_day)
     if len(recent) <= allowed:
         return -math.inf
@@ -234,13 +238,13 @@ def _above_alarms(calibration: Calibration, alarms_per_day: float) -> float:
 
 
 def too_many_alarms(calibration: Calibration, alarms_per_day: float) -> bool:
-    """Whether there were so many more than asked for that it must be learnt from at once."""
+    """Whether alarms exceed the target so far that the threshold must be updated at once."""
     recent, allowed = _recent_alarms(calibration, alarms_per_day)
     return len(recent) > allowed + 1
 
 
 def _recent_alarms(calibration: Calibration, alarms_per_day: float) -> tuple[list[float], int]:
-    """Heights of those of the last three intervals, highest first, and how many were asked for."""
+    """Energies of the alarms of the last three intervals, highest first, and the target number."""
     interval = wanted_seconds(alarms_per_day)
     watched = min(calibration.normal_seconds, _ALARM_INTERVALS * interval)
     since = calibration.normal_seconds - watched
@@ -248,15 +252,15 @@ def _recent_alarms(calibration: Calibration, alarms_per_day: float) -> tuple[lis
     return recent, max(_LEAST_ALARMS, int(watched / interval))
 
 
-def _leaning(own: float, samples: float, prior: float) -> float:
-    """A spread seen in so many independent samples, leaning on one that was expected."""
+def _shrunk_spread(own: float, samples: float, prior: float) -> float:
+    """Spread of that many independent samples, shrunk towards a prior spread."""
     return math.sqrt(
         (samples * own**2 + _SUPPORT_PRIOR_WEIGHT * prior**2) / (samples + _SUPPORT_PRIOR_WEIGHT)
     )
 
 
 def _robust_spread(energies: Sequence[float], middle: float) -> float:
-    """1.4826 times the median absolute deviation: the standard deviation of a normal law."""
+    """1.4826 times the median absolute deviation: equals σ for a normal distribution."""
     if not energies:
         return 0.0
     return 1.4826 * median(abs(energy - middle) for energy in energies)

@@ -1,4 +1,4 @@
-"""Reading a stream of energies: smoothing, and the threshold that follows normal life (ours)."""
+"""Calibration of a stream of energies: smoothing, and an adaptive threshold (ours)."""
 
 import math
 from collections.abc import Sequence
@@ -17,34 +17,37 @@ from models.calibration import (
 )
 from models.tail import ExceedanceClusters
 
-_LONGEST_STEP_SECONDS = 1.0  # a longer gap in the stream was not watched, so it is no normal time
+_LONGEST_STEP_SECONDS = 1.0  # the rest of a longer gap was not observed, so it does not count
 _LEAST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 60.0, 3600.0
 _ALARM_GAP_SECONDS, _LEAST_ALARM_SECONDS = 5.0, 0.5
-"""What is above the threshold for so long is one alarm, and so is what is closer together."""
-_FIRST_LOOK = 10
-"""Energies after which the provisional calibration is corrected for the first time."""
-_NEXT_LOOK = 1.2
-"""And each time there are so many times as many: often at first, and cheap in a long one."""
-_NEARNESS = 0.5
-"""Chosen on eight made streets: of 40 anomalies 32 are found with one false alarm, of asked for 144
-a day; 31 with four without it, 28 with one if all of the difference is added."""
+"""Gap below which two exceedances of the threshold are one alarm, and least duration of an
+alarm."""
+_FIRST_UPDATE = 10
+"""Number of energies after which the provisional calibration is corrected for the first time."""
+_UPDATE_GROWTH = 1.2
+"""Growth of that number from one correction to the next: often at first, and cheap in a long
+window."""
+_NEARNESS_SHARE = 0.5
+"""Share of the difference of the medians that is added, see `calibrate_afterwards`. Chosen on eight
+synthetic streets at a target of 144 false alarms a day: 32 of 40 anomalies are found with one false
+alarm; 31 with four without it, 28 with one if all of the difference is added."""
 _LEAST_SPREAD = 1e-6
-_ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
+_ROUNDING_SECONDS = 1e-6  # rounding error of a sum of frame times is smaller
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratorSettings:
-    """How energies are read."""
+    """How energies are turned into scores."""
 
     calibrate_seconds: float = 60.0
     """Normal stream time after which the threshold is refined; 0 keeps the provisional one."""
     smoothing_seconds: float = 0.4
     """Time constant of the exponential average that becomes the score; 0: none."""
     alarms_per_day: float = 1.0
-    """How often normal life may pass the threshold, > 0."""
+    """Target rate of false alarms, > 0."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values.
+        """Check the values.
 
         Raises:
             ValueError: names the setting, what was got and what is wanted.
@@ -59,7 +62,7 @@ class CalibratorSettings:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedEnergy:
-    """What one energy means."""
+    """Score of one energy."""
 
     score: float
     """Of the smoothed energy: 0 = the median of normal, 1 = the threshold."""
@@ -70,24 +73,24 @@ class CalibratedEnergy:
 class Calibrator:
     """Turns the energies of one camera into scores; time is that of the stream.
 
-    While calibrating only normal energies and their time count, that is, those below the
-    provisional threshold: an anomaly in the first minute makes the minute longer. They correct that
-    threshold as they come.
+    While calibrating, only energies below the provisional threshold and their time count: an
+    anomaly in the calibration window makes the window longer. These energies correct the
+    provisional threshold as they arrive.
     """
 
     def __init__(
         self, settings: CalibratorSettings, calibration: Calibration, waiting: bool = False
     ) -> None:
-        """Begin with the support's calibration, or go on with a final one.
+        """Start from the support's calibration, or continue a final one.
 
         Args:
-            settings: How energies are read.
-            calibration: To begin with.
-            waiting: See there.
+            settings: How energies are turned into scores.
+            calibration: The initial calibration.
+            waiting: Initial value of the attribute.
         """
         self.waiting = waiting
-        """Whether a better calibration may come: until this is set to False the first normal time
-        goes on, and the threshold stays conservative."""
+        """Whether a better calibration is pending: until this is set to False the calibration
+        window continues, and the threshold stays conservative."""
         self._settings = settings
         interval = wanted_seconds(settings.alarms_per_day)
         self._wait_seconds = min(max(interval / 4.0, _LEAST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
@@ -96,7 +99,7 @@ class Calibrator:
         self._smoothed: float | None = None
         self._first = calibration
         self._normal: list[float] = []
-        self._firmer_at = _FIRST_LOOK
+        self._next_update_at = _FIRST_UPDATE
         self._steps: list[float] = []
         self._normal_seconds = 0.0
         self._done = calibration.final or settings.calibrate_seconds == 0
@@ -108,12 +111,12 @@ class Calibrator:
 
     @property
     def calibration(self) -> Calibration:
-        """How energies are read now."""
+        """The current calibration."""
         return self._calibration
 
     @property
-    def kept(self) -> Calibration:
-        """The same with all that was watched since: who goes on with it has lost nothing."""
+    def snapshot(self) -> Calibration:
+        """The current calibration with the tail and normal time observed since the last update."""
         tail = self._tail
         if not self._done or tail is None:
             return self._calibration
@@ -125,7 +128,7 @@ class Calibrator:
 
     @property
     def done(self) -> bool:
-        """Whether the first normal time is over."""
+        """Whether the calibration window is complete."""
         return self._done
 
     @property
@@ -134,15 +137,15 @@ class Calibrator:
         return self._watched_seconds if self._done else self._normal_seconds
 
     def connected(self) -> None:
-        """Another connection begins, whose time has nothing to do with the last one's."""
+        """Start a new connection, whose stream time is unrelated to that of the last one."""
         self._last_seconds = None
         self._smoothed = None
 
-    def follow(self, before: "Calibrator") -> None:
-        """Go on in the middle of a connection that another one read, in another scene.
+    def continue_from(self, before: "Calibrator") -> None:
+        """Take over a connection from the calibrator of another scene.
 
-        Its average goes on, as many spreads from the median as it was: else the first frame in the
-        new scene would count as much as half a second does later.
+        The exponential average continues at the same number of spreads from the median: otherwise
+        the first frame in the new scene would weigh as much as half a second does later.
         """
         self._last_seconds = before._last_seconds
         if before._smoothed is not None:
@@ -151,7 +154,7 @@ class Calibrator:
             self._smoothed = new.median + above * new.spread
 
     def read(self, pts_seconds: float, energy: float) -> CalibratedEnergy:
-        """Read the next energy, and learn from it if it is normal."""
+        """Score the next energy, and update the calibration if it is normal."""
         step = 0.0 if self._last_seconds is None else max(0.0, pts_seconds - self._last_seconds)
         self._last_seconds = pts_seconds
         smoothed = smooth(self._smoothed, energy, step, self._settings.smoothing_seconds)
@@ -182,24 +185,24 @@ class Calibrator:
             self._normal.clear()
             self._steps.clear()
             self._done = True
-        elif len(self._normal) >= self._firmer_at:
-            self._firmer_at = math.ceil(_NEXT_LOOK * len(self._normal))
+        elif len(self._normal) >= self._next_update_at:
+            self._next_update_at = math.ceil(_UPDATE_GROWTH * len(self._normal))
             self._calibration = update_provisional(self._first, self._normal, self._normal_seconds)
 
     def _follow(self, energy: float, step: float) -> None:
-        """Normal life goes on: passages refine the threshold, those that raised alarms are counted.
+        """Add the next energy to the tail, count alarms, and update the threshold when it is due.
 
-        It moves only when as much time again has gone by, or a quarter of the time in which an
-        alarm is asked for, or an hour: what happens in a few moments, and may be an anomaly that
-        just missed it, shall not lift it out of reach.
+        An update is due when the observed time has doubled, or after a quarter of the target
+        interval between two alarms, or after an hour: a few samples, which may be an anomaly just
+        below the threshold, must not raise it out of reach.
         """
         tail, threshold = self._tail, self._calibration.threshold
         assert tail is not None
-        assert self._counter is not None  # both come together
+        assert self._counter is not None  # both are set together
         excess = self._counter.push(energy, step)
         alarm = self._alarms.push(energy, step)
         if energy >= threshold:
-            self._counter.forget()
+            self._counter.discard()
             return
         self._unseen_seconds += step
         self._watched_seconds += step
@@ -211,15 +214,15 @@ class Calibrator:
         if is_due and alarm is None:
             alarm = self._alarms.flush()
         if alarm is not None:
-            self._calibration = with_alarm(self.kept, threshold + alarm)
+            self._calibration = with_alarm(self.snapshot, threshold + alarm)
             is_due |= too_many_alarms(self._calibration, self._settings.alarms_per_day)
         if is_due:
-            self._calibration = learn(self.kept, self._settings.alarms_per_day)
+            self._calibration = learn(self.snapshot, self._settings.alarms_per_day)
             self._alarms = _alarm_counter(self._calibration)
 
 
 def smooth(before: float | None, energy: float, step_seconds: float, constant: float) -> float:
-    """The exponential average after another energy; `constant`: its seconds, 0: none."""
+    """The next exponential average; `constant`: time constant in seconds, 0: no smoothing."""
     if before is None or constant == 0:
         return energy
     return before + (1.0 - math.exp(-step_seconds / constant)) * (energy - before)
@@ -232,17 +235,18 @@ def calibrate_afterwards(
     energies: Sequence[float],
     step_seconds: float,
 ) -> Calibration | None:
-    """Calibration of a scene by a stretch of normal life that is over, and that it was made of.
+    """Calibrate a scene on the recorded normal period that its support was taken from.
 
-    Its moments lie nearer to the support than life will, so that their energies are too low: half
-    of what their median is below that of the leave-one-out energies, if it is, is added.
+    These samples are closer to the support than later ones will be, so that their energies are too
+    low: half of the difference by which their median is below that of the leave-one-out energies is
+    added, if positive.
 
     Args:
-        settings: How its energies are read.
-        support_energies: The scene's own; what is above their threshold does not count.
-        seconds: When each energy was seen, rising.
-        energies: In this scene, of moments that are not in its support.
-        step_seconds: Between two of them, where none is left out.
+        settings: How energies are turned into scores.
+        support_energies: Of the scene; energies above the threshold they give do not count.
+        seconds: Time of each energy, rising.
+        energies: In this scene, of samples that are not in its support.
+        step_seconds: Time between two samples, where none is left out.
 
     Returns:
         A final calibration with a tail; None: too few energies are usable.
@@ -251,7 +255,7 @@ def calibrate_afterwards(
         return None
     nearness = 0.0
     if support_energies:
-        nearness = _NEARNESS * max(0.0, median(support_energies) - median(energies))
+        nearness = _NEARNESS_SHARE * max(0.0, median(support_energies) - median(energies))
     smoothed: list[float] = []
     average, last = None, None
     for time, energy in zip(seconds, energies, strict=True):

@@ -1,7 +1,7 @@
 """Weights and scenes on disk: safetensors beside JSON, never pickle, no module paths.
 
-A checkpoint NAME is NAME.safetensors (the tensors) and NAME.json (the configuration, a
-fingerprint of the tensors, and where they come from). Scenes are kept in the same way.
+A checkpoint NAME is NAME.safetensors (the tensors) and NAME.json (the configuration, a fingerprint
+of the tensors, and their provenance). Scenes are stored in the same way.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from models.adaptation import AdaptedScene
-from models.backbone import in_fast_layout
+from models.backbone import to_channels_last
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary
 from models.feedback import FeedbackExemplar
@@ -43,10 +43,10 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
 
 
 def identity(model: SceneModel) -> str:
-    """What scenes must have in common with a model: its weights, and how it codes and judges.
+    """Identity that a scene shares with its model: hash of the weights and of the configuration.
 
-    A scene of the same weights judged in another way has energies of another scale, so that its
-    threshold would be wrong.
+    The same weights with another configuration give energies of another scale, so that the
+    threshold of the scene would be wrong.
     """
     config = json.dumps(model.config.to_json(), sort_keys=True)
     return hashlib.sha256(f"{fingerprint(model.state_dict())}{config}".encode()).hexdigest()[:16]
@@ -56,8 +56,8 @@ def save_checkpoint(model: SceneModel, path: Path, provenance: dict[str, object]
     """Write PATH.safetensors and PATH.json, each atomically.
 
     Args:
-        model: Whose weights.
-        path: Without suffix; the folder is made.
+        model: The model to save.
+        path: Without suffix; the folder is created.
         provenance: Plain data for people: when, trained on what, by which command.
     """
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -76,7 +76,7 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
 
     Args:
         weights: A name shipped in models/weights, or a path with or without suffix.
-        device: Where the model is put.
+        device: Device of the model.
 
     Returns:
         The model in evaluation mode without gradients, and its `identity`.
@@ -95,17 +95,17 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        # The first line says only whose method failed, the second what the first difference is.
+        # The first line says only which method failed, the second what the first difference is.
         reason = textwrap.shorten("".join(str(error).splitlines()[1:2]), 160)
         raise CheckpointError(f"{path}.json does not fit its weights: {reason}") from error
     if head.get("fingerprint") != fingerprint(tensors):
         raise CheckpointError(f"{path}.safetensors: the weights are not those of {path}.json")
-    in_fast_layout(model.eval().requires_grad_(False).to(device))
+    to_channels_last(model.eval().requires_grad_(False).to(device))
     return model, identity(model)
 
 
 def read_provenance(weights: str | Path) -> dict[str, object]:
-    """Where a model comes from: the plain data that `save_checkpoint` was given.
+    """Provenance of a model: the plain data passed to `save_checkpoint`.
 
     Args:
         weights: As `load_checkpoint`.
@@ -179,36 +179,36 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
         raise CheckpointError(f"{path}.json: damaged, {error!r}") from error
 
 
-def save_exemplar(exemplar: FeedbackExemplar, path: Path, beside: Mapping[str, Tensor]) -> None:
-    """Write exemplar, and what else is to be kept with it, as one file in one step.
+def save_exemplar(exemplar: FeedbackExemplar, path: Path, extra: Mapping[str, Tensor]) -> None:
+    """Write an exemplar and further tensors as one file, atomically.
 
     Args:
-        exemplar: Of one or several moments.
-        path: With suffix; its folder is there.
-        beside: Further tensors, by names that exemplar does not use.
+        exemplar: Of one or several samples.
+        path: With suffix; its folder exists.
+        extra: Further tensors, by names that the exemplar does not use.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     tensors = {
-        **{name: tensor.contiguous() for name, tensor in beside.items()},
+        **{name: tensor.contiguous() for name, tensor in extra.items()},
         "cells": exemplar.cells.contiguous(),
         "vectors": exemplar.vectors.contiguous(),
         "motion": exemplar.motion.contiguous(),
         "grid_hw": torch.tensor(exemplar.grid_hw),
     }
     head = {"format": str(FORMAT), "kind": "exemplar", "model": exemplar.model_id}
-    # Always the same name: what a death in between leaves is replaced by the next one.
+    # Always the same name: a partial file left by a crash is replaced by the next write.
     partial = path.parent / "exemplar.tmp"
     partial.write_bytes(save(tensors, head))
     os.replace(partial, path)
 
 
 def load_exemplar(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
-    """Read what `save_exemplar` wrote: the exemplar, and what was kept with it.
+    """Read what `save_exemplar` wrote: the exemplar and the further tensors.
 
     Raises:
-        CheckpointError: missing, damaged, or something else.
+        CheckpointError: missing, damaged, or no exemplar.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -17,12 +17,12 @@ class SceneModelConfig:
     """Architecture of one scene model; written into every checkpoint as JSON."""
 
     preset: str
-    """Name under which the configuration is known, "paper", "paper-5" or "vedette"."""
+    """Name of the configuration: "paper", "paper-5" or "vedette"."""
     backbone: Backbone
     """The paper's colour network, stride 32, or ours on grey and differences, stride 8."""
     widths: tuple[int, int, int, int]
-    """Channels of the network's four stages: of ours the stem and three blocks, of the paper's the
-    blocks, the first of which is as wide as the stem."""
+    """Channels of the network's four stages: in ours the stem and three blocks, in the paper's the
+    four blocks, the first of which is as wide as the stem."""
     feature_channels: int
     """Channels d of the feature map z."""
     clip_length: int
@@ -30,7 +30,7 @@ class SceneModelConfig:
     clip_interval_seconds: float
     """Time between the frames of a clip; clips are sampled by time, never by index."""
     size_hw: tuple[int, int]
-    """Size of the input in pixels that the weights were trained for."""
+    """Size of the input in pixels that the weights were trained on."""
     receptive_field: int
     """Side l of the feature window that is coded as one vector of d·l² values; odd."""
     centre: bool
@@ -72,10 +72,10 @@ class SceneModelConfig:
     """The frame's still term is the mean of this many highest residuals among the cells where
     nothing moves (ours); 0: of all cells."""
     still_weight: float
-    """Weight of what of the standardised still term exceeds two spreads (ours)."""
+    """Weight of the standardised still term beyond two spreads (ours)."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values.
+        """Check the values.
 
         Raises:
             ValueError: names the field, the value and what is wanted.
@@ -107,21 +107,21 @@ class SceneModelConfig:
 
     @property
     def clip_seconds(self) -> float:
-        """How far a clip reaches back."""
+        """Duration of a clip."""
         return (self.clip_length - 1) * self.clip_interval_seconds
 
     @property
     def colour(self) -> bool:
-        """Whether the network looks at RGB clips; else at grey ones."""
+        """Whether the network takes RGB clips; else grey ones."""
         return self.backbone == "resnet10"
 
     @property
     def stride(self) -> int:
-        """Pixels a feature cell is apart from the next."""
+        """Pixels between neighbouring feature cells."""
         return 32 if self.backbone == "resnet10" else 8
 
     def to_json(self) -> dict[str, object]:
-        """As plain data; `from_json` reverses it."""
+        """Return plain data; `from_json` reverses it."""
         return asdict(self)
 
     @staticmethod
@@ -132,7 +132,7 @@ class SceneModelConfig:
             ValueError: keys are missing or unknown, or a value is impossible.
         """
         known = {field.name for field in fields(SceneModelConfig)}
-        # Models of before widths were a setting have those of the presets.
+        # Checkpoints without widths have those of the presets.
         first = PAPER.widths if data.get("backbone") == "resnet10" else _FIRST_WIDTHS
         data = {"widths": first} | data
         if set(data) != known:
@@ -157,7 +157,7 @@ class SceneModelConfig:
 
 
 def _normalisable(widths: tuple[int, ...]) -> bool:
-    """Whether all go into eight groups of channels; of groups of one PyTorch 2.13 crashes."""
+    """Whether all give eight groups of at least two channels; PyTorch 2.13 crashes with one."""
     return len(widths) == 4 and all(width >= 16 and width % 8 == 0 for width in widths)
 
 

@@ -1,8 +1,8 @@
-"""A scene's dictionary: feature vectors of the support, in one forward pass, nothing learned.
+"""A scene's dictionary: feature vectors of the support, from one forward pass, without training.
 
 The paper's dictionary holds every feature window of the K support frames for all locations (its
-section 3.2). Ours adds to a bounded set of shared atoms each cell's own ones, taken from a small
-window around it: what is normal at a door need not be normal on the lawn.
+section 3.2). Ours adds to a bounded set of shared atoms the own atoms of each cell, taken from a
+small window around it: what is normal at a door need not be normal on the lawn.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Dictionary:
     shared: Tensor
     """Atoms that every cell uses, (G, d); G may be 0."""
     mean: Tensor
-    """What is subtracted before coding, (cells, d); zeros where the model does not centre."""
+    """Mean subtracted before coding, (cells, d); zeros where the model does not centre."""
     step: Tensor
     """0.9 / L for each cell, (cells,), with L the largest eigenvalue of its DᵀD."""
     own_clip: Tensor
@@ -36,10 +36,11 @@ class Dictionary:
     """Number of the support clip that a shared atom was taken from, int (G,)."""
 
     def without(self, *clips: int) -> "Dictionary":
-        """The dictionary as if these support clips had not been there (nearly).
+        """Approximate dictionary without these support clips.
 
-        Their atoms become zero vectors, which no code uses. Atoms of other clips that had been left
-        out for being close to them stay out, so what is explained is never more than without them.
+        Their atoms become zero vectors, which no code uses. Atoms of other clips that were not
+        chosen because they are close to these stay out, so that the residual is never lower than
+        with an exact rebuild.
         """
         gone = torch.tensor(clips, device=self.own_clip.device)
         return replace(
@@ -92,7 +93,7 @@ def prepare(vectors: Tensor, mean: Tensor, config: SceneModelConfig) -> Tensor:
     Args:
         vectors: (cells, B, d).
         mean: (cells, d), subtracted where `config.centre`.
-        config: Says which of the two is done.
+        config: Selects centring and scaling.
 
     Returns:
         (cells, B, d), of unit length where `config.normalise`.
@@ -103,11 +104,11 @@ def prepare(vectors: Tensor, mean: Tensor, config: SceneModelConfig) -> Tensor:
 
 
 def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
-    """Make a scene's dictionary from its support.
+    """Build a scene's dictionary from its support.
 
     Args:
         features: Feature maps of the support, (K, d, h, w).
-        config: Which atoms are taken.
+        config: Selects the atoms.
 
     Returns:
         A dictionary for h·w cells; gradients flow into the atoms, not into `step`.
@@ -135,14 +136,14 @@ def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
 
 
 def safe_step(own: Tensor, shared: Tensor) -> Tensor:
-    """The step of the sparse coder, 0.9/L for each cell, or once where all share one dictionary."""
+    """Step of the sparse coder, 0.9/L: one a cell, or one where all share one dictionary."""
     return 0.9 / largest_eigenvalue(own, shared).clamp_min(1.0)
 
 
 def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tensor:
     """Atoms of all support clips in a window around each cell: (cells, K, d) → (cells, K·w², d).
 
-    Beyond the border there are none: such places hold zero vectors, which no code ever uses.
+    Places beyond the border hold zero vectors, which no code uses.
     """
     cells, clips, channels = atoms.shape
     grid = atoms.permute(1, 2, 0).reshape(clips, channels, *size_hw)
@@ -153,18 +154,18 @@ def _neighbourhood(atoms: Tensor, size_hw: tuple[int, int], window: int) -> Tens
 
 @torch.no_grad()
 def foreground(atoms: Tensor, count: int) -> Tensor:
-    """What moved through the support, for all cells to use (ours).
+    """Choose foreground vectors of the support as atoms shared by all cells (ours).
 
     A person may walk where no person of the support was. Candidates are the vectors farthest from
-    their cell's mean; of three times as many as wanted a well-spread subset is kept. A single clip
-    does not tell what moves from what stays: there all vectors are candidates.
+    their cell's mean, three times as many as wanted; a well-spread subset of them is chosen. In a
+    single clip foreground and background cannot be separated: there all vectors are candidates.
 
     Args:
         atoms: (cells, K, d), of unit length.
-        count: How many are wanted.
+        count: Number of atoms wanted.
 
     Returns:
-        Places in atoms.flatten(0, 1), at most count.
+        Indices into atoms.flatten(0, 1), at most count.
     """
     flat = atoms.flatten(0, 1)
     if atoms.shape[1] == 1:
@@ -180,10 +181,10 @@ def farthest_first(atoms: Tensor, count: int) -> Tensor:
 
     Args:
         atoms: (rows, M, d), of unit length (or zero).
-        count: How many to keep; 0 or at least M keeps all.
+        count: Size of the subset; 0 or at least M keeps all.
 
     Returns:
-        Places in the rows, (rows, min(count, M)), beginning with each row's first atom.
+        Indices into the rows, (rows, min(count, M)), beginning with each row's first atom.
     """
     rows, available, _ = atoms.shape
     if count == 0 or available <= count:
@@ -195,7 +196,7 @@ def farthest_first(atoms: Tensor, count: int) -> Tensor:
 def _farthest_first(atoms: Tensor, count: int) -> Tensor:
     rows = torch.arange(atoms.shape[0], device=atoms.device)
     similarity = torch.bmm(atoms, atoms.transpose(1, 2))
-    # Zero vectors (beyond the border) start as taken: they are never worth an atom's place.
+    # Zero vectors (beyond the border) are marked as taken, so that none is chosen.
     closest = torch.where(similarity.diagonal(dim1=1, dim2=2) > 0, -1.0, 2.0)
     chosen = torch.zeros(atoms.shape[0], count, dtype=torch.long, device=atoms.device)
     for number in range(1, count):
@@ -240,7 +241,7 @@ def largest_eigenvalue(own: Tensor, shared: Tensor) -> Tensor:
 def _power_iterated(matrix: Tensor, x: Tensor) -> Tensor:
     """Largest eigenvalue (cells,) of (cells, n, n), from the unit vectors x (cells, n, 1)."""
     power = matrix
-    for _ in range(_SQUARINGS):  # each doubles what the following iterations are worth
+    for _ in range(_SQUARINGS):  # each doubles the effect of the following iterations
         power = torch.bmm(power, power)
         power = power / power.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
     for _ in range(_POWER_ITERATIONS):

@@ -1,4 +1,4 @@
-"""Energy terms: how badly the scene's dictionary explains a clip, and where nothing moves."""
+"""Energy terms: the residual of a clip under the scene's dictionary, and that of still cells."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from models.dictionary import Dictionary, feature_vectors, prepare, reconstruct
 from models.sparse_coding import sparse_code
 
 _STILL = 0.02
-"""Share of the box around a cell that may move, and the cell is still."""
+"""Largest share of the box around a cell that moves in a still cell."""
 
 
 def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> Tensor:
@@ -19,7 +19,7 @@ def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModel
     Args:
         features: (B, d, h, w).
         dictionary: Dictionary of the scene.
-        config: How to code.
+        config: Configuration of the sparse coder.
 
     Returns:
         (B, h, w); in [0, 1] where vectors have unit length and codes are exact.
@@ -33,8 +33,8 @@ def residual_energy(features: Tensor, dictionary: Dictionary, config: SceneModel
 def still_residual(residual: Tensor, moving: Tensor) -> Tensor:
     """Residual of the cells where nothing moves, 0 elsewhere (ours).
 
-    Whoever walks by looks unlike the support now and then; what stands still and looks unlike it
-    was left there.
+    A person who walks by may look unlike the support for some frames; what stands still and looks
+    unlike it was left there.
 
     Args:
         residual: (B, h, w).
@@ -44,11 +44,11 @@ def still_residual(residual: Tensor, moving: Tensor) -> Tensor:
 
 
 def pool_top(cells: Tensor, count: int) -> Tensor:
-    """Mean of the `count` highest cells (ours): the mean of all drowns a small anomaly.
+    """Mean of the `count` highest cells (ours): in the mean of all cells a small anomaly vanishes.
 
     Args:
         cells: (B, h, w).
-        count: How many; 0 for all.
+        count: Number of cells; 0 for all.
 
     Returns:
         (B,).

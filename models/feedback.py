@@ -1,8 +1,8 @@
-"""The memory of a scene: what people labelled normal after all (ours, not in the paper).
+"""Feedback exemplars: alerts that people labelled normal (ours, not in the paper).
 
-`exemplar_of` keeps of a moment what made it stand out: the feature vectors of its strongest cells,
-and what moved there. `remember` gives them to a scene, without a gradient step: as atoms that
-their cell and those around it may use, and as motion that is nothing unusual there.
+`exemplar_of` stores of one sample the feature vectors of its cells with the highest energy, and the
+motion there. `with_exemplars` adds exemplars to a scene, without a gradient step: as atoms that
+their cell and the cells around it may use, and as motion that counts as typical there.
 """
 
 from collections.abc import Sequence
@@ -16,43 +16,44 @@ from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, farthest_first, prepare, safe_step
 from models.row_normal import log_ratio_at
-from models.scene_exemplars import SceneExemplars, left_over
+from models.scene_exemplars import SceneExemplars, remaining_residual
 from models.scene_model import Observation
 
 MOST_CELLS = 128
-"""Cells that are kept of one moment; a vehicle on 240×320 covers about as many."""
+"""Most cells stored of one sample; a vehicle on 240×320 covers about as many."""
 CELL_ATOMS = 48
-"""Remembered atoms that a cell uses at most, chosen farthest first."""
+"""Most exemplar atoms of one cell, chosen farthest first."""
 _LEAST_RATIO = 0.2
-"""Of the strongest cell; what stands out less is noise, and nobody's business."""
+"""Least energy of a stored cell, as a share of the highest cell's; below it is noise."""
 REACH_CELLS = 3
-"""How far around its place what is remembered holds."""
+"""Radius in cells around its place within which an exemplar is used."""
 _CANDIDATES = 96
-"""Atoms that these are chosen from: the nearest, and of those as near the newest."""
+"""Number of candidates that the exemplar atoms are chosen from: the nearest, at equal distance the
+newest."""
 _MOTION_MARGIN = 0.25
-"""In units of log motion: the same again may move a quarter more."""
+"""In units of log motion: an exemplar allows a quarter more motion than it had."""
 _NO_CLIP = -1
-"""Number of the support clip of an atom that is of none."""
+"""Clip number of an atom that comes from no support clip."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeedbackExemplar:
-    """What stood out at one moment; on the CPU, in half precision."""
+    """Features and motion of the anomalous cells of one sample; on the CPU, in half precision."""
 
     cells: Tensor
     """Places in row order, int64 (n,)."""
     vectors: Tensor
-    """Their feature vectors as the network gave them, float16 (n, d·l²)."""
+    """Their feature vectors from the network, float16 (n, d·l²)."""
     motion: Tensor
-    """What moved there, without the moving share (`models.motion`), float16 (n, C); (0,) where the
-    model has no motion term."""
+    """Motion of the cells, without the moving share (`models.motion`), float16 (n, C); (0,) where
+    the model has no motion term."""
     grid_hw: tuple[int, int]
-    """Cells of the picture."""
+    """Rows and columns of cells in the frame."""
     model_id: str
-    """Identity of the model that saw it."""
+    """Identity of the model that computed the features."""
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together.
+        """Check that the tensors fit together.
 
         Raises:
             ValueError: says what was got and what is wanted.
@@ -75,11 +76,11 @@ class FeedbackExemplar:
 def exemplar_of(
     observation: Observation, anomaly_map: Tensor, config: SceneModelConfig, model_id: str
 ) -> FeedbackExemplar:
-    """Keep what stands out at one moment.
+    """Store the anomalous cells of one sample.
 
     Args:
         observation: Of one clip.
-        anomaly_map: Its map, (h, w), > 0 where more is seen than is typical.
+        anomaly_map: Its map, (h, w), > 0 where the energy is above the typical one.
         config: Of the model.
         model_id: Its identity.
     """
@@ -98,65 +99,63 @@ def exemplar_of(
     )
 
 
-def merged(exemplar: Sequence[FeedbackExemplar]) -> FeedbackExemplar:
-    """Several moments as one.
+def merge_exemplars(exemplars: Sequence[FeedbackExemplar]) -> FeedbackExemplar:
+    """Merge the exemplars of several samples into one.
 
     Args:
-        exemplar: At least one; of one model and one size of pictures.
+        exemplars: At least one; of one model and one frame size.
 
     Raises:
         ValueError: none, or of several models or sizes.
     """
-    kinds = {(one.model_id, one.grid_hw, one.vectors.shape[1]) for one in exemplar}
+    kinds = {(one.model_id, one.grid_hw, one.vectors.shape[1]) for one in exemplars}
     if len(kinds) != 1:
-        raise ValueError(f"exemplars: want moments of one kind, got of {len(kinds)}")
+        raise ValueError(f"exemplars: want one model and frame size, got {len(kinds)} kinds")
     return FeedbackExemplar(
-        torch.cat([one.cells for one in exemplar]),
-        torch.cat([one.vectors for one in exemplar]),
-        torch.cat([one.motion for one in exemplar]),
-        exemplar[0].grid_hw,
-        exemplar[0].model_id,
+        torch.cat([one.cells for one in exemplars]),
+        torch.cat([one.vectors for one in exemplars]),
+        torch.cat([one.motion for one in exemplars]),
+        exemplars[0].grid_hw,
+        exemplars[0].model_id,
     )
 
 
 @torch.no_grad()
-def remember(
-    scene: AdaptedScene, exemplar: Sequence[FeedbackExemplar], config: SceneModelConfig
+def with_exemplars(
+    scene: AdaptedScene, exemplars: Sequence[FeedbackExemplar], config: SceneModelConfig
 ) -> AdaptedScene:
-    """The scene, with this memory and no other.
+    """Return the scene with these exemplars in place of any earlier ones.
 
     Args:
-        scene: Any; what it remembered before does not count.
-        exemplar: Oldest first; none of it gives the scene as it was adapted.
+        scene: Its earlier exemplars are dropped.
+        exemplars: Oldest first; an empty sequence gives the scene as it was adapted.
         config: Of the model.
 
     Raises:
-        ValueError: exemplar of another model, or of another size of pictures.
+        ValueError: an exemplar of another model, or of another frame size.
     """
-    for one in exemplar:
-        if (problem := misfit(one, scene, config)) is not None:
+    for one in exemplars:
+        if (problem := mismatch(one, scene, config)) is not None:
             raise ValueError(f"exemplar: {problem}")
-    seen = [one for one in exemplar if one.cells.numel()]
+    seen = [one for one in exemplars if one.cells.numel()]
     if not seen:
-        return replace(scene, memory=None)
+        return replace(scene, exemplars=None)
     height, width = seen[0].grid_hw
     dictionary = scene.dictionary
     device = dictionary.mean.device
     cells = torch.cat([one.cells for one in seen]).to(device)
     vectors = torch.cat([one.vectors for one in seen]).float().to(device)
     atoms = prepare(vectors.unsqueeze(1), dictionary.mean[cells], config).squeeze(1)
-    remembering, table = _within_reach(cells, height, width)
+    near, table = _within_reach(cells, height, width)
     around = atoms[table.clamp_min(0)] * (table >= 0).unsqueeze(-1)
     chosen = farthest_first(around, CELL_ATOMS)
     added = torch.gather(around, 1, chosen.unsqueeze(-1).expand(-1, -1, around.shape[-1]))
-    own = torch.cat([dictionary.own[remembering], added], dim=1)
-    own_clip = torch.cat(
-        [dictionary.own_clip[remembering], torch.full_like(chosen, _NO_CLIP)], dim=1
-    )
+    own = torch.cat([dictionary.own[near], added], dim=1)
+    own_clip = torch.cat([dictionary.own_clip[near], torch.full_like(chosen, _NO_CLIP)], dim=1)
     second = Dictionary(
         own=own,
         shared=dictionary.shared,
-        mean=dictionary.mean[remembering],
+        mean=dictionary.mean[near],
         step=safe_step(own, dictionary.shared),
         own_clip=own_clip,
         shared_clip=dictionary.shared_clip,
@@ -168,8 +167,8 @@ def remember(
         ratio = log_ratio_at(moved, scene.row_normal, cells // width)
         allowance = _allowance(cells, ratio, height, width)
         typical_motion = usual[1]
-    memory = SceneExemplars(remembering, second, usual[0], allowance, typical_motion)
-    return replace(scene, memory=memory)
+    added_to_scene = SceneExemplars(near, second, usual[0], allowance, typical_motion)
+    return replace(scene, exemplars=added_to_scene)
 
 
 def feature_vectors_at(features: Tensor, cells: Tensor, receptive_field: int) -> Tensor:
@@ -178,8 +177,10 @@ def feature_vectors_at(features: Tensor, cells: Tensor, receptive_field: int) ->
     return columns[0].T[cells]
 
 
-def misfit(exemplar: FeedbackExemplar, scene: AdaptedScene, config: SceneModelConfig) -> str | None:
-    """Why a scene cannot remember exemplar, for people; None: it can."""
+def mismatch(
+    exemplar: FeedbackExemplar, scene: AdaptedScene, config: SceneModelConfig
+) -> str | None:
+    """Why an exemplar cannot be used in a scene, as a message; None: it can."""
     if exemplar.model_id != scene.model_id:
         return f"want of model {scene.model_id}, got of model {exemplar.model_id}"
     height, width = (-(-size // config.stride) for size in scene.size_hw)
@@ -193,11 +194,11 @@ def misfit(exemplar: FeedbackExemplar, scene: AdaptedScene, config: SceneModelCo
 
 
 def _within_reach(cells: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Which cells may use which of the atoms that were seen at `cells`.
+    """Find the cells that may use the exemplar atoms at `cells`.
 
     Returns:
-        The cells that may use any, rising (R,), and for each the numbers of its candidates, −1
-        where there are no more, (R, at most 96).
+        Cells that may use any, rising (R,), and for each the indices of its candidates, padded with
+        −1, (R, at most 96).
     """
     reach = torch.arange(-REACH_CELLS, REACH_CELLS + 1, device=cells.device)
     down, right = (step.flatten() for step in torch.meshgrid(reach, reach, indexing="ij"))
@@ -207,22 +208,22 @@ def _within_reach(cells: Tensor, height: int, width: int) -> tuple[Tensor, Tenso
     number = torch.arange(cells.numel(), device=cells.device).unsqueeze(1).expand_as(row)[inside]
     far = torch.maximum(down.abs(), right.abs()).expand_as(row)[inside]
     target = (row * width + column)[inside]
-    # The nearest first, and of those as near the newest.
+    # The nearest first, at equal distance the newest.
     order = (far * cells.numel() + (cells.numel() - 1 - number)).argsort(stable=True)
     order = order[target[order].argsort(stable=True)]
     target, number = target[order], number[order]
-    remembering, counts = torch.unique(target, return_counts=True)
+    near, counts = torch.unique(target, return_counts=True)
     rank = torch.arange(target.numel(), device=cells.device)
     rank = rank - (counts.cumsum(0) - counts).repeat_interleave(counts)
     kept = rank < _CANDIDATES
-    table = cells.new_full((remembering.numel(), int(rank[kept].max()) + 1), -1)
-    line = torch.arange(remembering.numel(), device=cells.device).repeat_interleave(counts)
+    table = cells.new_full((near.numel(), int(rank[kept].max()) + 1), -1)
+    line = torch.arange(near.numel(), device=cells.device).repeat_interleave(counts)
     table[line[kept], rank[kept]] = number[kept]
-    return remembering, table
+    return near, table
 
 
 def _allowance(cells: Tensor, motion: Tensor, height: int, width: int) -> Tensor:
-    """The most motion that was seen in a cell or right around it, and a margin; −∞ elsewhere."""
+    """Highest exemplar motion in each cell's neighbourhood, plus a margin; −∞ elsewhere."""
     seen = motion.new_full((height * width,), -torch.inf)
     seen = seen.scatter_reduce(0, cells, motion + _MOTION_MARGIN, "amax")
     side = 2 * REACH_CELLS + 1
@@ -231,34 +232,34 @@ def _allowance(cells: Tensor, motion: Tensor, height: int, width: int) -> Tensor
 
 
 @torch.no_grad()
-def explained(
+def explained_share(
     scene: AdaptedScene, known: FeedbackExemplar, seen: FeedbackExemplar, config: SceneModelConfig
 ) -> float:
-    """How much of what stands out would not, if the scene remembered something else.
+    """Share of one exemplar's excess residual that another exemplar explains.
 
     Args:
-        scene: In which both stood out.
-        known: To be remembered for the question only.
-        seen: What stands out.
+        scene: The scene of both.
+        known: The exemplar that is added to the scene for this comparison only.
+        seen: The exemplar to be explained.
         config: Of the model.
 
     Returns:
-        Part 0 … 1 of the residual beyond the typical one; 0 where they cannot be compared.
+        Share 0 … 1 of the residual above the typical one; 0 where they cannot be compared.
     """
-    if any(misfit(one, scene, config) is not None for one in (known, seen)):
+    if any(mismatch(one, scene, config) is not None for one in (known, seen)):
         return 0.0
-    memory = remember(scene, [known], config).memory
-    if memory is None or not seen.cells.numel():
+    exemplars = with_exemplars(scene, [known], config).exemplars
+    if exemplars is None or not seen.cells.numel():
         return 0.0
     device = scene.dictionary.mean.device
     cells, vectors = seen.cells.to(device), seen.vectors.float().to(device)
-    left = left_over(vectors, scene.dictionary, cells, config)
-    excess = (left - memory.typical_residual).clamp_min(0.0)
-    rows = torch.searchsorted(memory.cells, cells).clamp_max(memory.cells.numel() - 1)
-    near = memory.cells[rows] == cells
+    left = remaining_residual(vectors, scene.dictionary, cells, config)
+    excess = (left - exemplars.typical_residual).clamp_min(0.0)
+    rows = torch.searchsorted(exemplars.cells, cells).clamp_max(exemplars.cells.numel() - 1)
+    near = exemplars.cells[rows] == cells
     rest = excess.clone()
     if near.any():
-        then = left_over(vectors[near], memory.dictionary, rows[near], config)
-        rest[near] = torch.minimum(excess[near], (then - memory.typical_residual).clamp_min(0.0))
+        then = remaining_residual(vectors[near], exemplars.dictionary, rows[near], config)
+        rest[near] = torch.minimum(excess[near], (then - exemplars.typical_residual).clamp_min(0.0))
     whole = float(excess.sum())
     return 1.0 - float(rest.sum()) / whole if whole > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Where the energy comes from, pixel by pixel."""
+"""Pixel-level heatmap: gradient of the energy."""
 
 import torch
 from torch import Tensor
@@ -26,8 +26,8 @@ def gradient_heatmap(model: SceneModel, clip: Tensor, scene: AdaptedScene) -> Te
     with torch.enable_grad():
         features = model.features(x)
         residual = residual_energy(features, scene.dictionary, model.config)
-        if scene.memory is not None:
-            residual = residual_with_exemplars(residual, features, scene.memory, model.config)
+        if scene.exemplars is not None:
+            residual = residual_with_exemplars(residual, features, scene.exemplars, model.config)
         (gradient,) = torch.autograd.grad(residual.sum(), x)
     newest = gradient[0, -1] if model.config.colour else gradient[0, -1:]
     return newest.abs().sum(0)

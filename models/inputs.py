@@ -1,4 +1,4 @@
-"""From pictures to what the networks eat."""
+"""Conversion of uint8 clips to network inputs."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def check_clips(clips: Tensor) -> None:
-    """Refuse anything but uint8 (B, T, H, W, 3).
+    """Check that clips are uint8 (B, T, H, W, 3).
 
     Raises:
         ValueError: another shape or type.
@@ -21,11 +21,11 @@ def check_clips(clips: Tensor) -> None:
 
 
 def truncate_history(clips: Tensor, pasts: Sequence[int]) -> Tensor:
-    """Clips as if their video had begun later; the earliest frame that is left is repeated.
+    """Truncate the history of clips, as at the start of a video; repeat the earliest frame left.
 
     Args:
         clips: (B, T, …), oldest first.
-        pasts: For each clip how many frames before the newest are left.
+        pasts: For each clip the number of frames before the newest that are left.
     """
     length = clips.shape[1]
     ages = torch.arange(length - 1, -1, -1)
@@ -48,7 +48,7 @@ def grey_clips(clips: Tensor) -> Tensor:
 
 
 def grey_pixels(colour: Tensor) -> Tensor:
-    """Luma of RGB clips that are floats already.
+    """Luma of RGB clips in float.
 
     Args:
         colour: (B, T, 3, H, W) in [0, 1].
@@ -78,7 +78,7 @@ def motion_input(grey: Tensor) -> Tensor:
 
 
 def colour_clips(clips: Tensor) -> Tensor:
-    """RGB clips as floats, channels before the picture.
+    """RGB clips as floats, channels first.
 
     Args:
         clips: uint8 (B, T, H, W, 3).

@@ -1,10 +1,11 @@
-"""What moves in a clip's newest frame: optical flow times moving area, in boxes (ours).
+"""Motion in a clip's newest frame: optical flow times moving area, in boxes (ours).
 
-A frame difference is contrast times speed: a dark coat at walking pace outshines a pale cyclist.
-Flow measures the speed itself. Speed alone would follow the noise of edges, so it counts only where
-the picture changes, and is averaged over boxes: a cart is large *and* fast.
+A frame difference is contrast times speed: a dark coat at walking pace gives more than a pale
+cyclist. Flow measures the speed itself. Speed alone would follow the noise of edges, so it counts
+only where the frame changes, and is averaged over boxes: a cart is large *and* fast.
 
-What is measured here depends on no scene; `models.row_normal` says what is typical of one.
+The measurement is independent of the scene; `models.row_normal` estimates what is typical of a
+scene.
 """
 
 from typing import Literal
@@ -20,29 +21,29 @@ MotionKind = Literal["flow", "difference"]
 
 LAGS = (1, 2)
 """Frames back from the newest that flow is measured from: 0.1 and 0.2 s. Their mean is better than
-either: the short one follows fast things, the long one is less noisy on slow ones."""
+either: the short one follows fast objects, the long one is less noisy on slow ones."""
 BOXES = (12, 20, 28)
 """Sides in pixels of the boxes, for far, middling and near people at 240×320. Boxes that follow the
 height of people by row were measured and are no better (docs/experiments/optical-flow.md)."""
 CHANGE = 8
 """Grey levels of 255 by which the mean of 5×5 pixels must change for its middle to move."""
 _LEAST_OF_LAG = 0.5
-"""A frame is taken for at least so much of its lag old: a repeated one has no age."""
+"""Least age of a frame, as a share of its lag: a repeated frame has age 0."""
 _BLUR = 5
 _MOVING_BOX = 20
 _SAMPLE = 4
 """Pixels between two boxes; a cell takes the highest of the boxes whose centres lie in it."""
 _SMALLEST_SIDE = 64
-"""Smaller pictures are too small for the flow's pyramid, and are padded."""
+"""Frames smaller than this are too small for the flow's pyramid, and are padded."""
 
 
 def lags(clip_length: int) -> tuple[int, ...]:
-    """Those of `LAGS` that a clip of so many frames reaches back to."""
+    """The `LAGS` within a clip of that many frames."""
     return tuple(lag for lag in LAGS if lag < clip_length)
 
 
 def motion_channels(clip_length: int) -> int:
-    """Channels of `observe_motion`: one a lag and box, and the moving share."""
+    """Channels of `observe_motion`: one for each lag and box, and the moving share."""
     return len(lags(clip_length)) * len(BOXES) + 1
 
 
@@ -54,14 +55,14 @@ def observe_motion(
     Args:
         grey: Clips (B, T, H, W) in [0, 1], T >= 2, oldest first; the last three frames count.
         stride: Pixels between cells, a multiple of 4.
-        kind: What is measured.
-        ages: How old each frame is beside the newest, in frame intervals, (B, T), falling to 0.
-            A camera whose rate is not that of the clips, or that lost frames, shows a longer or a
-            shorter way than that of one interval. None: T - 1 … 0.
+        kind: The measurement.
+        ages: Age of each frame relative to the newest, in frame intervals, (B, T), falling to 0.
+            With another frame rate than that of the clips, or after lost frames, displacement
+            covers a longer or shorter time than one interval. None: T - 1 … 0.
 
     Returns:
-        float32 (B, C + 1, ceil(H/stride), ceil(W/stride)), where `grey` is. Channels 0 … C-1,
-        lag by lag and in it box by box: mean over the box of speed (pixels a frame interval) where
+        float32 (B, C + 1, ceil(H/stride), ceil(W/stride)), where `grey` is. Channels 0 … C-1, lag
+        by lag and in it box by box: mean over the box of speed (pixels a frame interval) where
         something moves and 0 elsewhere; grey levels in place of pixels for "difference". Channel C:
         share of a 20-pixel box that moves, 0 … 1.
     """
@@ -110,7 +111,8 @@ def _speed(
 ) -> npt.NDArray[np.float32]:
     """Length of the flow in pixels, (H, W).
 
-    Of the whole picture: in a part of it the solver has fewer scales, and loses what is fast.
+    Computed on the whole frame: on a part of it the solver has fewer scales, and misses fast
+    motion.
     """
     height, width = newest.shape
     flow = _solver().calc(_large_enough(earlier), _large_enough(newest), None)  # type: ignore[call-overload]
@@ -150,7 +152,7 @@ def _nothing(size_hw: tuple[int, ...], stride: int) -> npt.NDArray[np.float32]:
 
 
 def _solver() -> cv2.DISOpticalFlow:
-    """OpenCV's DIS, anew for each pair: it keeps buffers, which threads must not share.
+    """OpenCV's DIS, a new one for each pair: it keeps buffers, which threads must not share.
 
     The fastest preset at half resolution: full resolution costs six times as much and is no better
     once boxes are used; a quarter loses five points on UCSD Ped2.

@@ -1,8 +1,8 @@
-"""How much motion is normal in each row of a scene: perspective, without a camera model (ours).
+"""Normal motion of each row of a scene: perspective without a camera model (ours).
 
-People near the camera cover more pixels and more of them a second than people far away. In a fixed
-view both follow the row, nearly along a straight line, so that two parameters fitted on a few
-support clips are enough; motion is then read as a multiple of them.
+People near the camera cover more pixels, and more pixels a second, than people far away. In a fixed
+view both depend on the row, nearly linearly, so that two parameters fitted on a few support clips
+are enough; motion is then expressed as a multiple of the fitted value.
 """
 
 import torch
@@ -11,22 +11,21 @@ from torch import Tensor
 from models.motion import BOXES
 
 QUANTILE = 0.7
-"""Of the motion in a row, where something moves, that counts as its normal."""
+"""Quantile of the motion of a row's moving cells that is its normal."""
 _AROUND = 1
-"""Rows of cells on each side that count with a row."""
+"""Rows of cells on each side that are pooled with a row."""
 _MOVING = 0.05
 """Share of a cell's box that must move for the cell to count."""
 _FEWEST_CELLS = 8
-"""Moving cells that a row, with those around it, must have had to count."""
+"""Least number of moving cells of a row, with the rows around it, for the row to count."""
 _FLOOR = 0.3
 """Lowest normal of a row, as a share of the median row's: a line may pass zero."""
 _PRIOR = 2.5
-"""Normal of a row of which nothing is known, in pixels a frame interval: median of the training
-scenes at 240×320."""
+"""Prior normal of a row, in pixels a frame interval: median of the training scenes at 240×320."""
 _PRIOR_CELLS = 30.0
-"""Moving cells that the prior is worth."""
+"""Weight of the prior in moving cells."""
 _LOG_OFFSET = 0.3
-"""Added to a ratio before its logarithm: below it, less motion is no more unusual."""
+"""Added to a ratio before its logarithm: below it, less motion makes little difference."""
 
 
 @torch.no_grad()
@@ -44,7 +43,7 @@ def fit_row_normal(motion: Tensor) -> Tensor:
     marked = torch.where(moving, values, torch.nan).permute(1, 2, 0, 3)
     padding = torch.full((channels, _AROUND, clips, width), torch.nan, device=motion.device)
     padded = torch.cat([padding, marked, padding], dim=1)
-    # (C, h, K · rows · w): what moved in each row and those around it.
+    # (C, h, K · rows · w): motion of each row and those around it.
     around = padded.unfold(1, 2 * _AROUND + 1, 1).flatten(2)
     counts = (~around[0].isnan()).sum(-1)
     known = counts >= _FEWEST_CELLS
@@ -79,12 +78,12 @@ def log_ratio(motion: Tensor, normal: Tensor) -> Tensor:
 
 
 def log_ratio_at(motion: Tensor, normal: Tensor, rows: Tensor) -> Tensor:
-    """The same of single cells.
+    """`log_ratio` of single cells.
 
     Args:
         motion: Of n cells, without the moving share, (n, C).
         normal: (C, h).
-        rows: In which each lies, int (n,).
+        rows: Row of each cell, int (n,).
 
     Returns:
         (n,), mean over the lags.

@@ -1,9 +1,9 @@
-"""What a scene remembers beside its dictionary, while it is watched (ours, not in the paper).
+"""Scoring with the feedback exemplars of a scene (ours, not in the paper).
 
-The dictionary stays what the adaptation made. Beside it a few cells have a second one: their own
-atoms and those of what was labelled normal there. Only what the first one explains badly is coded
-again over the second one, so that remembering costs nothing where nothing stands out, and never
-raises the energy of a cell.
+The dictionary of the adaptation is left unchanged. A few cells have a second dictionary: their own
+atoms and those of the exemplars there. Only cells with a high residual under the first dictionary
+are coded again over the second one, so that exemplars cost nothing where the residual is typical,
+and never raise the energy of a cell.
 """
 
 from dataclasses import dataclass
@@ -16,78 +16,78 @@ from models.dictionary import Dictionary, feature_vectors, prepare, reconstruct
 from models.sparse_coding import sparse_code
 
 _EXCESS_GAIN = 3.0
-"""How steeply motion beyond what is allowed counts again, until it counts in full."""
+"""Slope with which motion beyond the allowance counts, up to its full value."""
 
 _BENEFIT = 1.0
-"""How much more of a cell is believed, as a share of what the memory explains of it: the same thing
-beside somebody else, or half behind them, never looks quite as it did."""
+"""Further reduction of a cell's residual, as a share of what the exemplars explain of it: the same
+object next to a person, or partly occluded, never looks quite the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneExemplars:
-    """What was labelled normal in one scene; made by `models.feedback.remember`."""
+    """Samples labelled normal in one scene; built by `models.feedback.with_exemplars`."""
 
     cells: Tensor
-    """Places of the cells that remember something, in row order, rising, int (R,)."""
+    """Indices of the cells that have exemplars, in row order, rising, int (R,)."""
     dictionary: Dictionary
-    """Of these cells only: the scene's atoms and what is remembered there."""
+    """Of these cells only: the scene's atoms and the exemplar atoms."""
     typical_residual: Tensor
-    """Residual up to which a cell stands out for nobody, ()."""
+    """Residual up to which a cell counts as typical, ()."""
     allowance: Tensor | None
-    """Log motion of each cell that counts as typical, (h, w), −∞ where nothing is remembered; None
+    """Log motion up to which a cell counts as typical, (h, w), −∞ where there is no exemplar; None
     where the model has no motion term."""
     typical_motion: Tensor | None
-    """What it then counts as, ()."""
+    """Log motion assigned to such cells, ()."""
 
 
 def residual_with_exemplars(
-    residual: Tensor, features: Tensor, memory: SceneExemplars, config: SceneModelConfig
+    residual: Tensor, features: Tensor, exemplars: SceneExemplars, config: SceneModelConfig
 ) -> Tensor:
-    """Residual of every cell, lower where the memory explains what the scene does not.
+    """Residual of every cell, lower where the exemplars explain what the scene does not.
 
     Args:
-        residual: As the scene's dictionary leaves it, (B, h, w).
+        residual: Under the scene's dictionary, (B, h, w).
         features: (B, d, h, w).
-        memory: Of the scene.
-        config: How to code.
+        exemplars: Of the scene.
+        config: Configuration of the sparse coder.
 
     Returns:
-        (B, h, w), nowhere above `residual`, and the same in all cells that remember nothing.
+        (B, h, w), nowhere above `residual`, and equal to it in all cells without exemplars.
     """
     flat = residual.flatten(1)
-    clips, rows = (flat[:, memory.cells] > memory.typical_residual).nonzero(as_tuple=True)
+    clips, rows = (flat[:, exemplars.cells] > exemplars.typical_residual).nonzero(as_tuple=True)
     if not rows.numel():
         return residual
-    cells, atoms = memory.cells[rows], memory.dictionary
+    cells, atoms = exemplars.cells[rows], exemplars.dictionary
     vectors = feature_vectors(features, config.receptive_field)[cells, clips]
-    left = left_over(vectors, atoms, rows, config)
+    left = remaining_residual(vectors, atoms, rows, config)
     first = flat[clips, cells]
     explained = (first - left).clamp_min(0.0)
-    rest = torch.maximum(left - _BENEFIT * explained, memory.typical_residual)
+    rest = torch.maximum(left - _BENEFIT * explained, exemplars.typical_residual)
     lowered = torch.minimum(first, rest)
     return flat.index_put((clips, cells), lowered).view_as(residual)
 
 
-def excused_motion(motion: Tensor, memory: SceneExemplars) -> Tensor:
-    """Log motion of every cell, typical where no more moves than was labelled normal there.
+def motion_with_exemplars(motion: Tensor, exemplars: SceneExemplars) -> Tensor:
+    """Log motion of every cell, reduced to typical where the exemplars allow it.
 
     Args:
         motion: (…, h, w).
-        memory: Of the scene.
+        exemplars: Of the scene.
 
     Returns:
         (…, h, w), nowhere above `motion`.
     """
-    if memory.allowance is None or memory.typical_motion is None:
+    if exemplars.allowance is None or exemplars.typical_motion is None:
         return motion
-    excess = (motion - memory.allowance).clamp_min(0.0)
-    return torch.minimum(motion, memory.typical_motion + _EXCESS_GAIN * excess)
+    excess = (motion - exemplars.allowance).clamp_min(0.0)
+    return torch.minimum(motion, exemplars.typical_motion + _EXCESS_GAIN * excess)
 
 
-def left_over(
+def remaining_residual(
     vectors: Tensor, dictionary: Dictionary, rows: Tensor, config: SceneModelConfig
 ) -> Tensor:
-    """What the atoms of some rows leave of a feature vector each, (n,)."""
+    """Residual of one feature vector for each of some rows of a dictionary, (n,)."""
     part = Dictionary(
         own=dictionary.own[rows],
         shared=dictionary.shared,

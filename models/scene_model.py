@@ -13,22 +13,22 @@ from models.energy import pool_lags, pool_top, residual_energy, still_residual
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
 from models.row_normal import fit_row_normal, log_ratio
-from models.scene_exemplars import SceneExemplars, excused_motion, residual_with_exemplars
+from models.scene_exemplars import SceneExemplars, motion_with_exemplars, residual_with_exemplars
 
 TERMS = ("residual", "motion", "still")
-"""Names of the energy terms, in their order; a model without motion has the first alone."""
+"""Names of the energy terms, in order; a model without motion has only the first."""
 _CROWD_OFFSET = 0.005
-"""Added to the moving share of a picture before its logarithm; about one person at 240×320."""
+"""Added to the moving share of a frame before its logarithm; about one person at 240×320."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """What is seen in a batch of clips, independent of any scene."""
+    """Features and motion of a batch of clips, independent of any scene."""
 
     features: Tensor
     """Feature maps z, (B, d, h, w)."""
     motion: Tensor | None
-    """What moves, (B, C + 1, h, w), see `models.motion.observe_motion`; None where the model has no
+    """Motion, (B, C + 1, h, w), see `models.motion.observe_motion`; None where the model has no
     motion term."""
 
     def __getitem__(self, places: slice | list[int]) -> "Observation":
@@ -36,13 +36,13 @@ class Observation:
         return Observation(self.features[places], motion)
 
     def stored(self) -> "Observation":
-        """A copy to keep for a while: float16 on the CPU, half as large."""
+        """A copy for storage: float16 on the CPU, half as large."""
         motion = None if self.motion is None else self.motion.half().cpu()
         return Observation(self.features.half().cpu(), motion)
 
     @staticmethod
     def joined(parts: Sequence["Observation"], device: torch.device) -> "Observation":
-        """Several, each seen by the same model, as one batch of float32."""
+        """Concatenate observations of one model to one batch of float32."""
         features = torch.cat([part.features.to(device).float() for part in parts])
         motions = [part.motion.to(device).float() for part in parts if part.motion is not None]
         return Observation(features, torch.cat(motions) if motions else None)
@@ -56,16 +56,16 @@ class EnergyTerms:
     """Residual, and where the model has motion its log ratio to the row's normal and the residual
     of still cells; each (B, h, w)."""
     frames: Tensor
-    """The terms pooled over the frame, (B, number of terms), in the order of `TERMS`."""
+    """The terms, pooled over the frame, (B, number of terms), in the order of `TERMS`."""
     crowd: Tensor
-    """Log of the share of the picture that moves, (B,); 0 where the model has no motion."""
+    """Log of the moving share of the frame, (B,); 0 where the model has no motion."""
 
 
 class SceneModel(nn.Module):
-    """Backbone and configuration; every scene-dependent thing is handed in."""
+    """Backbone and configuration; all scene-dependent state is passed in."""
 
-    # What one standard deviation and the median of the pooled terms are in a scene not yet known,
-    # measured on normal clips of the training scenes; a support of few clips leans on them.
+    # Median and standard deviation of the pooled terms in an unknown scene, measured on normal
+    # clips of the training scenes; statistics of a small support are shrunk towards them.
     prior_mean: Tensor
     prior_spread: Tensor
 
@@ -78,11 +78,11 @@ class SceneModel(nn.Module):
         self.register_buffer("prior_spread", torch.ones(terms))
 
     def observe(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
-        """Look at clips.
+        """Compute features and motion of clips.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
-            ages: By how many seconds each frame is older than the newest, (B, T); None: they are
+            ages: Age of each frame relative to the newest in seconds, (B, T); None: frames are
                 `config.clip_interval_seconds` apart.
 
         Raises:
@@ -104,12 +104,12 @@ class SceneModel(nn.Module):
     def observe_input(
         self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
     ) -> Observation:
-        """Look at clips that are floats already, as in training.
+        """Compute features and motion of float clips, as in training.
 
         Args:
             pixels: In [0, 1]: RGB (B, T, 3, H, W) where `config.colour`, else grey (B, T, H, W).
-            autocast: Run the network in bfloat16; what follows it stays in float32.
-            ages: As `models.motion.observe_motion` takes them.
+            autocast: Run the network in bfloat16; all later steps stay in float32.
+            ages: See `models.motion.observe_motion`.
         """
         motion = None
         if self.config.motion_weight > 0:
@@ -117,7 +117,7 @@ class SceneModel(nn.Module):
         return Observation(self.features(pixels, autocast), motion)
 
     def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:
-        """Feature maps z (B, d, h, w), float32, of what `observe_input` takes."""
+        """Feature maps z (B, d, h, w), float32, of the input of `observe_input`."""
         if self.config.colour:
             ready = colour_input(pixels)
         else:
@@ -127,7 +127,7 @@ class SceneModel(nn.Module):
         return features.float()
 
     def dictionary(self, support: Observation) -> Dictionary:
-        """Dictionary of the scene that the K support clips show."""
+        """Dictionary of the scene of the K support clips."""
         return build_dictionary(support.features, self.config)
 
     def row_normal(self, support: Observation) -> Tensor | None:
@@ -139,18 +139,20 @@ class SceneModel(nn.Module):
         observation: Observation,
         dictionary: Dictionary,
         row_normal: Tensor | None,
-        memory: SceneExemplars | None = None,
+        exemplars: SceneExemplars | None = None,
     ) -> EnergyTerms:
-        """Energy terms of clips in the scene of that dictionary and normal, and with its memory."""
+        """Energy terms of clips in the scene of that dictionary, row normal and exemplars."""
         residual = residual_energy(observation.features, dictionary, self.config)
-        if memory is not None:
-            residual = residual_with_exemplars(residual, observation.features, memory, self.config)
+        if exemplars is not None:
+            residual = residual_with_exemplars(
+                residual, observation.features, exemplars, self.config
+            )
         pooled = pool_top(residual, self.config.top_cells)
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
         by_lag = log_ratio(observation.motion, row_normal)
-        if memory is not None:
-            by_lag = excused_motion(by_lag, memory)
+        if exemplars is not None:
+            by_lag = motion_with_exemplars(by_lag, exemplars)
         motion = by_lag.mean(1)
         moving = observation.motion[:, -1]
         still = still_residual(residual, moving)

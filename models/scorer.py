@@ -1,4 +1,4 @@
-"""The user's door to the method: adapt once, score many."""
+"""Public interface of the method: adapt once, score many times."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
-from models.feedback import FeedbackExemplar, exemplar_of, remember
+from models.feedback import FeedbackExemplar, exemplar_of, with_exemplars
 from models.heatmap import gradient_heatmap
 from models.scene_model import TERMS, Observation, SceneModel
 from models.standardise import standardised_energy, standardised_parts
@@ -27,26 +27,26 @@ class Scores:
     energies: Tensor
     """Energy of each clip's newest frame, (B,), float32 on the CPU; unbounded, low = normal."""
     maps: Tensor
-    """Where it comes from, (B, h, w), float32 on the CPU; in the unit of the energies."""
+    """Anomaly maps, (B, h, w), float32 on the CPU; in the unit of the energies."""
     parts: Tensor
-    """What each term adds to the energies, (B, terms), float32 on the CPU; 0 is usual. Their sum is
-    the energy, so they say why it is high."""
+    """Contribution of each term to the energies, (B, terms), float32 on the CPU; 0 is typical.
+    Their sum is the energy."""
     observation: Observation | None = None
-    """What the network saw, for `SceneScorer.exemplar`."""
+    """Features and motion of the clips, for `SceneScorer.exemplar`."""
 
-    def alone(self, place: int) -> "Scores":
-        """Those of one clip, as a batch of one."""
+    def single(self, place: int) -> "Scores":
+        """Scores of one clip, as a batch of one."""
         one = slice(place, place + 1)
         seen = None if self.observation is None else self.observation[one]
         return Scores(self.energies[one], self.maps[one], self.parts[one], seen)
 
     def explain(self, place: int) -> dict[str, float]:
-        """What each term adds to one of the energies, by name."""
+        """Contribution of each term to one of the energies, by name."""
         return dict(zip(TERMS, self.parts[place].tolist(), strict=False))
 
 
 class SceneScorer:
-    """A model ready for inference; scenes are handed in, so one scorer serves many cameras."""
+    """A model ready for inference; scenes are passed in, so that one scorer serves many cameras."""
 
     def __init__(self, model: SceneModel, model_id: str, device: torch.device) -> None:
         self.model = model
@@ -81,12 +81,12 @@ class SceneScorer:
 
     @property
     def config(self) -> SceneModelConfig:
-        """Architecture of the model: clip length, spacing, input size and all else."""
+        """Architecture of the model: clip length, spacing, input size and the other sizes."""
         return self.model.config
 
     @torch.no_grad()
     def adapt(self, support: Tensor) -> AdaptedScene:
-        """Learn a scene from K normal clips, without training.
+        """Build a scene from K normal clips, without training.
 
         Args:
             support: uint8 (K, T, H, W, 3), RGB.
@@ -97,8 +97,8 @@ class SceneScorer:
         return adapt(self.model, support.to(self.device), self.model_id)
 
     @torch.no_grad()
-    def rated(self, candidates: Tensor, ages: Tensor | None = None) -> SupportCandidates:
-        """Look at more clips than are wanted for a support, and tell which of them stand out.
+    def rate_candidates(self, candidates: Tensor, ages: Tensor | None = None) -> SupportCandidates:
+        """Compute features and outlier scores of candidate support clips, of more than are needed.
 
         Args:
             candidates: uint8 (C, T, H, W, 3), RGB, in the order of time.
@@ -107,11 +107,11 @@ class SceneScorer:
         Raises:
             ValueError: no clip, or another shape or type.
         """
-        return self.rate_features(self.look(candidates, ages), candidates.shape[2:4])
+        return self.rate_features(self.compute_features(candidates, ages), candidates.shape[2:4])
 
     @torch.no_grad()
-    def look(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
-        """What the network sees, to be used more than once.
+    def compute_features(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
+        """Compute features and motion of clips, to be used more than once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
@@ -127,36 +127,38 @@ class SceneScorer:
     @torch.no_grad()
     def rate_features(
         self,
-        seen: Observation,
+        observation: Observation,
         size_hw: Sequence[int],
-        beside: Sequence[Sequence[int]] | None = None,
+        excluded: Sequence[Sequence[int]] | None = None,
     ) -> SupportCandidates:
-        """As `rated`, of clips that the network has seen.
+        """Outlier scores of candidate support clips whose features are known.
 
         Args:
-            seen: In the order of time, on the model's device.
+            observation: Of the clips in the order of time, on the model's device.
             size_hw: Of the clips, in pixels.
-            beside: As `models.support_outliers.outlier_scores` takes it.
+            excluded: See `models.support_outliers.outlier_scores`.
         """
         height, width = size_hw
-        far = tuple(outlier_scores(self.model, seen, beside))
-        return SupportCandidates(seen, (height, width), far)
+        scores = tuple(outlier_scores(self.model, observation, excluded))
+        return SupportCandidates(observation, (height, width), scores)
 
     @torch.no_grad()
-    def adapt_candidates(self, rated: SupportCandidates, places: Sequence[int]) -> AdaptedScene:
-        """Learn a scene from some of the clips of a rated; the network does not look again.
+    def adapt_candidates(
+        self, candidates: SupportCandidates, places: Sequence[int]
+    ) -> AdaptedScene:
+        """Build a scene from some of the candidates, reusing their features.
 
         Args:
-            rated: Of this scorer.
-            places: Which clips, at least one.
+            candidates: From this scorer.
+            places: Indices of the clips, at least one.
 
         Raises:
             ValueError: no clip.
         """
         if not places:
             raise ValueError("support: want at least 1 clip, got 0")
-        some = rated.observation[list(places)]
-        return adapt_observation(self.model, some, rated.size_hw, self.model_id)
+        some = candidates.observation[list(places)]
+        return adapt_observation(self.model, some, candidates.size_hw, self.model_id)
 
     @torch.no_grad()
     def score(
@@ -166,9 +168,9 @@ class SceneScorer:
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
-            scenes: One for each clip; the same scene may stand more than once.
-            ages: By how many seconds each frame is older than the newest of its clip, (B, T):
-                speed is what was covered over the time that it took. None: as the model wants it.
+            scenes: One for each clip; the same scene may occur more than once.
+            ages: Age of each frame relative to the newest of its clip in seconds, (B, T): speed is
+                displacement over this time. None: the model's clip interval.
 
         Raises:
             ValueError: another shape or type, sizes that differ from the scene's, a scene of
@@ -198,7 +200,7 @@ class SceneScorer:
     def score_in_each(
         self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
     ) -> list[Scores]:
-        """Score the same clips in every one of several scenes; the network looks only once.
+        """Score the same clips in each of several scenes; features are computed once.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
@@ -206,7 +208,7 @@ class SceneScorer:
             ages: As `score`.
 
         Returns:
-            For each scene what `score` would give.
+            For each scene the result of `score`.
 
         Raises:
             ValueError: as `score`.
@@ -217,49 +219,51 @@ class SceneScorer:
         return [self._score_observed(observation, scene) for scene in scenes]
 
     @torch.no_grad()
-    def energies_seen(self, seen: Observation, scene: AdaptedScene) -> list[float]:
-        """Energies of clips that the network has seen, in a scene of this model."""
-        count = seen.features.shape[0]
+    def energies_of(self, observation: Observation, scene: AdaptedScene) -> list[float]:
+        """Energies of clips whose features are known, in a scene of this model."""
+        count = observation.features.shape[0]
         batches = [slice(first, first + _BATCH) for first in range(0, count, _BATCH)]
-        scored = [self._score_observed(seen[batch], scene) for batch in batches]
+        scored = [self._score_observed(observation[batch], scene) for batch in batches]
         return [energy for one in scored for energy in one.energies.tolist()]
 
     def cached_features(self, scores: Scores, place: int) -> Observation:
-        """What the network saw in one of the clips that were scored, to be kept for a while.
+        """Features and motion of one of the scored clips, as a copy for storage.
 
         Args:
             scores: As `score` gave them.
             place: Of the clip in the batch.
 
         Raises:
-            ValueError: they are not of `score`.
+            ValueError: they do not come from `score`.
         """
-        return _seen("cached_features", scores, place).stored()
+        return _observation("cached_features", scores, place).stored()
 
     def exemplar(self, scores: Scores, place: int) -> FeedbackExemplar:
-        """What stood out in one of the clips that were scored.
+        """Exemplar of the anomalous cells of one of the scored clips.
 
         Args:
             scores: As `score` gave them.
             place: Of the clip in the batch.
 
         Raises:
-            ValueError: they are not of `score`.
+            ValueError: they do not come from `score`.
         """
-        observation = _seen("exemplar", scores, place)
+        observation = _observation("exemplar", scores, place)
         return exemplar_of(observation, scores.maps[place], self.config, self.model_id)
 
-    def remember(self, scene: AdaptedScene, exemplar: Sequence[FeedbackExemplar]) -> AdaptedScene:
-        """A scene with a memory of what was labelled normal, and of nothing else.
+    def with_exemplars(
+        self, scene: AdaptedScene, exemplars: Sequence[FeedbackExemplar]
+    ) -> AdaptedScene:
+        """Return a scene with these feedback exemplars in place of any earlier ones.
 
         Args:
             scene: Of this model.
-            exemplar: Oldest first; none: the scene as it was adapted.
+            exemplars: Oldest first; an empty sequence gives the scene as it was adapted.
 
         Raises:
-            ValueError: exemplar of another model, or of another size of pictures.
+            ValueError: an exemplar of another model, or of another frame size.
         """
-        return remember(scene, exemplar, self.config)
+        return with_exemplars(scene, exemplars, self.config)
 
     def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
         """|∇ₓE| of the newest frame (paper, section 3.3).
@@ -275,7 +279,7 @@ class SceneScorer:
         return gradient_heatmap(self.model, clip.to(self.device), scene).float().cpu()
 
     def save_scene(self, scene: AdaptedScene, path: Path) -> None:
-        """Keep a scene: PATH.safetensors and PATH.json."""
+        """Write a scene: PATH.safetensors and PATH.json."""
         save_scene(scene, path)
 
     def load_scene(self, path: Path) -> AdaptedScene:
@@ -288,7 +292,7 @@ class SceneScorer:
 
     def _score_observed(self, observation: Observation, scene: AdaptedScene) -> Scores:
         weights = self.model.weights()
-        terms = self.model.terms(observation, scene.dictionary, scene.row_normal, scene.memory)
+        terms = self.model.terms(observation, scene.dictionary, scene.row_normal, scene.exemplars)
         energies, maps = standardised_energy(terms, scene.usual, weights)
         parts = standardised_parts(terms, scene.usual, weights)
         return Scores(energies.float().cpu(), maps.float().cpu(), parts.float().cpu())
@@ -302,9 +306,9 @@ class SceneScorer:
             raise ValueError(f"clips: want {scene.size_hw} (H, W) as their scene, got {size_hw}")
 
 
-def _seen(asked: str, scores: Scores, place: int) -> Observation:
+def _observation(method: str, scores: Scores, place: int) -> Observation:
     if scores.observation is None:
-        raise ValueError(f"{asked}: want scores as `score` gives them, got others")
+        raise ValueError(f"{method}: want the scores of `score`, got others")
     return scores.observation[[place]]
 
 

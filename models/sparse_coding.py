@@ -2,7 +2,7 @@
 
 Eq. 6 as printed, with step 1, diverges unless ‖D‖² < 2: several hundred correlated atoms have a
 norm far above that. We take step 0.9/L, with L the largest eigenvalue of DᵀD, scale the thresholds
-by the step and τ by its inverse; with L = 0.9 this is Eq. 6 to the letter.
+by the step and τ by its inverse; with L = 0.9 this is exactly Eq. 6.
 """
 
 import math
@@ -82,7 +82,7 @@ def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> 
 
 
 def _gram(dictionary: Dictionary) -> Tensor | None:
-    """DᵀD of atoms that all cells share, if a step is cheaper with it than by way of z − Dα."""
+    """DᵀD of atoms shared by all cells, if a step is cheaper with it than through z − Dα."""
     count, channels = dictionary.shared.shape
     if dictionary.own.shape[1] or count > channels:
         return None

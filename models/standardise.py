@@ -1,8 +1,8 @@
-"""From energy terms to one energy: each in units of what is usual in its scene (ours).
+"""From energy terms to one energy: each term standardised by its statistics in the scene (ours).
 
-The motion term leads. The residual counts for less, and only as far as it tells more than how
-crowded the picture is; what stands still and looks unlike the support adds to it once it is beyond
-doubt. A sum, so that what is a little unusual in two ways is unusual.
+The motion term has the largest weight. The residual has less, after its dependence on how crowded
+the frame is has been removed; the still term adds to the energy above two spreads. The energy is a
+sum, so that slight deviations in two terms add up.
 """
 
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ from torch import Tensor
 from models.scene_model import EnergyTerms
 
 _STILLEST = -4.0
-"""Least standardised motion of a frame, in spreads: an empty street hides nothing that was left."""
+"""Least standardised motion of a frame, in spreads: without the bound, an empty street would hide
+an object that was left behind."""
 _STILL_DOUBT = 2.0
-"""Spreads up to which the still term counts for nothing: somebody stands somewhere now and then."""
+"""Spreads up to which the still term is ignored: people stand still now and then."""
 _CROWD_PRIOR = 2 * 0.3**2
-"""Variation of the crowd that the slope's prior, which is 0, is worth: of two clips that differ by
-0.3 in log share."""
+"""Weight of the prior of the slope, which is 0, as a variation of the crowd: that of two clips that
+differ by 0.3 in log share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermStatistics:
-    """What the pooled terms are on normal frames of one scene."""
+    """Statistics of the pooled terms on normal frames of one scene."""
 
     mean: Tensor
     """Typical value of each term, (terms,)."""
     spread: Tensor
     """Their standard deviation, (terms,), positive."""
     crowding: Tensor
-    """How much the residual rises with `EnergyTerms.crowd`, and the crowd's mean in the support,
-    (2,)."""
+    """Slope of the residual over `EnergyTerms.crowd`, and the crowd's mean in the support, (2,)."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, to be kept on disk."""
+        """By name, for storage."""
         return {"mean": self.mean, "spread": self.spread, "crowding": self.crowding}
 
 
 def crowding_of(residual: Tensor, crowd: Tensor) -> Tensor:
-    """How the residual follows the crowd.
+    """Linear dependence of the residual on the crowd.
 
     Args:
         residual: Pooled, of K clips, each under the dictionary of the others, (K,).
         crowd: Of the same clips, (K,).
 
     Returns:
-        (2,): slope, at least 0 and leaning on it, and mean of the crowd.
+        (2,): slope, at least 0 and shrunk towards 0, and mean of the crowd.
     """
     middle = crowd.mean()
     deviation = crowd - middle
@@ -57,7 +57,7 @@ def crowding_of(residual: Tensor, crowd: Tensor) -> Tensor:
 
 
 def without_crowd(terms: EnergyTerms, crowding: Tensor) -> Tensor:
-    """Pooled terms (B, terms) as they would be in the support's usual crowd."""
+    """Pooled terms (B, terms), corrected to the mean crowd of the support."""
     slope, middle = crowding
     frames = terms.frames.clone()
     frames[:, 0] -= slope * (terms.crowd - middle)
@@ -65,7 +65,7 @@ def without_crowd(terms: EnergyTerms, crowding: Tensor) -> Tensor:
 
 
 def standardised_parts(terms: EnergyTerms, usual: TermStatistics, weights: Tensor) -> Tensor:
-    """What each term adds to the energy of a frame.
+    """Contribution of each term to the energy of a frame.
 
     Args:
         terms: Of B clips in one scene.
@@ -73,7 +73,7 @@ def standardised_parts(terms: EnergyTerms, usual: TermStatistics, weights: Tenso
         weights: (terms,).
 
     Returns:
-        (B, terms), in the order of `models.scene_model.TERMS`; 0 is usual.
+        (B, terms), in the order of `models.scene_model.TERMS`; 0 is typical.
     """
     frames = without_crowd(terms, usual.crowding)
     residual, *others = ((frames - usual.mean) / usual.spread).unbind(1)
@@ -89,7 +89,7 @@ def standardised_energy(
 ) -> tuple[Tensor, Tensor]:
     """Weighted sum of the standardised terms, for frames and for cells.
 
-    A cell in which less moves than is typical is no reason to look elsewhere: it counts as typical.
+    A cell with less motion than typical counts as typical.
 
     Args:
         terms: Of B clips in one scene.

@@ -1,7 +1,7 @@
-"""Where nothing changes nothing is computed: scores of a still picture are used again (ours).
+"""Reuse of the scores of an unchanged frame (ours).
 
 Most frames of most cameras show the same as the frame before. Flow is zero there by itself; this
-spares the network and the sparse code as well. One watch belongs to one camera and one scene.
+saves the network and the sparse code as well. One `StillWatch` belongs to one camera and one scene.
 """
 
 from dataclasses import dataclass
@@ -15,36 +15,37 @@ from models.scorer import Scores
 
 _BLUR = 5
 SAME = 3.0
-"""Largest difference of the means of 5×5 pixels, in grey levels of 255, between pictures that are
-the same: the noise of a sensor is averaged away, and what moves changes more."""
-_MOST_USES = 10
-"""Frames that scores are used for at most, a second at 10 a second: what changes by less than that
-much is seen then."""
+"""Largest difference of the means of 5×5 pixels, in grey levels of 255, between unchanged frames:
+sensor noise is averaged away, and motion changes the mean by more."""
+_MAX_USES = 10
+"""Most frames for which scores are reused, one second at 10 frames a second: smaller changes are
+found then."""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """Where the scores of a frame are, or will be once its batch is through."""
+    """Holds the scores of a frame, once its batch is scored."""
 
     scores: Scores | None = None
     """A batch of one."""
 
 
 class StillWatch:
-    """Follows the newest frames of one camera, and says whose scores are theirs as well.
+    """Compares the frames of one camera, and selects the scores that an unchanged frame reuses.
 
-    The energy of a frame that takes the scores of another differs from its own by what the noise of
-    its pixels does (`tests/test_stillness.py` has the bound). What is decided here depends on the
-    pictures alone, so that any size of batch gives the same.
+    Reused scores differ from the frame's own by the effect of pixel noise
+    (`tests/test_stillness.py` has the bound). The decision depends on the frames alone, so that the
+    batch size has no influence.
     """
 
     def __init__(self, clip_length: int) -> None:
-        """Begin.
+        """Start without a frame.
 
         Args:
-            clip_length: Frames of a clip, all of which must be the same.
+            clip_length: Frames of a clip, all of which must be unchanged for its scores to be
+                reused.
         """
         self._length = clip_length
         self._reference: npt.NDArray[np.float32] | None = None
@@ -54,14 +55,14 @@ class StillWatch:
         self._uses = 0
 
     def slot(self, newest: Pixels, scene: AdaptedScene) -> tuple[Slot, bool]:
-        """Take the next frame that is to be scored.
+        """Take the next frame to be scored.
 
         Args:
             newest: uint8 (H, W, 3), RGB.
-            scene: In which it is scored.
+            scene: Scene of the frame.
 
         Returns:
-            Where its scores are, and whether they are still to be computed and put there.
+            Slot of its scores, and whether the caller must compute them and put them there.
         """
         grey = cv2.cvtColor(newest, cv2.COLOR_RGB2GRAY)
         blurred = np.asarray(cv2.blur(grey.astype(np.float32), (_BLUR, _BLUR)), dtype=np.float32)
@@ -70,7 +71,7 @@ class StillWatch:
             self._reference, self._same, self._kept = blurred, 1, None
             return Slot(), True
         self._same += 1
-        if self._kept is not None and self._scene is scene and self._uses < _MOST_USES:
+        if self._kept is not None and self._scene is scene and self._uses < _MAX_USES:
             self._uses += 1
             return self._kept, False
         slot = Slot()

@@ -1,9 +1,9 @@
-"""The tail of normal energies: which level is passed how often a day (ours, after SPOT).
+"""The tail of normal energies: exceedance rate of a level (ours, after SPOT).
 
-Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017: what exceeds a
-high base follows a generalised Pareto law, whatever the energies themselves follow; from it comes
-the level that is passed once in a long time, longer than anybody has watched. Theirs counts single
-values; ours counts passages, since one walker gives many high values in a row.
+Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017: excesses over a
+high base follow a generalised Pareto distribution, whatever the distribution of the energies; it
+gives levels whose return period is longer than the observation. SPOT counts single values; ours
+counts exceedance clusters, since one walker gives many high values in a row.
 """
 
 import math
@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 SECONDS_A_DAY = 86_400.0
 _MOST_PEAKS = 400
 _LONGEST_SECONDS = SECONDS_A_DAY
-"""Passages are forgotten after so much normal time: what they raised goes down again."""
+"""Normal time after which clusters are dropped, so that a raised threshold goes down again."""
 _UPPER_HALF_FROM = 40
-"""With so many peaks only the upper half counts."""
-_PASSAGE_GAP_SECONDS = 1.0
-"""Passages closer than this are one."""
+"""Number of clusters from which only the upper half counts."""
+_CLUSTER_GAP_SECONDS = 1.0
+"""Exceedances closer than this are one cluster."""
 
-# What a short watch leans on, worth so many peaks: an exponential tail, the border between tails
-# that end and tails that do not.
+# Prior for a short observation, weighted as that many clusters: an exponential tail, between
+# bounded and unbounded tails.
 _PRIOR_SHAPE = 0.0
 _PRIOR_SHAPE_WEIGHT = 25.0
 _PRIOR_MEAN_WEIGHT = 5.0
@@ -29,36 +29,36 @@ _SHAPE_RANGE = (-0.4, 0.3)
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Highest energies of passages above a base, in normal time."""
+    """Highest energies of the exceedance clusters above a base, in normal time."""
 
     base: float
-    """Energy above which a passage counts."""
+    """Energy above which a cluster lies."""
     excesses: tuple[float, ...]
-    """By how much each passage exceeded the base, > 0, newest last, at most 400."""
+    """Excess of each cluster's highest energy over the base, > 0, newest last, at most 400."""
     seconds: float
-    """Normal time in which they came, > 0."""
+    """Normal time observed, > 0."""
     prior_mean: float
-    """Mean excess to expect before there are any, > 0."""
+    """Prior of the mean excess, > 0."""
 
     def level(self, per_day: float) -> float:
-        """The energy that normal life passes so many times a day; above the base.
+        """The energy that normal frames exceed so many times a day; above the base.
 
-        Where life has become livelier than when the base was chosen, nearly all of it is above the
-        base, and its mean excess says nothing of a tail: extrapolated it gives a level that nothing
-        ever reaches. So with many peaks the upper half of them counts, above their median.
+        Where activity has grown since the base was chosen, nearly all energies are above the base,
+        and the mean excess does not describe a tail: extrapolated it gives a level that is never
+        reached. So with many clusters only the upper half of them counts, above their median.
 
         Args:
             per_day: > 0.
         """
         upper = self._upper_half()
         count = len(upper.excesses)
-        passages_a_day = (count + 1.0) / upper.seconds * SECONDS_A_DAY
-        rarity = max(1.0, passages_a_day / per_day)
+        clusters_a_day = (count + 1.0) / upper.seconds * SECONDS_A_DAY
+        rarity = max(1.0, clusters_a_day / per_day)
         mean = (sum(upper.excesses) + _PRIOR_MEAN_WEIGHT * upper.prior_mean) / (
             count + _PRIOR_MEAN_WEIGHT
         )
         shape = upper.shape
-        scale = mean * (1.0 - shape)  # a Pareto law's mean is scale / (1 − shape)
+        scale = mean * (1.0 - shape)  # the mean of the distribution is scale / (1 − shape)
         if abs(shape) < 1e-6:
             return upper.base + scale * math.log(rarity)
         return upper.base + scale / shape * (math.pow(rarity, shape) - 1.0)
@@ -73,9 +73,9 @@ class Tail:
 
     @property
     def shape(self) -> float:
-        """The Pareto law's shape γ: below 0 the tail ends, above 0 it is heavy.
+        """Shape γ of the Pareto distribution: below 0 the tail is bounded, above 0 it is heavy.
 
-        Estimated by probability-weighted moments (Hosking & Wallis 1987), leaning on a prior.
+        Estimated by probability-weighted moments (Hosking & Wallis 1987), shrunk towards a prior.
         """
         count = len(self.excesses)
         if count < 2 or max(self.excesses) <= 0:
@@ -90,9 +90,9 @@ class Tail:
         return (count * own + _PRIOR_SHAPE_WEIGHT * _PRIOR_SHAPE) / (count + _PRIOR_SHAPE_WEIGHT)
 
     def after(self, seconds: float) -> "Tail":
-        """The tail when so much more normal time has gone by without a passage.
+        """The tail after that much more normal time without a cluster.
 
-        Of more than a day the oldest is forgotten, and its share of the passages.
+        Of more than a day the oldest time is dropped, and its share of the clusters.
         """
         total = self.seconds + seconds
         if total <= _LONGEST_SECONDS:
@@ -102,7 +102,7 @@ class Tail:
         return replace(self, excesses=excesses, seconds=_LONGEST_SECONDS)
 
     def with_peak(self, excess: float) -> "Tail":
-        """The tail with one more passage; the oldest is forgotten, and its share of the time."""
+        """The tail with one more cluster; drops the oldest beyond 400, with its time."""
         excesses, seconds = (*self.excesses, excess), self.seconds
         if len(excesses) > _MOST_PEAKS:
             excesses, seconds = excesses[1:], seconds * _MOST_PEAKS / (_MOST_PEAKS + 1)
@@ -110,24 +110,24 @@ class Tail:
 
 
 class ExceedanceClusters:
-    """Finds the passages above a base in a stream of energies."""
+    """Finds clusters of energies above a base in a stream."""
 
     def __init__(
-        self, base: float, gap_seconds: float = _PASSAGE_GAP_SECONDS, least_seconds: float = 0.0
+        self, base: float, gap_seconds: float = _CLUSTER_GAP_SECONDS, least_seconds: float = 0.0
     ) -> None:
-        """Begin without any.
+        """Start without a cluster.
 
         Args:
-            base: Energy above which a passage goes on.
-            gap_seconds: Passages closer than this are one.
-            least_seconds: One that was up for a shorter time is none.
+            base: Energy above which a cluster continues.
+            gap_seconds: Exceedances closer than this are one cluster.
+            least_seconds: Shorter clusters are ignored.
         """
         self._base = base
         self._gap_seconds = gap_seconds
         self._least_seconds = least_seconds
         self._peak: float | None = None
         self._high_seconds = self._low_seconds = 0.0
-        self._forgotten = False
+        self._discarded = False
 
     def push(self, energy: float, step_seconds: float) -> float | None:
         """Take the next energy.
@@ -137,7 +137,7 @@ class ExceedanceClusters:
             step_seconds: Since the one before, >= 0.
 
         Returns:
-            The excess of a passage that is over now, if one is.
+            The excess of a cluster that ends here; None: none ends.
         """
         if energy > self._base:
             if self._peak is not None and self._low_seconds == 0.0:
@@ -150,20 +150,20 @@ class ExceedanceClusters:
             return None
         return self.flush()
 
-    def forget(self) -> None:
-        """Drop the passage that goes on, to its very end: it turned out not to be normal."""
-        self._forgotten = True
+    def discard(self) -> None:
+        """Discard the current cluster, including its remaining energies: it is not normal."""
+        self._discarded = True
 
     def flush(self) -> float | None:
-        """The excess of the passage that goes on, if one does; it is over then."""
-        counts = not self._forgotten and self._high_seconds >= self._least_seconds
+        """End the current cluster and return its excess; None: there is none."""
+        counts = not self._discarded and self._high_seconds >= self._least_seconds
         excess = self._peak - self._base if self._peak is not None and counts else None
-        self._peak, self._forgotten, self._high_seconds = None, False, 0.0
+        self._peak, self._discarded, self._high_seconds = None, False, 0.0
         return excess
 
 
 def tail_of(energies: Sequence[float], step_seconds: float, base: float, prior_mean: float) -> Tail:
-    """The tail of a stretch of normal life.
+    """The tail of a series of normal energies.
 
     Args:
         energies: In the order of time, at least one.

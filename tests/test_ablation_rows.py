@@ -62,13 +62,13 @@ def test_the_shipped_configuration_can_be_run() -> None:
     assert {config.coder for config in configs.values()} == {"fista", "istc", "nearest"}
     assert {config.receptive_field for config in configs.values()} == {1, 3}
     assert {row.shots for row in found.rows} >= {None, 1, 5}
-    assert {row.tainted for row in found.rows} >= {0.0, 0.01, 0.05, 0.1}
+    assert {row.contaminated for row in found.rows} >= {0.0, 0.01, 0.05, 0.1}
     unchanged = [
         row.name
         for row in found.rows
         if row.weights is None
         and configs[row.name] == VEDETTE
-        and (row.shots, row.tainted, row.one_frame) == (None, 0.0, False)
+        and (row.shots, row.contaminated, row.one_frame) == (None, 0.0, False)
     ]
     assert unchanged == [found.rows[0].name]
     assert all(row.weights.startswith("runs/") for row in found.rows if row.weights is not None)
@@ -79,7 +79,10 @@ def test_the_shipped_configuration_can_be_run() -> None:
     [
         ("groups: []", "groups: .*at least 1"),
         ("groups: [{title: a, rows: [{name: b, shot: 3}]}]", r"rows\.0\.shot: .*got 3"),
-        ("groups: [{title: a, rows: [{name: b, tainted: 2}]}]", "less than or equal to 1, got 2"),
+        (
+            "groups: [{title: a, rows: [{name: b, contaminated: 2}]}]",
+            "less than or equal to 1, got 2",
+        ),
         ("groups: [{title: a, rows: [{name: b}, {name: b}]}]", "got b twice"),
         ("shots: 3\ngroups: [{title: a, rows: [{name: b, shots: 5}]}]", "at most 3 shots, got 5"),
         ("groups: [", "cannot be read"),
@@ -151,7 +154,7 @@ def test_a_row_sums_up_its_scenes() -> None:
     assert found.auroc == pytest.approx((1 + 0 + 1 + 0.5) / 4)
     assert found.spread == pytest.approx(0.75 / 2**0.5)
     assert found.worst == ("yard", 0.5)
-    assert found.tainted == 6
+    assert found.contaminated == 6
     assert row_figures("a", [stage("yard", 1.0)]).spread is None
 
 
@@ -161,7 +164,7 @@ def test_the_table_is_markdown() -> None:
         {
             "groups": [
                 {"title": "First", "rows": rows},
-                {"title": "Support", "rows": [{"name": "b", "tainted": 0.5}]},
+                {"title": "Support", "rows": [{"name": "b", "contaminated": 0.5}]},
             ]
         }
     )
@@ -217,7 +220,7 @@ groups:
       - name: as it is
       - {{name: nearest, model: {{coder: nearest}}}}
       - {{name: still, one_frame: true}}
-      - {{name: tainted, tainted: 1.0}}
+      - {{name: contaminated, contaminated: 1.0}}
       - {{name: elsewhere, weights: {tmp_path / "nowhere"}}}
 """
     monkeypatch.setattr(benchmark, "scene_files", lambda _: dict.fromkeys(make_scenes(), ()))
@@ -233,7 +236,7 @@ groups:
     lines = out.read_text().splitlines()
     assert printed.out.splitlines() == lines
     assert [line.split(" | ")[0] for line in lines[3:]] == [
-        "| as it is", "| nearest", "| still", "| tainted (6 support clips in all)"
+        "| as it is", "| nearest", "| still", "| contaminated (6 support clips in all)"
     ]  # fmt: skip
     assert all("scene0" in line for line in lines[3:])
     assert len({line.split(" | ")[1] for line in lines[3:]}) > 1

@@ -88,14 +88,14 @@ def begun(alarms_per_day: float = 24.0) -> Calibrator:
 
 
 def test_an_alarm_to_its_very_end_is_counted_and_is_no_part_of_the_tail() -> None:
-    """What is left of an anomaly once its score is below 1 again is no passage of normal life."""
+    """What is left of an anomaly once its score is below 1 again is no cluster of normal life."""
     calibrator = begun()
-    before = calibrator.kept
+    before = calibrator.snapshot
     assert before.tail is not None
     calm, threshold = before.median, before.threshold
     anomaly = [threshold + 50.0] * 10 + [calm] * 3 + [threshold - 0.01] * 20 + [calm] * 60
     run(calibrator, anomaly, begin=65.0)
-    kept = calibrator.kept
+    kept = calibrator.snapshot
     assert kept.tail is not None
     assert kept.tail.excesses == before.tail.excesses
     assert [height for _, height in kept.alarms] == [pytest.approx(threshold + 50.0)]
@@ -106,7 +106,7 @@ def test_a_flash_is_no_alarm() -> None:
     calibrator = begun()
     middle, threshold = calibrator.calibration.median, calibrator.calibration.threshold
     run(calibrator, [threshold + 50.0] * 4 + [middle] * 100, begin=65.0)
-    assert calibrator.kept.alarms == ()
+    assert calibrator.snapshot.alarms == ()
 
 
 @pytest.mark.parametrize("height", [0.99, 5.0])
@@ -127,7 +127,7 @@ def test_one_outlier_does_not_take_away_the_sensitivity(height: float) -> None:
 
 
 def test_a_restless_five_minutes_raise_the_threshold_step_by_step() -> None:
-    """All passages just below the threshold: it used to rise fourfold in five minutes."""
+    """All clusters just below the threshold: it used to rise fourfold in five minutes."""
     calibrator = begun()
     before = calibrator.calibration
     middle = before.median
@@ -195,14 +195,14 @@ def test_what_is_kept_goes_on_as_if_nothing_had_happened() -> None:
         run(whole, energies, begin=65.0 + 13.7 * part)
         again = Calibrator(
             CalibratorSettings(60.0, 0.0, 24.0),
-            calibration_from_json(json.loads(json.dumps(asdict(stopped.kept)))),
+            calibration_from_json(json.loads(json.dumps(asdict(stopped.snapshot)))),
         )
         assert again.calibration.threshold == stopped.calibration.threshold
         run(again, energies, begin=65.0 + 13.7 * part)
         stopped = again
     assert whole.calibration.learnt_seconds > 200
     assert stopped.calibration.threshold == pytest.approx(whole.calibration.threshold, rel=0.02)
-    assert stopped.kept.normal_seconds == pytest.approx(whole.kept.normal_seconds, abs=3.0)
+    assert stopped.snapshot.normal_seconds == pytest.approx(whole.snapshot.normal_seconds, abs=3.0)
 
 
 def test_a_kept_calibration_is_followed_on() -> None:
@@ -290,7 +290,7 @@ def test_the_average_goes_on_in_another_scene() -> None:
     for number in range(30):
         before.read(number / 10, 1.0)
     after = Calibrator(CalibratorSettings(), new)
-    after.follow(before)
+    after.continue_from(before)
     assert after.read(3.0, 8.0).score < 0.6
     assert max(after.read(3.1 + number / 10, 8.0).score for number in range(6)) > 1.0
     alone = Calibrator(CalibratorSettings(), new)
@@ -304,5 +304,5 @@ def test_what_is_there_when_the_scene_changes_stays_there() -> None:
     for number in range(30):
         before.read(number / 10, 11.0)  # five spreads up
     after = Calibrator(CalibratorSettings(), new)
-    after.follow(before)
+    after.continue_from(before)
     assert after.read(3.0, 5.0).score == pytest.approx(1.25, abs=0.02)

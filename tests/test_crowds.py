@@ -6,7 +6,7 @@ from itertools import chain, repeat
 import numpy as np
 import torch
 
-from models.training.overlay import MovingCutOut, lay
+from models.training.overlay import MovingCutOut, overlay
 from pipeline.training.crowds import draw_crowd
 from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.training.scenes import SceneClip
@@ -32,7 +32,7 @@ def make_thing(value: float, size: tuple[int, int] = (12, 6)) -> MovingCutOut:
 
 def test_a_thing_ends_where_it_is_told_to_and_came_from_where_its_speed_says() -> None:
     clip = torch.zeros(5, *SIZE)
-    laid = lay(clip, make_thing(0.9), (30, 50), (1.0, -3.0))
+    laid = overlay(clip, make_thing(0.9), (30, 50), (1.0, -3.0))
     assert not clip.any()
     for age in range(5):
         rows, columns = (laid.clip[4 - age] > 0.5).nonzero().unbind(1)
@@ -43,7 +43,7 @@ def test_a_thing_ends_where_it_is_told_to_and_came_from_where_its_speed_says() -
 
 
 def test_a_thing_may_come_in_from_outside() -> None:
-    laid = lay(torch.zeros(5, *SIZE), make_thing(0.9), (30, 0), (0.0, 8.0))
+    laid = overlay(torch.zeros(5, *SIZE), make_thing(0.9), (30, 0), (0.0, 8.0))
     assert laid.clip[4].any()
     assert not laid.clip[:3].any()
 

@@ -247,7 +247,7 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             assert peak(sink, 5) == pytest.approx(alert, rel=0.05)
             assert gauge("vedette_events_accepted_as_normal", {"camera": "street"}) == 0
             scene = worker.cameras["street"].adaptation.scene
-            assert worker.cameras["street"].scene().memory is None
+            assert worker.cameras["street"].scene().exemplars is None
 
             told(worker, "accept_as_normal", begin=before, end=time.time())
             command_handler = orders_of(worker)
@@ -261,8 +261,8 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             assert anew is not None
             assert anew is not scene
             remembering = worker.cameras["street"].scene()
-            assert remembering.memory is not None, "another scene of the same view remembers, too"
-            assert anew.memory is None, "and what is kept of it does not"
+            assert remembering.exemplars is not None, "another scene of the same view remembers, too"
+            assert anew.exemplars is None, "and what is kept of it does not"
 
 
 def test_another_view_or_model_is_not_given_what_it_cannot_use(
@@ -278,11 +278,11 @@ def test_another_view_or_model_is_not_given_what_it_cannot_use(
     caplog.set_level("INFO")
     with CollectingSink(run), scoring(worker_context("score", config, run), scorer) as worker:
         send_all(run, noise_frames("street", 40, seed=0))
-        assert worker.cameras["street"].scene().memory is None
+        assert worker.cameras["street"].scene().exemplars is None
         assert "3 events are accepted as normal, 0 of them of this view and model" in caplog.text
         store.remember("street", "street-1-4", StoredExemplar(fits, None))
         told(worker, "revoke_normal", event="street-1-1")
-        memory = worker.cameras["street"].scene().memory
+        memory = worker.cameras["street"].scene().exemplars
         assert memory is not None
         assert memory.cells.numel() == 28, "four rows at the border, seven columns"
 

@@ -108,4 +108,4 @@ def test_the_support_is_measured_in_time_too() -> None:
 def test_not_an_age_for_each_frame_is_refused() -> None:
     clip = np.stack([picture(number / 10) for number in range(5)])
     with pytest.raises(ValueError, match="ages"):
-        scorer().look(torch.from_numpy(clip[None]), torch.zeros(1, 4))
+        scorer().compute_features(torch.from_numpy(clip[None]), torch.zeros(1, 4))

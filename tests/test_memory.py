@@ -11,9 +11,16 @@ from makers import small_scorer
 
 from models import PRESETS, AdaptedScene, CheckpointError, FeedbackExemplar, SceneScorer
 from models.checkpoint import fingerprint, load_exemplar, save_exemplar
-from models.feedback import CELL_ATOMS, MOST_CELLS, REACH_CELLS, exemplar_of, merged, remember
+from models.feedback import (
+    CELL_ATOMS,
+    MOST_CELLS,
+    REACH_CELLS,
+    exemplar_of,
+    merge_exemplars,
+    with_exemplars,
+)
 from models.row_normal import log_ratio_at
-from models.scene_exemplars import excused_motion, residual_with_exemplars
+from models.scene_exemplars import motion_with_exemplars, residual_with_exemplars
 from models.scene_model import SceneModel
 from models.sparse_coding import thresholds
 
@@ -60,7 +67,7 @@ def energy(of: torch.Tensor, within: AdaptedScene) -> float:
     return float(scorer().score(of[None], [within]).energies)
 
 
-def test_evidence_is_small_and_where_the_thing_is() -> None:
+def test_an_exemplar_is_small_and_covers_the_object() -> None:
     exemplar = box()
     assert 10 < exemplar.cells.numel() <= MOST_CELLS
     assert exemplar.vectors.dtype == exemplar.motion.dtype == torch.float16
@@ -74,41 +81,41 @@ def test_evidence_is_small_and_where_the_thing_is() -> None:
 
 
 def test_the_same_again_is_normal_and_another_thing_or_place_is_not() -> None:
-    with_memory = scorer().remember(scene(), [box()])
+    extended = scorer().with_exemplars(scene(), [box()])
     normal = energy(clip(50), scene())
-    before, after = (energy(clip(30, "box"), one) for one in (scene(), with_memory))
+    before, after = (energy(clip(30, "box"), one) for one in (scene(), extended))
     assert before > normal + 10
     assert after < normal + 0.2 * (before - normal)
     # Seen a little to the side, it is the same thing.
     aside = clip(31, "box", (36, 48))
-    assert energy(aside, with_memory) < normal + 0.4 * (energy(aside, scene()) - normal)
+    assert energy(aside, extended) < normal + 0.4 * (energy(aside, scene()) - normal)
     elsewhere = clip(32, "box", (80, 120))
     # The network normalises over the picture: a little of the box is exemplar elsewhere, too.
-    assert energy(elsewhere, with_memory) == pytest.approx(energy(elsewhere, scene()), rel=0.1)
+    assert energy(elsewhere, extended) == pytest.approx(energy(elsewhere, scene()), rel=0.1)
     another = clip(33, "stripes")
-    assert energy(another, with_memory) > normal + 0.5 * (energy(another, scene()) - normal)
-    assert energy(clip(50), with_memory) <= normal
+    assert energy(another, extended) > normal + 0.5 * (energy(another, scene()) - normal)
+    assert energy(clip(50), extended) <= normal
 
 
 def test_only_cells_within_reach_change_and_none_rises() -> None:
-    with_memory = scorer().remember(scene(), [box()])
-    assert with_memory.memory is not None
+    extended = scorer().with_exemplars(scene(), [box()])
+    assert extended.exemplars is not None
     for number, thing in enumerate(["", "box", "stripes"]):
         seen = clip(60 + number, thing)[None]
-        before, after = (scorer().score(seen, [one]).maps for one in (scene(), with_memory))
+        before, after = (scorer().score(seen, [one]).maps for one in (scene(), extended))
         assert (after <= before).all()
         changed = (after != before).flatten().nonzero().flatten()
-        assert set(changed.tolist()) <= set(with_memory.memory.cells.tolist())
+        assert set(changed.tolist()) <= set(extended.exemplars.cells.tolist())
     rows, columns = box().cells // GRID_HW[1], box().cells % GRID_HW[1]
-    for cell in with_memory.memory.cells.tolist():
+    for cell in extended.exemplars.cells.tolist():
         far = torch.maximum((rows - cell // GRID_HW[1]).abs(), (columns - cell % GRID_HW[1]).abs())
         assert int(far.min()) <= REACH_CELLS
 
 
 def test_taking_it_back_is_exact() -> None:
-    with_memory = scorer().remember(scene(), [box()])
-    back = scorer().remember(with_memory, [])
-    assert back.memory is None
+    extended = scorer().with_exemplars(scene(), [box()])
+    back = scorer().with_exemplars(extended, [])
+    assert back.exemplars is None
     assert back.dictionary is scene().dictionary
     for seed, thing in ((70, ""), (71, "box"), (72, "stripes")):
         seen = clip(seed, thing)[None]
@@ -117,39 +124,39 @@ def test_taking_it_back_is_exact() -> None:
         assert torch.equal(one.maps, other.maps)
     # What one of two events taught is gone with it, and nothing else.
     other = scorer().exemplar(scorer().score(clip(73, "stripes")[None], [scene()]), 0)
-    both = scorer().remember(scorer().remember(scene(), [box(), other]), [other])
-    alone = scorer().remember(scene(), [other])
+    both = scorer().with_exemplars(scorer().with_exemplars(scene(), [box(), other]), [other])
+    alone = scorer().with_exemplars(scene(), [other])
     seen = clip(74, "box")[None]
     assert torch.equal(*(scorer().score(seen, [which]).energies for which in (both, alone)))
 
 
 def test_no_weight_changes_and_no_gradient_is_made() -> None:
     before = fingerprint(scorer().model.state_dict())
-    with_memory = scorer().remember(scene(), [box()])
-    energy(clip(80, "box"), with_memory)
+    extended = scorer().with_exemplars(scene(), [box()])
+    energy(clip(80, "box"), extended)
     assert fingerprint(scorer().model.state_dict()) == before
-    assert with_memory.memory is not None
-    assert not with_memory.memory.dictionary.own.requires_grad
+    assert extended.exemplars is not None
+    assert not extended.exemplars.dictionary.own.requires_grad
 
 
 def test_the_second_look_against_float64() -> None:
     config = scorer().config
-    with_memory = scorer().remember(scene(), [box()])
-    memory = with_memory.memory
-    assert memory is not None
+    extended = scorer().with_exemplars(scene(), [box()])
+    exemplars = extended.exemplars
+    assert exemplars is not None
     observation = scorer().model.observe(clip(90, "box")[None])
     known = (scene().dictionary, scene().row_normal)
-    terms = (scorer().model.terms(observation, *known, m) for m in (None, memory))
+    terms = (scorer().model.terms(observation, *known, m) for m in (None, exemplars))
     residual, recalled = (one.cells[0][0].flatten() for one in terms)
     vectors = observation.features[0].flatten(1).T.double()
     compared = 0
-    for number, cell in enumerate(memory.cells.tolist()):
+    for number, cell in enumerate(exemplars.cells.tolist()):
         expected = float(residual[cell])
-        if expected > float(memory.typical_residual):
-            own, shared = memory.dictionary.own[number], memory.dictionary.shared
+        if expected > float(exemplars.typical_residual):
+            own, shared = exemplars.dictionary.own[number], exemplars.dictionary.shared
             atoms = torch.cat([own, shared]).double()
             largest = float(torch.linalg.eigvalsh(atoms @ atoms.T)[-1])
-            step = float(memory.dictionary.step[number])
+            step = float(exemplars.dictionary.step[number])
             assert 0.9 / largest * 0.999 < step < 1.0 / largest
             z = vectors[cell] / vectors[cell].norm()
             code = point = _best(atoms @ z)
@@ -163,7 +170,7 @@ def test_the_second_look_against_float64() -> None:
             left = float((z - atoms.T @ code).square().sum())
             # As much again as was explained is believed, down to what is typical.
             believed = left - max(expected - left, 0.0)
-            expected = min(expected, max(believed, float(memory.typical_residual)))
+            expected = min(expected, max(believed, float(exemplars.typical_residual)))
             compared += 1
         assert float(recalled[cell]) == pytest.approx(expected, abs=1e-5)
     assert compared > 10
@@ -176,13 +183,13 @@ def _best(correlation: torch.Tensor) -> torch.Tensor:
 
 
 def test_motion_counts_as_typical_only_there_and_up_to_what_was_labelled() -> None:
-    memory = scorer().remember(scene(), [box()]).memory
-    assert memory is not None
-    assert memory.allowance is not None
-    assert memory.typical_motion is not None
-    typical = float(memory.typical_motion)
-    cell = int(memory.allowance.flatten().argmax())
-    allowed = float(memory.allowance.flatten()[cell])
+    exemplars = scorer().with_exemplars(scene(), [box()]).exemplars
+    assert exemplars is not None
+    assert exemplars.allowance is not None
+    assert exemplars.typical_motion is not None
+    typical = float(exemplars.typical_motion)
+    cell = int(exemplars.allowance.flatten().argmax())
+    allowed = float(exemplars.allowance.flatten()[cell])
     normal = scene().row_normal
     assert normal is not None
     strongest = float(log_ratio_at(box().motion.float(), normal, box().cells // GRID_HW[1]).max())
@@ -190,7 +197,7 @@ def test_motion_counts_as_typical_only_there_and_up_to_what_was_labelled() -> No
 
     def seen(value: float, where: int = cell) -> float:
         motion = torch.full((1, *GRID_HW), value)
-        return float(excused_motion(motion, memory)[0].flatten()[where])
+        return float(motion_with_exemplars(motion, exemplars)[0].flatten()[where])
 
     assert seen(typical - 1.0) == pytest.approx(typical - 1.0)
     assert seen(allowed) == typical
@@ -204,24 +211,24 @@ def test_several_moments_and_a_bound_on_atoms() -> None:
         scorer().exemplar(scorer().score(clip(s, "box", (40, 30 + s))[None], [scene()]), 0)
         for s in range(12)
     ]
-    one = merged(moments)
+    one = merge_exemplars(moments)
     assert one.cells.numel() == sum(m.cells.numel() for m in moments)
-    memory = scorer().remember(scene(), moments).memory
-    assert memory is not None
+    exemplars = scorer().with_exemplars(scene(), moments).exemplars
+    assert exemplars is not None
     scenes_own = scene().dictionary.own.shape[1]
-    assert memory.dictionary.own.shape[1] == scenes_own + CELL_ATOMS
-    at_once = scorer().remember(scene(), [one]).memory
+    assert exemplars.dictionary.own.shape[1] == scenes_own + CELL_ATOMS
+    at_once = scorer().with_exemplars(scene(), [one]).exemplars
     assert at_once is not None
-    assert torch.equal(at_once.dictionary.own, memory.dictionary.own)
+    assert torch.equal(at_once.dictionary.own, exemplars.dictionary.own)
     with pytest.raises(ValueError, match="moments of one kind, got of 0"):
-        merged([])
+        merge_exemplars([])
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"want of model \w+, got of model other"):
-        scorer().remember(scene(), [replace(box(), model_id="other")])
+        scorer().with_exemplars(scene(), [replace(box(), model_id="other")])
     with pytest.raises(ValueError, match=r"want of a grid of \(15, 20\) with 64 values"):
-        scorer().remember(scene(), [replace(box(), grid_hw=(20, 15))])
+        scorer().with_exemplars(scene(), [replace(box(), grid_hw=(20, 15))])
     with pytest.raises(ValueError, match="want a vector for each cell"):
         replace(box(), vectors=box().vectors[1:])
     with pytest.raises(ValueError, match="want cells of a grid"):
@@ -269,8 +276,8 @@ def test_the_papers_model_remembers_too() -> None:
     exemplar = paper.exemplar(paper.score(odd, [adapted]), 0)
     assert exemplar.vectors.shape[1] == 256 * 9
     assert exemplar.motion.numel() == 0
-    with_memory = paper.remember(adapted, [exemplar])
-    before, after = (float(paper.score(odd, [one]).energies) for one in (adapted, with_memory))
+    extended = paper.with_exemplars(adapted, [exemplar])
+    before, after = (float(paper.score(odd, [one]).energies) for one in (adapted, extended))
     assert after < before
 
 
@@ -278,9 +285,9 @@ def test_nothing_stands_out() -> None:
     observation = scorer().model.observe(clip(1)[None])
     empty = exemplar_of(observation, torch.full(GRID_HW, -1.0), scorer().config, "x")
     assert empty.cells.numel() == 0
-    nothing = remember(scene(), [replace(empty, model_id=scene().model_id)], scorer().config)
-    assert nothing.memory is None
-    memory = scorer().remember(scene(), [box()]).memory
-    assert memory is not None
+    nothing = with_exemplars(scene(), [replace(empty, model_id=scene().model_id)], scorer().config)
+    assert nothing.exemplars is None
+    exemplars = scorer().with_exemplars(scene(), [box()]).exemplars
+    assert exemplars is not None
     still = torch.zeros(1, *GRID_HW)
-    assert residual_with_exemplars(still, observation.features, memory, scorer().config) is still
+    assert residual_with_exemplars(still, observation.features, exemplars, scorer().config) is still

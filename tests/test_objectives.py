@@ -188,7 +188,7 @@ def test_sheets_show_the_same_clips_every_few_iterations(tmp_path: Path) -> None
     paths = []
     for _ in range(2):
         trainer.step(sampler.draw)
-        paths.append(viewer.look(trainer))
+        paths.append(viewer.draw(trainer))
     assert paths[0] is None
     assert paths[1] is not None
     sheet = cv2.imread(str(paths[1]))

@@ -21,7 +21,7 @@ from pipeline.training.material import (
     Sources,
     empty_background,
     gather_material,
-    held_in_place,
+    stabilise,
 )
 from pipeline.training.measuring import CLIP_LENGTH, Detector, MeasuringOptions, measure
 from pipeline.training.placing import CutOutPlacement, StationaryCutOut, lay_over
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_clips() -> None:
     assert torch.equal(first.support, again.support)
     assert torch.equal(first.normal, again.normal)
     assert torch.equal(first.planted, again.planted)
-    assert torch.equal(first.tainted, again.tainted)
+    assert torch.equal(first.contaminated, again.contaminated)
     assert first.kinds == again.kinds
     assert not torch.equal(first.normal, third.normal)
     second = one.draw(3, 4)
@@ -155,7 +155,7 @@ def test_support_and_queries_do_not_share_cut_outs() -> None:
 
 def test_contaminated_support_is_the_support_with_something_in_it() -> None:
     drawn = scene(options=ALONE).draw(12, 1)
-    changed = (drawn.tainted - drawn.support).abs() > 0.2
+    changed = (drawn.contaminated - drawn.support).abs() > 0.2
     assert changed.flatten(1).any(1).float().mean() > 0.9
     assert changed.float().mean() < 0.2
 
@@ -203,7 +203,7 @@ def moving(shape_of_frame: Sequence[tuple[int, int]], height: int = 30) -> Movin
 
 
 def test_a_cut_out_is_held_in_place() -> None:
-    held = held_in_place(moving([(10 + 3 * number, 0) for number in range(5)]))
+    held = stabilise(moving([(10 + 3 * number, 0) for number in range(5)]))
     assert held is not None
     assert (held.height, held.width) == (30, 12)
     assert held.velocity == pytest.approx((0, 3), abs=1e-6)
@@ -224,7 +224,7 @@ def test_a_cut_out_is_held_in_place() -> None:
     ids=["leaps", "loses a part", "is small", "has no contrast"],
 )
 def test_an_unstable_cut_out_is_refused(unstable: MovingCutOut) -> None:
-    assert held_in_place(unstable) is None
+    assert stabilise(unstable) is None
 
 
 def test_material_comes_from_the_named_scenes() -> None:
@@ -258,7 +258,7 @@ def test_what_is_missing_is_named() -> None:
 def test_a_perspective_scene_is_measured() -> None:
     detectors = [
         Detector("model", small_scorer().model),
-        Detector("contaminated", small_scorer().model, tainted=0.5),
+        Detector("contaminated", small_scorer().model, contaminated=0.5),
     ]
     options = MeasuringOptions(shots=3, draws=2, queries=4)
     found = measure(scene(), detectors, options)
@@ -267,7 +267,7 @@ def test_a_perspective_scene_is_measured() -> None:
         for draw in draws:
             assert np.isfinite(draw.planted).all()
             assert draw.recordings == ()
-    assert found.tainted["contaminated"] > 0
+    assert found.contaminated["contaminated"] > 0
 
 
 @pytest.fixture

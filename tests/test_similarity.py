@@ -6,7 +6,7 @@ import torch
 from makers import small_scorer, walking_box
 
 from models import AdaptedScene, FeedbackExemplar, SceneScorer
-from models.feedback import explained
+from models.feedback import explained_share
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def test_the_same_thing_again_is_explained_and_another_is_not(
     again = moment(scorer, scene, 17, left=8, thing=1)
     elsewhere = moment(scorer, scene, 17, left=44, thing=1)
     config = scorer.config
-    assert explained(scene, known, known, config) > 0.9
-    assert explained(scene, known, again, config) > 0.5
-    assert explained(scene, known, elsewhere, config) < 0.3
+    assert explained_share(scene, known, known, config) > 0.9
+    assert explained_share(scene, known, again, config) > 0.5
+    assert explained_share(scene, known, elsewhere, config) < 0.3
 
 
 def test_another_model_s_moment_explains_nothing(scorer: SceneScorer, scene: AdaptedScene) -> None:
     one = moment(scorer, scene, 3, left=8, thing=1)
     other = FeedbackExemplar(one.cells, one.vectors, one.motion, one.grid_hw, "another")
-    assert explained(scene, other, one, scorer.config) == 0.0
+    assert explained_share(scene, other, one, scorer.config) == 0.0

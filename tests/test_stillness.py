@@ -71,7 +71,7 @@ def test_a_change_of_the_light_is_a_change() -> None:
 
 def test_another_scene_is_scored_anew() -> None:
     watch, pictures = StillWatch(5), [picture(seed) for seed in range(8)]
-    other = scorer().remember(scene(), [])
+    other = scorer().with_exemplars(scene(), [])
     assert other is not scene()
     taken = [watch.slot(shown, scene())[1] for shown in pictures[:7]]
     assert taken[-2:] == [False, False]

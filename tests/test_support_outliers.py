@@ -32,7 +32,7 @@ def test_one_runner_is_an_outlier(scorer: SceneScorer) -> None:
         runs.append(bool(frames[-1].mask.any()))
     assert adaptation.state == "fitting"
     assert sum(runs) == 3
-    rated = scorer.rated(torch.from_numpy(adaptation.candidates))
+    rated = scorer.rate_candidates(torch.from_numpy(adaptation.candidates))
     places = choose_support(adaptation.candidate_seconds, rated.outlier_scores, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
@@ -48,15 +48,15 @@ def test_the_scene_of_rated_candidates_is_that_of_its_clips(scorer: SceneScorer)
     rng = np.random.default_rng(0)
     clips = torch.from_numpy(rng.integers(0, 255, (6, 5, 32, 48, 3), dtype=np.uint8))
     places = [0, 2, 5]
-    one = scorer.adapt_candidates(scorer.rated(clips), places)
+    one = scorer.adapt_candidates(scorer.rate_candidates(clips), places)
     other = scorer.adapt(clips[places])
     assert one.support_energies == pytest.approx(other.support_energies, abs=1e-4)
     assert one.shots == other.shots == 3
     assert one.size_hw == other.size_hw
     with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
-        scorer.rated(clips[:0])
+        scorer.rate_candidates(clips[:0])
     with pytest.raises(ValueError, match="want at least 1 clip, got 0"):
-        scorer.adapt_candidates(scorer.rated(clips), [])
+        scorer.adapt_candidates(scorer.rate_candidates(clips), [])
 
 
 def test_few_clips_have_no_outlier(scorer: SceneScorer) -> None:

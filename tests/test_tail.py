@@ -16,7 +16,7 @@ def exponential_tail(count: int, mean: float, seconds: float) -> Tail:
 
 
 def test_level_of_an_exponential_law_is_the_one_in_the_books() -> None:
-    tail = exponential_tail(400, mean=0.5, seconds=4000.0)  # 8,640 passages a day
+    tail = exponential_tail(400, mean=0.5, seconds=4000.0)  # 8,640 clusters a day
     for per_day in (1.0, 24.0, 1000.0):
         wanted = 0.5 * math.log(8640 / per_day)
         assert tail.level(per_day) - 2.0 == pytest.approx(wanted, rel=0.2)
@@ -37,7 +37,7 @@ def test_rarer_alarms_want_a_higher_level() -> None:
     assert tail.level(1e9) == tail.base
 
 
-def test_without_a_passage_the_prior_decides() -> None:
+def test_without_a_cluster_the_prior_decides() -> None:
     low, high = (Tail(2.0, (), 60.0, mean).level(1.0) for mean in (0.1, 1.0))
     assert 2.0 < low < high
 
@@ -52,32 +52,32 @@ def test_level_holds_on_correlated_life() -> None:
     watched, later = energies[:18_000], energies[18_000:]
     tail = tail_of(watched, 0.1, base=sorted(watched)[16_200], prior_mean=0.5)
     counter = ExceedanceClusters(tail.level(per_day=48.0))
-    passages = sum(counter.push(energy, 0.1) is not None for energy in later)
-    assert 5 <= passages <= 60  # 20 wanted
+    clusters = sum(counter.push(energy, 0.1) is not None for energy in later)
+    assert 5 <= clusters <= 60  # 20 wanted
 
 
-def test_one_walker_is_one_passage() -> None:
+def test_one_walker_is_one_cluster() -> None:
     counter = ExceedanceClusters(base=1.0)
     energies = [0.0, 1.5, 3.0, 0.5, 2.0, *[0.0] * 12, 1.25, *[0.0] * 12]
     found = [counter.push(energy, 0.1) for energy in energies]
     assert [excess for excess in found if excess is not None] == [2.0, 0.25]
 
 
-def test_a_passage_that_became_an_alarm_is_forgotten() -> None:
+def test_a_cluster_that_became_an_alarm_is_forgotten() -> None:
     counter = ExceedanceClusters(base=1.0)
     counter.push(1.5, 0.1)
-    counter.forget()
+    counter.discard()
     assert all(counter.push(0.0, 0.1) is None for _ in range(20))
     assert counter.flush() is None
 
 
-def test_what_was_up_for_too_short_a_time_is_no_passage() -> None:
+def test_what_was_up_for_too_short_a_time_is_no_cluster() -> None:
     counter = ExceedanceClusters(base=1.0, gap_seconds=0.2, least_seconds=0.5)
     found = [counter.push(energy, 0.1) for energy in [3.0] * 5 + [0.0] * 5 + [4.0] * 6 + [0.0] * 5]
     assert [excess for excess in found if excess is not None] == [3.0]
 
 
-def test_passages_are_forgotten_after_a_day_of_normal_time() -> None:
+def test_clusters_are_forgotten_after_a_day_of_normal_time() -> None:
     """Five restless minutes raise the level; two calm days later they do not count any more."""
     source = random.Random(7)
     calm = Tail(0.0, tuple(source.expovariate(2.0) for _ in range(30)), 43_200.0, 0.5)
@@ -98,7 +98,7 @@ def test_peaks_that_are_all_the_same_give_a_level() -> None:
 
 
 def test_livelier_life_than_the_base_knew_does_not_lift_the_level_out_of_reach() -> None:
-    """Nearly all passages reach 8 above an old base, give or take: so does the level."""
+    """Nearly all clusters reach 8 above an old base, give or take: so does the level."""
     source = random.Random(6)
     peaks = tuple(source.gauss(8.0, 0.7) for _ in range(100))
     level = Tail(0.0, peaks, 600.0, 0.5).level(1.0)

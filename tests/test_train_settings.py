@@ -51,13 +51,13 @@ def test_episodes_hold_only_what_is_asked_for() -> None:
 
 def test_widths_and_crowds_are_what_is_said() -> None:
     options = training_options("discriminative", None, None, 10, 2, False, 0)
-    settings = TrainSettings(widths=(16, 16, 24, 24), crowded=0.2, begun=0.1)
+    settings = TrainSettings(widths=(16, 16, 24, 24), crowd_share=0.2, truncated_share=0.1)
     assert settings.config.widths == (16, 16, 24, 24)
     assert settings.config.preset == "vedette"
-    assert settings.episodes(options).crowded == 0.2
-    assert settings.episodes(options).begun == 0.1
-    assert TrainSettings().episodes(options).crowded == 0.5
-    assert TrainSettings().episodes(options).begun == 0.2
+    assert settings.episodes(options).crowd_share == 0.2
+    assert settings.episodes(options).truncated_share == 0.1
+    assert TrainSettings().episodes(options).crowd_share == 0.5
+    assert TrainSettings().episodes(options).truncated_share == 0.2
 
 
 def test_weights_to_begin_with_are_grown_where_wider_ones_are_wanted(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_too_few_scenes_are_named() -> None:
 
 def test_training_parts_planted_from_normal() -> None:
     trainer = make_trainer(60)
-    sampler = EpisodeSampler(make_scenes(), replace(SMALL, crowded=0.0), seed=0)
+    sampler = EpisodeSampler(make_scenes(), replace(SMALL, crowd_share=0.0), seed=0)
     steps = [trainer.step(sampler.draw) for _ in range(60)]
     first, last = steps[:10], steps[-10:]
     assert sum(step.loss for step in last) < 0.9 * sum(step.loss for step in first)
@@ -174,7 +174,7 @@ def test_measuring_on_scenes_left_out() -> None:
 
 
 def test_of_a_video_that_has_only_begun_the_first_frame_is_repeated() -> None:
-    sampler = EpisodeSampler(make_scenes(), replace(SMALL, begun=1.0), seed=0)
+    sampler = EpisodeSampler(make_scenes(), replace(SMALL, truncated_share=1.0), seed=0)
     pasts = set()
     for _ in range(20):
         episode = sampler.draw()
@@ -189,7 +189,7 @@ def test_a_single_picture_is_not_asked_for_what_only_motion_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("models.training.negatives._HURRIED_SHARE", 1.0)
-    sampler = EpisodeSampler(make_scenes(), replace(SMALL, begun=1.0), seed=0)
+    sampler = EpisodeSampler(make_scenes(), replace(SMALL, truncated_share=1.0), seed=0)
     asked = {True: 0, False: 0}
     for _ in range(20):
         episode = sampler.draw()

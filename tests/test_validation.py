@@ -75,7 +75,7 @@ def test_normal_and_planted_clips_are_of_different_moments() -> None:
     drawn = sampler(frames=250).independent("scene0", shots=2, queries=6)
     assert drawn.normal.shape == drawn.planted.shape == (6, CLIP_LENGTH, *SIZE)
     assert len(drawn.kinds) == 6
-    assert drawn.tainted.shape == drawn.support.shape
+    assert drawn.contaminated.shape == drawn.support.shape
     assert tuple(moment(clip) for clip in drawn.support) == drawn.support_places
     planted = [found for clip in drawn.planted if (found := moment(clip)) is not None]
     normal = [found for clip in drawn.normal if (found := moment(clip)) is not None]
@@ -161,15 +161,15 @@ def test_variants_change_what_they_say() -> None:
         detector("plain"),
         detector("fewer", shots=1),
         detector("still", model=one_frame()),
-        detector("tainted", tainted=1.0),
+        detector("contaminated", contaminated=1.0),
     ]
     found = measure(HeldOutScene(sampler(), "scene0"), variants, replace(TINY, video=False))
     energies = {
         name: found.detectors[name, "energy"][0].normal.tolist()
-        for name in ("plain", "fewer", "still", "tainted")
+        for name in ("plain", "fewer", "still", "contaminated")
     }
     assert len({tuple(values) for values in energies.values()}) == 4
-    assert found.tainted == {"plain": 0, "fewer": 0, "still": 0, "tainted": 6}
+    assert found.contaminated == {"plain": 0, "fewer": 0, "still": 0, "contaminated": 6}
     motion = found.detectors["still", "motion"][0]
     assert np.ptp(np.concatenate([motion.normal, motion.planted])) == 0
     assert found.detectors["plain", "energy"][0].recordings == ()

@@ -1,1 +1,1 @@
-"""Meta-training of the feature extractors: objectives, made anomalies, Langevin sampling."""
+"""Meta-training of the feature extractors: objectives, synthetic anomalies, Langevin sampling."""

@@ -1,8 +1,8 @@
-"""Weights of a network made those of a wider one that begins by doing (nearly) the same.
+"""Initial weights of a wider network that computes (nearly) the same function.
 
 Net2WiderNet (Chen, Goodfellow and Shlens, ICLR 2016): a new channel is a copy of an old one, and
-what reads both takes half of each. GroupNorm sees its group's statistics with some channels
-counted twice, which is why it is only nearly the same; a little noise tells the copies apart.
+the next layer takes half of each. GroupNorm counts some channels of a group twice, which is why the
+function is only nearly the same; a little noise breaks the symmetry of the copies.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from models.backbone import norm_groups
 from models.config import SceneModelConfig
 
 _NOISE = 0.05
-"""Standard deviation of what a copy's weights are off by, relative to them."""
+"""Standard deviation of the relative noise on the weights of a copy."""
 _CONVOLUTIONS = ("conv1", "conv2", "skip")
 
 
@@ -25,7 +25,7 @@ def grow(
 
     Args:
         state: Of a `SceneModel` of the narrow configuration.
-        narrow: Of our own network.
+        narrow: Configuration with our motion network.
         wide: The same network with no stage narrower.
         seed: Of the noise.
 
@@ -68,7 +68,7 @@ def grow(
 
 
 def _sources(old: int, new: int) -> Tensor:
-    """Which old channel each new one is a copy of; all stay in the group that normalises them."""
+    """Old channel that each new one copies; copies stay in the same normalisation group."""
     groups = norm_groups(old)
     members = old // groups
     within = torch.arange(new // groups) % members

@@ -1,7 +1,7 @@
 """The paper's negatives: a normal clip with up to three still patches (its section 3.3).
 
-Langevin sampling is asked to paint the patches over with what belongs there; what it makes of them
-are the negatives of the contrastive objective.
+Langevin sampling inpaints the patches; the sampled clips are the negatives of the contrastive
+objective.
 """
 
 import math
@@ -16,7 +16,7 @@ Kind = Literal["noise", "constant", "copy", "blur"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_PATCHES = 3
 AREA = (0.0025, 0.025)
-"""Bounds of a patch's area relative to the picture's (paper, Algorithm 1)."""
+"""Bounds of a patch's area relative to the frame's (paper, Algorithm 1)."""
 ASPECT = (0.01, 100.0)
 """Bounds of a patch's height over its width (paper, Algorithm 1)."""
 _BLUR_SIGMA = (1.5, 5.0)  # pixels; the paper does not say
@@ -35,7 +35,7 @@ class InpaintedPatch:
 
 
 def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[InpaintedPatch]:
-    """One to three patches that lie inside a picture of that size."""
+    """One to three patches that lie inside a frame of that size."""
     count = _integer(1, MOST_PATCHES, random)
     return [_draw_patch(size_hw, random) for _ in range(count)]
 
@@ -43,12 +43,12 @@ def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[Inpa
 def corrupt(clip: Tensor, patches: list[InpaintedPatch], random: torch.Generator) -> Tensor:
     """Lay patches over a clip.
 
-    A patch keeps its place over the frames. Noise and constants stay as they are too; what is
-    copied or blurred goes on living.
+    A patch keeps its place over the frames. Noise and constants are the same in all frames; copied
+    and blurred content moves as in the clip.
 
     Args:
         clip: (T, H, W) or (T, 3, H, W) in [0, 1]; not changed.
-        patches: Inside the picture; a later one covers an earlier one.
+        patches: Inside the frame; a later one covers an earlier one.
         random: Source of the content.
 
     Returns:
@@ -66,7 +66,7 @@ def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> InpaintedP
     height, width = size_hw
     area = _uniform(*AREA, random) * height * width
     patch_h = patch_w = max(1, round(math.sqrt(area)))
-    for _ in range(_TRIES):  # a strip may be longer than the picture; then another one is drawn
+    for _ in range(_TRIES):  # a strip may be longer than the frame; then another one is drawn
         tall = round(math.sqrt(area * _uniform(*ASPECT, random)))
         wide = round(area / max(1, tall))
         if 1 <= tall <= height and 1 <= wide <= width:
@@ -82,7 +82,7 @@ def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> InpaintedP
 
 
 def _content(clip: Tensor, patch: InpaintedPatch, random: torch.Generator) -> Tensor:
-    """What is in a patch; broadcasts against (T, …, h, w)."""
+    """Content of a patch; broadcasts against (T, …, h, w)."""
     height, width = clip.shape[-2:]
     colours = clip.shape[1:-2]
     if patch.kind == "noise":
@@ -98,13 +98,13 @@ def _content(clip: Tensor, patch: InpaintedPatch, random: torch.Generator) -> Te
 
 
 def _blurred(clip: Tensor, patch: InpaintedPatch, sigma: float) -> Tensor:
-    """The patch's own place under a Gaussian, its surroundings taken into account."""
+    """The clip at the patch under a Gaussian blur that includes its surroundings."""
     height, width = clip.shape[-2:]
     reach = math.ceil(2.5 * sigma)
     offsets = torch.arange(-reach, reach + 1).float()
     kernel = torch.exp(-0.5 * (offsets / sigma).square())
     kernel = kernel / kernel.sum()
-    # Rows and columns around the patch; beyond the picture its border is repeated.
+    # Rows and columns around the patch; beyond the frame its border is repeated.
     rows = torch.arange(patch.top - reach, patch.top + patch.height + reach).clamp(0, height - 1)
     columns = torch.arange(patch.left - reach, patch.left + patch.width + reach)
     around = clip[..., rows, :][..., columns.clamp(0, width - 1)]

@@ -1,10 +1,10 @@
-"""Langevin sampling of clips from the energy (paper, Eq. 4), with what keeps it stable.
+"""Langevin sampling of clips from the energy (paper, Eq. 4), with stabilisation.
 
 Eq. 4 as printed takes steps of (β/2)·∇ₓE with β = 1 and noise of variance β. The size of ∇ₓE
 depends on the network, the dictionary and how E is averaged, and noise of one full pixel range
-drowns every picture. Ours: the gradient is scaled so that the median pixel of every clip moves by a
-set amount, no pixel moves farther than a bound, the noise is small and fixed, and pixels stay in
-[0, 1].
+hides the content of every frame. Ours: the gradient is scaled so that the median pixel of every
+clip moves by a set amount, no pixel moves farther than a bound, the noise is small and fixed, and
+pixels stay in [0, 1].
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ _NO_GRADIENT = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class LangevinOptions:
-    """How clips are sampled; lengths in pixel values of [0, 1]."""
+    """Settings of the sampling; step sizes in pixel values of [0, 1]."""
 
     steps: int = 5
     move: float = 2.0 / 255.0
-    """How far the median pixel of a clip moves in one step."""
+    """Change of the median pixel of a clip in one step."""
     largest_move: float = 8.0 / 255.0
-    """How far any pixel moves in one step at most, noise apart."""
+    """Largest change of any pixel in one step, without noise."""
     noise: float = 0.002
     """Standard deviation of ω."""
     energy_bound: float = 10.0
@@ -33,10 +33,10 @@ class LangevinOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What became of a batch of clips."""
+    """Result of sampling a batch of clips."""
 
     final: Tensor
-    """The shape of the start, in [0, 1]; with a graph where one was asked for."""
+    """Same shape as the start, in [0, 1]; with a graph if `keep_graph`."""
     states: tuple[Tensor, ...]
     """The clips after each step, without graph; the last one equals `final`."""
 
@@ -48,24 +48,26 @@ def sample(
     random: torch.Generator,
     keep_graph: bool = False,
 ) -> Samples:
-    """Let clips walk downhill: x ← x − s·∇ₓE(x) + ω.
+    """Sample clips by gradient descent with noise: x ← x − s·∇ₓE(x) + ω.
 
-    Only the gradient to the clips is ever taken, so that no parameter of the energy gets one from
-    sampling. With `keep_graph`, `final` can be differentiated to the parameters, through the last
-    step alone: s and the clips before that step are constants.
+    Only the gradient with respect to the clips is taken, so that sampling adds no gradient to
+    parameters of the energy. With `keep_graph`, `final` is differentiable with respect to the
+    parameters, through the last step alone: s and the clips before that step are constants.
 
     Args:
-        energy: Clips in [0, 1] to their energies (B,); a clip's energy depends on no other clip.
-        start: Clips to begin with, (B, …) in [0, 1].
+        energy: Maps clips in [0, 1] to their energies (B,); a clip's energy depends on no other
+            clip.
+        start: Initial clips, (B, …) in [0, 1].
         options: Number and size of the steps.
         random: Source of the noise, on the CPU.
-        keep_graph: Whether a loss of `final` shall reach the parameters.
+        keep_graph: Whether a loss of `final` is propagated to the parameters.
 
     Returns:
-        The clips at the end and on the way.
+        The final clips and those after each step.
 
     Raises:
-        FloatingPointError: an energy is no number or beyond the bound; which step, and its value.
+        FloatingPointError: an energy is not a number or beyond the bound; names the step and the
+            value.
     """
     clips = start.detach()
     states = []
@@ -100,7 +102,7 @@ def _step(
 
 
 def _check(energies: Tensor, bound: float, step: int) -> None:
-    # `not <=` also catches what is no number.
+    # `not <=` also catches NaN.
     if not bool((energies.abs() <= bound).all()):
         worst = energies[energies.abs().nan_to_num(torch.inf).argmax()]
         raise FloatingPointError(

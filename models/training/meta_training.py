@@ -1,7 +1,7 @@
-"""Meta-training over episodes: learn features whose sparse code tells what is foreign to a scene.
+"""Meta-training over episodes: learn features whose sparse code separates anomalies from normal.
 
 The trainer takes optimiser steps on a weighted sum of the objectives
-(`models.training.objectives`), and keeps everything that a run needs to go on later.
+(`models.training.objectives`), and holds the state that a run needs to resume.
 """
 
 import math
@@ -30,7 +30,7 @@ class TrainingOptions:
     """Settings of one training run."""
 
     iterations: int
-    """Steps in all; the learning rate comes down to 0 over them."""
+    """Total number of steps; the learning rate decays to 0 over them."""
     episodes: int = 2
     """Episodes a step."""
     learning_rate: float = 2e-3
@@ -38,19 +38,19 @@ class TrainingOptions:
     weight_decay: float = 1e-4
     """Of the network's weights; with 0, AdamW is Adam."""
     discriminative_weight: float = 1.0
-    """Weight of our objective; 0: not trained with."""
+    """Weight of our objective; 0: not used."""
     contrastive_weight: float = 0.0
-    """Weight of the paper's objective; 0: not trained with."""
+    """Weight of the paper's objective; 0: not used."""
     discriminative: DiscriminativeOptions = field(default_factory=DiscriminativeOptions)
     contrastive: ContrastiveOptions = field(default_factory=ContrastiveOptions)
     average: float = 0.995
-    """Decay of the averaged weights, which are the result."""
+    """Decay of the exponential average of the weights, which is the result."""
     autocast: bool = False
     """Run the network in bfloat16."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse weights that leave nothing to train with.
+        """Check the weights of the objectives.
 
         Raises:
             ValueError: names the weights.
@@ -65,17 +65,17 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step did."""
+    """Result of one step."""
 
     iteration: int
     loss: float
     learning_rate: float
     measures: dict[str, float]
-    """What the objectives measured, mean over the episodes; the same names in every step."""
+    """Measures of the objectives, mean over the episodes; the same names in every step."""
 
 
 class Trainer:
-    """A resumable training run: everything that changes is in `state`."""
+    """A resumable training run: all mutable state is in `state`."""
 
     def __init__(self, model: SceneModel, options: TrainingOptions) -> None:
         self.model = model.train()
@@ -102,12 +102,12 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        # Its own for every iteration, so that a resumed run draws the same noise.
+        # A generator for each iteration, so that a resumed run draws the same noise.
         random = torch.Generator().manual_seed(self.options.seed * _SEED_STRIDE + self.iteration)
         losses: list[float] = []
         measured: list[dict[str, float]] = []
         for _ in range(self.options.episodes):
-            loss, measures = self._judge(draw().to(self.device), random)
+            loss, measures = self._evaluate(draw().to(self.device), random)
             (loss / self.options.episodes).backward()  # type: ignore[no-untyped-call]
             losses.append(float(loss.detach()))
             measured.append(measures)
@@ -124,21 +124,21 @@ class Trainer:
         means = {name: sum(one[name] for one in measured) / count for name in measured[0]}
         return StepResult(self.iteration, sum(losses) / count, rate, means)
 
-    def _judge(self, episode: Episode, random: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Weighted sum of the objectives, and all that they measured."""
+    def _evaluate(
+        self, episode: Episode, random: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Weighted sum of the objectives, and all their measures."""
         options = self.options
         losses: list[Tensor] = []
         measures: dict[str, float] = {}
         if options.discriminative_weight > 0:
-            verdict = self.discriminative(self.model, episode, options.autocast)
-            losses.append(options.discriminative_weight * verdict.loss)
-            measures |= verdict.measures
+            result = self.discriminative(self.model, episode, options.autocast)
+            losses.append(options.discriminative_weight * result.loss)
+            measures |= result.measures
         if options.contrastive_weight > 0:
-            verdict = contrastive(
-                self.model, episode, options.contrastive, random, options.autocast
-            )
-            losses.append(options.contrastive_weight * verdict.loss)
-            measures |= verdict.measures
+            result = contrastive(self.model, episode, options.contrastive, random, options.autocast)
+            losses.append(options.contrastive_weight * result.loss)
+            measures |= result.measures
         return torch.stack(losses).sum(), measures
 
     def _learning_rate(self) -> float:
@@ -147,7 +147,7 @@ class Trainer:
         return self.options.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * through))
 
     def _average(self) -> None:
-        # Early on the average follows closely, or it would remember the random start.
+        # At first the average follows closely, otherwise the random initial weights would persist.
         decay = min(self.options.average, self.iteration / (self.iteration + 10))
         for name, value in self.model.state_dict().items():
             self.averaged[name].lerp_(value.detach(), 1.0 - decay)
@@ -156,7 +156,7 @@ class Trainer:
         return [self.options.discriminative_weight, self.options.contrastive_weight]
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on: tensors and plain data, for `torch.save`."""
+        """State needed to resume: tensors and plain data, for `torch.save`."""
         return {
             "iteration": self.iteration,
             "iterations": self.options.iterations,
@@ -169,18 +169,20 @@ class Trainer:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from `state`.
+        """Resume from `state`.
 
         Raises:
-            ValueError: the state is of a run of another length, whose learning rate went otherwise,
-                or with other weights of the objectives.
+            ValueError: the state is of a run of another length, with another schedule of the
+                learning rate, or with other weights of the objectives.
         """
         if state["iterations"] != self.options.iterations:
             raise ValueError(
                 f"training state: want a run of {self.options.iterations} iterations, "
                 f"got one of {state['iterations']}"
             )
-        weights = list(state.get("weights", [1.0, 0.0]))  # of old: always the discriminative one
+        weights = list(
+            state.get("weights", [1.0, 0.0])
+        )  # old states: always the discriminative one
         if weights != self._weights():
             raise ValueError(
                 "training state: want a run with objectives weighing "

@@ -1,9 +1,9 @@
-"""Made anomalies for training: what has no place in a clip, planted into it.
+"""Synthetic anomalies for training, planted into normal clips.
 
 The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
-same image, blur (`models.training.inpainting`). Ours add what moves: things cut out of other
-scenes, patches of other scenes and copies, all with a velocity of their own, people of the very
-scene that glide where others walk, and places where life is played several times too fast.
+same image, blur (`models.training.inpainting`). Ours add motion: objects cut out of other scenes,
+patches of other scenes and copies, all with a random velocity, people of the same scene that move
+too fast, and regions that are played several times too fast.
 """
 
 from collections.abc import Callable
@@ -13,26 +13,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.training.overlay import MovingCutOut, lay
+from models.training.overlay import MovingCutOut, overlay
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
-ONLY_IN_MOTION = frozenset({"fast", "glide"})
-"""Kinds that a single picture cannot show."""
-_HURRIED_SHARE = 0.2
-_THING_SHARE = 0.3
-_GLIDING_SHARE = 0.25
+ONLY_IN_MOTION = frozenset({"sped up", "fast mover"})
+"""Kinds that a single frame cannot show."""
+_SPED_UP_SHARE = 0.2
+_CUT_OUT_SHARE = 0.3
+_FAST_MOVER_SHARE = 0.25
 _LEFT_SHARE = 0.4
-"""Of the things, those that stand where they were left."""
-_GLIDING_SPEED = (2.5, 9.0)
-"""Pixels per frame that somebody of the scene glides beside what they walk."""
-_BACK_AND_FORTH = 0.08
-"""Of the picture's height: how far from the row that it was cut out of a gliding thing goes."""
-_VISIBLE = 0.04  # grey levels of [0, 1] by which a pixel must differ for anyone to see it
+"""Share of the cut-outs that stand still."""
+_FAST_MOVER_SPEED = (2.5, 9.0)
+"""Pixels per frame that are added to the walking speed of a fast mover."""
+_DEPTH_RANGE = 0.08
+"""Largest distance of a fast mover from its original row, as a share of the frame's height."""
+_VISIBLE = 0.04  # grey levels of [0, 1]; smaller differences of a pixel are invisible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planted:
-    """A clip with something in it that does not belong, and where."""
+    """A clip with a planted anomaly, and its masks."""
 
     clip: Tensor
     """(T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
@@ -41,21 +41,21 @@ class Planted:
     touched: Tensor
     """bool (H, W): where any frame was changed, the mask included."""
     kind: str
-    """Which kind was planted."""
+    """Kind of the anomaly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What anomalies are made from; drawn only when asked for."""
+    """Content of anomalies; drawn only on demand."""
 
     foreign: Callable[[], Tensor]
-    """A clip of another scene, in [0, 1], of the shape of the clip that it goes into."""
+    """A clip of another scene, in [0, 1], of the same shape as the clip."""
     fast: Callable[[], Tensor]
-    """The same place as the clip, ending at the same time, played several times faster."""
-    thing: Callable[[], MovingCutOut | None]
-    """Cut out of another scene; None where nothing moved there."""
+    """The same view as the clip, ending at the same time, played several times faster."""
+    cut_out: Callable[[], MovingCutOut | None]
+    """An object of another scene; None where nothing moved there."""
     own: Callable[[], MovingCutOut | None]
-    """Cut out of the same scene at another time, as large as it is; None where nothing moved."""
+    """An object of the same scene at another time, unscaled; None where nothing moved."""
 
 
 def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
@@ -64,44 +64,46 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
     Args:
         clip: (T, H, W) or (T, 3, H, W) in [0, 1], oldest first; not changed.
         material: Of the same shape.
-        random: Source of every choice.
+        random: Source of all random choices.
 
     Returns:
-        The changed clip; its mask may be empty where, say, nothing moved that could be sped_up.
+        The changed clip; its mask may be empty, for example where nothing moved that could be sped
+        up.
     """
     draw = float(torch.rand((), generator=random))
-    if draw < _HURRIED_SHARE:
-        return _hurry(clip, material.fast(), random)
-    if draw < _HURRIED_SHARE + _THING_SHARE and (thing := material.thing()) is not None:
+    if draw < _SPED_UP_SHARE:
+        return _speed_up(clip, material.fast(), random)
+    if draw < _SPED_UP_SHARE + _CUT_OUT_SHARE and (cut_out := material.cut_out()) is not None:
         if float(torch.rand((), generator=random)) < _LEFT_SHARE:
-            return _overlay(clip, _frozen(thing), (0.0, 0.0), "left", random)
-        return _overlay(clip, thing, _velocity(random), "thing", random)
-    draw -= _HURRIED_SHARE + _THING_SHARE
-    if 0 <= draw < _GLIDING_SHARE and (thing := material.own()) is not None:
-        return _glide(clip, thing, random)
+            return _overlay(clip, _frozen(cut_out), (0.0, 0.0), "left", random)
+        return _overlay(clip, cut_out, _velocity(random), "cut-out", random)
+    draw -= _SPED_UP_SHARE + _CUT_OUT_SHARE
+    if 0 <= draw < _FAST_MOVER_SHARE and (cut_out := material.own()) is not None:
+        return _fast_mover(clip, cut_out, random)
     kind = _pick(_KINDS, random)
     source = material.foreign() if kind == "foreign" else clip
     return _paste(clip, source, kind, random)
 
 
-def _hurry(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
+def _speed_up(clip: Tensor, fast: Tensor, random: torch.Generator) -> Planted:
     alpha = _soft_shape(clip.shape[-2:], random, smallest=0.15, largest=0.6)
     mixed = clip + alpha * (fast - clip)
     changed = (mixed != clip).flatten(0, -3).any(0)
-    return _seen(clip, mixed, alpha > 0.5, changed, "fast")
+    return _where_visible(clip, mixed, alpha > 0.5, changed, "sped up")
 
 
-def _glide(clip: Tensor, thing: MovingCutOut, random: torch.Generator) -> Planted:
-    """Somebody who looks as they do in this scene, but is too fast: on wheels, or running."""
-    low, high = _GLIDING_SPEED
+def _fast_mover(clip: Tensor, cut_out: MovingCutOut, random: torch.Generator) -> Planted:
+    """A person of the same scene, but too fast: on wheels, or running."""
+    low, high = _FAST_MOVER_SPEED
     speed = float(torch.empty(()).uniform_(low, high, generator=random))
     if float(torch.rand((), generator=random)) < 0.5:
         speed = -speed
     height = clip.shape[-2]
-    reach = round(_BACK_AND_FORTH * height)
-    top = min(max(thing.top + _integer(-reach, reach, random), 0), height - thing.alpha.shape[1])
+    reach = round(_DEPTH_RANGE * height)
+    lowest = height - cut_out.alpha.shape[1]
+    top = min(max(cut_out.top + _integer(-reach, reach, random), 0), lowest)
     climb = 0.15 * speed * float(torch.empty(()).uniform_(-1, 1, generator=random))
-    return _overlay(clip, thing, (climb, speed), "glide", random, top)
+    return _overlay(clip, cut_out, (climb, speed), "fast mover", random, top)
 
 
 def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> Planted:
@@ -115,44 +117,46 @@ def _paste(clip: Tensor, source: Tensor, kind: str, random: torch.Generator) -> 
     return _overlay(clip, MovingCutOut(patch, alpha, 0), _velocity(random), kind, random)
 
 
-def _frozen(thing: MovingCutOut) -> MovingCutOut:
-    """The thing as it looks in the newest frame, in every frame."""
+def _frozen(cut_out: MovingCutOut) -> MovingCutOut:
+    """The cut-out with its newest frame in every frame."""
     return replace(
-        thing,
-        pixels=thing.pixels[-1:].expand_as(thing.pixels),
-        alpha=thing.alpha[-1:].expand_as(thing.alpha),
+        cut_out,
+        pixels=cut_out.pixels[-1:].expand_as(cut_out.pixels),
+        alpha=cut_out.alpha[-1:].expand_as(cut_out.alpha),
     )
 
 
 def _overlay(
     clip: Tensor,
-    thing: MovingCutOut,
+    cut_out: MovingCutOut,
     velocity: tuple[float, float],
     kind: str,
     random: torch.Generator,
     top: int | None = None,
 ) -> Planted:
-    """Let a thing cross the clip, ending up somewhere inside it.
+    """Lay a moving cut-out over the clip; in the newest frame it is inside the clip.
 
     Args:
         clip: (T, H, W) or (T, 3, H, W); not changed.
-        thing: Smaller than the clip.
+        cut_out: Smaller than the clip.
         velocity: Pixels per frame down and right.
-        kind: What the result is called.
-        random: Where it ends up.
-        top: Row of its upper edge in the newest frame; None: any.
+        kind: Kind of the result.
+        random: Source of the position.
+        top: Row of its upper edge in the newest frame; None: random.
     """
-    (height, width), (thing_h, thing_w) = clip.shape[-2:], thing.alpha.shape[1:]
+    (height, width), (cut_h, cut_w) = clip.shape[-2:], cut_out.alpha.shape[1:]
     if top is None:
-        top = _integer(0, height - thing_h, random)
-    laid = lay(clip, thing, (top, _integer(0, width - thing_w, random)), velocity)
-    return _seen(clip, laid.clip, laid.mask, laid.touched, kind)
+        top = _integer(0, height - cut_h, random)
+    laid = overlay(clip, cut_out, (top, _integer(0, width - cut_w, random)), velocity)
+    return _where_visible(clip, laid.clip, laid.mask, laid.touched, kind)
 
 
-def _seen(clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str) -> Planted:
-    """Nobody can tell what changes nothing: such places are touched, but no anomaly."""
+def _where_visible(
+    clip: Tensor, planted: Tensor, mask: Tensor, touched: Tensor, kind: str
+) -> Planted:
+    """Restrict the mask to visible changes: invisible ones are touched, but no anomaly."""
     changed = (planted - clip).abs().flatten(0, -3).amax(0) > _VISIBLE
-    # Grow by a few pixels: a moving edge means its whole neighbourhood moves.
+    # Grow by a few pixels: the neighbourhood of a moving edge moves too.
     grown = changed[None, None].float()
     for kernel in ((9, 1), (1, 9)):
         grown = functional.max_pool2d(grown, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
@@ -173,7 +177,7 @@ def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Ge
     y = _integer(0, height - patch_h, random)
     x = _integer(0, width - patch_w, random)
     if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
-        y, x = _liveliest(source, size_hw)
+        y, x = _most_changing_window(source, size_hw)
     patch = source[..., y : y + patch_h, x : x + patch_w]
     if kind == "blur":
         planes = patch.reshape(1, -1, patch_h, patch_w)
@@ -187,8 +191,8 @@ def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Ge
     return patch
 
 
-def _liveliest(clip: Tensor, size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Top left corner of the window of that size in which most changes."""
+def _most_changing_window(clip: Tensor, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Top left corner of the window of that size with the most change."""
     change = (clip[-1] - clip[0]).abs().reshape(-1, *clip.shape[-2:]).amax(0)[None, None]
     sums = functional.avg_pool2d(change, size_hw, 1)[0, 0]
     place = int(sums.argmax())
@@ -219,7 +223,7 @@ def _edge(size_hw: tuple[int, int], random: torch.Generator) -> Tensor:
 def _soft_shape(
     size_hw: torch.Size, random: torch.Generator, smallest: float, largest: float
 ) -> Tensor:
-    """A soft shape somewhere in an otherwise empty picture, (H, W) in [0, 1]."""
+    """A soft shape at a random place of an empty frame, (H, W) in [0, 1]."""
     height, width = size_hw
     shape_h = round(height * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
     shape_w = round(width * float(torch.empty(()).uniform_(smallest, largest, generator=random)))

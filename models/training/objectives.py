@@ -1,11 +1,11 @@
-"""What training asks of the energy; each objective turns an episode into a loss.
+"""Training objectives: each turns an episode into a loss of the energy.
 
-*Discriminative* (ours, not in the paper): a dictionary is made from the support, queries with
-planted anomalies are coded over it, and each cell's energy is asked to tell planted from normal.
-The normal cells with the highest energies weigh extra: they are tomorrow's false alarms.
+*Discriminative* (ours, not in the paper): a dictionary is built from the support, queries with
+planted anomalies are coded over it, and each cell's energy classifies planted against normal. The
+normal cells with the highest energies have an additional weight: they cause false alarms.
 
-*Contrastive* (paper, Algorithm 1): normal queries shall have low energy, what Langevin sampling
-makes of corrupted ones shall have high energy, and sampling shall restore the normal query.
+*Contrastive* (paper, Algorithm 1): normal queries shall have low energy, clips sampled from
+corrupted queries shall have high energy, and sampling shall restore the normal query.
 """
 
 import math
@@ -33,16 +33,16 @@ def _no_clips() -> Tensor:
 class Episode:
     """One scene's support and queries for one training step.
 
-    Clips are floats in [0, 1], grey (T, H, W) or RGB (T, 3, H, W). An objective that is not trained
-    with needs none of its clips.
+    Clips are floats in [0, 1], grey (T, H, W) or RGB (T, 3, H, W). Clips of an objective that is
+    not used may be empty.
     """
 
     support: Tensor
     """Normal clips, (K, T, …)."""
     query: Tensor
-    """Clips to judge for the discriminative objective, (M, T, …)."""
+    """Query clips of the discriminative objective, (M, T, …)."""
     target: Tensor
-    """(M, h, w): 1 planted, 0 normal, -1 neither (a cell that is touched only a little)."""
+    """(M, h, w): 1 planted, 0 normal, -1 ignored (a cell of which only a small part changed)."""
     normal: Tensor = field(default_factory=_no_clips)
     """Normal queries q of the contrastive objective, (N, T, …)."""
     corrupted: Tensor = field(default_factory=_no_clips)
@@ -64,9 +64,9 @@ class DiscriminativeOptions:
     """Weights inside the discriminative objective."""
 
     hard: float = 0.5
-    """Of the highest normal cells."""
+    """Weight of the highest normal cells."""
     rank: float = 0.5
-    """Of ranking every planted clip above every normal one."""
+    """Weight of ranking every planted clip above every normal one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +74,27 @@ class ContrastiveOptions:
     """Weights inside the contrastive objective, and its sampling."""
 
     reconstruction: float = 1.0
-    """η₀, of the mean squared error of restored against normal clips."""
+    """η₀, weight of the mean squared error of restored against normal clips."""
     contrast: float = 0.25
-    """η₁, of the energy of normal less that of sampled clips."""
+    """η₁, weight of the energy of normal less that of sampled clips."""
     magnitude: float = 0.1
-    """Of the squares of both energies (ours): only their difference would else be bounded."""
+    """Weight of the squares of both energies (ours): otherwise only their difference would be
+    bounded."""
     langevin: LangevinOptions = field(default_factory=LangevinOptions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectiveResult:
-    """What an objective says of an episode."""
+    """Loss and measures of an objective on an episode."""
 
     loss: Tensor
-    """A number with its graph."""
+    """Scalar with its graph."""
     measures: dict[str, float]
-    """Parts of the loss and mean energies, by the names that the log gives them."""
+    """Parts of the loss and mean energies, by their names in the log."""
 
 
 class Discriminative(nn.Module):
-    """Cell-wise logistic loss; learns how to turn energies into logits."""
+    """Cell-wise logistic loss with a learned affine map from energies to logits."""
 
     def __init__(self, options: DiscriminativeOptions) -> None:
         super().__init__()
@@ -105,16 +106,16 @@ class Discriminative(nn.Module):
     def forward(
         self, model: SceneModel, episode: Episode, autocast: bool = False
     ) -> ObjectiveResult:
-        """Judge the planted queries of an episode.
+        """Compute the loss of the planted queries of an episode.
 
         Args:
-            model: Whose energies.
+            model: The model to train.
             episode: With queries and their targets.
             autocast: Run the network in bfloat16.
         """
         shots = episode.support.shape[0]
         clips = torch.cat([episode.support, episode.query])
-        seen = Observation(model.features(clips, autocast), None)  # motion has nothing to learn
+        seen = Observation(model.features(clips, autocast), None)  # motion has no parameters
         dictionary = model.dictionary(seen[:shots])
         energy = model.terms(seen[shots:], dictionary, None).cells[0]
         loss = self._loss(energy, episode.target)
@@ -137,7 +138,8 @@ class Discriminative(nn.Module):
         per_clip = logits.masked_fill(target != 0, -math.inf).flatten(1)
         hard = per_clip.topk(min(_HARD_CELLS, per_clip.shape[1]), dim=1).values
         loss = loss + self.options.hard * functional.softplus(hard).mean()
-        # What counts in the end: pooled like a frame, anomalies above normal life, however crowded.
+        # The final measure: pooled like a frame, anomalies rank above normal clips, crowded ones
+        # too.
         return loss + self.options.rank * _rank(logits, target, hard.mean(1))
 
 
@@ -148,13 +150,13 @@ def contrastive(
     random: torch.Generator,
     autocast: bool = False,
 ) -> ObjectiveResult:
-    """Judge an episode as the paper's Algorithm 1 does.
+    """Compute the loss of the paper's Algorithm 1 on an episode.
 
-    The reconstruction reaches the parameters through the last Langevin step; to the contrast the
+    The reconstruction loss is differentiated through the last Langevin step; in the contrast the
     sampled clips are constants, as in contrastive divergence.
 
     Args:
-        model: Whose energies.
+        model: The model to train.
         episode: With normal queries and corrupted ones.
         options: Weights and sampling.
         random: Source of the Langevin noise.
@@ -193,10 +195,10 @@ def contrastive(
 def mean_energy(
     model: SceneModel, dictionary: Dictionary, autocast: bool = False
 ) -> Callable[[Tensor], Tensor]:
-    """The energy that sampling walks down: (B, T, …) to the mean of all cells (Eq. 8), (B,).
+    """The energy that sampling descends: (B, T, …) to the mean of all cells (Eq. 8), (B,).
 
-    Not the mean of the highest cells that a model of ours may judge by: it would leave most of the
-    picture without a gradient.
+    Not the mean of the highest cells, which our models use for scores: it would leave most of the
+    frame without a gradient.
     """
 
     def energy(clips: Tensor) -> Tensor:

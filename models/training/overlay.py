@@ -1,4 +1,4 @@
-"""Laying something that was cut out over a clip."""
+"""Overlaying a cut-out on a clip."""
 
 from dataclasses import dataclass
 
@@ -8,46 +8,46 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MovingCutOut:
-    """Something that moves, cut out of its scene."""
+    """A moving object, cut out of its scene."""
 
     pixels: Tensor
-    """(T, h, w) or (T, 3, h, w) in [0, 1], smaller than the clip that it goes into."""
+    """(T, h, w) or (T, 3, h, w) in [0, 1], smaller than the clip that it is laid over."""
     alpha: Tensor
-    """(T, h, w) in [0, 1]: 1 the thing, 0 its old surroundings."""
+    """(T, h, w) in [0, 1]: 1 the object, 0 its original surroundings."""
     top: int
-    """Row of the picture in which it was cut out, of its upper edge."""
+    """Row of its upper edge in the frame that it was cut out of."""
     left: int = 0
-    """Column of the same, of its left edge."""
+    """Column of its left edge in the same frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlaid:
-    """A clip with a thing laid over it, and where."""
+    """A clip with a cut-out laid over it, and its masks."""
 
     clip: Tensor
     """(T, H, W), or (T, 3, H, W) in colour, in [0, 1]."""
     mask: Tensor
-    """bool (H, W): where the thing is in the newest frame."""
+    """bool (H, W): where the cut-out is in the newest frame."""
     touched: Tensor
     """bool (H, W): where any frame was changed, the mask included."""
 
 
-def lay(
+def overlay(
     clip: Tensor,
-    thing: MovingCutOut,
+    cut_out: MovingCutOut,
     place: tuple[int, int],
     velocity: tuple[float, float] = (0.0, 0.0),
 ) -> Overlaid:
-    """Let a thing cross a clip.
+    """Lay a moving cut-out over a clip.
 
     Args:
         clip: (T, H, W) or (T, 3, H, W) in [0, 1]; not changed.
-        thing: Of as many frames, and smaller.
+        cut_out: Of as many frames, and smaller.
         place: Row and column of its upper left corner in the newest frame.
-        velocity: Pixels per frame down and right, beside what it moves by itself.
+        velocity: Pixels per frame down and right, added to its own motion.
     """
     length, (height, width) = clip.shape[0], clip.shape[-2:]
-    thing_h, thing_w = thing.alpha.shape[1:]
+    cut_h, cut_w = cut_out.alpha.shape[1:]
     changed = clip.clone()
     mask = torch.zeros(height, width, dtype=torch.bool)
     touched = torch.zeros(height, width, dtype=torch.bool)
@@ -55,14 +55,14 @@ def lay(
         age = length - 1 - number
         y = round(place[0] - velocity[0] * age)
         x = round(place[1] - velocity[1] * age)
-        y0, y1 = max(0, y), min(height, y + thing_h)
-        x0, x1 = max(0, x), min(width, x + thing_w)
+        y0, y1 = max(0, y), min(height, y + cut_h)
+        x0, x1 = max(0, x), min(width, x + cut_w)
         if y0 >= y1 or x0 >= x1:
             continue
         inside = (..., slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-        alpha = thing.alpha[number][inside]
+        alpha = cut_out.alpha[number][inside]
         spot = changed[number, ..., y0:y1, x0:x1]
-        spot += alpha * (thing.pixels[number][inside] - spot)
+        spot += alpha * (cut_out.pixels[number][inside] - spot)
         touched[y0:y1, x0:x1] |= alpha > 0
         if number == length - 1:
             mask[y0:y1, x0:x1] = alpha > 0.5

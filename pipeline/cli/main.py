@@ -239,11 +239,11 @@ def train(
         bool | None,
         typer.Option(help="Zoom, crop, mirror, brighten.  [default: only the preset vedette]"),
     ] = None,
-    crowded: Annotated[
+    crowd_share: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of the augmented episodes with a composed crowd."),
     ] = 0.5,
-    begun: Annotated[
+    truncated_share: Annotated[
         float,
         typer.Option(
             min=0, max=1, help="Share of the augmented episodes with a truncated history."
@@ -284,8 +284,8 @@ def train(
         preset=preset,
         queries=queries,
         augment=preset == "vedette" if augment is None else augment,
-        crowded=crowded,
-        begun=begun,
+        crowd_share=crowd_share,
+        truncated_share=truncated_share,
         shrinkage=shrinkage or training_shrinkage(preset, objective),
         widths=widths,
         init=init,

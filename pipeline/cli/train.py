@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from models.backbone import in_fast_layout
+from models.backbone import to_channels_last
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
 from models.scene_model import SceneModel
@@ -121,8 +121,8 @@ def run_train(
         "blend": settings.blend,
         "queries": settings.queries,
         "augmented": settings.augment,
-        "crowded": settings.crowded,
-        "begun": settings.begun,
+        "crowd_share": settings.crowd_share,
+        "truncated_share": settings.truncated_share,
         "shrinkage": trained.shrinkage,
         "minutes": round((time.monotonic() - started) / 60, 1),
         "scenes": sorted(training),
@@ -157,7 +157,7 @@ def _blend(model: SceneModel, initial: dict[str, torch.Tensor], share: float) ->
 
 def _model(config: SceneModelConfig) -> SceneModel:
     model = SceneModel(config)
-    in_fast_layout(model)
+    to_channels_last(model)
     return model
 
 
@@ -192,7 +192,7 @@ def _train(
                 empty = False
             log.writerow([done.iteration, done.loss, done.learning_rate, *done.measures.values()])
             if viewer is not None:
-                viewer.look(trainer)
+                viewer.draw(trainer)
             if done.iteration % _SAVE_EVERY == 0 or done.iteration == options.iterations:
                 log_file.flush()
                 with atomic_path(state_path) as partial:

@@ -24,9 +24,9 @@ class TrainSettings:
     """Queries of each objective in an episode."""
     augment: bool = True
     """Random zoom, crop, mirror, brightness, noise and half speed."""
-    crowded: float = EpisodeOptions().crowded
+    crowd_share: float = EpisodeOptions().crowd_share
     """Share of the augmented episodes with a composed crowd."""
-    begun: float = EpisodeOptions().begun
+    truncated_share: float = EpisodeOptions().truncated_share
     """Share of the augmented episodes whose clips lack frames before the newest."""
     widths: tuple[int, int, int, int] | None = None
     """Channels of the network's stages; None: the preset's."""
@@ -77,8 +77,8 @@ class TrainSettings:
             patched=self.queries if options.contrastive_weight > 0 else 0,
             gap=round(_GAP_SECONDS * self.frames_per_second),
             augment=self.augment,
-            crowded=self.crowded,
-            begun=self.begun,
+            crowd_share=self.crowd_share,
+            truncated_share=self.truncated_share,
         )
 
 

@@ -141,7 +141,7 @@ class Adaptation:
     @property
     def calibration_to_store(self) -> Calibration | None:
         """The calibration with all updates since, for a restart to continue from."""
-        return None if self._calibrator is None else self._calibrator.kept
+        return None if self._calibrator is None else self._calibrator.snapshot
 
     @property
     def learning(self) -> LearningProgress:
@@ -241,7 +241,7 @@ class Adaptation:
             before, self.refit_result = self._calibrator, refit
             self._start(refit.scene, refit.calibration)
             if before is not None and self._calibrator is not None:
-                self._calibrator.follow(before)
+                self._calibrator.continue_from(before)
         elif self._calibrator is not None:
             self._calibrator.waiting = False
 

@@ -17,7 +17,7 @@ import torch
 from cameras.picture_statistics import EDGES_HW
 from models import CheckpointError, FeedbackExemplar
 from models.checkpoint import load_exemplar, save_exemplar
-from models.feedback import merged
+from models.feedback import merge_exemplars
 from pipeline.scenes.exemplar_paths import (
     SUFFIX,
     accepted_file,
@@ -102,7 +102,7 @@ class ExemplarStore:
             return None
         last = found[-1]
         alike = [one.exemplar for one in found if _kind(one) == _kind(last)]
-        return StoredExemplar(merged(alike), last.edges)
+        return StoredExemplar(merge_exemplars(alike), last.edges)
 
     def remember(self, camera: str, event: str, kept: StoredExemplar) -> Sequence[str]:
         """Store an event that was accepted as normal.

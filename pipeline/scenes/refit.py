@@ -80,7 +80,7 @@ def refit_scene(scorer: SceneScorer, request: RefitRequest, camera: str = "") ->
     if not rest:
         return None
     samples = Observation.joined([window.features[place] for place in rest], scorer.device)
-    energies = scorer.energies_seen(samples, scene)
+    energies = scorer.energies_of(samples, scene)
     times = [window.seconds[place] for place in rest]
     calibration = calibrate_afterwards(
         request.calibrator, scene.support_energies, times, energies, window.step_seconds

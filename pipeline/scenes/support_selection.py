@@ -34,11 +34,11 @@ def build_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -
     clips, ages = torch.from_numpy(candidates), adaptation.candidate_ages
     elapsed = None if ages is None else torch.tensor(ages)
     if clips.shape[0] > wanted:
-        rated = scorer.rated(clips, elapsed)
+        rated = scorer.rate_candidates(clips, elapsed)
     else:
         height, width = clips.shape[2:4]
         rated = SupportCandidates(
-            scorer.look(clips, elapsed), (height, width), (0.0,) * clips.shape[0]
+            scorer.compute_features(clips, elapsed), (height, width), (0.0,) * clips.shape[0]
         )
     far = rated.outlier_scores
     outliers = outliers_of(far)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cameras.picture_statistics import view_similarity
 from models import AdaptedScene, Scores
-from models.feedback import explained, misfit
+from models.feedback import explained_share, mismatch
 from pipeline.scenes.adaptation import ScoredFrame
 from pipeline.scenes.exemplar_store import Edges, StoredExemplar
 from pipeline.scenes.peak_samples import PeakSamples
@@ -130,7 +130,7 @@ class Feedback:
             known = exemplars.between(self._camera, begin - lead, end, newest=False)
             found.append(
                 known is not None
-                and explained(scene, known.exemplar, seen.exemplar, config)
+                and explained_share(scene, known.exemplar, seen.exemplar, config)
                 >= THRESHOLDS.alike_share
             )
         return found
@@ -163,7 +163,7 @@ class Feedback:
         used = [
             one.exemplar
             for one in accepted
-            if misfit(one.exemplar, adapted, scorer.config) is None and _same_view(one.edges, known)
+            if mismatch(one.exemplar, adapted, scorer.config) is None and _same_view(one.edges, known)
         ]
         if accepted:
             LOG.info(
@@ -172,7 +172,7 @@ class Feedback:
                 len(accepted),
                 len(used),
             )
-        return scorer.remember(adapted, used)
+        return scorer.with_exemplars(adapted, used)
 
 
 def accept_as_normal(

@@ -47,6 +47,6 @@ def score_clips(scorer: SceneScorer, wanted: Sequence[BatchItem]) -> list[Scores
         ages = torch.tensor([wanted[number].ages for number in fresh])
         scores = scorer.score(clips, [wanted[number].scene for number in fresh], ages)
         for place, number in enumerate(fresh):
-            slots[number][0].scores = scores.alone(place)
+            slots[number][0].scores = scores.single(place)
     found = [slot.scores for slot, _ in slots]
     return [scores for scores in found if scores is not None]

@@ -1,1 +1,1 @@
-"""Episodes for meta-training, and the validation on scenes that were left out."""
+"""Episodes for meta-training, and validation on held-out scenes."""

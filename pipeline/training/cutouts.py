@@ -1,4 +1,4 @@
-"""Moving things cut out of a scene by comparing it with its empty background."""
+"""Cutting moving objects out of a scene by background subtraction."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from models.training.overlay import MovingCutOut
 
-_CHANGE = 0.07  # grey levels of [0, 1] from the background that make a pixel part of a thing
+_CHANGE = 0.07  # grey levels of [0, 1]; foreground pixels differ more from the background
 _SMALLEST_PIXELS = 40
 _LARGEST_SHARE = 0.15
 _SIDE = (0.05, 0.3)
-"""Wanted square root of the thing's area, as a share of the picture's height."""
+"""Range of the square root of the object's area, as a share of the frame's height."""
 _AROUND = 0.6
-"""How far around the thing's box its earlier positions are looked for, in sizes of the box."""
+"""Margin around the object's box that contains its earlier positions, in sizes of the box."""
 
 Mask = npt.NDArray[np.uint8]
 
@@ -25,20 +25,20 @@ def cut_out(
     clip: Tensor,
     background: Tensor,
     random: np.random.Generator,
-    as_it_is: bool = False,
+    keep_size_and_light: bool = False,
     mirror: bool = True,
 ) -> MovingCutOut | None:
-    """Cut out something that moves, and bring it to a random size.
+    """Cut out a moving object, and scale it to a random size.
 
     Args:
         clip: (T, H, W) or (T, 3, H, W) in [0, 1].
         background: (H, W) or (3, H, W) in [0, 1].
-        random: Source of every choice.
-        as_it_is: Neither another size nor other light: it goes back into its own scene.
-        mirror: Exchange left and right of every second one.
+        random: Source of all random choices.
+        keep_size_and_light: Do not scale it or change its brightness, for use in its own scene.
+        mirror: Mirror every second one horizontally.
 
     Returns:
-        A thing smaller than the picture; None where nothing of a sensible size moved.
+        A cut-out smaller than the frame; None where no object of suitable size moved.
     """
     change = (clip - background).abs()
     if change.ndim == 4:
@@ -55,7 +55,7 @@ def cut_out(
     columns = slice(max(0, left - grow_x), min(width, left + box_w + grow_x))
 
     wanted = height * float(np.exp(random.uniform(*np.log(_SIDE))))
-    zoom = 1.0 if as_it_is else wanted / float(np.sqrt(only.sum()))
+    zoom = 1.0 if keep_size_and_light else wanted / float(np.sqrt(only.sum()))
     part_h, part_w = rows.stop - rows.start, columns.stop - columns.start
     zoom = min(zoom, 0.9 * height / part_h, 0.9 * width / part_w)
     size = (max(2, round(part_w * zoom)), max(2, round(part_h * zoom)))
@@ -70,7 +70,7 @@ def cut_out(
     pixels = np.stack([scaled(one) for one in planes])
     pixels = pixels.reshape(*clip.shape[:-2], *pixels.shape[1:])
     alpha = np.stack([scaled(cv2.blur(mask.astype(np.float32), (3, 3))) for mask in masks])
-    if not as_it_is:
+    if not keep_size_and_light:
         gain, shift = random.uniform(0.8, 1.25), random.uniform(-0.08, 0.08)
         pixels = ((pixels - 0.5) * gain + 0.5 + shift).clip(0, 1).astype(np.float32)
     return MovingCutOut(
@@ -95,7 +95,7 @@ def _solid(mask: npt.NDArray[np.bool_]) -> Mask:
 def _pick(
     mask: Mask, largest: float, random: np.random.Generator
 ) -> tuple[tuple[int, int, int, int], Mask] | None:
-    """Box (left, top, width, height) and mask of one connected part, larger ones more likely."""
+    """Box (left, top, width, height) and mask of one component, larger ones more likely."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
     areas = stats[1:count, cv2.CC_STAT_AREA].astype(float)
     areas[(areas < _SMALLEST_PIXELS) | (areas > largest)] = 0

@@ -22,46 +22,48 @@ from pipeline.training.scenes import SceneClip
 from pipeline.training.views import EpisodeView, random_view
 
 _FAST = 3
-"""How many times too fast sped_up places are played."""
-_HURRIED_THINGS = 0.3
+"""Factor by which sped-up regions are played too fast."""
+_SPED_UP_CUT_OUTS = 0.3
+"""Share of the cut-outs that are played too fast."""
 Shown = Callable[[SceneClip, int, bool], tuple[npt.NDArray[np.uint8], str]]
-"""Recording, number of the newest frame, and whether it is to be anomalous → frames (T, H, W), and
+"""Recording, index of the newest frame, and whether it is to be anomalous → frames (T, H, W), and
 the kind of the anomaly."""
 _CROWD_OF_ITS_OWN = 0.4
-"""Share of the crowds that are of the very scene, if enough moves there."""
+"""Share of the crowds that come from the same scene, if enough moves there."""
 _CROWD_TRIES = 3
 _CROWD_TALL = (0.06, 0.25)
-"""Height of a crowd that comes from another scene, as a share of the picture's."""
+"""Height of people from another scene, as a share of the frame's height."""
 _TRIES = 12
 _BACKGROUND_FRAMES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeOptions:
-    """How episodes are cut from scenes."""
+    """Settings of the episodes drawn from scenes."""
 
     clip_length: int = 5
     stride: int = 8
-    """Pixels a cell of the target is wide."""
+    """Side of a cell of the target in pixels."""
     crop_hw: tuple[int, int] = (192, 256)
     shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
-    """Queries with a planted anomaly each; 0 where no objective asks for them."""
+    """Number of queries with a planted anomaly; 0 where no objective uses them."""
     patched: int = 0
-    """Normal queries that come with a copy under patches, for the paper's objective."""
+    """Number of normal queries with a corrupted copy, for the paper's objective."""
     gap: int = 20
-    """Sampled frames (2 s) between support and queries, where the clips are long enough: the people
-    of a query shall not stand in the support already."""
+    """Sampled frames (2 s) between support and queries, where the clips are long enough, so that
+    the people of a query are not in the support."""
     scale: tuple[float, float] = (0.55, 1.4)
-    """Random zoom; below what fills `crop_hw` the whole picture is shrunk, people and all."""
+    """Range of the random zoom; below the zoom that fills `crop_hw` the whole frame is scaled
+    down."""
     augment: bool = True
-    """Random zoom, crop, mirror, brightness, noise and half speed; else the picture as it is."""
-    crowded: float = 0.5
-    """Share of the augmented episodes through which a made crowd walks."""
-    begun: float = 0.2
-    """Share of the augmented episodes whose clips, all alike, lack some of the frames before the
-    newest or all of them: as the first frames of a recording do."""
+    """Random zoom, crop, mirror, brightness, noise and half speed; else the unchanged frame."""
+    crowd_share: float = 0.5
+    """Share of the augmented episodes with a composed crowd."""
+    truncated_share: float = 0.2
+    """Share of the augmented episodes whose clips all lack some or all of the frames before the
+    newest, like the first frames of a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +72,30 @@ class _ClipTime:
 
     clip: SceneClip
     newest: int
-    """Number of the newest frame."""
+    """Index of the newest frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IndependentClips:
-    """Clips of one scene to measure on: what is normal was seen at other times than what is not."""
+    """Clips of one scene to measure on: normal and planted ones come from different times."""
 
     support: Tensor
     """(shots, T, …)."""
     normal: Tensor
     """(queries, T, …)."""
     planted: Tensor
-    """(queries, T, …), none of them at the moment of a normal one if the scene is long enough."""
+    """(queries, T, …), none of them at the time of a normal one if the scene is long enough."""
     kinds: tuple[str, ...]
-    """Of each planted clip."""
+    """Kind of each planted clip."""
     support_places: tuple[tuple[int, int], ...]
-    """Of each support clip the number of its recording and that of its newest frame."""
-    tainted: Tensor
-    """The support with something planted into every clip, (shots, T, …); empty where there is no
-    such thing."""
+    """Indices of the recording and of the newest frame of each support clip."""
+    contaminated: Tensor
+    """The support with an anomaly planted into every clip, (shots, T, …); empty where there is
+    none."""
 
 
 class EpisodeSampler:
-    """Draws episodes; the same seed gives the same ones."""
+    """Draws episodes, reproducibly by seed."""
 
     def __init__(
         self, scenes: dict[str, list[SceneClip]], options: EpisodeOptions, seed: int
@@ -120,7 +122,7 @@ class EpisodeSampler:
         return sorted(self._scenes)
 
     def draw(self, scene: str | None = None) -> Episode:
-        """The next episode, of a random scene unless one is named."""
+        """Draw the next episode, of a random scene unless one is named."""
         random, options = self._random, self._options
         name = scene if scene is not None else str(random.choice(self.scenes))
         clips = self._scenes[name]
@@ -149,22 +151,22 @@ class EpisodeSampler:
             clip = self._peopled(crowd, True, view)(self._plain(moment, view))
             support.append(view.noisy(clip, self._torch_random))
         drawn = Episode(*map(_stack, (support, queries, targets, normal, corrupted)))
-        return drawn if past is None else _begun(drawn, past)
+        return drawn if past is None else _truncated(drawn, past)
 
     def state(self) -> dict[str, Any]:
-        """Where the sampler's random numbers stand, as tensors and text, for `torch.save`."""
+        """State of the random generators, as tensors and text, for `torch.save`."""
         return {
             "numpy": json.dumps(self._random.bit_generator.state),
             "torch": self._torch_random.get_state(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Draw what the sampler with that `state` would have drawn next."""
+        """Continue from the `state` of a sampler."""
         self._random.bit_generator.state = json.loads(state["numpy"])
         self._torch_random.set_state(state["torch"])
 
     def reseed(self, seed: int) -> None:
-        """Draw from now on what a new sampler with that seed would."""
+        """Restart the random generators with a seed."""
         self._random = np.random.default_rng(seed)
         self._torch_random = torch.Generator().manual_seed(seed)
 
@@ -188,24 +190,24 @@ class EpisodeSampler:
     def independent(
         self, scene: str, shots: int, queries: int, shown: Shown | None = None
     ) -> IndependentClips:
-        """Clips of one scene to measure on, normal and planted ones at moments of their own.
+        """Clips of one scene to measure on, normal and planted ones at different times.
 
-        As in a real test set, the scene may have been fuller or emptier in the one than in the
-        other. Anomalies that nobody could see are drawn anew.
+        As in a real test set, normal and planted clips may differ in how crowded the scene is.
+        Invisible anomalies are drawn again.
 
         Args:
             scene: Its name.
             shots: K.
             queries: Number of normal clips, and of planted ones.
-            shown: What normal and planted clips show; None: the scene as it was, and the same with
-                one of the anomalies that training plants.
+            shown: Content of normal and planted clips; None: the unchanged scene, and the same with
+                one of the anomalies of training.
         """
         clips = self._scenes[scene]
         view = self._view(clips[0].size_hw)
         support = [self._moment(clips, view) for _ in range(shots)]
         normal: list[_ClipTime] = []
         planted: list[_ClipTime] = []
-        for _ in range(queries):  # in turns, so that neither kind gets the better places
+        for _ in range(queries):  # alternating, so that neither kind gets better times
             planted.append(self._moment(clips, view, [*support, *normal]))
             normal.append(self._moment(clips, view, [*support, *planted]))
         if shown is not None:
@@ -230,26 +232,26 @@ class EpisodeSampler:
         normal: Sequence[_ClipTime],
         planted: Sequence[_ClipTime],
     ) -> IndependentClips:
-        def look(moments: Sequence[_ClipTime], anomalous: bool) -> tuple[Tensor, list[str]]:
-            seen = [shown(moment.clip, moment.newest, anomalous) for moment in moments]
-            return _stack([view.look(frames) for frames, _ in seen]), [kind for _, kind in seen]
+        def clips_at(times: Sequence[_ClipTime], anomalous: bool) -> tuple[Tensor, list[str]]:
+            found = [shown(time.clip, time.newest, anomalous) for time in times]
+            return _stack([view.apply(frames) for frames, _ in found]), [kind for _, kind in found]
 
-        anomalies, kinds = look(planted, True)
+        anomalies, kinds = clips_at(planted, True)
         numbers = {id(clip): number for number, clip in enumerate(clips)}
         return IndependentClips(
             _stack([self._plain(moment, view) for moment in support]),
-            look(normal, False)[0],
+            clips_at(normal, False)[0],
             anomalies,
             tuple(kinds),
             tuple((numbers[id(moment.clip)], moment.newest) for moment in support),
-            look(support, True)[0],
+            clips_at(support, True)[0],
         )
 
     def recordings(self, scene: str) -> list[Iterator[Tensor]]:
         """Every whole clip of each recording of a scene, (T, …), newest frame T − 1, T, ….
 
         Raises:
-            ValueError: the sampler augments, so that it looks at a scene in many ways.
+            ValueError: the sampler augments its scenes.
         """
         if self._options.augment:
             raise ValueError("recordings: want a sampler that does not augment")
@@ -264,7 +266,7 @@ class EpisodeSampler:
         return [played(clip) for clip in clips]
 
     def _visible(self, scene: str, view: EpisodeView, moment: _ClipTime) -> Planted:
-        """Something planted that can be seen, as far as trying helps."""
+        """A visible planted anomaly, within `_TRIES` draws."""
         for _ in range(_TRIES):
             _, planted = self._planted(scene, view, moment)
             if bool(planted.mask.any()):
@@ -274,7 +276,7 @@ class EpisodeSampler:
     def _query(
         self, scene: str, view: EpisodeView, support: list[_ClipTime], crowd: Crowd | None = None
     ) -> tuple[Tensor, Planted]:
-        """A normal clip, and the same with something planted into it."""
+        """A normal clip, and the same with a planted anomaly."""
         return self._planted(scene, view, self._moment(self._scenes[scene], view, support), crowd)
 
     def _planted(
@@ -285,31 +287,35 @@ class EpisodeSampler:
         material = Material(
             foreign=lambda: self._foreign(scene, view.out_hw),
             fast=lambda: peopled(self._played(moment, view, _FAST)),
-            thing=lambda: self._thing(scene, view),
-            own=lambda: self._glider(scene, view, crowd),
+            cut_out=lambda: self._foreign_cut_out(scene, view),
+            own=lambda: self._fast_mover(scene, view, crowd),
         )
         return clip, plant(clip, material, self._torch_random)
 
     def _past(self) -> int | None:
-        """How many frames before the newest the clips of an episode keep; None: all."""
+        """Number of frames before the newest that the clips of an episode keep; None: all."""
         whole = self._options.clip_length - 1
-        if not self._options.augment or whole == 0 or self._random.random() >= self._options.begun:
+        if (
+            not self._options.augment
+            or whole == 0
+            or self._random.random() >= self._options.truncated_share
+        ):
             return None
-        return int(self._random.choice([0, *range(whole)]))  # a single picture twice as often
+        return int(self._random.choice([0, *range(whole)]))  # a single frame twice as often
 
     def _crowd(self, scene: str, view: EpisodeView) -> Crowd | None:
-        """Who walks through an episode beside those who do: of the same scene or of another."""
-        if not self._options.augment or self._random.random() >= self._options.crowded:
+        """Draw the composed crowd of an episode, from the same scene or from another."""
+        if not self._options.augment or self._random.random() >= self._options.crowd_share:
             return None
         size_hw = view.out_hw
         if self._random.random() < _CROWD_OF_ITS_OWN:
-            crowd = draw_crowd(lambda: self._own_thing(scene, view), size_hw, self._random)
+            crowd = draw_crowd(lambda: self._own_cut_out(scene, view), size_hw, self._random)
             if crowd is not None:
                 return crowd
         for _ in range(_CROWD_TRIES):
-            of = self._another(scene)
-            seen = replace(self._view(self._scenes[of][0].size_hw), step=view.step)
-            cut = lambda of=of, seen=seen: self._own_thing(of, seen)  # noqa: E731
+            other = self._another(scene)
+            its = replace(self._view(self._scenes[other][0].size_hw), step=view.step)
+            cut = lambda other=other, its=its: self._own_cut_out(other, its)  # noqa: E731
             crowd = draw_crowd(cut, size_hw, self._random, _CROWD_TALL)
             if crowd is not None:
                 return crowd
@@ -318,21 +324,23 @@ class EpisodeSampler:
     def _peopled(
         self, crowd: Crowd | None, of_support: bool, view: EpisodeView
     ) -> Callable[[Tensor], Tensor]:
-        """What lets some of the crowd, if there is one, walk through a clip."""
+        """Function that lays some of the crowd, if there is one, over a clip."""
         if crowd is None:
             return lambda clip: clip
         return crowd.gather(of_support, view.out_hw, self._random)
 
-    def _glider(self, scene: str, view: EpisodeView, crowd: Crowd | None) -> MovingCutOut | None:
-        """Somebody who is to be too fast: in training one of a crowd, somewhere among it.
+    def _fast_mover(
+        self, scene: str, view: EpisodeView, crowd: Crowd | None
+    ) -> MovingCutOut | None:
+        """A person who is to move too fast: in training one of a crowd, at a random row among it.
 
-        Nobody can tell what is too fast where a support hardly shows anyone walk; asked for all the
-        same, a network takes to fearing whoever moves.
+        With hardly any walking people in the support, too fast is undefined; a network trained on
+        such episodes gives all moving people a high energy.
         """
         if crowd is None:
-            return None if self._options.augment else self._own_thing(scene, view)
-        thing = crowd.queries[int(self._random.integers(len(crowd.queries)))]
-        return replace(thing, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
+            return None if self._options.augment else self._own_cut_out(scene, view)
+        one = crowd.queries[int(self._random.integers(len(crowd.queries)))]
+        return replace(one, top=int(self._random.integers(crowd.rows[0], crowd.rows[1] + 1)))
 
     def _view(self, size_hw: tuple[int, int]) -> EpisodeView:
         options = self._options
@@ -343,7 +351,7 @@ class EpisodeSampler:
     def _moment(
         self, clips: list[SceneClip], view: EpisodeView, apart_from: Sequence[_ClipTime] = ()
     ) -> _ClipTime:
-        """A random time, as far from the given ones as asked for or, in short clips, as can be."""
+        """A random time at the wanted distance from the given ones, or the largest found."""
         lengths = np.array([len(clip.frames) for clip in clips], dtype=float)
         best, farthest = None, -1
         for _ in range(_TRIES):
@@ -362,7 +370,7 @@ class EpisodeSampler:
         return best
 
     def _reach(self, clip: SceneClip, view: EpisodeView) -> int:
-        """How many frames are before the newest of a sped_up clip, or of a plain one if short."""
+        """Number of frames before the newest of a sped-up clip, or of a plain one if short."""
         reach = (self._options.clip_length - 1) * view.step
         return reach * _FAST if reach * _FAST < len(clip.frames) else reach
 
@@ -371,36 +379,38 @@ class EpisodeSampler:
 
     def _played(self, moment: _ClipTime, view: EpisodeView, speed: int) -> Tensor:
         ages = np.arange(self._options.clip_length - 1, -1, -1) * view.step * speed
-        return view.look(moment.clip.frames[np.maximum(moment.newest - ages, 0)])
+        return view.apply(moment.clip.frames[np.maximum(moment.newest - ages, 0)])
 
     def _another(self, scene: str) -> str:
         """Name of another scene."""
         return str(self._random.choice([name for name in self._scenes if name != scene]))
 
     def _foreign(self, scene: str, out_hw: tuple[int, int]) -> Tensor:
-        """A clip of another scene, seen in its own way, as large as the clip it is to go into."""
+        """A clip of another scene in a view of its own, as large as the clip that it goes into."""
         clips = self._scenes[self._another(scene)]
         view = replace(self._view(clips[0].size_hw), out_hw=out_hw)
         return self._plain(self._moment(clips, view), view)
 
-    def _thing(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
-        """Something that moves in another scene, cut out."""
+    def _foreign_cut_out(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
+        """A moving object cut out of another scene."""
         clips = self._scenes[self._another(scene)]
         whole = clips[0].size_hw
         own = replace(view, top=0, left=0, height=whole[0], width=whole[1])
         moment = self._moment(clips, own)
-        speed = _FAST if self._random.random() < _HURRIED_THINGS else 1
-        background = own.look(self._background(moment.clip)[None])[0]
+        speed = _FAST if self._random.random() < _SPED_UP_CUT_OUTS else 1
+        background = own.apply(self._background(moment.clip)[None])[0]
         return cut_out(self._played(moment, own, speed), background, self._random)
 
-    def _own_thing(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
-        """Something that moves in the part of the scene that is looked at, at another time."""
+    def _own_cut_out(self, scene: str, view: EpisodeView) -> MovingCutOut | None:
+        """A moving object cut out of the same view of the scene at another time."""
         moment = self._moment(self._scenes[scene], view)
-        background = view.look(self._background(moment.clip)[None])[0]
-        return cut_out(self._plain(moment, view), background, self._random, as_it_is=True)
+        background = view.apply(self._background(moment.clip)[None])[0]
+        return cut_out(
+            self._plain(moment, view), background, self._random, keep_size_and_light=True
+        )
 
     def _background(self, clip: SceneClip) -> npt.NDArray[np.uint8]:
-        """What the scene looks like without what moves: the median over time, kept."""
+        """Background of the scene without moving objects: the median over time, cached."""
         known = self._backgrounds.get(id(clip))
         if known is None:
             step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
@@ -410,22 +420,22 @@ class EpisodeSampler:
 
 
 def _stack(clips: list[Tensor]) -> Tensor:
-    """One tensor of them all, an empty one of none."""
+    """Stack clips; an empty tensor for none."""
     return torch.stack(clips) if clips else torch.empty(0)
 
 
-def _begun(episode: Episode, past: int) -> Episode:
-    """The same with so many frames before the newest in all clips."""
+def _truncated(episode: Episode, past: int) -> Episode:
+    """The episode with so many frames before the newest left in all clips."""
 
-    def later(clips: Tensor) -> Tensor:
+    def truncated(clips: Tensor) -> Tensor:
         return truncate_history(clips, [past] * len(clips)) if len(clips) else clips
 
     return replace(
         episode,
-        support=later(episode.support),
-        query=later(episode.query),
-        normal=later(episode.normal),
-        corrupted=later(episode.corrupted),
+        support=truncated(episode.support),
+        query=truncated(episode.query),
+        normal=truncated(episode.normal),
+        corrupted=truncated(episode.corrupted),
     )
 
 

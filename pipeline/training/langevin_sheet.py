@@ -1,4 +1,4 @@
-"""A sheet of pictures for a person to look at: what Langevin sampling makes of corrupted clips."""
+"""Contact sheet of Langevin sampling on corrupted clips, for visual inspection."""
 
 from pathlib import Path
 
@@ -22,26 +22,26 @@ _FULL_SCALE = 1.0  # energy that is drawn in the brightest colour; vectors have 
 
 
 class LangevinViewer:
-    """Draws the same clips every so many iterations, so that the sheets show what is learned."""
+    """Draws the same clips at intervals of iterations, so that the sheets show progress."""
 
     def __init__(self, folder: Path, every: int, episode: Episode) -> None:
-        """Remember what to draw.
+        """Create the folder of the sheets.
 
         Args:
-            folder: Is made where it is not there.
+            folder: Created if missing.
             every: Iterations from one sheet to the next.
             episode: With normal and corrupted queries, on the model's device.
 
         Raises:
-            OSError: the folder cannot be made.
+            OSError: the folder cannot be created.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._every = every
         self._episode = episode
 
-    def look(self, trainer: Trainer) -> Path | None:
-        """Write the sheet of this iteration, if it is one for a sheet.
+    def draw(self, trainer: Trainer) -> Path | None:
+        """Write the sheet of this iteration if it is due.
 
         Raises:
             FloatingPointError: sampling diverged.
@@ -60,7 +60,7 @@ class LangevinViewer:
 def langevin_sheet(
     model: SceneModel, episode: Episode, options: LangevinOptions, seed: int = 0
 ) -> Pixels:
-    """Draw one row a query: as it was, corrupted, after each step, and the corrupted one's energy.
+    """Draw one row a query: original, corrupted, each step, and energy of the corrupted one.
 
     Args:
         model: In any mode; no parameter gets a gradient.
@@ -69,7 +69,7 @@ def langevin_sheet(
         seed: Of the Langevin noise.
 
     Returns:
-        RGB uint8 (H, W, 3); of clips the newest frame.
+        RGB uint8 (H, W, 3); clips are shown by their newest frame.
 
     Raises:
         FloatingPointError: sampling diverged.
@@ -99,7 +99,7 @@ def _picture(clip: Tensor) -> Pixels:
 
 
 def _heat(cells: Tensor, size_hw: tuple[int, ...]) -> Pixels:
-    """Energies of cells, each cell as large as what it stands for."""
+    """Energies of cells, each enlarged to the pixels that it covers."""
     levels = (cells.cpu() / _FULL_SCALE).clamp(0.0, 1.0) * 255.0
     large = cv2.resize(
         levels.to(torch.uint8).numpy(), size_hw[::-1], interpolation=cv2.INTER_NEAREST

@@ -1,4 +1,4 @@
-"""Material for composed scenes: people and vehicles cut out of video, and empty backgrounds."""
+"""Material for composed scenes: cut-outs of people and vehicles, and empty backgrounds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _VEHICLES_A_SCENE = 8
 UPRIGHT = 1.3
 """Least height of a person, in widths: a wider cut-out is several people, or part of one."""
 _TRIES = 8
-"""Moments looked at for each cut-out wanted."""
+"""Random times tried for each cut-out wanted."""
 _BACKGROUND_FRAMES = 40
 _FEWEST_PIXELS = 50
 _AREA_RATIO = 1.25
-"""Most that the area may change from one frame to the next: more is a part lost or gained."""
+"""Largest ratio of the areas of successive frames: more means that a part was lost or gained."""
 _PATH_ERROR = 0.06
-"""Farthest that a centre may be from a constant velocity, as a share of the height."""
+"""Largest deviation of a centre from a constant velocity, as a share of the height."""
 _LEAST_CONTRAST = 0.05
 """Standard deviation of the grey levels of [0, 1] within a cut-out."""
 
@@ -67,20 +67,20 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneMaterial:
-    """What scenes are composed of."""
+    """Cut-outs and backgrounds of composed scenes."""
 
     people: tuple[StationaryCutOut, ...]
     """At least 2."""
     vehicles: tuple[StationaryCutOut, ...]
     """At least 2."""
     backgrounds: Mapping[str, npt.NDArray[np.uint8]]
-    """Scene → grey picture (H, W) without people, at least one."""
+    """Scene → grey image (H, W) without people, at least one."""
 
     def __post_init__(self) -> None:
-        """Refuse too little.
+        """Check that there is enough of each.
 
         Raises:
-            DatasetError: says what there is too little of.
+            DatasetError: says what is missing.
         """
         people, vehicles, backgrounds = map(len, (self.people, self.vehicles, self.backgrounds))
         if min(people, vehicles) < 2 or not backgrounds:
@@ -93,11 +93,11 @@ class SceneMaterial:
 def gather_material(
     scenes: Mapping[str, Sequence[SceneClip]], sources: Sources, length: int, seed: int = 0
 ) -> SceneMaterial:
-    """Cut out people and vehicles, and make backgrounds.
+    """Cut out people and vehicles, and compute backgrounds.
 
     Args:
         scenes: Name → its video, ten frames a second, grey or in colour.
-        sources: Which scenes are used for what.
+        sources: The scenes used for each kind of material.
         length: Frames T of each cut-out.
         seed: The same seed gives the same material.
 
@@ -124,7 +124,7 @@ def gather_material(
 
 
 def empty_background(clip: SceneClip) -> npt.NDArray[np.uint8]:
-    """Grey picture (H, W) of a scene without what moves: the median over time."""
+    """Grey image (H, W) of a scene without moving objects: the median over time."""
     step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
     return np.asarray(np.median(grey_frames(clip.frames[::step]), axis=0), dtype=np.uint8)
 
@@ -132,16 +132,16 @@ def empty_background(clip: SceneClip) -> npt.NDArray[np.uint8]:
 def stable_cut_outs(
     clips: Sequence[SceneClip], length: int, count: int, random: np.random.Generator
 ) -> list[StationaryCutOut]:
-    """Cut out what moves at random moments, as far as it can be followed.
+    """Cut out moving objects at random times, as far as they can be tracked.
 
     Args:
         clips: Of one scene; those of fewer frames than `length` are left out.
         length: Frames T of each cut-out.
-        count: How many are wanted.
-        random: Source of every choice.
+        count: Number of cut-outs wanted.
+        random: Source of all random choices.
 
     Returns:
-        At most `count`; fewer where little moves or little of it is stable.
+        At most `count`; fewer where little moves or few cut-outs are stable.
     """
     long = [clip for clip in clips if len(clip.frames) >= length]
     backgrounds = [torch.from_numpy(empty_background(clip) / np.float32(255)) for clip in long]
@@ -149,7 +149,7 @@ def stable_cut_outs(
     for _ in range(count * _TRIES if long else 0):
         which = int(random.integers(len(long)))
         newest = int(random.integers(length - 1, len(long[which].frames)))
-        stable = followed(long[which], newest, length, backgrounds[which], random)
+        stable = track_and_cut_out(long[which], newest, length, backgrounds[which], random)
         if stable is not None:
             found.append(stable)
         if len(found) == count:
@@ -157,7 +157,7 @@ def stable_cut_outs(
     return found
 
 
-def followed(
+def track_and_cut_out(
     clip: SceneClip,
     newest: int,
     length: int,
@@ -165,30 +165,30 @@ def followed(
     random: np.random.Generator,
     mirror: bool = True,
 ) -> StationaryCutOut | None:
-    """Cut out something that moves at a moment, if it can be followed.
+    """Cut out an object that moves at a given time, if it can be tracked.
 
     Args:
         clip: Of a scene.
         newest: Number of the newest frame.
         length: Frames T.
-        background: (H, W) in [0, 1], the clip without what moves.
-        random: Source of every choice.
-        mirror: Exchange left and right of every second one.
+        background: (H, W) in [0, 1], the clip without moving objects.
+        random: Source of all random choices.
+        mirror: Mirror every second one horizontally.
     """
     frames = grey_frames(clip.frames[newest - length + 1 : newest + 1])
     pictures = torch.from_numpy(frames / np.float32(255))
-    thing = cut_out(pictures, background, random, as_it_is=True, mirror=mirror)
-    return None if thing is None else held_in_place(thing)
+    moving = cut_out(pictures, background, random, keep_size_and_light=True, mirror=mirror)
+    return None if moving is None else stabilise(moving)
 
 
-def held_in_place(thing: MovingCutOut) -> StationaryCutOut | None:
-    """Take its own motion from a grey thing, by a constant velocity fitted to its centres.
+def stabilise(moving: MovingCutOut) -> StationaryCutOut | None:
+    """Remove the motion of a grey cut-out, by a constant velocity fitted to its centres.
 
     Returns:
-        None where it is small or without contrast, where its area leaps, or where no constant
-        velocity fits.
+        None where it is small or without contrast, where its area changes abruptly, or where no
+        constant velocity fits.
     """
-    pixels, alpha = thing.pixels.numpy(), thing.alpha.numpy()
+    pixels, alpha = moving.pixels.numpy(), moving.alpha.numpy()
     solid = alpha > 0.5
     areas = solid.sum((1, 2)).astype(np.float64)
     if areas.min() < _FEWEST_PIXELS or pixels[-1][solid[-1]].std() < _LEAST_CONTRAST:
@@ -216,13 +216,13 @@ def held_in_place(thing: MovingCutOut) -> StationaryCutOut | None:
         centre,
         height,
         width,
-        (thing.top + centre[0] + height / 2, thing.left + centre[1]),
+        (moving.top + centre[0] + height / 2, moving.left + centre[1]),
         (float(velocity[0]), float(velocity[1])),
     )
 
 
 def grey_frames(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(n, H, W) of grey or RGB frames."""
+    """Convert grey or RGB frames to grey, (n, H, W)."""
     if frames.ndim == 3:
         return frames
     return np.stack([cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in frames]).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Several detectors on exactly the same clips: support, normal and planted queries, whole video.
+"""Measuring several detectors on the same clips: support, normal and planted queries, video.
 
-A detector is a model with the support that it is given. Models that share a network look at every
-clip once.
+A detector is a model with its own choice of support clips. A network shared by several models runs
+once on each clip.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,30 +26,30 @@ SCORES = ("energy", *TERMS)
 """The energy as a whole, then each pooled term alone."""
 DIFFERENCE = "frame difference"
 CLIP_LENGTH = 5
-"""Frames of a drawn clip, 0.1 s apart; a model that wants fewer gets the newest."""
+"""Frames of a drawn clip, 0.1 s apart; a model of fewer frames gets the newest."""
 _BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detector:
-    """A model as it is to be measured."""
+    """A model and the support that it is measured with."""
 
     name: str
     model: SceneModel
     """In evaluation mode, of at most `CLIP_LENGTH` frames."""
     shots: int | None = None
-    """The first so many support clips; None: all that are drawn."""
-    tainted: float = 0.0
-    """Share of support clips with something planted into them: each is, with this probability."""
+    """Number of support clips, the first of those drawn; None: all."""
+    contaminated: float = 0.0
+    """Probability of each support clip to contain a planted anomaly."""
 
 
 class OneFrame(SceneModel):
-    """Sees clips that repeat their newest frame: nothing moves."""
+    """Model of clips that repeat their newest frame, without motion."""
 
     def observe_input(
         self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
     ) -> Observation:
-        """Look at the newest frame of clips; see `SceneModel`."""
+        """Compute features of the newest frame of clips; see `SceneModel`."""
         return super().observe_input(pixels[:, -1:].expand_as(pixels), autocast, ages)
 
 
@@ -58,7 +58,7 @@ class Stage(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name for messages."""
 
     def draw(self, shots: int, queries: int) -> IndependentClips:
         """The next draw; clips of `CLIP_LENGTH` frames, grey or in colour."""
@@ -69,68 +69,68 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageScores:
-    """What all detectors gave in one scene."""
+    """Scores of all detectors in one scene."""
 
     name: str
     detectors: dict[tuple[str, str], list[DrawScores]]
-    """(detector, score) → its draws; the detector `DIFFERENCE` has the energy alone."""
+    """(detector, score) → its draws; the detector `DIFFERENCE` has only the energy."""
     kinds: list[tuple[str, ...]]
-    """For each draw the kinds of its planted clips."""
-    tainted: dict[str, int]
-    """For each detector the number of support clips that were tainted, over all draws."""
+    """For each draw, the kinds of its planted clips."""
+    contaminated: dict[str, int]
+    """For each detector, the number of contaminated support clips over all draws."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuringOptions:
-    """How much is measured."""
+    """Amount of clips and video to measure on."""
 
     shots: int = 10
     draws: int = 3
     queries: int = 48
     """Normal clips a draw, and as many planted ones."""
     video: bool = True
-    """Score the normal video of the scene too, frame by frame."""
+    """Also score the normal video of the scene, frame by frame."""
 
 
 def measure(
     stage: Stage,
     detectors: Sequence[Detector],
     options: MeasuringOptions,
-    seen: Callable[[int], None] = lambda _: None,
+    on_scored: Callable[[int], None] = lambda _: None,
 ) -> StageScores:
     """Draw clips of one scene and score them by every detector.
 
     Args:
         stage: The scene.
-        detectors: With names of their own.
-        options: How much is measured.
-        seen: Told the number of clips after each batch.
+        detectors: With distinct names.
+        options: Amount of clips and video.
+        on_scored: Called with the number of clips after each batch.
 
     Raises:
-        ValueError: a model wants longer clips than are drawn, colour where there is none, more
-            shots than are drawn, or tainted support where there is none.
+        ValueError: a model needs longer clips than are drawn, colour where there is none, more
+            shots than are drawn, or contaminated support where there is none.
     """
     for detector in detectors:
         _check(detector, options)
     queries: list[tuple[_Scored, _Scored]] = []
     adapted: list[dict[str, AdaptedScene]] = []
     kinds, places = [], []
-    tainted = dict.fromkeys((detector.name for detector in detectors), 0)
+    contaminated = dict.fromkeys((detector.name for detector in detectors), 0)
     for number in range(options.draws):
         drawn = stage.draw(options.shots, options.queries)
         scenes = {}
         for detector in detectors:
-            mask = _taint(detector, drawn, number)
-            tainted[detector.name] += int(mask.sum())
+            mask = _contaminated(detector, drawn, number)
+            contaminated[detector.name] += int(mask.sum())
             scenes[detector.name] = _adapted(detector, drawn, mask)
         adapted.append(scenes)
-        normal = _Scored.of(drawn.normal, detectors, [scenes], seen)
-        queries.append((normal, _Scored.of(drawn.planted, detectors, [scenes], seen)))
+        normal = _Scored.of(drawn.normal, detectors, [scenes], on_scored)
+        queries.append((normal, _Scored.of(drawn.planted, detectors, [scenes], on_scored)))
         kinds.append(drawn.kinds)
         places.append(drawn.support_places)
     videos = []
     if options.video:
-        videos = [_Scored.of(clips, detectors, adapted, seen) for clips in stage.recordings()]
+        videos = [_Scored.of(clips, detectors, adapted, on_scored) for clips in stage.recordings()]
     found: dict[tuple[str, str], list[DrawScores]] = {}
     for key in queries[0][0].values[0]:
         found[key] = [
@@ -144,7 +144,7 @@ def measure(
             )
             for draw, (normal, planted) in enumerate(queries)
         ]
-    return StageScores(stage.name, found, kinds, tainted)
+    return StageScores(stage.name, found, kinds, contaminated)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +152,7 @@ class _Scored:
     """Scores of some clips in the scenes of some draws."""
 
     values: list[dict[tuple[str, str], Values]]
-    """For each draw (detector, score) → (clips,)."""
+    """For each draw: (detector, score) → (clips,)."""
 
     @staticmethod
     @torch.no_grad()
@@ -160,21 +160,21 @@ class _Scored:
         clips: Iterable[Tensor],
         detectors: Sequence[Detector],
         scenes: Sequence[dict[str, AdaptedScene]],
-        seen: Callable[[int], None],
+        on_scored: Callable[[int], None],
     ) -> "_Scored":
         parts: list[dict[tuple[str, str], list[Values]]] = [{} for _ in scenes]
         for batch in _batches(clips):
-            looked: dict[tuple[object, ...], Observation] = {}
+            cache: dict[tuple[object, ...], Observation] = {}
             differences = _differences(batch)
             for detector in detectors:
-                observation = look(detector.model, batch, looked)
+                observation = compute_features(detector.model, batch, cache)
                 for part, of_draw in zip(parts, scenes, strict=True):
                     scored = _score(detector.model, observation, of_draw[detector.name])
                     for score, values in scored.items():
                         part.setdefault((detector.name, score), []).append(values)
             for part in parts:
                 part.setdefault((DIFFERENCE, "energy"), []).append(differences)
-            seen(len(batch))
+            on_scored(len(batch))
         return _Scored(
             [{key: np.concatenate(values) for key, values in part.items()} for part in parts]
         )
@@ -198,46 +198,47 @@ def _check(detector: Detector, options: MeasuringOptions) -> None:
 def _adapted(detector: Detector, drawn: IndependentClips, mask: Values) -> AdaptedScene:
     support = drawn.support.clone()
     for place in np.flatnonzero(mask):
-        support[place] = drawn.tainted[place]
+        support[place] = drawn.contaminated[place]
     support = support[: detector.shots]
     size_hw = (int(support.shape[-2]), int(support.shape[-1]))
     with torch.no_grad():
-        return adapt_observation(detector.model, look(detector.model, support, {}), size_hw, "")
+        observation = compute_features(detector.model, support, {})
+        return adapt_observation(detector.model, observation, size_hw, "")
 
 
-def _taint(detector: Detector, drawn: IndependentClips, number: int) -> Values:
-    """Which support clips are tainted; those of a smaller share are among those of a larger."""
+def _contaminated(detector: Detector, drawn: IndependentClips, number: int) -> Values:
+    """Mask of the contaminated support clips; nested for growing shares."""
     count = len(drawn.support) if detector.shots is None else detector.shots
-    if detector.tainted and not drawn.tainted.numel():
-        raise ValueError(f"{detector.name}: want clips to taint the support with, got none")
+    if detector.contaminated and not drawn.contaminated.numel():
+        raise ValueError(f"{detector.name}: want contaminated support clips, got none")
     chance = np.random.default_rng([number, *np.ravel(drawn.support_places)]).random(count)
-    return np.asarray(chance < detector.tainted, dtype=np.float64)
+    return np.asarray(chance < detector.contaminated, dtype=np.float64)
 
 
-def look(
-    model: SceneModel, clips: Tensor, looked: dict[tuple[object, ...], Observation]
+def compute_features(
+    model: SceneModel, clips: Tensor, cache: dict[tuple[object, ...], Observation]
 ) -> Observation:
-    """What a model's network sees; looked at before if another model has the same network.
+    """Features and motion of clips; taken from the cache if another model has the same network.
 
     Args:
         model: Of at most as many frames as the clips have; it gets the newest.
         clips: Grey (B, T, H, W), or RGB (B, T, 3, H, W), in [0, 1].
-        looked: What was seen of these very clips so far; added to.
+        cache: Observations of the same clips by network; extended.
 
     Raises:
-        ValueError: the model wants colour where there is none.
+        ValueError: the model needs colour where there is none.
     """
     config = model.config
     motion = config.motion if config.motion_weight > 0 else None
     key = (id(model.backbone), config.clip_length, motion, type(model))
-    if key not in looked:
+    if key not in cache:
         pixels = clips[:, -config.clip_length :]
         if config.colour and pixels.ndim == 4:
             raise ValueError(f"{config.preset}: want clips in colour, got grey ones")
         if not config.colour and pixels.ndim == 5:
             pixels = grey_pixels(pixels)
-        looked[key] = model.observe_input(pixels.to(next(model.parameters()).device))
-    return looked[key]
+        cache[key] = model.observe_input(pixels.to(next(model.parameters()).device))
+    return cache[key]
 
 
 def _score(model: SceneModel, observation: Observation, scene: AdaptedScene) -> dict[str, Values]:
@@ -251,7 +252,7 @@ def _score(model: SceneModel, observation: Observation, scene: AdaptedScene) -> 
 
 
 def _differences(clips: Tensor) -> Values:
-    """The differencing floor of each clip's newest frame."""
+    """Frame-difference baseline of each clip's newest frame."""
     grey = grey_pixels(clips) if clips.ndim == 5 else clips
     pixels = (grey[:, -2:, ..., None] * 255).round().to(torch.uint8).expand(-1, -1, -1, -1, 3)
     floor = FrameDifference()
@@ -264,7 +265,7 @@ def _differences(clips: Tensor) -> Values:
 
 
 def _recording(values: Values, number: int, places: Sequence[tuple[int, int]]) -> Recording:
-    """A normal video; the frames whose clips share pictures with a support clip do not count."""
+    """Scores of a normal video; clips that share frames with a support clip do not count."""
     newest = np.arange(len(values)) + CLIP_LENGTH - 1
     counted = np.ones(len(values), dtype=np.bool_)
     for recording, place in places:

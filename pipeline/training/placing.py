@@ -1,4 +1,4 @@
-"""Cut-outs of people and vehicles, laid over video at any size, place and velocity."""
+"""Placing cut-outs of people and vehicles over video at any size, position and velocity."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ Pictures = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StationaryCutOut:
-    """Something that moves, cut out of its scene and shifted so that it stays in place."""
+    """A moving object, cut out of its scene and shifted so that it stays in place."""
 
     pixels: Pictures
     """Grey in [0, 1], (T, h, w), oldest first."""
@@ -24,24 +24,25 @@ class StationaryCutOut:
     width: int
     """Pixels, in the newest frame."""
     foot: tuple[float, float]
-    """Row and column of the middle of its lower edge, in the newest frame of its own scene; of one
-    that was mirrored when it was cut out, in the mirrored part alone."""
+    """Row and column of the middle of its lower edge, in the newest frame of its own scene; for a
+    mirrored cut-out, valid within the mirrored part only."""
     velocity: tuple[float, float]
-    """Pixels a frame, down and right, in the same."""
+    """Pixels a frame, down and right, in its own scene."""
 
     def frozen(self) -> "StationaryCutOut":
-        """The same without motion of its parts: the newest frame throughout."""
+        """The cut-out with its newest frame in every frame."""
         pixels, alpha = (np.repeat(one[-1:], len(one), 0) for one in (self.pixels, self.alpha))
         return replace(self, pixels=pixels, alpha=alpha)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CutOutPlacement:
-    """A cut-out as it is to appear in a picture."""
+    """Position, size and motion of a cut-out in a frame."""
 
     cut_out: StationaryCutOut
     foot: tuple[float, float]
-    """Row and column of the middle of its lower edge, in the newest frame; fractions count."""
+    """Row and column of the middle of its lower edge, in the newest frame, to a fraction of a
+    pixel."""
     height: float
     """Pixels."""
     velocity: tuple[float, float]
@@ -50,7 +51,7 @@ class CutOutPlacement:
     """Contrast around middle grey."""
 
     def sped_up(self, pace: float) -> "CutOutPlacement":
-        """The same, so many times as fast."""
+        """The placement with its velocity multiplied by `pace`."""
         down, right = self.velocity
         return replace(self, velocity=(pace * down, pace * right))
 

@@ -1,9 +1,8 @@
 """Normal video of many fixed cameras, one folder a scene: the training scenes.
 
-FOLDER/
-<scene>/01.mp4, 02.mp4 …     or any other video files
-<scene>/0001.jpg, … or <scene>/<clip>/0001.jpg, …    or images, as taken at the sampling rate
-scenes.csv                   optional, for people; not read
+FOLDER/ <scene>/01.mp4, 02.mp4 …     or any other video files <scene>/0001.jpg, … or
+<scene>/<clip>/0001.jpg, …    or images at the sampling rate scenes.csv                   optional
+description; not read
 """
 
 from collections.abc import Callable, Iterator
@@ -73,10 +72,10 @@ def load_scenes(
 
     Args:
         folder: See the module.
-        height: Pixels; the width follows the picture's own shape.
+        height: Pixels; the width follows the aspect ratio.
         frames_per_second: Rate that every clip is sampled at, by its time stamps; images are
-            taken for ones at this rate.
-        colour: Keep RGB, at three times the memory; else grey.
+            assumed to have this rate.
+        colour: Load RGB, at three times the memory; else grey.
         on_file: Called before each file, for a progress bar.
 
     Raises:
@@ -106,6 +105,6 @@ def _frames(
             if not sampler.accept(picture.pts_seconds):
                 continue
             seen = picture.pixels if colour else cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
-            if size is None:  # a clip keeps the shape of its first picture
+            if size is None:  # all frames get the aspect ratio of the first one
                 size = (round(seen.shape[1] * height / seen.shape[0]), height)
             yield np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

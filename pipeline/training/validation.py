@@ -1,8 +1,8 @@
-"""How well a model tells planted anomalies from normal life in scenes it was not trained on.
+"""Validation: separation of planted anomalies from normal clips in held-out scenes.
 
-This is what every choice is made by; the labels of no test set take part in any. `vedette train`
-ends with `leave_scenes_out`; `HeldOutScene` is for `pipeline.training.measuring`, where normal
-clips are seen at other moments than planted ones.
+All design choices are based on this measure; labels of test sets are not used. `vedette train` ends
+with `leave_scenes_out`; `HeldOutScene` is for `pipeline.training.measuring`, where normal and
+planted clips come from different times.
 """
 
 import zlib
@@ -18,7 +18,7 @@ from models.config import SceneModelConfig
 from models.scene_model import Observation, SceneModel
 from models.standardise import standardised_energy
 from pipeline.training.episodes import EpisodeOptions, EpisodeSampler, IndependentClips
-from pipeline.training.measuring import CLIP_LENGTH, look
+from pipeline.training.measuring import CLIP_LENGTH, compute_features
 from pipeline.training.scenes import SceneClip
 
 _BATCH = 8
@@ -36,7 +36,7 @@ class SceneResult:
 
 
 def held_out_options(config: SceneModelConfig) -> EpisodeOptions:
-    """Whole pictures as a camera gives them to that model, nothing augmented."""
+    """Options for whole frames at the size of that model, without augmentation."""
     return EpisodeOptions(
         clip_length=config.clip_length,
         stride=config.stride,
@@ -84,8 +84,8 @@ def measure_priors(
 
     Returns:
         Median over the scenes' medians and over their standard deviations, (terms,) each: the
-        model's `prior_mean` and `prior_spread`. Not the mean: where nothing moves most of the time
-        the logarithm of motion leaps, and a few such scenes would speak for all.
+        model's `prior_mean` and `prior_spread`. Not the mean: in scenes with little motion the
+        logarithm of motion varies strongly, and a few such scenes would dominate.
     """
     return measure_priors_of([model], scenes, shots, queries)[0]
 
@@ -98,7 +98,7 @@ def measure_priors_of(
     queries: int = 8,
     on_scene: Callable[[], None] = lambda: None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """`measure_priors` of several models that take the same clips; one network looks only once."""
+    """`measure_priors` of several models with the same clips; a shared network runs once."""
     sampler = EpisodeSampler(scenes, held_out_options(models[0].config), seed=1)
     medians: list[list[Tensor]] = [[] for _ in models]
     spreads: list[list[Tensor]] = [[] for _ in models]
@@ -107,9 +107,11 @@ def measure_priors_of(
         supports: dict[tuple[object, ...], Observation] = {}
         normals: dict[tuple[object, ...], Observation] = {}
         for number, model in enumerate(models):
-            known = look(model, support, supports)
+            known = compute_features(model, support, supports)
             dictionary, row_normal = model.dictionary(known), model.row_normal(known)
-            frames = model.terms(look(model, normal, normals), dictionary, row_normal).frames
+            frames = model.terms(
+                compute_features(model, normal, normals), dictionary, row_normal
+            ).frames
             medians[number].append(frames.median(0).values)
             spreads[number].append(frames.std(0))
         on_scene()
@@ -120,13 +122,14 @@ def measure_priors_of(
 
 
 class HeldOutScene:
-    """A scene to measure on; its draws do not depend on which others are measured, or when."""
+    """A held-out scene; its draws do not depend on the other scenes or on the order."""
 
     def __init__(self, sampler: EpisodeSampler, name: str, seed: int = 0) -> None:
         """Take a scene.
 
         Args:
-            sampler: Made with `measuring_options`; several scenes may share it one after another.
+            sampler: Created with `measuring_options`; several scenes may share it one after
+                another.
             name: Of the scene.
             seed: The same seed gives the same clips.
         """
@@ -144,18 +147,18 @@ class HeldOutScene:
 
 
 def measuring_options(size_hw: tuple[int, int]) -> EpisodeOptions:
-    """Whole pictures of that size, in clips that every model can be measured with."""
+    """Options for whole frames of that size, in clips that fit every model."""
     return EpisodeOptions(clip_length=CLIP_LENGTH, crop_hw=size_hw, augment=False)
 
 
 def untrained_scenes(
     provenances: Sequence[Mapping[str, object]], names: Sequence[str]
 ) -> list[str]:
-    """Scenes that every model held out, or else, that none was trained on.
+    """Scenes that every model held out, or else scenes that no model was trained on.
 
     Args:
-        provenances: Of each model, as its checkpoint has it.
-        names: All scenes there are.
+        provenances: Of each model, from its checkpoint.
+        names: All scenes.
     """
     held_out = [_names(one.get("held_out")) for one in provenances]
     common = set(names).intersection(*held_out)

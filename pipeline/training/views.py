@@ -1,4 +1,4 @@
-"""How one episode looks at its scene: which part, how large, in what light, with what noise."""
+"""View of one episode on its scene: crop, zoom, brightness and noise."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _HALF_SPEED = 0.25
 
 @dataclass(frozen=True, slots=True)
 class EpisodeView:
-    """One way of looking at a scene; the same for an episode's support and its queries."""
+    """Augmentation of a scene, the same for an episode's support and its queries."""
 
     top: int
     left: int
@@ -27,12 +27,12 @@ class EpisodeView:
     mirrored: bool = False
     gain: float = 1.0
     noise: float = 0.0
-    """Standard deviation of the sensor's noise that is added, of a pixel range of 1."""
+    """Standard deviation of the sensor noise that is added, for a pixel range of 1."""
     step: int = 1
     """Frames of the loaded clip from one frame of a training clip to the next."""
 
-    def look(self, frames: npt.NDArray[np.uint8]) -> Tensor:
-        """Frames, cropped and scaled, without noise.
+    def apply(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Crop and scale frames, without noise.
 
         Args:
             frames: (T, H, W), or (T, H, W, 3) in colour.
@@ -53,7 +53,7 @@ class EpisodeView:
         return in_other_light(clip, self.gain)
 
     def noisy(self, clip: Tensor, random: torch.Generator) -> Tensor:
-        """A clip as a worse sensor gives it: every pixel of every frame off by its own error."""
+        """Add independent sensor noise to every pixel of every frame."""
         if self.noise == 0:
             return clip
         noise = torch.randn(clip.shape, generator=random)
@@ -67,14 +67,15 @@ def random_view(
     stride: int,
     random: np.random.Generator,
 ) -> EpisodeView:
-    """A random part of a picture in a random way.
+    """Draw a random view.
 
     Args:
-        size_hw: Of the picture.
-        crop_hw: Largest size of what comes out.
-        scale: Random zoom; below what fills `crop_hw` the whole picture is shrunk.
-        stride: What comes out holds whole cells of so many pixels.
-        random: Source of every choice.
+        size_hw: Size of the frames.
+        crop_hw: Largest size of the output.
+        scale: Range of the random zoom; below the zoom that fills `crop_hw` the whole frame is
+            scaled down.
+        stride: The output size is a multiple of so many pixels.
+        random: Source of all random choices.
     """
     height, width = size_hw
     zoom = float(np.exp(random.uniform(*np.log(scale))))
@@ -94,10 +95,10 @@ def random_view(
 
 
 def in_other_light(pixels: Tensor, gain: float) -> Tensor:
-    """Pixels in [0, 1] with another contrast about the middle grey."""
+    """Scale the contrast of pixels in [0, 1] about middle grey."""
     return ((pixels - 0.5) * gain + 0.5).clamp(0, 1)
 
 
 def _whole(pixels: float, stride: int) -> int:
-    """The nearest size that holds whole cells."""
+    """The nearest multiple of the stride."""
     return max(1, round(pixels / stride)) * stride
