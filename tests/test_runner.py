@@ -327,7 +327,7 @@ def test_the_live_measures_say_what_was_asked_for(dataset: Dataset, scorer: Scen
     found = to_json(result)["alarms"]
     assert (found["wanted_event_recall"], found["wanted_false_alarms_per_day"]) == (None, 0.0)
     assert found["mean"]["false_alarms_per_day"] == 0.0
-    assert "keeps to 0 false alarms a camera-day" in sheets(result)[3].note
+    assert "at most 0 false alarms a camera-day" in sheets(result)[3].note
 
 
 def test_further_rates_have_rows_of_the_same_energies(

@@ -187,7 +187,7 @@ def evaluate(
         list[float] | None,
         typer.Option(
             min=0,
-            help="A camera-day; sets the threshold of the live measures. May be repeated: the "
+            help="A camera-day; sets the threshold of the alarm measures. May be repeated: the "
             "further ones have rows of their own.  [default: 90 % of the events are found]",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""What every benchmark looks like to the evaluation, and what its loaders share."""
+"""Data types of benchmarks, and helpers of their loaders."""
 
 import re
 import time
@@ -21,19 +21,19 @@ _NAMES_SHOWN = 6
 
 
 class DatasetError(ValueError):
-    """A folder that is not the data set: what was looked for, what was found, and where."""
+    """A folder that is not the data set: what was wanted, what was found, and where."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetClip:
-    """One clip of a benchmark: where it is, and what is known of its frames."""
+    """One clip of a benchmark: its path, labels and masks."""
 
     name: str
     """As in the data set, such as "Test001"."""
     path: Path
     """A folder of images or a video file, as `cameras.open_source` takes it; or one image."""
     frames_per_second: float | None
-    """Rate of a folder of images; None for a video, which knows its own time, and for an image."""
+    """Rate of a folder of images; None for a video, which has time stamps, and for an image."""
     labels: npt.NDArray[np.bool_] | None = None
     """(frames,), True = anomalous; None in the Train split, which is normal throughout."""
     masks: Callable[[], Iterator[Mask]] | None = None
@@ -45,7 +45,7 @@ class DatasetClip:
 
     @property
     def place(self) -> str:
-        """Where results are shown: at the clip; those of single images at their scene."""
+        """Name that results are grouped by: the clip, or for single images the scene."""
         return self.scene if self.still else self.name
 
     @property
@@ -81,7 +81,7 @@ class Dataset:
     name: str
     """As on the command line."""
     title: str
-    """As people call it."""
+    """Display name."""
     train: tuple[DatasetClip, ...]
     """Normal clips; supports are drawn from them."""
     test: tuple[DatasetClip, ...]
@@ -90,10 +90,10 @@ class Dataset:
     """Test clips of the whole data set; a result on fewer is not a result on it."""
 
     def __post_init__(self) -> None:
-        """Refuse an order in which results could be taken for those of another clip.
+        """Check that the test clips of each scene are contiguous.
 
         Raises:
-            DatasetError: the test clips of a scene do not stand together.
+            DatasetError: they are not.
         """
         runs = [name for name, _ in groupby(clip.scene for clip in self.test)]
         if len(runs) != len(set(runs)):
@@ -174,10 +174,9 @@ def first_with(places: Iterable[Path], wanted: tuple[str, ...], root: Path, titl
 
 
 def read_frames(clip: DatasetClip) -> Iterator[Picture]:
-    """Decode a clip, as fast as it goes.
+    """Decode a clip without pacing.
 
-    In the place of a damaged picture comes the one before it, so that frames and labels stay
-    together.
+    A damaged frame is replaced by the one before it, so that frames and labels stay aligned.
 
     Raises:
         DatasetError: there are not as many frames as labels, or a single image cannot be read.

@@ -49,7 +49,7 @@ def numpy_file(path: Path, dimensions: int, mapped: bool = False) -> npt.NDArray
     Args:
         path: The file.
         dimensions: How many it must have.
-        mapped: Leave it on the disk until it is looked at.
+        mapped: Map the file into memory instead of reading it.
 
     Raises:
         DatasetError: no such file, another format, or another number of dimensions.

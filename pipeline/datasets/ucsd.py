@@ -9,8 +9,8 @@
 
 Frames may also be JPEG or PNG, and masks PNG. The label file has a line a test clip, such as
 `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];`: ranges of anomalous frames, counted from 1, both
-ends included. One frame of Ped1, Test017/142.tif, is truncated in the archive; the one before it is
-repeated in its place.
+ends included. One frame of Ped1, Test017/142.tif, is truncated in the archive; it is replaced by
+the frame before it.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""What a watcher lives with: events missed, false alarms a day, seconds until an event is seen.
+"""Alarm-level measures: missed events, false alarms a day, seconds until an event is detected.
 
 An event is an interval of anomalous labels. It is found when a frame in it reaches the threshold. A
 false alarm is a run of normal frames at or above the threshold; runs closer together than the merge
-gap are one. A run that merely outlasts its event counts too: nobody told the camera.
+gap are one. A run that continues after its event counts too: a camera has no labels.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ SECONDS_PER_DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class AlarmOptions:
-    """What is called an alarm, and where the curve is read off."""
+    """Definition of an alarm, and the operating point on the curve."""
 
     merge_gap_seconds: float = 5.0
     """As `alert.merge_gap` of a live camera."""
     event_recall: float = 0.9
-    """Share of the events that must be found; not used where a rate is asked for."""
+    """Share of the events that must be found; not used if a rate of false alarms is given."""
     false_alarms_per_day: float | None = None
     """Highest rate of false alarms, >= 0; None: the threshold is chosen by the event recall."""
 
     def __post_init__(self) -> None:
-        """Refuse a rate that nothing can be compared with.
+        """Check the rate.
 
         Raises:
             ValueError: the rate is negative or not a number.
@@ -39,7 +39,7 @@ class AlarmOptions:
 
 @dataclass(frozen=True, slots=True)
 class AlarmMetrics:
-    """The live measures at the threshold that the options ask for."""
+    """The alarm measures at the operating point of the options."""
 
     threshold: float
     """In the unit of the values."""
@@ -54,7 +54,7 @@ class AlarmMetrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlarmCurve:
-    """Events against false alarms at every threshold that matters: the peaks of the events."""
+    """Event recall against false alarms at the relevant thresholds: the peaks of the events."""
 
     thresholds: Values
     """Falling, (points,)."""
@@ -112,15 +112,15 @@ def alarm_metrics(
     pts_seconds: Sequence[Values],
     options: AlarmOptions,
 ) -> AlarmMetrics | None:
-    """Read the curve off at the event recall, or at the rate of false alarms, that is asked for.
+    """Evaluate the curve at the wanted event recall or the wanted rate of false alarms.
 
     Args:
         values: For each clip, (frames,), high = anomalous.
         labels: For each clip, (frames,), True = anomalous.
         pts_seconds: For each clip, rising times of its frames, (frames,).
-        options: What is called an alarm, and what is asked for. A rate of false alarms gives the
-            lowest threshold at a peak of an event down to which the rate is kept; where even the
-            highest peak exceeds it, the threshold is above all values and finds nothing.
+        options: Definition of an alarm and the operating point. A rate of false alarms gives the
+            lowest threshold at a peak of an event down to which the rate is not exceeded; where
+            even the highest peak exceeds it, the threshold is above all values and finds nothing.
 
     Returns:
         None where there is no event, or no normal video.
@@ -148,10 +148,10 @@ def alarm_metrics(
 
 
 def _point(curve: AlarmCurve, options: AlarmOptions) -> int | None:
-    """Where the curve is read off; None: even its first point has too many false alarms."""
+    """Index of the operating point; None: even the first point has too many false alarms."""
     if options.false_alarms_per_day is None:
         return int(np.argmax(curve.event_recall >= options.event_recall))
-    # Fewer at a lower threshold, because alarms merge there, is no gain.
+    # Fewer alarms at a lower threshold, because alarms merge there, do not count as better.
     rates = np.maximum.accumulate(curve.false_alarms_per_day)
     within = int(np.count_nonzero(rates <= options.false_alarms_per_day))
     return within - 1 if within else None
@@ -174,7 +174,7 @@ def false_alarm_spans(
         labels: True = anomalous, (frames,).
         pts_seconds: Rising times of the frames, (frames,).
         merge_gap_seconds: Runs closer together than this are one alarm; an event between two runs
-            does not part them.
+            does not separate them.
     """
     spans: list[tuple[int, int]] = []
     for first, last in intervals(above & ~labels):
@@ -206,7 +206,7 @@ def detection_delays(above: Labels, labels: Labels, pts_seconds: Values) -> list
 
 
 def normal_seconds(labels: Sequence[Labels], pts_seconds: Sequence[Values]) -> float:
-    """How much normal video there is; a frame lasts until the next, the last as long as most.
+    """Duration of normal video; a frame lasts until the next, the last one for the median interval.
 
     A clip of a single frame has no duration.
     """

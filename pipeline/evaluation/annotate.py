@@ -1,4 +1,4 @@
-"""An annotated video: what the model saw, and its score against the threshold over time."""
+"""An annotated video: heatmap, and the score against the threshold over time."""
 
 from collections import deque
 from fractions import Fraction
@@ -20,14 +20,14 @@ _STRIP_SECONDS = 20.0
 
 
 class AnnotatedVideo:
-    """An H.264 file that every replayed frame is drawn into; open it by `with`."""
+    """Writes replayed frames with annotations to an H.264 file; a context manager."""
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
-        """Remember what to write.
+        """Set the output.
 
         Args:
             path: Any name; the container is MP4.
-            frames_per_second: Rate to announce; every frame keeps its own time.
+            frames_per_second: Nominal rate; every frame keeps its own time stamp.
         """
         self._path = path
         self._rate = Fraction(frames_per_second).limit_denominator(1000)
@@ -54,7 +54,7 @@ class AnnotatedVideo:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what the encoder still holds, and close."""
+        """Flush the encoder, and close."""
         if self._container is None:
             return
         try:
@@ -65,7 +65,7 @@ class AnnotatedVideo:
             self._container = None
 
     def write(self, frame: ReplayedFrame) -> None:
-        """Draw and encode the next frame; pictures of another size are scaled to the first one's.
+        """Draw and encode the next frame; frames of another size are scaled to the first one's.
 
         Raises:
             ValueError: the file is not open.

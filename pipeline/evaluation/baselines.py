@@ -1,4 +1,4 @@
-"""Detectors that know nothing of anomalies; a figure means something only beside theirs.
+"""Trivial detectors as baselines.
 
 All are causal. On UCSD Ped2 time alone gives a frame AUROC of 74 %, and the strongest change
 between two frames 92 %.
@@ -23,7 +23,7 @@ def constant(frame_count: int) -> npt.NDArray[np.float64]:
 
 
 def frame_index(frame_count: int) -> npt.NDArray[np.float64]:
-    """Position in the clip: what can be had from anomalies coming late."""
+    """Position in the clip: the part of a result that comes from anomalies late in clips."""
     return np.arange(frame_count, dtype=np.float64)
 
 
@@ -34,7 +34,7 @@ class FrameDifference:
         self._past = ClipBuffer(length=2, interval_seconds=INTERVAL_SECONDS)
 
     def reset(self) -> None:
-        """Another clip begins."""
+        """Start another clip."""
         self._past.reset()
 
     def push(self, pts_seconds: float, pixels: Pixels) -> float:

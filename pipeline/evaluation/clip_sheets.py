@@ -28,7 +28,7 @@ def clip_sheets(evaluation: Evaluation) -> list[Sheet]:
 
 
 def short_clip_sheet(evaluation: Evaluation) -> Sheet:
-    """The clips with the lowest AUROC, as few as a terminal has room for."""
+    """The clips with the lowest AUROC, few enough for a terminal."""
     clips = clip_figures(evaluation)
     lowest = sorted(clips, key=lambda clip: mean(clip.aurocs) if clip.aurocs else 1.0)[:SHORT_ROWS]
     which = "every clip"
@@ -120,7 +120,7 @@ def _term_sheet(evaluation: Evaluation, clips: Sequence[ClipFigures]) -> Sheet:
 
 
 _TERMS_NOTE = (
-    "Terms: mean over anomalous / over normal frames, in the unit of the energy, 0 being usual in "
+    "Terms: mean over anomalous / over normal frames, in the unit of the energy; 0 is typical of "
     "the scene. The term with the largest difference separates."
 )
 
@@ -136,7 +136,7 @@ def _clip_note(evaluation: Evaluation) -> str:
     if alarms is None:
         return note
     return (
-        f"{note} Events and false alarms at the threshold of the live measures "
+        f"{note} Events and false alarms at the threshold of the alarm measures "
         f"({alarms.draws[0].threshold:.2f}): {alarms.moments.missed_count} of {alarms.events} "
         f"events missed, {alarms.moments.false_alarm_count} false alarms."
     )

@@ -32,7 +32,7 @@ _THRESHOLDS = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionCurve:
-    """What is found at falling thresholds; begins at a threshold above everything."""
+    """Detection rates at falling thresholds; starts above all values."""
 
     false_per_frame: Values
     """False positive regions a frame, (thresholds,)."""
@@ -112,10 +112,10 @@ def match(above: npt.NDArray[np.bool_], frame: FrameRegions) -> tuple[npt.NDArra
 def area(false_per_frame: Values, rate: Values) -> float:
     """Area under a rate over the false positives a frame, 0 … 1.
 
-    Where false positives become fewer as the threshold falls, because regions grow together, the
-    higher number goes on to count: a detector that marks whole pictures earns nothing by it. So
-    does the higher rate, which a higher threshold reaches. Between points are straight lines, and a
-    curve that ends before 1 goes on at its last height.
+    Where false positives become fewer as the threshold falls, because regions merge, the higher
+    number still counts, so that marking whole frames is not rewarded. The rate is made monotonic in
+    the same way. Points are joined linearly, and a curve that ends before 1 continues at its last
+    value.
 
     Args:
         false_per_frame: >= 0, at falling thresholds, beginning with 0; (points,).
@@ -135,10 +135,10 @@ def area(false_per_frame: Values, rate: Values) -> float:
 
 
 def _thresholds(pictures: npt.NDArray[np.float16]) -> list[np.float16]:
-    """Falling values with ever more cells at or above them, in equal ratios, from one cell to all.
+    """Falling thresholds with geometrically growing numbers of cells at or above them.
 
-    Few false regions a frame means few cells above the threshold; so the highest values are swept
-    one by one.
+    Few false regions a frame means few cells above the threshold; so the highest values are sampled
+    most densely.
     """
     values = np.sort(pictures.astype(np.float32), axis=None)[::-1]  # quicker than half precision
     ranks = np.unique(np.geomspace(1, values.size, _THRESHOLDS).astype(np.int64)) - 1

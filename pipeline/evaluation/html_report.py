@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing beside it: no script, no network."""
+"""An evaluation as one self-contained HTML file, without scripts or network access."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from pipeline.evaluation.sheets import Sheet, SheetRow, number, sheets, title
 
 _CAPTIONS = {
     "roc": "ROC curves of all frames pooled: every draw, and the trivial detectors.",
-    "scores": "Energy of the first draw; anomalous frames stand on a band.",
+    "scores": "Energy of the first draw; anomalous frames are shaded.",
     "heatmaps": "The frame with the highest energy of the first draw, under its anomaly map.",
-    "alarms": "Events found over false alarms a camera-day; the line is what was asked for.",
+    "alarms": "Events found over false alarms a camera-day; the line is the target.",
 }
 
 _STYLE = """
@@ -39,13 +39,13 @@ figure { margin: 1rem 0; } img { max-width: 100%; }
 
 
 def html_report(evaluation: Evaluation) -> str:
-    """The whole page: tables, how their figures came about, and the pictures as data.
+    """Build the page: tables, the protocol of their figures, and the images as data.
 
-    Clips with missed events or false alarms are decoded again, for their pictures.
+    Clips with missed events or false alarms are decoded again for their images.
 
     Raises:
-        SourceError: such a clip cannot be decoded any more.
-        DatasetError: its masks cannot be read any more.
+        SourceError: such a clip can no longer be decoded.
+        DatasetError: its masks can no longer be read.
     """
     dataset = evaluation.dataset
     heading = f"{title(evaluation)}: {evaluation.model}"
@@ -97,7 +97,7 @@ def _figure(name: str, figure: Figure) -> str:
 
 
 def _moments(evaluation: Evaluation, alarms: Alarms) -> list[str]:
-    """Missed events and false alarms, each clip being decoded once."""
+    """Galleries of missed events and false alarms; each clip is decoded once."""
     missed, false = alarms.moments.missed, alarms.moments.false_alarms
     pictures = draw_moments(evaluation, alarms, [*missed, *false])
     drawn = [
@@ -107,8 +107,8 @@ def _moments(evaluation: Evaluation, alarms: Alarms) -> list[str]:
     normal = {name: means.normal for name, means in term_means(evaluation).items()}
     note = (
         "Each at its frame with the highest energy in the first draw; the threshold is "
-        f"{alarms.draws[0].threshold:.2f}. The heatmap is as a live camera with that threshold "
-        "draws it; what the masks mark is outlined. Terms are what is added to the energy; on "
+        f"{alarms.draws[0].threshold:.2f}. The heatmap is drawn as for a live camera with "
+        "that threshold; masks are outlined. Terms are contributions to the energy; on "
         f"normal frames their mean is {_values(normal)}. The frames of a false alarm may enclose "
         "an event, before and after which it was raised."
     )

@@ -1,4 +1,4 @@
-"""How well anomaly maps say where an anomaly is, on the test clips that have masks."""
+"""Localisation measures of anomaly maps, on the test clips that have masks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Maps = npt.NDArray[np.float16]
 
 @dataclass(frozen=True, slots=True)
 class LocalisationMetrics:
-    """All in [0, 1]; None where the masks are of one class, or hold no region."""
+    """Localisation measures in [0, 1]; None where the masks are of one class, or hold no region."""
 
     pixel_auroc: float | None
     """Of all pixels of all frames pooled; 0.5 is chance."""
@@ -28,7 +28,7 @@ class LocalisationMetrics:
 
 
 def in_half_precision(maps: npt.NDArray[np.float32]) -> Maps:
-    """Keep 11 significant bits; what is beyond ±65,504 becomes that, so that all stays finite."""
+    """Convert to half precision; values are clipped to ±65,504, so that all stay finite."""
     limits = np.finfo(np.float16)
     return np.clip(maps, limits.min, limits.max).astype(np.float16)
 
@@ -43,7 +43,7 @@ def localise(
         detectors: For each detector, the maps of each clip; of one size.
 
     Returns:
-        For each detector.
+        Measures of each detector.
 
     Raises:
         DatasetError: a mask cannot be read, or there are not as many masks as maps.
@@ -60,7 +60,7 @@ def localise(
 def _counted(
     clip: DatasetClip, detectors: Sequence[Maps], pixels: Sequence[PixelAuroc]
 ) -> Iterator[Mask]:
-    """The masks of a clip; each is counted on its way."""
+    """Yield the masks of a clip, and add each to the pixel measures."""
     count, wanted = 0, len(detectors[0])
     for mask in clip.read_masks():
         if count < wanted:

@@ -1,4 +1,4 @@
-"""Frames of missed events and false alarms under their heatmaps; the clips are decoded again."""
+"""Images of missed events and false alarms with heatmaps; the clips are decoded again."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,22 +17,22 @@ _LEAST_SCALE = 1e-6
 
 
 def draw_moments(evaluation: Evaluation, alarms: Alarms, moments: Sequence[Moment]) -> list[bytes]:
-    """A picture of each moment at its peak.
+    """Draw the peak frame of each moment.
 
-    The heatmap is as a live camera draws it: faint from half way between the median of the normal
+    The heatmap is drawn as for a live camera: faint from half way between the median of the normal
     frames and the threshold. Anomalous pixels are outlined where the clip has masks.
 
     Args:
-        evaluation: What was measured.
-        alarms: Its live measures.
-        moments: Of these.
+        evaluation: The evaluation.
+        alarms: Its alarm measures.
+        moments: Moments of these.
 
     Returns:
         JPEG files at the model's size, in the order of the moments.
 
     Raises:
-        SourceError: a clip cannot be decoded any more.
-        DatasetError: a single image or a mask cannot be read any more.
+        SourceError: a clip can no longer be decoded.
+        DatasetError: a single image or a mask can no longer be read.
     """
     pooled = np.concatenate(evaluation.draws[0].values)
     normal = pooled[~evaluation.dataset.labels]
@@ -49,7 +49,7 @@ def draw_moments(evaluation: Evaluation, alarms: Alarms, moments: Sequence[Momen
 
 
 def _frames(clip: DatasetClip, wanted: set[int]) -> Iterator[tuple[int, Pixels, Mask | None]]:
-    """The wanted frames with their masks; nothing after the last of them is decoded."""
+    """The wanted frames with their masks; decoding stops at the last of them."""
     masks = clip.read_masks()
     for number, frame in enumerate(read_frames(clip)):
         mask = next(masks, None)

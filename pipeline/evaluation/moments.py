@@ -1,6 +1,6 @@
-"""The moments of a test set that a person wants to see: missed events and false alarms.
+"""Missed events and false alarms of a test set, to be shown in the report.
 
-Pure: chosen from the energies of one draw. The frames themselves are decoded when they are drawn.
+Pure functions: chosen from the energies of one draw. The frames are decoded when they are drawn.
 """
 
 from collections.abc import Sequence
@@ -33,28 +33,28 @@ class Moment:
     energy: float
     """Of that frame."""
     parts: Values
-    """What each term adds to the energy, (terms,)."""
+    """Contribution of each term to the energy, (terms,)."""
     anomaly_map: Maps
     """(h, w), in the unit of the energy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FailureMoments:
-    """What went wrong at one threshold, at most `MOST_KEPT` of each."""
+    """Missed events and false alarms at one threshold, at most `MOST_KEPT` of each."""
 
     missed: list[Moment]
     """Lowest peak first."""
     missed_count: int
-    """Of all missed events."""
+    """Number of all missed events."""
     false_alarms: list[Moment]
     """Highest peak first."""
     false_alarm_count: int
-    """Of all false alarms."""
+    """Number of all false alarms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipCourse:
-    """What one draw gave over one test clip."""
+    """Results of one draw on one test clip, frame by frame."""
 
     values: Values
     """Energies, (frames,)."""
@@ -75,7 +75,7 @@ def find_moments(
 
     Args:
         clips: All test clips, of one draw.
-        threshold: At or above it is an alarm; in the unit of the energies.
+        threshold: Energies at or above it are alarms.
         merge_gap_seconds: Runs closer together than this are one alarm.
     """
     missed: list[Moment] = []
@@ -106,5 +106,5 @@ def _moment(number: int, clip: ClipCourse, first: int, last: int, counted: Label
         pts_seconds=float(clip.pts_seconds[peak]),
         energy=float(clip.values[peak]),
         parts=clip.parts[peak],
-        anomaly_map=clip.maps[peak].copy(),  # not a view, which would keep the clip's maps
+        anomaly_map=clip.maps[peak].copy(),  # a view would keep all maps of the clip in memory
     )

@@ -1,6 +1,6 @@
-"""What each test clip and each kind of anomaly gave, and which term of the energy tells them apart.
+"""Figures of each test clip and each kind of anomaly, and the energy term that separates best.
 
-Pure: figures from an evaluation. Single images stand together, one place a scene.
+Pure functions of an evaluation. Single images are grouped by scene.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ _Places = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class TermMeans:
-    """What a term adds to the energy on average, in the first draw; None without such frames."""
+    """Mean contribution of a term to the energy, in the first draw; None without such frames."""
 
     anomalous: float | None
     normal: float | None
 
     @property
     def gap(self) -> float | None:
-        """By how much anomalous frames exceed normal ones; None where frames are of one class."""
+        """Difference of anomalous and normal frames; None where frames are of one class."""
         if self.anomalous is None or self.normal is None:
             return None
         return self.anomalous - self.normal
@@ -58,9 +58,9 @@ class ClipFigures:
     """Highest energy in the first draw."""
     highest_frame: int
     events: tuple[EventOutcome, ...] | None
-    """None without live measures."""
+    """None without alarm measures."""
     false_alarms: int | None
-    """In the first draw; None without live measures."""
+    """In the first draw; None without alarm measures."""
     terms: Mapping[str, TermMeans]
 
     @property
@@ -80,7 +80,7 @@ class KindFigures:
     highest: float
     """Highest energy in the first draw."""
     terms: Mapping[str, TermMeans]
-    """Normal frames are those of the scenes that have the kind."""
+    """Normal frames are those of scenes with this kind."""
 
 
 def clip_figures(evaluation: Evaluation) -> list[ClipFigures]:
@@ -92,15 +92,15 @@ def clip_figures(evaluation: Evaluation) -> list[ClipFigures]:
 
 
 def term_means(evaluation: Evaluation) -> Mapping[str, TermMeans]:
-    """Of all test frames."""
+    """Term means over all test frames."""
     parts, labels = np.concatenate(evaluation.parts), evaluation.dataset.labels
     return _terms(evaluation.terms, parts[labels], parts[~labels])
 
 
 def kind_figures(evaluation: Evaluation) -> list[KindFigures]:
-    """Figures of every kind of anomaly in the order of the names; empty where none is known.
+    """Figures of every kind of anomaly in the order of the names; empty where there are none.
 
-    A kind in scenes without normal test frames is left out: there is nothing to rank it against.
+    A kind in scenes without normal test frames is left out, as it cannot be ranked.
     """
     labels = evaluation.dataset.labels
     sizes = [clip.size for clip in evaluation.labels]

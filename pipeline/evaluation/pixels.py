@@ -1,4 +1,4 @@
-"""Pixel-level AUROC: do anomaly maps light up where the masks are?"""
+"""Pixel-level AUROC of anomaly maps against masks."""
 
 import cv2
 import numpy as np
@@ -10,15 +10,15 @@ AnomalyMap = npt.NDArray[np.float16]
 Counts = npt.NDArray[np.int64]
 
 _LEVELS = 1 << 16
-_SIGN = 1 << 15  # the bit of the sign; without it, bits rise with the size of the value
+_SIGN = 1 << 15  # the bit of the sign; without it, bits rise with the magnitude of the value
 
 
 class PixelAuroc:
-    """AUROC of all pixels of all pictures pooled, in memory that does not grow with them.
+    """AUROC of all pixels of all frames pooled, in constant memory.
 
-    Values are rounded to half precision, 11 significant bits, of which there are 65,536: they are
-    counted, apart for normal and anomalous pixels, and the area is exact for the rounded values.
-    Equal values count half.
+    Values are rounded to half precision, of which there are 65,536 values: they are counted
+    separately for normal and anomalous pixels, and the area is exact for the rounded values. Equal
+    values count half.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class PixelAuroc:
         self._anomalous = np.zeros(_LEVELS, dtype=np.int64)
 
     def add(self, anomaly_map: AnomalyMap, mask: Mask) -> None:
-        """Count the pixels of one picture.
+        """Count the pixels of one frame.
 
         Args:
             anomaly_map: (h, w), any unit, high = anomalous; stretched over the mask, linearly

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: curves, the scores of every clip, where the model looked."""
+"""Figures of an evaluation: curves, scores of every clip, and heatmaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _MODEL_COLOUR = "#1f4e79"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strip:
-    """What one panel of scores shows."""
+    """Content of one panel of scores."""
 
     title: str
     values: Values
@@ -33,8 +33,8 @@ def write_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write every figure as a PNG under its name.
 
     Args:
-        evaluation: What was measured.
-        folder: Is made where it is not there.
+        evaluation: The evaluation.
+        folder: Created if missing.
 
     Returns:
         The files.
@@ -51,7 +51,7 @@ def write_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """All figures by name: roc, scores, heatmaps, and alarms where there are live measures."""
+    """All figures by name: roc, scores, heatmaps, and alarms where there are alarm measures."""
     drawn = {
         "roc": roc_figure(evaluation),
         "scores": scores_figure(evaluation),
@@ -121,7 +121,7 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
         ylabel="event recall",
         ylim=(0, 1.02),
     )
-    # At least as wide as one false alarm, so that a faultless detector has a scale to stand on.
+    # At least as wide as one false alarm, so that a perfect detector has a scale.
     normal = normal_seconds(evaluation.labels, evaluation.pts_seconds)
     axes.set_xlim(0, max(axes.get_xlim()[1], SECONDS_PER_DAY / normal))
     axes.legend(loc="lower right")
@@ -129,14 +129,14 @@ def alarms_figure(evaluation: Evaluation) -> Figure:
 
 
 def scores_figure(evaluation: Evaluation) -> Figure:
-    """Energy of the first draw over time, a panel a clip; anomalous frames stand on a band.
+    """Energy of the first draw over time, one panel a clip; anomalous frames are shaded.
 
-    Single images stand in one panel a scene, in their order.
+    Single images are in one panel a scene, in their order.
     """
     strips = _strips(evaluation)
     figure, panels = _panels(len(strips), height=1.6)
     pooled = np.concatenate([strip.values for strip in strips])
-    # The first frames of a clip stand still and are far below all others.
+    # The first frames of a clip repeat and are far below all others.
     low, high = float(np.percentile(pooled, 1)), float(pooled.max())
     high += 0.05 * (high - low) + 1e-6
     for axes, strip in zip(panels, strips, strict=True):
@@ -155,7 +155,7 @@ def scores_figure(evaluation: Evaluation) -> Figure:
 
 
 def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
-    """The frame with the highest energy of every clip under its anomaly map."""
+    """The frame with the highest energy of every clip with its anomaly map."""
     figure, panels = _panels(len(highlights), height=3.0)
     high = max(float(highlight.anomaly_map.max()) for highlight in highlights)
     low = min(float(np.median(highlight.anomaly_map)) for highlight in highlights)

@@ -1,9 +1,9 @@
 """Anomalous regions of masks, laid on the grid of the anomaly maps, and their tracks.
 
-A region is a connected component of a mask. Where a data set says nothing of tracks, as those here,
-a track is a connected component of the mask as a volume: regions of consecutive frames that share a
-pixel belong together. Two things that touch are one region, and things that meet are one track, so
-that there are fewer tracks than a person would count.
+A region is a connected component of a mask. Where a data set has no tracks, as those here, a track
+is a connected component of the mask as a volume: regions of consecutive frames that share a pixel
+belong together. Two objects that touch are one region, and objects that meet are one track, so that
+there are fewer tracks than objects.
 """
 
 from collections.abc import Iterable
@@ -28,15 +28,15 @@ class FrameRegions:
     """The anomalous regions of one frame."""
 
     pixels: Counts
-    """How many pixels of each region lie in each cell of the anomaly map, (regions, h, w)."""
+    """Number of pixels of each region in each cell of the anomaly map, (regions, h, w)."""
     tracks: tuple[int, ...]
     """Track of each region, counted from 0 in its clip."""
     cell_pixels: Counts
-    """How many pixels of the mask each cell covers, (h, w); the frames of a clip share it."""
+    """Number of mask pixels in each cell, (h, w); shared by the frames of a clip."""
 
 
 def components(picture: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
-    """Number the connected regions of a picture.
+    """Label the connected components of a mask.
 
     Returns:
         (H, W) with 0 outside and 1 … n inside, and n.
@@ -48,7 +48,7 @@ def components(picture: npt.NDArray[np.bool_]) -> tuple[Labels, int]:
 
 
 def clip_regions(masks: Iterable[Mask], map_hw: tuple[int, int]) -> list[FrameRegions]:
-    """Regions and tracks of a clip; of the masks, one is in memory at a time.
+    """Regions and tracks of a clip; one mask is in memory at a time.
 
     Args:
         masks: (H, W), one a frame, in order, of one size.
@@ -93,7 +93,7 @@ def cells_of(size_hw: tuple[int, ...], map_hw: tuple[int, int]) -> npt.NDArray[n
 def _pixels_in_cells(
     labels: Labels, count: int, cells: npt.NDArray[np.int64], map_hw: tuple[int, int]
 ) -> Counts:
-    """How many pixels of each region lie in each cell, (regions, h, w)."""
+    """Number of pixels of each region in each cell, (regions, h, w)."""
     size = map_hw[0] * map_hw[1]
     inside = labels > 0
     places = (labels[inside] - 1) * size + cells[inside]
@@ -108,7 +108,7 @@ def _sharing(earlier: Labels, later: Labels) -> list[tuple[int, int]]:
 
 
 def _joined(count: int, links: list[tuple[int, int]]) -> list[int]:
-    """The group of each of `count` things when the linked ones belong together."""
+    """Connected component of each of `count` regions under the links."""
     if not count:
         return []
     ends = np.array(links, dtype=np.int64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""What a replay comes to, in one line."""
+"""Summary of a replay in one line."""
 
 from pipeline.evaluation.replay import ReplayedFrame
 from pipeline.events.event import Event
@@ -14,7 +14,7 @@ class ReplaySummary:
         """Start before the first frame.
 
         Args:
-            camera: Name that the recording goes by.
+            camera: Name of the recording.
         """
         self._camera = camera
         self._tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
@@ -23,7 +23,7 @@ class ReplaySummary:
         self.seconds = 0.0
         """Stream time of the newest frame."""
         self.damaged = 0
-        """Pictures that were damaged, and so not scored."""
+        """Number of damaged frames, which are not scored."""
 
     def take(self, frame: ReplayedFrame) -> None:
         """Take the next frame."""
@@ -42,16 +42,16 @@ class ReplaySummary:
         self._ended += [change.event for change in changes if change.kind == "end"]
 
     def take_damaged(self, count: int) -> None:
-        """Count pictures that were damaged."""
+        """Count damaged frames."""
         self.damaged += count
 
     def events(self) -> list[Event]:
-        """All events in order, the one that still goes on too."""
+        """All events in order, including an open one."""
         going_on = self._tracker.active
         return self._ended if going_on is None else [*self._ended, going_on]
 
     def line(self, took_seconds: float) -> str:
-        """For people, when it is over.
+        """Summary line at the end.
 
         Args:
             took_seconds: Wall time of the replay.
@@ -59,7 +59,7 @@ class ReplaySummary:
         pace = f"{self.frames} frames in {took_seconds:.1f} s"
         rate = f"{self.frames / took_seconds:.1f} frames/s"
         if self.damaged:
-            rate += f"; {self.damaged} damaged pictures not scored"
+            rate += f"; {self.damaged} damaged frames not scored"
         events = self.events()
         if not events:
             return f"{pace}, {rate}; no event above the threshold"

@@ -1,4 +1,4 @@
-"""An evaluation as plain data for scripts, and the protocol that stands by every figure."""
+"""An evaluation as plain data for scripts, and the protocol of its figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,11 +16,11 @@ from pipeline.evaluation.results import DetectorResult, Evaluation
 from pipeline.evaluation.roc import has_both_classes
 from pipeline.evaluation.summary import Metrics, means, scene_aurocs, spreads
 
-_BASELINES_KEPT = ("frame_index", "frame_difference")  # what a constant scores needs no file
+_BASELINES_KEPT = ("frame_index", "frame_difference")  # the result of a constant is known
 
 
 def protocol(evaluation: Evaluation) -> str:
-    """How the figures came about, in one sentence; it belongs wherever one of them stands."""
+    """Evaluation protocol in one sentence, to be shown with every figure."""
     options, labels, dataset = evaluation.options, evaluation.labels, evaluation.dataset
     clips = "1 clip" if options.shots == 1 else f"{options.shots} clips"
     seeds = f"seeds {options.seeds[0]} to {options.seeds[-1]}"
@@ -34,7 +34,11 @@ def protocol(evaluation: Evaluation) -> str:
     repeated = ""
     if length > 1:
         still = all(clip.still for clip in dataset.test)
-        repeated = ", a single image being repeated" if still else ", the first by their past"
+        repeated = (
+            ", a single image being repeated"
+            if still
+            else ", the first ones from a truncated history"
+        )
     both = sum(map(has_both_classes, labels))
     return (
         f"Support of {clips} drawn at random from Train{scenes}, {draws}; every test frame scored "
@@ -46,12 +50,12 @@ def protocol(evaluation: Evaluation) -> str:
 
 
 def field_protocol(evaluation: Evaluation) -> str:
-    """What is done in the rows of field post-processing."""
+    """Description of the field post-processing."""
     return (
         "Field post-processing, as in most papers: each clip scaled to 0 … 1 by its own lowest and "
         "highest value, then smoothed by a centred Gaussian (σ = "
-        f"{evaluation.options.field_sigma_frames:g} frames). It uses the future and that every "
-        "clip holds an anomaly; no camera can do it."
+        f"{evaluation.options.field_sigma_frames:g} frames). It uses future frames and the "
+        "knowledge that every clip holds an anomaly, so that no live camera can do it."
     )
 
 

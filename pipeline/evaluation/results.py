@@ -1,4 +1,4 @@
-"""What an evaluation asks for and what it finds: plain data, from the runner to the reports."""
+"""Options and results of an evaluation: plain data, from the runner to the reports."""
 
 from dataclasses import dataclass, field
 
@@ -16,24 +16,24 @@ from pipeline.evaluation.roc import FrameMetrics, Labels, Values
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What is measured."""
+    """Options of an evaluation."""
 
     shots: int = 10
     """Number K of support clips."""
     draws: int = 5
-    """How many supports are drawn."""
+    """Number of supports drawn."""
     seed: int = 0
-    """Of the first draw; each further draw has one more."""
+    """Seed of the first draw; each further draw has the next one."""
     batch_size: int = 16
     """Clips scored at once."""
     smoothing_seconds: float = 0.5
-    """Time constant of the rows with causal smoothing, which stand beside the raw ones."""
+    """Time constant of the additional rows with causal smoothing."""
     field_sigma_frames: float = 3.0
-    """Of the centred Gaussian in the rows of field post-processing."""
+    """Standard deviation of the centred Gaussian of field post-processing."""
     alarms: AlarmOptions = field(default_factory=AlarmOptions)
-    """How the live measures are taken."""
+    """Options of the alarm measures."""
     further_rates: tuple[float, ...] = ()
-    """False alarms a camera-day, >= 0, at which they are taken besides."""
+    """Further rates of false alarms a camera-day, >= 0, for the alarm measures."""
 
     @property
     def seeds(self) -> range:
@@ -56,7 +56,7 @@ class Highlight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectorResult:
-    """One row of the result: a value for every test frame, and how good they are."""
+    """One row of the result: a value for every test frame, and its metrics."""
 
     name: str
     values: list[Values]
@@ -66,7 +66,7 @@ class DetectorResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldRows:
-    """Rows with the post-processing of the papers, which no camera can do."""
+    """Rows with the non-causal post-processing of most papers."""
 
     draws: list[DetectorResult]
     """In the order of the seeds."""
@@ -88,7 +88,7 @@ class Localisation:
 
 @dataclass(frozen=True, slots=True)
 class AlarmRows:
-    """Live measures at a rate of false alarms that was asked for besides."""
+    """Alarm measures at a further rate of false alarms."""
 
     wanted_per_day: float
     draws: list[AlarmMetrics]
@@ -99,25 +99,25 @@ class AlarmRows:
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """Live measures of the raw, causal energies."""
+    """Alarm measures of the raw, causal energies."""
 
     events: int
     """Intervals of anomalous labels in all test clips."""
     normal_seconds: float
-    """Video outside them: what false alarms a day are reckoned from."""
+    """Normal video outside them, the basis of false alarms a day."""
     draws: list[AlarmMetrics]
     """In the order of the seeds."""
     difference: AlarmMetrics
     """Of the differencing baseline."""
     moments: FailureMoments
-    """What the first draw missed and what it raised falsely, at its threshold."""
+    """Missed events and false alarms of the first draw at its threshold."""
     further: list[AlarmRows] = field(default_factory=list)
-    """At each of the further rates asked for, from the same energies."""
+    """At each of the further rates, from the same energies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Everything that was measured."""
+    """All results of an evaluation."""
 
     dataset: Dataset
     config: SceneModelConfig
@@ -129,9 +129,9 @@ class Evaluation:
     smoothed_draws: list[DetectorResult]
     """The draws with causal exponential smoothing."""
     smoothed_difference: DetectorResult
-    """The differencing baseline with the same."""
+    """The differencing baseline with the same smoothing."""
     field_rows: FieldRows | None
-    """None where all test clips are single images, which scaling by clip makes all alike."""
+    """None where all test clips are single images, which scaling by clip makes equal."""
     localisation: Localisation | None
     """None where no test clip has masks."""
     alarms: Alarms | None
@@ -139,9 +139,9 @@ class Evaluation:
     pts_seconds: list[Values]
     """Times of the frames, for each test clip, (frames,)."""
     parts: list[Values]
-    """What each term adds to the energies of the first draw, for each test clip, (frames, terms).
-    Their sum is the energy, but for the first frames of a video, to which `beginnings` adds what
-    makes them comparable."""
+    """Contribution of each term to the energies of the first draw, for each test clip, (frames,
+    terms). Their sum is the energy, except for the first frames of a video, to which
+    `truncated_history` adds an offset."""
     highlights: list[Highlight]
     """One a test clip; of single images one a scene."""
     seconds: float

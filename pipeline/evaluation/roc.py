@@ -15,7 +15,7 @@ METRICS = ("frame_auroc_micro", "frame_auroc_macro", "eer", "average_precision")
 
 @dataclass(frozen=True, slots=True)
 class FrameMetrics:
-    """How well values tell anomalous frames from normal ones; all in [0, 1]."""
+    """Frame-level measures of a detector, all in [0, 1]."""
 
     frame_auroc_micro: float
     """Area under the ROC curve of all frames pooled; 0.5 is chance."""
@@ -67,10 +67,10 @@ def roc(values: Sequence[Values], labels: Sequence[Labels]) -> RocCurve:
 
 
 def equal_error_rate(curve: RocCurve) -> float:
-    """Where the curve crosses the diagonal of equal errors, between two points by a straight line.
+    """Intersection of the curve with the diagonal of equal errors, interpolated linearly.
 
     Returns:
-        The rate of false positives, which there is the rate of misses, in [0, 1].
+        The false positive rate, which equals the miss rate there, in [0, 1].
     """
     excess = curve.false_positive_rate + curve.true_positive_rate - 1.0  # rises from -1 to 1
     after = int(np.argmax(excess >= 0.0))

@@ -41,13 +41,13 @@ from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_t
 def evaluate(
     dataset: Dataset, scorer: SceneScorer, options: EvaluationOptions, progress: Progress
 ) -> Evaluation:
-    """Measure a model; every scene of the data set gets a support of its own for each draw.
+    """Measure a model; for each draw every scene of the data set has its own support.
 
     Args:
         dataset: The benchmark.
         scorer: The model.
-        options: What is measured.
-        progress: Where to show how far it is.
+        options: Options of the evaluation.
+        progress: Progress display.
 
     Raises:
         SupportError: the Train split of a scene is too small for that many shots.
@@ -226,7 +226,7 @@ def _alarms(
 
 
 def _highlights(dataset: Dataset, scored: Sequence[ClipScores]) -> list[Highlight]:
-    """The highest frame of every clip; of single images only that of each scene."""
+    """The frame with the highest energy of every clip; of single images one a scene."""
     highest: dict[str, Highlight] = {}
     for clip, scores in zip(dataset.test, scored, strict=True):
         place = clip.place

@@ -1,7 +1,7 @@
-"""Scoring every frame of a test clip causally, as a camera would, in the scenes of all draws.
+"""Causal scoring of every frame of a test clip, in the scenes of all draws.
 
-Every frame gets an energy, the first ones of a video by what little past they have (see
-`beginnings`).
+Every frame gets an energy, the first ones of a video from a truncated history (see
+`truncated_history`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ from pipeline.scoring.clips import ClipBuffer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipScores:
-    """What one test clip gave."""
+    """Scores of one test clip."""
 
     energies: list[Values]
     """For each scene, (frames,)."""
@@ -37,17 +37,16 @@ class ClipScores:
     """Times of the frames, (frames,)."""
     highlight: Highlight
     parts: Values
-    """What each term adds to the energies of the first scene, (frames, terms)."""
+    """Contribution of each term to the energies of the first scene, (frames, terms)."""
     maps: list[Maps]
-    """For each scene, (frames, h, w); of the first scene alone where the clip has no masks to
-    compare them with."""
+    """For each scene, (frames, h, w); only of the first scene where the clip has no masks."""
     difference_maps: Maps | None
-    """The same of the differencing baseline."""
+    """Maps of the differencing baseline."""
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the batches of a clip gave so far."""
+    """Results of the batches of a clip so far."""
 
     energies: list[list[Values]]
     parts: list[Values]
@@ -72,7 +71,7 @@ def score_clip(
         scorer: The model.
         scenes: One a draw, at least one.
         batch_size: Clips scored at once.
-        on_scored: Told the number of frames after each batch.
+        on_scored: Called with the number of frames after each batch.
 
     Raises:
         DatasetError: frames and labels do not fit.
@@ -122,14 +121,14 @@ def score_clip(
 
 
 def batched(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    """Lists of `size` pictures, the last one of what is left."""
+    """Lists of `size` frames, the last one shorter."""
     remaining = iter(pictures)
     while batch := list(islice(remaining, size)):
         yield batch
 
 
 def _shrunk(changes: Sequence[npt.NDArray[np.float32]], map_hw: tuple[int, ...]) -> Maps:
-    """Maps of change on the grid of the anomaly maps."""
+    """Difference maps, scaled to the grid of the anomaly maps."""
     height, width = map_hw
     small = [
         cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA) for change in changes

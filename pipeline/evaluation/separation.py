@@ -1,6 +1,6 @@
-"""How well planted anomalies stand out from normal life at other moments, and the price a day.
+"""Separation of planted anomalies from normal clips at other times, and false alarms a day.
 
-Pure: figures from scores. High = anomalous throughout.
+Pure functions of scores. High = anomalous throughout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,37 +25,37 @@ class Recording:
     pts_seconds: Values
     """Rising, (frames,)."""
     counted: Labels
-    """False where a frame shares pictures with a support clip, (frames,): those are known."""
+    """False where the clip of a frame shares frames with a support clip, (frames,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawScores:
-    """What one detector gave to one draw of one scene."""
+    """Scores of one detector on one draw of one scene."""
 
     normal: Values
-    """Of normal clips, (normal,)."""
+    """Scores of normal clips, (normal,)."""
     planted: Values
-    """Of planted clips at other moments, (planted,)."""
+    """Scores of planted clips at other times, (planted,)."""
     recordings: tuple[Recording, ...]
-    """The scene's normal video; none where only AUROC is wanted."""
+    """The scene's normal video; empty where only AUROC is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One detector in one scene."""
+    """Figures of one detector in one scene."""
 
     aurocs: tuple[float, ...]
     """Frame AUROC of each draw, 0 … 1."""
     false_alarms_per_day: float | None
-    """Runs of normal frames at or above the threshold of each draw that lets 90 % of its planted
-    clips through, runs closer than 5 s being one; None without normal video."""
+    """Runs of normal frames at or above the threshold at which each draw finds 90 % of its planted
+    clips; runs closer than 5 s are one; None without normal video."""
     share_above: float | None
-    """Share of the normal frames at or above it: what a long run hides from the rate."""
+    """Share of the normal frames at or above it, which shows long runs."""
     normal_seconds: float
-    """Normal video behind both, over all draws."""
+    """Duration of the normal video, over all draws."""
     quiet_recall: float
-    """Share of the planted clips above everything normal, clips and video: found without a single
-    false alarm, which is what any rate asks for that is below one in that much video."""
+    """Share of the planted clips above all normal clips and video: found without a single false
+    alarm, as any rate below one in that much video requires."""
 
     @property
     def auroc(self) -> float:
@@ -94,7 +94,7 @@ def ranks(planted: Values, normal: Values) -> Values:
 
 
 def threshold_at(planted: Values, recall: float = RECALL) -> float:
-    """The highest threshold that at least that share of the planted clips reaches.
+    """The highest threshold with at least that recall of the planted clips.
 
     Args:
         planted: (planted,), at least one.
@@ -146,7 +146,7 @@ class KindFigure:
     auroc: float
     """Against the normal clips of each anomaly's own scene and draw."""
     planted: int
-    """Number of anomalies behind it."""
+    """Number of anomalies."""
 
 
 def by_kind(

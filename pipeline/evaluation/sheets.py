@@ -34,18 +34,18 @@ class SheetRow:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One table and what must be said with it."""
+    """One table with its note."""
 
     title: str
     columns: tuple[str, ...]
     sections: tuple[tuple[SheetRow, ...], ...]
     """Groups of rows with a line between them."""
     note: str
-    """How the figures came about."""
+    """Protocol of the figures."""
 
 
 def sheets(evaluation: Evaluation) -> list[Sheet]:
-    """All tables that there are figures for; the causal frame level comes first."""
+    """All tables that have figures; the causal frame level comes first."""
     found = [frame_sheet(evaluation)]
     if evaluation.field_rows is not None:
         found.append(field_sheet(evaluation, evaluation.field_rows))
@@ -60,7 +60,7 @@ def sheets(evaluation: Evaluation) -> list[Sheet]:
 
 
 def frame_sheet(evaluation: Evaluation) -> Sheet:
-    """The headline: causal measures of frames, the trivial detectors beside the model."""
+    """The headline: causal frame-level measures of the model and the trivial detectors."""
     name, smoothed = _model(evaluation), f"smoothed {evaluation.options.smoothing_seconds:g} s"
     headings = FRAME_HEADINGS
     return Sheet(
@@ -84,7 +84,7 @@ def frame_sheet(evaluation: Evaluation) -> Sheet:
 
 
 def field_sheet(evaluation: Evaluation, rows: FieldRows) -> Sheet:
-    """What papers report, kept apart from the headline."""
+    """Figures with the post-processing of most papers, separate from the headline."""
     return Sheet(
         f"{title(evaluation)}: field post-processing (not causal), percent",
         ("detector", *FRAME_HEADINGS.values()),
@@ -97,7 +97,7 @@ def field_sheet(evaluation: Evaluation, rows: FieldRows) -> Sheet:
 
 
 def localisation_sheet(evaluation: Evaluation, found: Localisation) -> Sheet:
-    """Where the model looked, on the clips that have masks."""
+    """Localisation measures, on the clips that have masks."""
     return Sheet(
         f"{title(evaluation)}: localisation, percent",
         ("detector", *LOCALISATION_HEADINGS.values()),
@@ -112,12 +112,12 @@ def localisation_sheet(evaluation: Evaluation, found: Localisation) -> Sheet:
 
 
 def alarm_sheet(evaluation: Evaluation, found: Alarms) -> Sheet:
-    """The live measures."""
+    """The alarm measures."""
     options = evaluation.options.alarms
     nothing = dict.fromkeys(asdict(found.difference))
     one_alarm = SECONDS_PER_DAY / found.normal_seconds
     return Sheet(
-        f"{title(evaluation)}: live measures",
+        f"{title(evaluation)}: alarm measures",
         ("detector", "event recall, %", "false alarms a camera-day", "time to detect, s"),
         (
             (_alarm_row(_model(evaluation), means(found.draws), spreads(found.draws), "headline"),),
@@ -151,13 +151,13 @@ def _asked(options: AlarmOptions, events: int) -> str:
             f"{events} events."
         )
     return (
-        f"{events} events, at the lowest threshold that keeps to {options.false_alarms_per_day:g} "
+        f"{events} events, at the lowest threshold with at most {options.false_alarms_per_day:g} "
         "false alarms a camera-day."
     )
 
 
 def scene_sheet(evaluation: Evaluation, scenes: Mapping[str, SceneAurocs]) -> Sheet:
-    """What every scene gave, and the mean over them."""
+    """Frame AUROC of every scene, and the mean over them."""
     draws = zip(*(scene.draws for scene in scenes.values()), strict=True)
     over_scenes = SceneAurocs(
         tuple(mean(draw) for draw in draws), mean(scene.difference for scene in scenes.values())
@@ -186,7 +186,7 @@ def as_table(sheet: Sheet) -> Table:
 
 
 def title(evaluation: Evaluation) -> str:
-    """The data set, and how much of it there is."""
+    """The data set, and the part of it that is present."""
     return f"{evaluation.dataset.title}{evaluation.dataset.coverage}"
 
 

@@ -1,4 +1,4 @@
-"""Smoothing of scores over time: the causal one of a watcher, and that of the papers."""
+"""Smoothing of scores over time: causal, and the non-causal one of most papers."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -9,12 +9,12 @@ from pipeline.evaluation.roc import Values
 def exponential(values: Values, pts_seconds: Values, time_constant_seconds: float) -> Values:
     """Exponential average over the past that starts at the first value.
 
-    It uses no later frame and no clip length, and pads nothing.
+    It uses no later frame and no clip length, and needs no padding.
 
     Args:
         values: One a frame of one clip, (frames,).
         pts_seconds: Times of the frames, rising, (frames,).
-        time_constant_seconds: Time after which a step has come through by 63 %; 0 changes nothing.
+        time_constant_seconds: Time for 63 % of a step; 0: no smoothing.
 
     Returns:
         (frames,).
@@ -34,11 +34,11 @@ def exponential(values: Values, pts_seconds: Values, time_constant_seconds: floa
 
 
 def field_post_processing(values: Values, sigma_frames: float) -> Values:
-    """What most papers do before they measure; no camera can, for it uses the future.
+    """Post-processing of most papers; not causal, since it uses future frames.
 
     The clip is scaled to 0 … 1 by its own lowest and highest value, then smoothed by a centred
-    Gaussian; beyond its ends the clip goes on at its first and last value, so that the ends are not
-    pulled down.
+    Gaussian; beyond its ends the clip is extended by its first and last value, so that the ends are
+    not lowered.
 
     Args:
         values: One a frame of one clip, (frames,).

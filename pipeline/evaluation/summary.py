@@ -1,4 +1,4 @@
-"""Figures of several draws in one: mean, spread, and what each scene gave."""
+"""Figures over several draws: mean, spread, and those of each scene."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +36,7 @@ class SceneAurocs:
 
 
 def scene_aurocs(evaluation: Evaluation) -> dict[str, SceneAurocs]:
-    """What each scene gave.
+    """Frame AUROC of each scene.
 
     Empty for a data set of a single scene; a scene with frames of one class alone is left out.
     """

@@ -1,4 +1,4 @@
-"""Drawing support clips at random from normal video, in one pass and without knowing its length."""
+"""Random support clips from normal video of unknown length, in one pass."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Clip = npt.NDArray[np.uint8]
 
 
 class SupportError(ValueError):
-    """There are fewer clips to draw from than shots wanted."""
+    """Fewer clips to draw from than shots wanted."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _Draw:
     clips: list[Clip]
 
     def place(self, seen: int) -> int | None:
-        """Where to keep the clip that comes after `seen` others; None: nowhere."""
+        """Slot for the clip that comes after `seen` others; None: it is not drawn."""
         if seen < self.shots:
             return seen
         place = int(self.random.integers(seen + 1))
@@ -47,14 +47,14 @@ def draw_supports(
     seeds: Sequence[int],
     where: str,
 ) -> list[Clip]:
-    """Draw K clips at random for each seed; a clip may end at any frame that has enough past.
+    """Draw K clips at random for each seed; a clip may end at any frame with enough history.
 
     Args:
-        videos: Normal videos, each an iterable of its pictures, read once.
+        videos: Normal videos, each an iterable of its frames, read once.
         config: Of the model: length, spacing and size of a clip.
         shots: K.
         seeds: One draw each; the same seed gives the same clips.
-        where: What the videos are, for the message.
+        where: Description of the videos, for the message.
 
     Returns:
         For each seed uint8 (K, T, H, W, 3), in random order.
@@ -80,10 +80,9 @@ def draw_supports(
 
 
 def whole_clips(frames: Iterable[Picture], config: SceneModelConfig) -> Iterator[Clip]:
-    """The clip that ends at each frame, at the model's size; none that repeats the first frame.
+    """The clip that ends at each frame, at the model's size, without repeated first frames.
 
-    Only of a video of a single frame, a still image, there is no other clip than that of the frame
-    repeated; it is given.
+    A video of a single frame, a still image, gives one clip that repeats it.
     """
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
     still: Clip | None = None

@@ -1,9 +1,10 @@
-"""Judging the first frames of a video, which have too little past for a whole clip (ours).
+"""Scoring the first frames of a video, whose history is too short for a whole clip (ours).
 
-A clip that repeats its first frame shows life standing still, which no camera ever saw: in a scene
-that was learned from moving clips it looks more out of place than anything. A live camera waits the
-few frames until there is a whole clip. An evaluation must score every frame; so here a frame with
-p frames before it is judged in a scene whose support was cut to p frames before the newest, too.
+A clip that repeats its first frame shows no motion at all, which never occurs in real video: in a
+scene learned from moving clips its energy is higher than that of anything else. A live camera waits
+the few frames until there is a whole clip. An evaluation must score every frame; so a frame with p
+frames before it is scored in a scene whose support clips are truncated to p frames before the
+newest.
 """
 
 from collections.abc import Sequence
@@ -21,16 +22,16 @@ from models.inputs import truncate_history
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruncatedHistoryScene:
-    """One scene, once for every length of past."""
+    """One scene, adapted once for every length of history."""
 
     by_past: tuple[AdaptedScene, ...]
-    """Made from clips cut to 0, 1 … T - 1 frames before the newest."""
+    """Adapted to clips truncated to 0, 1 … T - 1 frames before the newest."""
     offsets: tuple[float, ...]
-    """What is added to the energies of each, so that typical is the same for all."""
+    """Added to the energies of each, so that the typical energy is the same for all."""
 
 
 def adapt_truncated(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
-    """Learn a scene for every length of past.
+    """Build a scene for every length of history.
 
     Args:
         scorer: The model.
@@ -53,7 +54,7 @@ def score_truncated(
     pasts: Sequence[int],
     scenes: Sequence[TruncatedHistoryScene],
 ) -> list[Scores]:
-    """Score clips, each by the past that it has, in every scene.
+    """Score clips in every scene, each with its length of history.
 
     Args:
         scorer: The model.

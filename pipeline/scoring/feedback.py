@@ -163,7 +163,8 @@ class Feedback:
         used = [
             one.exemplar
             for one in accepted
-            if mismatch(one.exemplar, adapted, scorer.config) is None and _same_view(one.edges, known)
+            if mismatch(one.exemplar, adapted, scorer.config) is None
+            and _same_view(one.edges, known)
         ]
         if accepted:
             LOG.info(
