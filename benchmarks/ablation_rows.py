@@ -1,8 +1,8 @@
-"""What each part of the method is worth: rows of a configuration, each a model with one change.
+"""Ablations: rows of a configuration, each a model with one change.
 
-A row changes how energies are made (it keeps the network), or what the support holds, or names the
-weights of another training. Where the scale of the energies changes, what is typical of the scenes
-at large is measured again, so that a row is not punished for priors that are another one's.
+A row changes the computation of energies (with the same network), or the support, or names the
+weights of another training. Where the scale of the energies changes, the priors are measured again,
+so that a row does not use the priors of another one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ NETWORK_FIELDS = frozenset(
         "size_hw",
     }
 )
-"""What no row may change: it takes another training."""
+"""Fields that no row may change, because they need another training."""
 
 
 class AblationError(ValueError):
-    """A configuration of ablations that cannot be run: where, what was got, and what is wanted."""
+    """An ablation configuration that cannot be run: where, what was got, and what is wanted."""
 
 
 class _Section(BaseModel):
@@ -51,15 +51,15 @@ class Row(_Section):
     """One row of the table."""
 
     name: str
-    """Of its own among all rows."""
+    """Unique among all rows."""
     model: dict[str, Any] = Field(default_factory=dict)
     """Fields of `SceneModelConfig` that differ."""
     shots: int | None = Field(default=None, ge=1)
-    """K; else that of all."""
+    """K; None: that of the whole configuration."""
     contaminated: float = Field(default=0.0, ge=0, le=1)
-    """Chance of each support clip to have something planted into it."""
+    """Probability of each support clip to contain a planted anomaly."""
     one_frame: bool = False
-    """Clips repeat their newest frame; there is no motion then, and no term of it."""
+    """Clips repeat their newest frame; without motion and motion term."""
     weights: str | None = None
     """A checkpoint of another training, a path from the current folder."""
 
@@ -75,7 +75,7 @@ class Ablations(_Section):
     """The whole configuration."""
 
     weights: str = "vedette"
-    """Shipped name or path: what the rows change."""
+    """Shipped name or path of the base model."""
     shots: int = Field(default=10, ge=1)
     draws: int = Field(default=3, ge=1)
     queries: int = Field(default=48, ge=1)
@@ -137,19 +137,19 @@ def varied(model: SceneModel, row: Row) -> SceneModel:
     changed.backbone = model.backbone
     terms = changed.prior_mean.numel()
     if terms > model.prior_mean.numel():
-        raise AblationError(f"row {row.name!r}: the weights know nothing of a motion term")
+        raise AblationError(f"row {row.name!r}: the weights have no motion term")
     changed.prior_mean = model.prior_mean[:terms].clone()
     changed.prior_spread = model.prior_spread[:terms].clone()
     return changed.eval().requires_grad_(False)
 
 
 def needs_priors(row: Row) -> bool:
-    """Whether the row's energies have a scale that its weights' priors do not know."""
+    """Whether the row's energies have another scale than the priors of its weights."""
     return row.weights is None and (bool(row.model) or row.one_frame)
 
 
 def set_priors(model: SceneModel, mean: torch.Tensor, spread: torch.Tensor) -> None:
-    """Let a model lean on priors; a spread of nothing, which no energy can be measured in, stays.
+    """Set the priors of a model; a spread of 0 is not applied.
 
     Args:
         model: Changed in place.
@@ -162,18 +162,18 @@ def set_priors(model: SceneModel, mean: torch.Tensor, spread: torch.Tensor) -> N
 
 @dataclass(frozen=True, slots=True)
 class RowFigures:
-    """What one row reaches on the scenes."""
+    """Results of one row on the scenes."""
 
     auroc: float
     """Mean over scenes and draws, 0 … 1."""
     spread: float | None
     """Sample standard deviation over the draws of the mean over scenes; None for one draw."""
     residual: float
-    """Of the residual alone."""
+    """AUROC of the residual alone."""
     worst: tuple[str, float]
     """The worst scene and its AUROC."""
     contaminated: int
-    """Support clips that were contaminated, over all scenes and draws."""
+    """Number of contaminated support clips, over all scenes and draws."""
 
 
 def row_figures(name: str, stages: Sequence[StageScores]) -> RowFigures:
@@ -196,11 +196,11 @@ def on_benchmark(
     """Frame AUROC micro on a labelled benchmark, mean and standard deviation over the draws.
 
     Args:
-        dataset: Its masks are not looked at.
-        detector: Its support comes from Train, not contaminated.
+        dataset: Its masks are not used.
+        detector: Its support comes from Train, without contamination.
         shots: K, unless the detector has its own.
         draws: Number of supports.
-        progress: Where to show how far it is.
+        progress: Progress display.
 
     Raises:
         DatasetError, SourceError, SupportError: as `evaluate`.
@@ -217,16 +217,16 @@ def on_benchmark(
 def markdown(
     ablations: Ablations,
     found: Mapping[str, RowFigures],
-    beside: Mapping[str, Mapping[str, tuple[float, float | None]]],
+    further: Mapping[str, Mapping[str, tuple[float, float | None]]],
 ) -> str:
-    """A table for `docs/experiments/`; rows that were not run are left out, AUROC in percent.
+    """Table in Markdown; rows that were not run are left out, AUROC in percent.
 
     Args:
         ablations: The rows in order.
         found: By name of the row, on the scenes.
-        beside: Heading of a further column → by name of the row its mean and spread.
+        further: Heading of a further column → by name of the row its mean and spread.
     """
-    headings = ["", "AUROC", "change", "residual alone", "worst scene", *beside]
+    headings = ["", "AUROC", "change", "residual alone", "worst scene", *further]
     lines = [_line(headings), "|" + "---|" * len(headings)]
     first = next((found[row.name] for row in ablations.rows if row.name in found), None)
     for group in ablations.groups:
@@ -248,7 +248,7 @@ def markdown(
             ]
             cells += [
                 _percent(*column[row.name]) if row.name in column else "–"
-                for column in beside.values()
+                for column in further.values()
             ]
             lines.append(_line(cells))
     return "\n".join(lines)

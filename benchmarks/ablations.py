@@ -1,12 +1,12 @@
-"""What each part of the method is worth, on planted anomalies in held-out scenes, as a table.
+"""Ablation table of the method, on planted anomalies in held-out scenes.
 
     python -m benchmarks.ablations SCENES --config benchmarks/ablations.yaml
     python -m benchmarks.ablations SCENES --perspective 8
     python -m benchmarks.ablations SCENES --ucsd UCSD_Anomaly_Dataset.v1p2 --out table.md
 
-Rows and their changes stand in the configuration; all rows see exactly the same clips. With
---perspective a column says what each row reaches on composed scenes of strong perspective, with
---ucsd another what it reaches on the labels of Ped2: to be reported, never to choose by.
+The configuration lists the rows and their changes; all rows use exactly the same clips. With
+--perspective a column gives the result on composed scenes of strong perspective, with --ucsd
+another the result on the labels of Ped2: for reporting only, not for choices.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
     console = Console(stderr=True)
     try:
         table = run(options, console)
-    except (SourceError, ValueError) as error:  # all others of the house are ValueErrors
+    except (SourceError, ValueError) as error:  # all other errors of the project are ValueErrors
         raise SystemExit(f"ablations: {error}") from error
     print(table)
     if options.out is not None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> str:
-    """Measure all rows that can be measured, and make the table."""
+    """Measure all rows that can be measured, and return the table."""
     ablations = read_ablations(options.config)
     rows = present(ablations, console)
     detectors = make_detectors(ablations, rows, options.device)
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, console: Console) -> str:
 
 
 def present(ablations: Ablations, console: Console) -> list[Row]:
-    """The rows whose weights are there; the others are named."""
+    """The rows whose weights exist; the others are listed on the console."""
     rows = []
     for row in ablations.rows:
         if row.weights is not None and not Path(row.weights + ".json").is_file():
@@ -177,11 +177,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="folder of scenes")
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument(
-        "--scenes", nargs="+", default=[], help="names, or all; default: what the models held out"
+        "--scenes", nargs="+", default=[], help="names, or all; default: those held out in training"
     )
     parser.add_argument("--keep-priors", action="store_true", help="do not measure them again")
     parser.add_argument(
-        "--perspective", type=int, default=0, help="composed scenes of strong perspective besides"
+        "--perspective", type=int, default=0, help="number of composed scenes of strong perspective"
     )
     parser.add_argument("--ucsd", type=Path, metavar="ROOT", help="also measure on Ped2's labels")
     parser.add_argument("--ucsd-draws", type=int, default=1)

@@ -1,10 +1,10 @@
-"""What remembering costs a frame: scoring with a full memory over scoring without one.
+"""Cost of feedback exemplars: scoring with the largest number of them over scoring without.
 
     python -m benchmarks.bench_memory
 
-A made street with a cyclist, a vehicle and a runner; a memory of what stood out in them, with as
-many moments as --events events have. Rounds take turns, so that a machine whose speed drifts slows
-both alike; CPU time of one thread.
+A synthetic street with a cyclist, a vehicle and a runner, and exemplars of these, as many as
+--events events have. Rounds take turns, so that a machine whose speed drifts slows both alike; CPU
+time of one thread.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
     parser.add_argument("--rounds", type=int, default=60, help="frames of each kind")
-    parser.add_argument("--events", type=int, default=MOST_EVENTS, help="how many are remembered")
+    parser.add_argument("--events", type=int, default=MOST_EVENTS, help="events with exemplars")
     parser.add_argument("--seed", type=int, default=3, help="which street")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,10 +52,10 @@ def main() -> None:
     seconds = time.perf_counter() - started
     assert remembering.exemplars is not None
     cells = remembering.exemplars.cells.numel()
-    print(f"{most} moments, {cells} of {scene.dictionary.mean.shape[0]} cells remember")
-    print(f"giving them to the scene: {seconds * 1000:.0f} ms, once")
+    print(f"{most} moments, {cells} of {scene.dictionary.mean.shape[0]} cells have exemplars")
+    print(f"adding them to the scene: {seconds * 1000:.0f} ms, once")
     normal = [clip(700 + 7 * number) for number in range(12)]
-    for name, clips in (("normal life", normal), ("what is remembered", odd)):
+    for name, clips in (("normal clips", normal), ("clips of the exemplars", odd)):
         times: dict[bool, list[float]] = {False: [], True: []}
         for number in range(options.rounds):
             for with_memory in (False, True) if number % 2 else (True, False):
@@ -65,7 +65,7 @@ def main() -> None:
                 times[with_memory].append(time.process_time() - started)
         without, beside = (statistics.median(times[key]) for key in (False, True))
         print(
-            f"{name}: {without * 1000:.1f} ms a frame without, {beside * 1000:.1f} with a memory, "
+            f"{name}: {without * 1000:.1f} ms a frame without, {beside * 1000:.1f} with exemplars, "
             f"ratio {beside / without:.3f}"
         )
 

@@ -1,4 +1,4 @@
-"""Does the score log of a camera hold every frame once? Pure."""
+"""Check that the score log of a camera has every frame once. Pure functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from pipeline.events.score_record import ScoreRecord
 
 @dataclass(slots=True)
 class Continuity:
-    """What was found in a score log."""
+    """Counts of a score log."""
 
     frames: int = 0
     """Frames that have a score."""
     dropped: int = 0
-    """Frames that the pipeline said it dropped, in all connections."""
+    """Frames that the pipeline reported as dropped, in all connections."""
     duplicates: int = 0
-    """Scores of frames that had one, or that came after a later frame."""
+    """Second scores of a frame, and scores after that of a later frame."""
     holes: int = 0
-    """Frames that are missing though nobody said so, or that are there though said dropped."""
+    """Frames that are missing but not reported as dropped, or present but reported as dropped."""
     connections: int = 0
 
     @property
@@ -27,13 +27,12 @@ class Continuity:
 
 
 def continuity(records: Iterable[ScoreRecord], pass_frames: int | None = None) -> Continuity:
-    """Count what is missing and what is double.
+    """Count missing and duplicate frames.
 
     Args:
-        records: Of one camera, in the order in which they were kept.
-        pass_frames: For a recording that goes round, how many frames each pass has: then passes
-            follow one another, all but the last are complete, and none drops a frame. None: a live
-            camera, whose connections end anywhere.
+        records: Of one camera, in the order of the log.
+        pass_frames: Frames of each pass of a looped recording: all passes but the last are
+            complete, and none drops a frame. None: a live camera, whose connections end anywhere.
     """
     found = Continuity()
     last: ScoreRecord | None = None

@@ -96,9 +96,9 @@ def test_what_could_alert_somebody(state: SceneState, score: float | None, judge
 def test_what_was_seen_between_the_change_and_the_first_stale_frame() -> None:
     states: list[SceneState] = ["stale", "suppressed", "suppressed", "ready", "stale", "ready"]
     course = [record(number, state, number / 10) for number, state in enumerate(states)]
-    assert before_stale(course, 1001.0) == BeforeStale(frames=3, held=2, highest=0.3)
-    assert before_stale(course, 1004.0) == BeforeStale(frames=0, held=0, highest=None)
-    assert before_stale(course[:3], 1002.0) == BeforeStale(frames=1, held=1, highest=0.2)
+    assert before_stale(course, 1001.0) == BeforeStale(frames=3, suppressed=2, highest=0.3)
+    assert before_stale(course, 1004.0) == BeforeStale(frames=0, suppressed=0, highest=None)
+    assert before_stale(course[:3], 1002.0) == BeforeStale(frames=1, suppressed=1, highest=0.2)
 
 
 def test_events_fall_between_marks() -> None:
@@ -109,20 +109,22 @@ def test_events_fall_between_marks() -> None:
 
 
 def test_what_a_change_of_the_view_promises() -> None:
-    told = {"moved": 1, "covered": 0, "defocused": 0}
-    before = BeforeStale(frames=100, held=50, highest=2.0)
-    moved = ViewChange("a, then b", "moved", "readapt", told, 1, 10.1, before, 20.3, (1, 0, 2))
+    reported = {"moved": 1, "covered": 0, "defocused": 0}
+    before = BeforeStale(frames=100, suppressed=50, highest=2.0)
+    moved = ViewChange("a, then b", "moved", "readapt", reported, 1, 10.1, before, 20.3, (1, 0, 2))
     assert moved.right, "an alert before it is stale, and those of the new scene, are none of it"
     for change in (
-        replace(moved, told={**told, "defocused": 1}),
-        replace(moved, told={**told, "moved": 2}),
+        replace(moved, reported={**reported, "defocused": 1}),
+        replace(moved, reported={**reported, "moved": 2}),
         replace(moved, scenes_made=0),
         replace(moved, stale_seconds=None),
         replace(moved, judged_seconds=None),
         replace(moved, events=(0, 1, 0)),
     ):
         assert not change.right, change
-    covered = replace(moved, kind="covered", told={**told, "moved": 0, "covered": 1}, scenes_made=0)
+    covered = replace(
+        moved, kind="covered", reported={**reported, "moved": 0, "covered": 1}, scenes_made=0
+    )
     assert covered.right
     assert not replace(covered, scenes_made=1).right, "nobody adapts to a cover"
 
@@ -175,7 +177,7 @@ def test_films_have_one_size_and_rate_and_show_what_they_are_called(
     assert measure(blurred[5]).sharpness < 0.5 * measure(plain[5]).sharpness
 
 
-def test_the_projector_goes_round_in_its_time_and_turns_when_told(films: dict[str, Path]) -> None:
+def test_the_projector_goes_round_in_its_time_and_turns_on_request(films: dict[str, Path]) -> None:
     projector = Projector(films, "checks")
     pictures: list[tuple[float, Pixels]] = []
     turned: list[float] = []

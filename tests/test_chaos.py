@@ -11,6 +11,7 @@ from benchmarks.chaos.checks import (
     Occurrence,
     ProcessReading,
     back_at,
+    check_delivery,
     descriptors_gained,
     growth_per_hour,
     implied_events,
@@ -18,7 +19,6 @@ from benchmarks.chaos.checks import (
     lost_events,
     metric,
     occurrences,
-    told,
     unexpected_restarts,
 )
 from benchmarks.chaos.schedule import WARM_UP_SECONDS, Absence, Trouble, schedule
@@ -43,8 +43,10 @@ def burst(begin: float, end: float, until: float, camera: str = "film") -> list[
     ]
 
 
-def stored(name: str, began: float, ended: float | None, *, hushed: bool = False) -> ObservedEvent:
-    return ObservedEvent(name, name.split("-")[0], began, ended, hushed)
+def stored(
+    name: str, began: float, ended: float | None, *, suppressed: bool = False
+) -> ObservedEvent:
+    return ObservedEvent(name, name.split("-")[0], began, ended, suppressed)
 
 
 def message(event: str, kind: str, revision: int) -> Message:
@@ -101,26 +103,28 @@ def test_implied_events_must_be_stored() -> None:
     assert lost_events(implied, [stored("gate1-1-15", 1003, 1006)], [(1000, 1005)]) == ["film-1-20"]
 
 
-def test_everything_is_told_once() -> None:
-    events = [stored("a", 1, 2), stored("b", 3, None), stored("c", 3, 4, hushed=True)]
+def test_everything_is_delivered_once() -> None:
+    events = [stored("a", 1, 2), stored("b", 3, None), stored("c", 3, 4, suppressed=True)]
     good = [message("a", "new", 3), message("a", "update", 4), message("a", "end", 9)]
     good.append(message("b", "new", 3))
-    assert told(good, events).whole
-    again = told([*good, good[1], good[2]], events)
+    assert check_delivery(good, events).whole
+    again = check_delivery([*good, good[1], good[2]], events)
     assert again.whole
     assert (again.messages, again.duplicates) == (6, 2)
 
 
-def test_what_is_not_told_or_told_wrongly() -> None:
+def test_missing_or_wrong_deliveries_are_found() -> None:
     event = [stored("a", 1, 2)]
-    assert told([message("a", "new", 3)], event).missing == ["a:end"]
-    assert told([], event).missing == ["a:new", "a:end"]
+    assert check_delivery([message("a", "new", 3)], event).missing == ["a:end"]
+    assert check_delivery([], event).missing == ["a:new", "a:end"]
     twice = [message("a", "new", 3), message("a", "new", 4), message("a", "end", 9)]
-    assert told(twice, event).twice == ["a:new"]
-    assert told([message("c", "new", 3)], [stored("c", 3, 4, hushed=True)]).strangers == ["c"]
+    assert check_delivery(twice, event).twice == ["a:new"]
+    assert check_delivery(
+        [message("c", "new", 3)], [stored("c", 3, 4, suppressed=True)]
+    ).strangers == ["c"]
     late = [message("a", "end", 9), message("a", "new", 3)]
-    assert told(late, event).disordered == ["a"]
-    assert not told(late, event).whole
+    assert check_delivery(late, event).disordered == ["a"]
+    assert not check_delivery(late, event).whole
 
 
 def test_anomalies_count_that_a_camera_watched() -> None:

@@ -24,7 +24,7 @@ KILLED, BROKER = Fault(80, "kill sink", 0), Fault(90, "broker away", 10)
 
 def good() -> Findings:
     """Findings of a run in which all was well."""
-    told = [
+    messages = [
         Message(f"a-1-0:{kind}:{at}", kind, "a-1-0", at) for at, kind in ((1, "new"), (9, "end"))
     ]
     found = Findings(1, 20, ["a"], {}, 1000.0, 4, [KILLED, BROKER])
@@ -37,7 +37,7 @@ def good() -> Findings:
     found.journal = {"a-1-0"}
     found.scores = {"a": Continuity(frames=100, holes=2, connections=1)}
     found.shown = {"a": []}
-    found.heard = {name: [(1031.0, one) for one in told] for name in ("mqtt", "webhook")}
+    found.received = {name: [(1031.0, one) for one in messages] for name in ("mqtt", "webhook")}
     found.published_at = [1031.0, 1103.0]
     found.readings = [
         ProcessReading(seconds, "sink", 7, 90_000_000, 50) for seconds in range(0, 600, 5)
@@ -109,7 +109,7 @@ def test_a_broken_promise_is_found(change: dict[str, object], promise: str) -> N
 
 def test_a_message_that_one_receiver_never_got() -> None:
     found = good()
-    found.heard["webhook"].pop()
+    found.received["webhook"].pop()
     assert broken(found) == ["webhook: begin"]
 
 

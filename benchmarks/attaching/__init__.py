@@ -1,1 +1,1 @@
-"""How soon an attached camera is watched: `python -m benchmarks.attaching`."""
+"""Time from attaching a camera to its first score: `python -m benchmarks.attaching`."""

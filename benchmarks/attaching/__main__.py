@@ -1,13 +1,13 @@
-"""How soon is a camera watched that was attached, and what follows when one shows another view?
+"""Time until an attached camera is scored, and the reaction to a changed view.
 
     VEDETTE_DATA=FOLDER python -m benchmarks.attaching
 
 `vedette run` as a process of its own, with the settings of a new user, and RTSP cameras on the
 loopback interface. Cameras are attached by REST and by the command line beside one that is watched;
 the service is started again; cameras are covered, blurred, and turned from one scene to another.
-VEDETTE_DATA names a folder with `scenes/` in it, real scenes; without it they are made streets. The
-exit status is 1 where the other camera suffered, a kept scene was not used, or a change of the view
-was not told as what it was, or alerted anybody once it was.
+VEDETTE_DATA names a folder with real scenes in `scenes/`; without it the cameras show synthetic
+streets. The exit status is 1 where the other camera was slowed down, a stored scene was not used,
+or a change of the view was reported as another kind or raised an alert afterwards.
 """
 
 import argparse
@@ -67,9 +67,9 @@ def main() -> None:
     root = os.environ.get("VEDETTE_DATA")
     collection = None if root is None else Path(root) / "scenes"
     pairs = options.pair or (MADE_PAIRS if collection is None else REAL_PAIRS)
-    told = "real scenes" if collection else "made streets, as VEDETTE_DATA names no folder"
+    scenes = "real scenes" if collection else "synthetic streets, as VEDETTE_DATA is not set"
     console.print(
-        f"Cameras show {told}, {options.fps:g} frames a second are to be scored of each. "
+        f"Cameras show {scenes}, {options.fps:g} frames a second are to be scored of each. "
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before this began."
     )
     with tempfile.TemporaryDirectory(prefix="vedette-attaching-") as folder:
@@ -118,7 +118,9 @@ class Bench:
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody suffered, all kept scenes were used, and all changes rightly told."""
+        """Whether no camera was slowed down, all stored scenes were used, and all changes were
+        reported.
+        """
         return (
             all(one.rates.holds for one in self.attached)
             and all(one.adapting is None for one in self.attached if one.way == KEPT)
@@ -127,7 +129,7 @@ class Bench:
         )
 
     def attach(self, scenes: Sequence[str]) -> None:
-        """Attach cameras again and again; then start the service again and again."""
+        """Attach cameras repeatedly; then restart the service repeatedly."""
         shown = dict(zip((WATCHED, ATTACHED), scenes, strict=True))
         projectors = {name: Projector(self._films(scene), scene) for name, scene in shown.items()}
         mounts = {name: projector.mount for name, projector in projectors.items()}
@@ -153,7 +155,7 @@ class Bench:
                     self.restarts.append(restart(station, [WATCHED, name]))
 
     def change_views(self, scenes: Sequence[str]) -> None:
-        """Show the cameras of one service something else than they know."""
+        """Show the cameras of one service other content than they are adapted to."""
         known, other = scenes
         films = self._films(known, other)
         films |= write_faults(films[known])
@@ -190,7 +192,7 @@ def report(
     restarts: Sequence[Restarted],
     changes: Sequence[ViewChange],
 ) -> None:
-    """Print what was found."""
+    """Print the results."""
     if attached:
         ways = {way: [one for one in attached if one.way == way] for way in WAYS}
         console.print("\nSeconds from the request, median (lowest to highest)")
@@ -245,7 +247,7 @@ def rates_table(ways: Mapping[str, Sequence[Attached]]) -> Table:
 
 def restarts_table(restarts: Sequence[Restarted]) -> Table:
     """One row a camera."""
-    heads = "camera", "first score", "scenes resumed", "scenes made"
+    heads = "camera", "first score", "scenes resumed", "scenes built"
     return table(heads, [
         (
             camera,
@@ -260,16 +262,17 @@ def restarts_table(restarts: Sequence[Restarted]) -> Table:
 def changes_table(changes: Sequence[ViewChange]) -> Table:
     """One row a camera and change."""
     heads = (
-        "shown", "on_view_change", "told as", "stale", "before: held", "highest score",
+        "shown", "on_view_change", "reported as", "stale", "before: suppressed", "highest score",
         "judged again", "events", "as promised",
     )  # fmt: skip
     rows = []
     for one in changes:
-        told = ", ".join(f"{kind} ×{n}" for kind, n in one.told.items() if n) or "nothing"
+        reported = ", ".join(f"{kind} ×{n}" for kind, n in one.reported.items() if n) or "nothing"
         highest = "–" if one.before.highest is None else f"{one.before.highest:.2f}"
         rows.append((
-            one.kind, one.answer, told, spread([one.stale_seconds]),
-            f"{one.before.held} of {one.before.frames}", highest, spread([one.judged_seconds]),
+            one.kind, one.answer, reported, spread([one.stale_seconds]),
+            f"{one.before.suppressed} of {one.before.frames}", highest,
+            spread([one.judged_seconds]),
             " + ".join(map(str, one.events)), "yes" if one.right else "NO",
         ))  # fmt: skip
     return table(heads, rows)

@@ -1,4 +1,4 @@
-"""What attaching a camera, and showing it another view, came to. Pure; times are Unix seconds."""
+"""Results of attaching a camera and of changing its view. Pure; times are Unix seconds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ from benchmarks.chaos.checks import ObservedEvent
 from pipeline.events.score_record import ScoreRecord
 
 LEAST_RATE_RATIO = 0.9
-"""Below this part of its rate before, a camera that was already watched suffered."""
+"""Least rate of a camera that was already scored, as a share of its rate before."""
 _JUDGED = ("calibrating", "ready")
 
 SeenScore = tuple[float, ScoreRecord]
-"""When a score was seen in its log, and the score."""
+"""Time at which a score was read from the log, and the score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Scores a second of the camera that was there already, and its longest time without one."""
+    """Scores a second of the camera that was already scored, and its longest gap."""
 
     before: float
     during: float
@@ -28,7 +28,7 @@ class Rates:
 
     @property
     def holds(self) -> bool:
-        """Whether it went on as before."""
+        """Whether its rate stayed the same."""
         return min(self.during, self.after) >= LEAST_RATE_RATIO * self.before
 
 
@@ -40,13 +40,13 @@ class Attached:
     first_frame: float
     """To the arrival of its first frame."""
     adapting: float | None
-    """To the API saying that it collects; None where it had a kept scene."""
+    """To the state `adapting` in the API; None where it had a stored scene."""
     first_score: float
     """To the first score in the log."""
     watching: float
-    """To the API saying that it watches."""
+    """To the state `watching` in the API."""
     ready: float | None
-    """To the first score after the calibration; None where nobody waited for it."""
+    """To the first score after the calibration; None where it was not waited for."""
     rates: Rates
 
 
@@ -55,15 +55,15 @@ class Restarted:
     """One restart of the service; seconds from the start of the process."""
 
     scores: Mapping[str, float | None]
-    """To each camera's first score; None: there was none in time."""
+    """Time to each camera's first score; None: no score in time."""
     resumed: Mapping[str, int]
     """Scenes taken from the disk, by camera."""
     made: Mapping[str, int]
-    """Scenes made anew, by camera."""
+    """Scenes built again, by camera."""
 
     @property
     def kept(self) -> bool:
-        """Whether all cameras went on with what was kept."""
+        """Whether all cameras resumed their stored scenes."""
         return (
             all(seconds is not None for seconds in self.scores.values())
             and set(self.resumed.values()) == {1}
@@ -76,42 +76,43 @@ class BeforeStale:
     """The frames between a change of the view and the first stale one."""
 
     frames: int
-    held: int
-    """Of these, such whose scores could alert nobody, as the light had changed."""
+    suppressed: int
+    """Number of these whose scores could not alert, as the light had changed."""
     highest: float | None
-    """Score; from 1 on it is one of an event."""
+    """Highest score; an event starts at 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewChange:
-    """What a camera made of being shown something else."""
+    """Reaction of a camera to another view."""
 
     scenes: str
-    """The view that it knew, and the one that it was turned to at last."""
+    """The view that it was adapted to, and the one shown at the end."""
     kind: str
-    """What was done to it, and what that is to be called."""
+    """The change, as the service shall report it."""
     answer: str
-    """What it was told to do: `adapt.on_view_change`."""
-    told: Mapping[str, int]
-    """How often the service counted each kind meanwhile."""
+    """Its setting `adapt.on_view_change`."""
+    reported: Mapping[str, int]
+    """Number of changes of each kind that the service counted."""
     scenes_made: int
-    """Meanwhile."""
+    """Scenes built in the same time."""
     stale_seconds: float | None
-    """From the change to the first frame that is stale; None: there was none."""
+    """From the change to the first stale frame; None: there was none."""
     before: BeforeStale
-    """What the frames before that were worth."""
+    """The frames before it."""
     judged_seconds: float | None
-    """From there, or from the return of the known view, to the first frame that is judged again."""
+    """From there, or from the return of the known view, to the next frame that is scored."""
     events: Sequence[int] = field(default=(0, 0, 0))
-    """That began before the first stale frame, from there to the first judged one, after it."""
+    """Events that began before the first stale frame, from there to the first scored one, and after
+    it."""
 
     @property
     def right(self) -> bool:
-        """Whether it was told once, as what it was, and nobody was alerted once it was."""
+        """Whether it was reported once, as the right kind, and raised no alert afterwards."""
         return (
             self.stale_seconds is not None
             and self.judged_seconds is not None
-            and {kind: count for kind, count in self.told.items() if count} == {self.kind: 1}
+            and {kind: count for kind, count in self.reported.items() if count} == {self.kind: 1}
             and self.scenes_made == (self.kind == "moved")
             and self.events[1] == 0
         )
@@ -120,7 +121,9 @@ class ViewChange:
 def first(
     seen: Iterable[SeenScore], camera: str, since: float, wanted: Callable[[ScoreRecord], bool]
 ) -> SeenScore | None:
-    """The first score of a camera that is wanted, of the frames that came at `since` or later."""
+    """The first score of a camera that fulfils a condition, of frames captured at `since` or
+    later.
+    """
     for at, record in seen:
         if record.camera == camera and record.captured_at >= since and wanted(record):
             return at, record
@@ -128,7 +131,7 @@ def first(
 
 
 def is_judged(record: ScoreRecord) -> bool:
-    """Whether a score of this could alert somebody."""
+    """Whether the score of a frame could raise an alert."""
     return record.score is not None and record.state in _JUDGED
 
 
@@ -139,11 +142,11 @@ def rates(
     scored_at: float,
     ends_at: float,
 ) -> Rates:
-    """How a camera went on beside one that was attached.
+    """Rates of a camera while another one is attached.
 
     Args:
-        records: Its own, in their order.
-        begins_at: From here to `asked_at` nobody disturbed it.
+        records: Its own, in order.
+        begins_at: Start of the undisturbed time, which ends at `asked_at`.
         asked_at: The other one was attached.
         scored_at: The other one had its first score.
         ends_at: Later than that.
@@ -159,9 +162,9 @@ def rates(
 
 
 def before_stale(records: Iterable[ScoreRecord], changed_at: float) -> BeforeStale:
-    """Look at the frames of a camera after its view changed, to the first one that is stale."""
+    """Summarise the frames of a camera from a change of its view to the first stale one."""
     frames = 0
-    held = 0
+    suppressed = 0
     highest: float | None = None
     for record in records:
         if record.captured_at < changed_at:
@@ -169,14 +172,14 @@ def before_stale(records: Iterable[ScoreRecord], changed_at: float) -> BeforeSta
         if record.state == "stale":
             break
         frames += 1
-        held += record.state == "suppressed"
+        suppressed += record.state == "suppressed"
         if record.score is not None:
             highest = record.score if highest is None else max(highest, record.score)
-    return BeforeStale(frames, held, highest)
+    return BeforeStale(frames, suppressed, highest)
 
 
 def events_of(events: Iterable[ObservedEvent], camera: str, *marks: float) -> tuple[int, ...]:
-    """How many events of a camera began between each two of these times, suppressed ones too."""
+    """Numbers of events of a camera that began between these times, including suppressed ones."""
     began = [one.started_at for one in events if one.camera == camera]
     return tuple(sum(begin <= one < end for one in began) for begin, end in pairwise(marks))
 

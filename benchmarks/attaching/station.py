@@ -1,4 +1,4 @@
-"""A running service with its API, the cameras that it watches, and what it says of them."""
+"""A running service with its API, its cameras, and access to its results."""
 
 import json
 import os
@@ -29,12 +29,12 @@ _TURN_SECONDS = 0.1
 
 
 def address(server: RtspServer, path: str) -> str:
-    """Of a mount, with the password as people are to write it."""
+    """Address of a mount, with the password as in a configuration file."""
     return f"rtsp://{AUTHENTICATION.user}:{{{_PASSWORD_VARIABLE}}}@127.0.0.1:{server.port}/{path}"
 
 
 class Station:
-    """`vedette run` as a process of its own, else with the settings that a new user has."""
+    """`vedette run` as a process of its own, otherwise with default settings."""
 
     def __init__(
         self,
@@ -92,17 +92,17 @@ class Station:
         return started_at
 
     def states(self) -> dict[str, str]:
-        """State of each camera, as the API tells it; nothing while the API does not answer."""
+        """State of each camera from the API; empty while the API does not answer."""
         with suppress(ServiceClientError):
             shown = self._remote.ask("GET", "/cameras")["cameras"]
             return {one["name"]: one["state"] for one in shown}
         return {}
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask the API for something that it will not refuse.
+        """Send a request to the API.
 
         Raises:
-            ServiceClientError: it does.
+            ServiceClientError: the API refuses it.
         """
         return self._remote.ask(method, path, body)
 
@@ -120,7 +120,7 @@ class Station:
         return [record for _, record in [*self.service.seen] if record.camera == camera]
 
     def events(self) -> list[ObservedEvent]:
-        """All that the store has."""
+        """All events in the store."""
         return stored_events(self._data_folder)
 
     def metric(self, name: str, **labels: str) -> int:
@@ -128,15 +128,15 @@ class Station:
         return int(metric(fetch(self._metrics_port, "/metrics") or "", name, **labels))
 
     def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until something holds.
+        """Wait until a condition holds.
 
         Raises:
-            TimeoutError: it does not come, or the service has ended.
+            TimeoutError: it does not hold in time, or the service has ended.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             if time.monotonic() > deadline or self.service.ended:
-                raise TimeoutError(f"waited in vain for {what}; {json.dumps(self.states())}")
+                raise TimeoutError(f"timed out waiting for {what}; {json.dumps(self.states())}")
             time.sleep(_TURN_SECONDS)
 
     def wait_for_score(

@@ -1,4 +1,4 @@
-"""Attach cameras to a running service, start it again, and show its cameras something else."""
+"""Attach cameras to a running service, restart it, and change the views of its cameras."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ from benchmarks.views import FAULTS, Projector
 
 ANSWERS = ("ask", "readapt")
 QUIET_SECONDS = 20.0
-"""For so long the other camera is watched before and after."""
+"""Time for which the rate of the other camera is measured before and after."""
 _KINDS = ("moved", "covered", "defocused")
 _FAULT_SECONDS = 3.0
 _LINGER_SECONDS = 10.0
@@ -36,18 +36,18 @@ def ready(station: Station, camera: str, since: float) -> float:
 def attach(
     station: Station, way: str, camera: str, url: str, other: str, *, calibrated: bool
 ) -> Attached:
-    """Attach a camera, and see how soon it is watched and how another one goes on meanwhile.
+    """Attach a camera, and measure its times and the rates of another camera.
 
     Args:
         station: Running.
         way: "REST", else `vedette camera add`, from the start of that command.
         camera: Its name.
-        url: Where it is.
-        other: Is watched already.
+        url: Its address.
+        other: Name of a camera that is already scored.
         calibrated: Whether to wait until it is ready, too.
 
     Raises:
-        TimeoutError: it is not watched in time.
+        TimeoutError: it is not scored in time.
     """
     begins_at = time.time()
     time.sleep(QUIET_SECONDS)
@@ -68,7 +68,7 @@ def attach(
     )
     calibrated_at = ready(station, camera, asked_at) if calibrated else None
     ends_at = seen_at + QUIET_SECONDS
-    time.sleep(max(0.0, ends_at + 1.0 - time.time()))  # the last scores are on their way
+    time.sleep(max(0.0, ends_at + 1.0 - time.time()))  # the last scores are still in transit
     first_frame = first(station.service.seen, camera, asked_at, lambda _: True)
     assert first_frame is not None  # it has a score
     return Attached(
@@ -83,7 +83,7 @@ def attach(
 
 
 def detach(station: Station, camera: str) -> None:
-    """Forget a camera."""
+    """Detach a camera."""
     station.ask("DELETE", f"/cameras/{camera}")
     station.wait_for(f"{camera} to go", lambda: camera not in station.states())
 
@@ -100,7 +100,7 @@ def restart(station: Station, cameras: Sequence[str]) -> Restarted:
         return back_at(station.service.seen, [camera], since)
 
     station.wait_for("scores", lambda: all(at(camera) is not None for camera in cameras))
-    time.sleep(_CALM_SECONDS)  # so that the heartbeats have brought all counters
+    time.sleep(_CALM_SECONDS)  # so that heartbeats have updated all counters
     count = partial(station.metric, "vedette_adaptations_total")
     return Restarted(
         {camera: (at(camera) or since) - since for camera in cameras},
@@ -110,14 +110,14 @@ def restart(station: Station, cameras: Sequence[str]) -> Restarted:
 
 
 class ViewTrial:
-    """Cameras that see the same, each told another answer to a view that changes."""
+    """Cameras with the same view and different settings of `on_view_change`."""
 
     def __init__(self, station: Station, projector: Projector, known: str, other: str) -> None:
-        """Take a service that watches them.
+        """Prepare a trial.
 
         Args:
-            station: Running, with a camera for each of the answers, called as it.
-            projector: Shows all of them the known view now.
+            station: Running, with a camera for each setting, named after it.
+            projector: Shows the known view to all of them.
             known: Its film.
             other: Film of another view.
         """
@@ -130,7 +130,7 @@ class ViewTrial:
         """Cover the known view, take it out of focus, and turn to the other one.
 
         Raises:
-            TimeoutError: the cameras do not come to be ready, or are never at rest.
+            TimeoutError: the cameras are not ready, or have open events.
         """
         for camera in ANSWERS:
             ready(self._station, camera, 0.0)
@@ -142,7 +142,7 @@ class ViewTrial:
         return found + self._change("moved")
 
     def _change(self, kind: str) -> list[ViewChange]:
-        """Show something else, and wait for what comes of it."""
+        """Change the view, and collect the reaction."""
         self._station.wait_for("the end of all events", self._is_calm)
         counted = {camera: self._counts(camera) for camera in ANSWERS}
         changed_at = self._projector.show(self._other if kind == "moved" else kind)
@@ -160,16 +160,16 @@ class ViewTrial:
         found = []
         for camera in ANSWERS:
             stale_at, judged_at = stale[camera], judged[camera]
-            told = self._counts(camera)
-            told.subtract(counted[camera])
+            reported = self._counts(camera)
+            reported.subtract(counted[camera])
             marks = changed_at, stale_at or until, judged_at or until, until
             found.append(
                 ViewChange(
                     scenes=f"{self._known}, then {self._other}",
                     kind=kind,
                     answer=camera,
-                    scenes_made=told.pop("scenes"),
-                    told=dict(told),
+                    scenes_made=reported.pop("scenes"),
+                    reported=dict(reported),
                     stale_seconds=_between(changed_at, stale_at),
                     before=before_stale(self._station.records(camera), changed_at),
                     judged_seconds=_between(since[camera], judged_at),

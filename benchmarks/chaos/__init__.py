@@ -1,1 +1,1 @@
-"""Faults injected into a running service, and the promises it keeps: `-m benchmarks.chaos`."""
+"""Faults injected into a running service, and checks of its guarantees: `-m benchmarks.chaos`."""

@@ -1,13 +1,13 @@
-"""Let everything around and inside a running service fail, and see whether it keeps its promises.
+"""Inject faults around and inside a running service, and check its guarantees.
 
     python -m benchmarks.chaos --minutes 20 --calm 8 --seed 1
 
-`vedette run` with cameras of made streets (RTSP over TCP and UDP, a file and a folder of images,
-round and round), a real mosquitto with a subscriber, and a webhook receiver that verifies
-signatures, all on the loopback interface. By a plan that the seed draws, RTSP servers stall, reset
-and go away, every worker is killed, receivers go away, and the disk is full. Then nothing fails for
-some minutes, in which every worker lives long enough to show whether it grows. The exit status is 1
-where a promise is broken. How much the model catches is told, and is no promise of this run.
+`vedette run` with cameras of synthetic streets (RTSP over TCP and UDP, a file and a folder of
+images, looped), a real mosquitto with a subscriber, and a webhook receiver that verifies
+signatures, all on the loopback interface. By a random schedule, RTSP servers stall, reset and stop,
+every worker is killed, receivers stop, and the disk is full. Then nothing fails for some minutes,
+in which every worker runs long enough to measure its growth. The exit status is 1 where a guarantee
+is broken. The number of detected anomalies is reported, but not checked.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main() -> None:
     if options.cameras < 3 or options.minutes < 2 or options.calm < 0:
         parser.error("want 3 cameras and 2 minutes at least, and no less than 0 minutes of calm")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(1))  # never without giving back what is mounted
+        signal.signal(number, lambda *_: sys.exit(1))  # always unmount
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings:
-    """Draw the streets, let the service run through its troubles, and look at what is left."""
+    """Draw the streets, run the service with faults, and collect the results."""
     live = [f"gate{number}" for number in range(1, options.cameras - 1)]
     cameras = [*live, "film", "pictures"]
     console.print(f"Drawing {len(cameras)} streets …")
@@ -153,7 +153,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
         service.start()
         try:
             console.print(f"{len(faults)} faults in {options.minutes:g} minutes …")
-            findings.recoveries = world.suffer(faults, options.minutes * 60.0, console)
+            findings.recoveries = world.run(faults, options.minutes * 60.0, console)
             wait_for(lambda: service.ended, options.calm * 60.0)
             settled = wait_for(
                 lambda: service.ended or waiting_messages(data_folder) == 0, _SETTLE_SECONDS
@@ -163,7 +163,7 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
         finally:
             findings.exit_code = service.stop()
         if not settled or waiting_messages(data_folder):
-            # What could not be told before the end is told by the next run.
+            # Messages that could not be delivered before the end are delivered by the next run.
             after = ServiceProcess(folder / "vedette.yaml", data_folder, scratch)
             after.start()
             wait_for(lambda: after.ended or waiting_messages(data_folder) == 0, _SETTLE_SECONDS)
@@ -173,8 +173,8 @@ def run(folder: Path, options: argparse.Namespace, console: Console) -> Findings
         findings.collect(service, data_folder, waiting_messages(data_folder), ALERT)
         findings.events = stored_events(data_folder)
         findings.note_secrets(data_folder, (PASSWORD, SECRET), subscriber.payloads)
-        time.sleep(1.0)  # for what the broker has not passed on yet
-        findings.heard = {"mqtt": [*subscriber.heard], "webhook": [*webhook.heard]}
+        time.sleep(1.0)  # for messages that the broker has not delivered yet
+        findings.received = {"mqtt": [*subscriber.received], "webhook": [*webhook.received]}
         findings.published_at = [*subscriber.published_at]
         findings.forged = webhook.forged
     findings.note_left(before, service.pids, scratch, ports)
@@ -189,7 +189,7 @@ def configuration(
     broker_port: int,
     webhook_port: int,
 ) -> dict[str, object]:
-    """What `vedette run` is given; the cameras' password comes from the environment."""
+    """Configuration of `vedette run`; the cameras' password comes from the environment."""
     cameras: dict[str, object] = {}
     for number, (name, server) in enumerate(servers.items()):
         url = f"rtsp://chaos:{{{PASSWORD_VARIABLE}}}@127.0.0.1:{server.port}/street"

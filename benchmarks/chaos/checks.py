@@ -1,4 +1,4 @@
-"""What a chaos run promises, as questions to what it left behind. Pure."""
+"""Checks of the results of a chaos run. Pure functions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pipeline.events.event_tracker import EventTracker
 from pipeline.events.score_record import ScoreRecord
 
 SLACK_SECONDS = 1.5
-"""An event may begin so much after what caused it: clips and transport reach back."""
+"""Largest delay of an event after its cause: duration of clips and transport."""
 _KINDS = ("new", "update", "end")
 _WATCHED = ("calibrating", "ready")
 _LEAST_WATCHED = 0.5
@@ -19,7 +19,7 @@ _LEAST_WATCHED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ObservedEvent:
-    """What the store says of an event."""
+    """An event in the store."""
 
     id: str
     camera: str
@@ -30,7 +30,7 @@ class ObservedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a receiver was told, once for each time."""
+    """A message that a receiver got."""
 
     key: str
     type: str
@@ -40,7 +40,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReading:
-    """One look at a worker's process."""
+    """One measurement of a worker's process."""
 
     seconds: float
     """From the start of the run."""
@@ -52,30 +52,30 @@ class ProcessReading:
 
 @dataclass(slots=True)
 class DeliveryCheck:
-    """Was everything told, once, in order?"""
+    """Whether all events were delivered, once, in order."""
 
     messages: int = 0
-    """As they came."""
+    """Number received."""
     duplicates: int = 0
     """Of those, repetitions of a known key."""
     missing: list[str] = field(default_factory=list)
-    """`id:type` of what nobody was told."""
+    """`id:type` of messages that were not received."""
     twice: list[str] = field(default_factory=list)
-    """`id:type` of what was told under several keys."""
+    """`id:type` of messages received under several keys."""
     strangers: list[str] = field(default_factory=list)
-    """Events that the store does not have, or that were to be suppressed."""
+    """Events that are not in the store, or that should have been suppressed."""
     disordered: list[str] = field(default_factory=list)
-    """Events of which something older came after something newer."""
+    """Events with an older message after a newer one."""
 
     @property
     def whole(self) -> bool:
-        """Whether somebody who minds the keys was told everything exactly once, in order."""
+        """Whether a receiver that deduplicates by key got everything exactly once, in order."""
         return not (self.missing or self.twice or self.strangers or self.disordered)
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A planned anomaly, each time that it was shown and watched."""
+    """One showing of a planned anomaly while its camera was scored."""
 
     camera: str
     kind: str
@@ -86,7 +86,7 @@ class Occurrence:
 
 
 def implied_events(records: Iterable[ScoreRecord], settings: EventSettings) -> list[Event]:
-    """The events that a score log stands for, suppressed ones too, all of them ended."""
+    """The events implied by a score log, including suppressed ones, all of them ended."""
     tracker, found = EventTracker(settings), dict[str, Event]()
     changes = []
     for record in records:
@@ -102,14 +102,14 @@ def lost_events(
     stored: Iterable[ObservedEvent],
     unlogged: Sequence[tuple[float, float]] = (),
 ) -> list[str]:
-    """Ids of events that should be in the store, and are not.
+    """Ids of events that are missing in the store.
 
     Args:
         implied: By the score logs.
-        stored: All that the store has.
-        unlogged: From when to when, Unix seconds, the logs could not be written. The store knows
-            more than they do then, and an event that is implied by what is left may have begun
-            earlier, under another id: any event of that camera at that time will do.
+        stored: All events in the store.
+        unlogged: Times, Unix seconds, in which the logs could not be written. The store has more
+            than the logs then, and an implied event may have begun earlier, under another id: any
+            event of that camera at that time is accepted.
     """
     known = {event.id: event for event in stored}
     lost = []
@@ -127,12 +127,12 @@ def lost_events(
     return lost
 
 
-def told(messages: Iterable[Message], stored: Iterable[ObservedEvent]) -> DeliveryCheck:
-    """Compare what a receiver was told with the store.
+def check_delivery(messages: Iterable[Message], stored: Iterable[ObservedEvent]) -> DeliveryCheck:
+    """Compare the messages of a receiver with the store.
 
     Args:
-        messages: In the order in which they came, repetitions too.
-        stored: All that the store has.
+        messages: In the order of arrival, with repetitions.
+        stored: All events in the store.
     """
     found, keys = DeliveryCheck(), set[str]()
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -154,7 +154,7 @@ def told(messages: Iterable[Message], stored: Iterable[ObservedEvent]) -> Delive
         f"{name}:{kind}" for (name, kind), count in counts.items() if kind != "update" and count > 1
     ]
     found.strangers = sorted(places.keys() - wanted.keys())
-    found.disordered = [name for name, told_at in places.items() if told_at != sorted(told_at)]
+    found.disordered = [name for name, order in places.items() if order != sorted(order)]
     return found
 
 
@@ -165,7 +165,7 @@ def occurrences(
     frames_per_second: float,
     shown_at: float | None,
 ) -> list[Occurrence]:
-    """Each time that a planned anomaly was shown while its camera was watching.
+    """All showings of planned anomalies while the camera was scored.
 
     Args:
         records: Of one camera.
@@ -199,7 +199,7 @@ def occurrences(
 
 
 def is_caught(occurrence: Occurrence, stored: Iterable[ObservedEvent]) -> bool:
-    """Whether the store has an event of it."""
+    """Whether the store has an event of this occurrence."""
     return any(
         event.camera == occurrence.camera
         and event.started_at <= occurrence.ended_at + SLACK_SECONDS
@@ -211,12 +211,12 @@ def is_caught(occurrence: Occurrence, stored: Iterable[ObservedEvent]) -> bool:
 def back_at(
     seen: Iterable[tuple[float, ScoreRecord]], cameras: Iterable[str], since: float
 ) -> float | None:
-    """When all of these cameras were scored again; None: not all of them were.
+    """Time at which all of these cameras were scored again; None: not all of them were.
 
     Args:
-        seen: When each score was seen in the log, and the score; both times in Unix seconds.
-        cameras: Whom to wait for.
-        since: Only frames that came later count, Unix seconds.
+        seen: Time at which each score was read from the log, and the score; both in Unix seconds.
+        cameras: Names of the cameras.
+        since: Only frames captured later count, Unix seconds.
     """
     waited = set(cameras)
     last = since
@@ -230,15 +230,15 @@ def back_at(
 def growth_per_hour(
     readings: Iterable[ProcessReading], warm_up_seconds: float, least_seconds: float = 0.0
 ) -> float | None:
-    """Bytes of resident memory by which a worker grows in an hour; None: too little was seen.
+    """Growth of the resident memory of a worker in bytes an hour; None: too few readings.
 
-    Its lives are fitted together, each with a level of its own.
+    One slope is fitted to all its processes, each with its own offset.
 
     Args:
         readings: Of one worker.
-        warm_up_seconds: Beginning of each life that does not count.
-        least_seconds: Lives that were seen for less than that afterwards do not count: one
-            adaptation in a short life is no growth.
+        warm_up_seconds: Start of each process that does not count.
+        least_seconds: Processes with less time after that do not count: one adaptation in a short
+            time is no growth.
     """
     lives: dict[int, list[ProcessReading]] = defaultdict(list)
     for reading in readings:
@@ -256,7 +256,7 @@ def growth_per_hour(
 
 
 def descriptors_gained(readings: Iterable[ProcessReading], warm_up_seconds: float) -> int:
-    """Most descriptors that any life of a worker ended with above the number it had when warm."""
+    """Largest increase of open descriptors of any process of a worker after its warm-up."""
     lives: dict[int, list[ProcessReading]] = defaultdict(list)
     for reading in readings:
         lives[reading.pid].append(reading)
@@ -270,7 +270,7 @@ def descriptors_gained(readings: Iterable[ProcessReading], warm_up_seconds: floa
 
 
 def metric(text: str, name: str, **labels: str) -> float:
-    """Sum of all series of a metric that have these labels, in Prometheus' text; 0 without any."""
+    """Sum of all series of a metric with these labels, in Prometheus text format; 0 for none."""
     total = 0.0
     for line in text.splitlines():
         series, _, value = line.rpartition(" ")
@@ -281,7 +281,7 @@ def metric(text: str, name: str, **labels: str) -> float:
 
 
 def unexpected_restarts(restarts: Mapping[str, int], kills: Mapping[str, int]) -> list[str]:
-    """Workers that did not restart exactly as often as they were killed, for people."""
+    """Messages for workers whose restarts differ from their kills."""
     return [
         f"{name}: {restarts.get(name, 0)} restarts, {kills.get(name, 0)} kills"
         for name in sorted({*restarts, *kills})

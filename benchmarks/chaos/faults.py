@@ -1,4 +1,4 @@
-"""Carries out what is planned against a running service."""
+"""Injects the scheduled faults into a running service."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _TURN_SECONDS = 0.05
 
 
 class World:
-    """Carries faults out, and notes when each was over."""
+    """Injects faults, and records when each was over."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class World:
         self._api_port = api_port
         self._waiting_for_api: Recovery | None = None
 
-    def suffer(self, faults: Sequence[Fault], seconds: float, console: Console) -> list[Recovery]:
-        """Carry out a plan in its own time; ends early where the service does."""
+    def run(self, faults: Sequence[Fault], seconds: float, console: Console) -> list[Recovery]:
+        """Run a schedule; ends early if the service does."""
         recoveries = [Recovery(fault) for fault in faults]
         due: list[tuple[float, str, Callable[[], None]]] = []
         for one in recoveries:

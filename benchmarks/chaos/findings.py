@@ -1,4 +1,4 @@
-"""What is known of a chaos run after it, and as far as possible of what surrounded it."""
+"""Results of a chaos run and of the systems around it."""
 
 import gc
 from collections import Counter
@@ -13,12 +13,12 @@ from benchmarks.chaos.checks import (
     Occurrence,
     ProcessReading,
     back_at,
+    check_delivery,
     descriptors_gained,
     growth_per_hour,
     implied_events,
     is_caught,
     occurrences,
-    told,
 )
 from benchmarks.chaos.schedule import Fault
 from benchmarks.chaos.service import ServiceProcess, fetch, journal_ids, score_records
@@ -31,9 +31,9 @@ from pipeline.events.event_settings import EventSettings
 from pipeline.events.score_record import ScoreRecord
 
 WARM_SECONDS = 90.0
+"""Warm-up of each process, after which its memory is allocated."""
 JUDGED_SECONDS = 240.0
-"""Of a life after that, at least, for its growth to count."""
-"""Of each process; what it holds in memory at most is then there."""
+"""Least time of a process after the warm-up for its growth to count."""
 _AFTERMATH_SECONDS = 5.0
 
 
@@ -46,7 +46,7 @@ class Recovery:
     """None: the run ended before."""
     over_at: float | None = None
     back_at: float | None = None
-    """When all was as before; None: never, or nobody can tell."""
+    """When the service had recovered; None: never, or unknown."""
 
     @property
     def seconds_back(self) -> float | None:
@@ -58,7 +58,7 @@ class Recovery:
 
 @dataclass(slots=True)
 class Findings:
-    """All that is known of a run."""
+    """All results of a run."""
 
     seed: int
     minutes: float
@@ -80,7 +80,7 @@ class Findings:
     seen: list[tuple[float, ScoreRecord]] = field(default_factory=list)
     readings: list[ProcessReading] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
-    heard: dict[str, list[tuple[float, Message]]] = field(default_factory=dict)
+    received: dict[str, list[tuple[float, Message]]] = field(default_factory=dict)
     published_at: list[float] = field(default_factory=list)
     forged: int = 0
     leaks: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Findings:
     def collect(
         self, service: ServiceProcess, data_folder: Path, waiting: int, alert: Mapping[str, float]
     ) -> None:
-        """Read what the service has left in its data folder, and what was seen of it."""
+        """Read the results of the service from its data folder and from its observation."""
         settings = EventSettings(
             min_duration_seconds=alert["min_duration"],
             merge_gap_seconds=alert["merge_gap"],
@@ -131,7 +131,7 @@ class Findings:
         scratch: Path,
         ports: Mapping[str, int],
     ) -> None:
-        """Look for what the run should have given back."""
+        """Look for resources that the run should have released."""
         gc.collect()
         self.left += [
             f"{what} {name}" for what, names in leftovers().items() for name in names - before[what]
@@ -140,15 +140,15 @@ class Findings:
         self.left += [f"temporary {path.name}" for path in scratch.iterdir()]
         self.left += [f"port of {name}" for name, port in ports.items() if fetch(port, "/healthz")]
 
-    def told(self) -> dict[str, DeliveryCheck]:
-        """What each receiver was told."""
+    def deliveries(self) -> dict[str, DeliveryCheck]:
+        """Delivery check of each receiver."""
         return {
-            name: told([message for _, message in heard], self.events)
-            for name, heard in self.heard.items()
+            name: check_delivery([message for _, message in received], self.events)
+            for name, received in self.received.items()
         }
 
     def as_json(self) -> dict[str, object]:
-        """Everything that the tables say, for programs."""
+        """All results as plain data."""
         return {
             "seed": self.seed,
             "minutes": self.minutes,
@@ -174,32 +174,32 @@ class Findings:
                 }
                 for name, readings in by_worker(self.readings).items()
             },
-            "told": {name: asdict(one) for name, one in self.told().items()},
+            "deliveries": {name: asdict(one) for name, one in self.deliveries().items()},
         }
 
 
 def note_return(findings: Findings, recovery: Recovery) -> None:
-    """Find out when a fault was overcome."""
+    """Determine when the service recovered from a fault."""
     fault, since = recovery.fault, recovery.over_at
     if since is None or fault.kind == "kill gateway":
         return
     if fault.kind == "broker away":
         recovery.back_at = next((at for at in findings.published_at if at >= since), None)
     elif fault.kind.startswith("webhook"):
-        heard = findings.heard["webhook"]
-        recovery.back_at = next((at for at, _ in heard if at >= since), None)
+        received = findings.received["webhook"]
+        recovery.back_at = next((at for at, _ in received if at >= since), None)
     else:
         cameras = [fault.camera] if fault.camera else findings.cameras
         recovery.back_at = back_at(findings.seen, cameras, since)
 
 
 def is_overdue(recovery: Recovery) -> bool:
-    """Whether a fault was not overcome; a webhook may have had nothing to hear afterwards."""
+    """Whether the service did not recover; a webhook may have had no message afterwards."""
     return recovery.back_at is None and not recovery.fault.kind.startswith("webhook")
 
 
 def unlogged(recoveries: Iterable[Recovery]) -> list[tuple[float, float]]:
-    """When scores could not be logged, Unix seconds, with what follows from it at once."""
+    """Times in which scores could not be logged, Unix seconds, with a margin."""
     return [
         (one.began_at - _AFTERMATH_SECONDS, one.over_at + _AFTERMATH_SECONDS)
         for one in recoveries

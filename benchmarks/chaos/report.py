@@ -1,4 +1,4 @@
-"""What the findings of a chaos run say of each promise, and both as tables."""
+"""Guarantees checked on the findings of a chaos run, and both as tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ MOST_DESCRIPTORS_GAINED = 8
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise, and whether it was kept."""
+    """One guarantee, and whether it was kept."""
 
     what: str
     kept: bool
@@ -41,7 +41,7 @@ class Promise:
 
 
 def judged(findings: Findings) -> list[Promise]:
-    """What was promised, and whether it was kept; fills in when each fault was overcome."""
+    """Check all guarantees; fills in the time of recovery from each fault."""
     for recovery in findings.recoveries:
         note_return(findings, recovery)
     late = [one.fault.name for one in findings.recoveries if is_overdue(one)]
@@ -61,17 +61,17 @@ def judged(findings: Findings) -> list[Promise]:
     unexpected = unexpected_restarts(restarts, findings.kills)
     promises = [
         Promise(
-            "the service goes on until it is stopped",
+            "the service runs until it is stopped",
             findings.exit_code == 0 and not findings.ended_early,
             f"exit code {findings.exit_code}{', early' if findings.ended_early else ''}",
         ),
         Promise(
-            "nobody dies but by our hand",
+            "no worker ends unless it is killed",
             not unexpected,
             ", ".join(unexpected) or f"{sum(findings.kills.values())} kills, as many restarts",
         ),
         Promise(
-            "what has failed comes back",
+            "the service recovers from each fault",
             not late,
             ", ".join(late) or f"{len(findings.recoveries)} faults",
         ),
@@ -89,7 +89,7 @@ def judged(findings: Findings) -> list[Promise]:
             or f"{len(implied)} implied, {len(findings.events)} stored",
         ),
     ]  # fmt: skip
-    for name, one in findings.told().items():
+    for name, one in findings.deliveries().items():
         faults = {
             "missing": one.missing,
             "twice": one.twice,
@@ -106,16 +106,16 @@ def judged(findings: Findings) -> list[Promise]:
         )
     promises += [
         Promise("every webhook is signed", findings.forged == 0, f"{findings.forged} are not"),
-        Promise("nothing waits in the outbox", findings.waiting == 0, f"{findings.waiting} do"),
+        Promise("the outbox is empty", findings.waiting == 0, f"{findings.waiting} messages"),
         *resources(findings),
-        Promise("secrets are nowhere", not findings.leaks, ", ".join(findings.leaks) or "none"),
+        Promise("no secret is leaked", not findings.leaks, ", ".join(findings.leaks) or "none"),
         Promise("nothing is left behind", not findings.left, ", ".join(findings.left) or "nothing"),
     ]
     return promises
 
 
 def resources(findings: Findings) -> list[Promise]:
-    """Promises about memory and descriptors."""
+    """Guarantees about memory and descriptors."""
     workers = by_worker(findings.readings)
     growths = {
         name: growth_per_hour(readings, WARM_SECONDS, JUDGED_SECONDS)
@@ -146,7 +146,7 @@ def print_report(console: Console, findings: Findings, promises: Sequence[Promis
     """All tables, then the promises."""
     console.print(f"\n{findings.minutes:g} minutes, seed {findings.seed}", highlight=False)
     for title, drawn in (
-        ("what went wrong, and how long after its end all was well again", faults_table(findings)),
+        ("faults, and time from their end to recovery", faults_table(findings)),
         ("cameras", cameras_table(findings)),
         ("workers", workers_table(findings)),
     ):
@@ -184,22 +184,22 @@ def faults_table(findings: Findings) -> Table:
 
 
 def cameras_table(findings: Findings) -> Table:
-    """One row a camera; of the planned anomalies those that were shown while it watched."""
+    """One row a camera; only planned anomalies that were shown while it was scored."""
     rows = []
     for name, one in findings.scores.items():
         events = [event for event in findings.events if event.camera == name]
         watched = findings.shown[name]
         caught = sum(is_caught(occurrence, events) for occurrence in watched)
-        hushed = sum(event.suppressed for event in events)
+        suppressed = sum(event.suppressed for event in events)
         counts = one.frames, one.dropped, one.holes, one.duplicates, one.connections
-        counts = (*counts, len(watched), caught, len(events), hushed)
+        counts = (*counts, len(watched), caught, len(events), suppressed)
         rows.append((name, *map(str, counts)))
     heads = "camera", "scored", "dropped", "holes", "double", "connections"
     return table((*heads, "anomalies", "caught", "events", "suppressed"), rows)
 
 
 def workers_table(findings: Findings) -> Table:
-    """One row a worker: the first reading of its first life, and the last of its last."""
+    """One row a worker: the first warm reading, and the last one."""
     rows = []
     for name, readings in by_worker(findings.readings).items():
         growth = growth_per_hour(readings, WARM_SECONDS, JUDGED_SECONDS)
@@ -214,5 +214,5 @@ def workers_table(findings: Findings) -> Table:
                 *(str(one.descriptors) for one in (warm, last)),
             )
         )
-    heads = "worker", "lives", "resident at 90 s", "at the end", "growth"
+    heads = "worker", "processes", "resident at 90 s", "at the end", "growth"
     return table((*heads, "descriptors at 90 s", "at the end"), rows)

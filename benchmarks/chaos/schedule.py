@@ -1,4 +1,4 @@
-"""What goes wrong in a chaos run, and when. Pure: the same seed makes the same trouble."""
+"""Schedule of the faults of a chaos run. Pure: the same seed gives the same schedule."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -15,28 +15,28 @@ Trouble = Literal[
     "rtsp away",
     "disk full",
 ]
-"""One at a time: somebody must be there to notice."""
+"""One at a time, so that each fault has its own recovery."""
 Absence = Literal["broker away", "webhook away", "webhook hangs up"]
-"""Beside the others: messages must outlive whatever else happens. A webhook that hangs up has taken
-the message, and does not say so."""
+"""At the same time as others: messages must survive any other fault. A webhook that hangs up has
+taken the message without an answer."""
 
 WARM_UP_SECONDS = 75.0
-"""Cameras are adapted and calibrated in peace."""
+"""Time without faults, in which cameras are adapted and calibrated."""
 _LIVE_ONLY = ("rtsp stalls", "rtsp resets", "rtsp away")
 _MOMENTARY = ("kill scorer", "kill ingest", "kill sink", "kill gateway", "rtsp resets")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """One fault."""
 
     at_seconds: float
     """From the start of the run."""
     kind: Trouble | Absence
     seconds: float
-    """How long it lasts; 0: it is over at once."""
+    """Duration; 0: over at once."""
     camera: str = ""
-    """Whose; empty: nobody's or everybody's."""
+    """Name of the camera; empty: none or all."""
 
     @property
     def until_seconds(self) -> float:
@@ -45,22 +45,22 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return f"{self.kind} ({self.camera})" if self.camera else self.kind
 
 
 def schedule(seed: int, minutes: float, cameras: Sequence[str], live: Sequence[str]) -> list[Fault]:
-    """Plan a run; every kind comes once before any comes again.
+    """Schedule a run; every kind occurs once before any occurs again.
 
     Args:
         seed: Draws order, pauses and victims.
         minutes: Length of the run.
         cameras: All of them.
-        live: Those that are served by RTSP.
+        live: Those served by RTSP.
 
     Returns:
-        In the order of their beginnings. All are over in good time before the end; of troubles, one
-        is over some time before the next begins.
+        In order of start. All are over some time before the end; faults that come one at a time are
+        over before the next begins.
     """
     chance = random.Random(f"{seed}, {minutes:g} minutes")
     hold, away = min(20.0, 4.0 * minutes), min(60.0, 8.0 * minutes)

@@ -1,4 +1,4 @@
-"""`vedette run` as a process of its own, looked at from outside as any administrator could."""
+"""`vedette run` as a process of its own, observed from outside."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 20.0
 
 
 class ServiceProcess:
-    """The service, with a thread beside it that reads its score logs and watches its workers."""
+    """The service, and a thread that reads its score logs and measures its workers."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class ServiceProcess:
         scratch: Path,
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
-        """Plan a run.
+        """Prepare a run.
 
         Args:
             config_path: With ports for metrics and API.
             data_folder: As the configuration says.
-            scratch: Becomes the service's folder for temporary files.
-            look_seconds: Time between two looks at the score logs.
+            scratch: The service's folder for temporary files.
+            look_seconds: Interval of reading the score logs.
         """
         self._config_path = config_path
         self._data_folder = data_folder
@@ -53,14 +53,14 @@ class ServiceProcess:
         self._offsets: dict[Path, int] = {}
         self._began_at = time.monotonic()
         self.seen: list[tuple[float, ScoreRecord]] = []
-        """When each score was seen in a log, Unix seconds, and the score."""
+        """Time at which each score was read from a log, Unix seconds, and the score."""
         self.readings: list[ProcessReading] = []
         self.pids: set[int] = set()
-        """Of all processes that it ever had."""
+        """All process ids that it ever had."""
         self.kills: Counter[str] = Counter()
 
     def start(self) -> None:
-        """Start it, and begin to watch."""
+        """Start the service and its observation."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", "run", "-q", "-c", str(self._config_path)],
             stdin=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
-        """Of the parent."""
+        """Process id of the parent."""
         assert self._process is not None
         return self._process.pid
 
@@ -81,7 +81,7 @@ class ServiceProcess:
         return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> int | None:
-        """Ask it to end; its exit code, None where it had to be killed."""
+        """Stop the service; its exit code, None where it had to be killed."""
         assert self._process is not None
         self._stopping = True
         self._process.send_signal(signal.SIGTERM)
@@ -96,10 +96,10 @@ class ServiceProcess:
             self._watcher.join()
 
     def kill(self, worker: str) -> float:
-        """Kill a worker without warning; when, Unix seconds.
+        """Kill a worker by SIGKILL; return the time, Unix seconds.
 
         Raises:
-            TimeoutError: there is no such process, although somebody waited for it.
+            TimeoutError: there is no such process in time.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (pid := self.workers().get(worker)) is None:
@@ -111,7 +111,7 @@ class ServiceProcess:
         return time.time()
 
     def workers(self) -> dict[str, int]:
-        """Process id of each worker, known by the log file that it has open."""
+        """Process id of each worker, identified by its open log file."""
         found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -156,7 +156,7 @@ class ServiceProcess:
 
 
 def fetch(port: int, path: str) -> str | None:
-    """What an HTTP server on the loopback interface answers; None: nothing."""
+    """Answer of an HTTP server on the loopback interface; None: no answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
             text: str = answer.read().decode()
@@ -166,7 +166,7 @@ def fetch(port: int, path: str) -> str | None:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether something came to hold within a time."""
+    """Wait for a condition; whether it held in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -176,21 +176,21 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def stored_events(data_folder: Path) -> list[ObservedEvent]:
-    """All that the store has."""
+    """All events in the store."""
     with closing(sqlite3.connect(data_folder / "events.sqlite")) as db:
         rows = db.execute("SELECT id, camera, started_at, ended_at, suppressed FROM events")
         return [ObservedEvent(*row[:4], suppressed=bool(row[4])) for row in rows]
 
 
 def waiting_messages(data_folder: Path) -> int:
-    """Messages in the outbox that nobody has taken."""
+    """Number of undelivered messages in the outbox."""
     with closing(sqlite3.connect(data_folder / "outbox.sqlite")) as db:
         (found,) = db.execute("SELECT COUNT(*) FROM messages WHERE refused IS NULL").fetchone()
         return int(found)
 
 
 def journal_ids(data_folder: Path) -> set[str]:
-    """Events that the journal has."""
+    """Ids of the events in the journal."""
     return {str(line["id"]) for line in read_json_lines(data_folder / "events.jsonl")}
 
 

@@ -1,4 +1,4 @@
-"""The streets that the cameras of a chaos run see: drawn beforehand, the same again and again."""
+"""Streets shown to the cameras of a chaos run: drawn beforehand, repeated."""
 
 import math
 import time
@@ -24,7 +24,7 @@ PLANNED = tuple(
 
 
 def draw_street(folder: Path, seed: int) -> None:
-    """Draw one period of a street with its planned anomalies, a JPEG a picture."""
+    """Draw one period of a street with its planned anomalies, one JPEG a frame."""
     cv2.setNumThreads(1)
     street = SyntheticStreet(seed, SIZE_HW, FRAMES_PER_SECOND, PLANNED)
     folder.mkdir()
@@ -46,7 +46,7 @@ def read_picture(path: Path) -> Pixels:
 
 
 class Reel:
-    """A street that has gone on since a given time, whenever somebody begins to look."""
+    """Source of a street whose time runs from a given start, independent of connections."""
 
     def __init__(self, folder: Path, shown_at: float) -> None:
         """Take the pictures of `draw_street`; `shown_at`: Unix seconds of the first."""
@@ -55,16 +55,16 @@ class Reel:
         self._pacer = Pacer("live")
 
     def __enter__(self) -> Self:
-        """Nothing is to be opened."""
+        """Nothing to open."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let a waiting reader go on."""
+        """Release a waiting reader."""
         self._pacer.close()
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the street."""
+        """Properties of the street."""
         return SourceInfo(SIZE_HW, "images", FRAMES_PER_SECOND, None, live=True)
 
     def __iter__(self) -> Iterator[Picture]:

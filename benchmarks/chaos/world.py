@@ -1,4 +1,4 @@
-"""What surrounds the service in a chaos run: broker, webhook receiver, disk; all real."""
+"""Real broker, webhook receiver and disk around the service in a chaos run."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody has at the moment."""
+    """A free TCP port of the loopback interface."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -35,7 +35,9 @@ def free_port() -> int:
 
 
 class Broker:
-    """Mosquitto, with what subscribers have not taken yet kept over a restart."""
+    """Mosquitto; undelivered messages persist over a restart.
+    if self._process
+    """
 
     def __init__(self, folder: Path) -> None:
         """Write its configuration.
@@ -72,7 +74,7 @@ class Broker:
         raise TimeoutError("mosquitto does not listen")
 
     def stop(self) -> None:
-        """Go away."""
+        """Stop."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -80,54 +82,54 @@ class Broker:
 
 
 class Subscriber:
-    """Records every message about events that the broker passes on."""
+    """Records every event message from the broker."""
 
     def __init__(self, port: int) -> None:
-        """Subscribe, and do so again whenever the broker is back.
+        """Subscribe, and reconnect when the broker is back.
 
         Raises:
             TimeoutError: the broker does not answer.
         """
-        self.heard: list[tuple[float, Message]] = []
+        self.received: list[tuple[float, Message]] = []
         self.payloads: list[bytes] = []
         self.published_at: list[float] = []
-        """When the service said anything at all, Unix seconds."""
+        """Times of all messages of the service, Unix seconds."""
         subscribed = threading.Event()
-        # A session that stays: the broker keeps for us what comes while we are not there yet.
+        # A persistent session: the broker queues messages while the client is disconnected.
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2, "chaos-subscriber", clean_session=False
         )
         client.reconnect_delay_set(1, 1)
         client.on_connect = lambda *_: client.subscribe("vedette/#", qos=1)
         client.on_subscribe = lambda *_: subscribed.set()
-        client.on_message = lambda _client, _data, message: self._hear(message)
+        client.on_message = lambda _client, _data, message: self._receive(message)
         client.connect_async("127.0.0.1", port)
         client.loop_start()
         if not subscribed.wait(_PATIENCE_SECONDS):
             raise TimeoutError("mosquitto does not answer")
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
-        del self._client  # it keeps two sockets as long as anybody knows it
+        del self._client  # it keeps two sockets while it is referenced
 
-    def _hear(self, message: paho.MQTTMessage) -> None:
+    def _receive(self, message: paho.MQTTMessage) -> None:
         now, payload = time.time(), bytes(message.payload)
         self.payloads.append(payload)
-        if not message.retain:  # else the broker repeats what it has kept
+        if not message.retain:  # retained messages are repetitions by the broker
             self.published_at.append(now)
         if message.topic == "vedette/events":
-            self.heard.append((now, message_of(payload)))
+            self.received.append((now, message_of(payload)))
 
 
 class WebhookReceiver:
-    """An HTTP server that verifies signatures, and can go away or hang up without an answer."""
+    """An HTTP server that verifies signatures, and can stop or hang up without an answer."""
 
     def __init__(self, secret: str) -> None:
         """Choose a port; `start` listens."""
         self.port = free_port()
-        self.heard: list[tuple[float, Message]] = []
+        self.received: list[tuple[float, Message]] = []
         self.forged = 0
         """Requests without a valid signature or with another key than their body."""
         self.hangs_up = False
@@ -159,14 +161,14 @@ class WebhookReceiver:
         threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
 
     def stop(self) -> None:
-        """Go away."""
+        """Stop."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def take(self, headers: dict[str, str], body: bytes) -> None:
-        """Remember a message that is genuine, as docs/sinks.md says how to tell."""
+        """Record a message with a valid signature, verified as in docs/sinks.md."""
         timestamp = headers.get("X-Vedette-Timestamp", "0")
         signed = timestamp.encode() + b"." + body
         wanted = "sha256=" + hmac.new(self._secret.encode(), signed, hashlib.sha256).hexdigest()
@@ -176,7 +178,7 @@ class WebhookReceiver:
         if message is None or headers.get("Idempotency-Key") != message.key:
             self.forged += 1
         else:
-            self.heard.append((time.time(), message))
+            self.received.append((time.time(), message))
 
 
 def message_of(body: bytes) -> Message:
@@ -188,19 +190,19 @@ def message_of(body: bytes) -> Message:
 class Disk:
     """A place for the data folder that can be full.
 
-    For root a small file system of its own; for others the processes' limit of the size of a file.
+    For root a small file system of its own; for others a file size limit of the processes.
     """
 
     def __init__(
         self, folder: Path, kind: Literal["tmpfs", "limit"], pids: Callable[[], Iterable[int]]
     ) -> None:
-        """Plan it; `pids`: the processes that shall find it full."""
+        """Prepare it; `pids`: the processes that are limited."""
         self.folder = folder
         self._kind = kind
         self._pids = pids
 
     def __enter__(self) -> Self:
-        """Make it.
+        """Create it.
 
         Raises:
             subprocess.CalledProcessError: it cannot be mounted.
@@ -218,12 +220,12 @@ class Disk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take it away, with all that is on it."""
+        """Unmount it."""
         if self._kind == "tmpfs":
             subprocess.run(["umount", str(self.folder)], check=True)
 
     def fill(self) -> None:
-        """Leave no room."""
+        """Fill the disk."""
         if self._kind == "limit":
             self._limit(0)
             return
@@ -232,7 +234,7 @@ class Disk:
                 file.write(bytes(1 << 20))
 
     def free(self) -> None:
-        """Give the room back."""
+        """Free the space."""
         if self._kind == "limit":
             self._limit(resource.RLIM_INFINITY)
         else:
