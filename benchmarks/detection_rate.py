@@ -1,12 +1,12 @@
-"""What is told of made streets: things out of place, and what of normal life is told in vain.
+"""Detected anomalies and false alarms on synthetic streets.
 
     python -m benchmarks.detection_rate --streets 8
     python -m benchmarks.detection_rate --streets 8 --occupancy-cycle 90 --early --refit 0 20
 
-Each street is adapted to, calibrated on and watched as a new camera is; then every kind of anomaly
-comes once. It is told of if an event begins with it; one that was up already tells nothing. With
---early one of them comes in the midst of the calibration, too: a cyclist there shall not make the
-cyclists after it normal. The labels are exact; no test set takes part.
+Each street is adapted to, calibrated on and scored like a new camera; then every kind of anomaly
+occurs once. It is detected if an event begins during it; an event that is already open does not
+count. With --early one of them also occurs during the calibration: a cyclist there must not make
+later cyclists normal. The labels are exact; no test set is used.
 """
 
 import argparse
@@ -39,27 +39,27 @@ FRAMES_PER_SECOND = 10.0
 FIRST_STREET = 300
 EARLY_SECONDS = 7.0
 QUIET_SECONDS = 25.0
-"""Watched after the calibration before the first anomaly."""
-_TELLING = EventSettings(merge_gap_seconds=1.5, cooldown_seconds=0.0)
-"""Anomalies come four seconds apart here, and each shall be told."""
+"""Normal time between the calibration and the first anomaly."""
+_EVENT_SETTINGS = EventSettings(merge_gap_seconds=1.5, cooldown_seconds=0.0)
+"""Anomalies are four seconds apart here, and each shall have its own event."""
 
 
 @dataclass(slots=True)
 class DetectionRate:
-    """Of all streets, watched in one way."""
+    """Counts over all streets with one setting."""
 
-    told: Counter[str] = field(default_factory=Counter)
-    """Anomalies after the calibration, by kind."""
+    detected: Counter[str] = field(default_factory=Counter)
+    """Detected anomalies after the calibration, by kind."""
     false_alarms: int = 0
-    """Events after the calibration that begin while nothing is out of place."""
-    early_told: int = 0
-    """Anomalies in the midst of the calibration."""
-    again_told: int = 0
-    """Of the same kind, after it."""
+    """Events after the calibration that begin without an anomaly."""
+    early_detected: int = 0
+    """Detected anomalies during the calibration."""
+    again_detected: int = 0
+    """Detected anomalies of the same kind after it."""
     before: int = 0
-    """The same while calibrating, at the conservative threshold."""
+    """False alarms while calibrating, at the conservative threshold."""
     ready_seconds: list[float] = field(default_factory=list)
-    """When each street was ready."""
+    """Time until each street was ready."""
 
 
 def main() -> None:
@@ -84,14 +84,14 @@ def main() -> None:
                     watch(frames, scorer, settings, plan, early, outcomes[refit, asked])
                     progress.advance(task)
     except (CheckpointError, ValueError) as error:
-        raise SystemExit(f"told: {error}") from error
+        raise SystemExit(f"detection_rate: {error}") from error
     print_outcomes(outcomes, options, console)
 
 
 def plan_of(
     seed: int, options: argparse.Namespace
 ) -> tuple[list[PlannedAnomaly], list[PlannedAnomaly]]:
-    """What comes after the calibration, and what in the midst of it."""
+    """Anomalies after the calibration, and during it."""
     quiet = 10 + options.calibrate + QUIET_SECONDS
     plan = planned(seed, StreetOptions(normal_seconds=quiet))
     kind = ANOMALY_KINDS[seed % len(ANOMALY_KINDS)]
@@ -119,13 +119,13 @@ def watch(
     early: Sequence[PlannedAnomaly],
     outcome: DetectionRate,
 ) -> None:
-    """Watch a street, and add what came of it."""
+    """Score a street, and add the counts."""
 
     def pictures() -> Iterator[Picture]:
         for index, pixels in enumerate(frames):
             yield Picture(index / FRAMES_PER_SECOND, index / FRAMES_PER_SECOND, pixels)
 
-    tracker = EventTracker(_TELLING)
+    tracker = EventTracker(_EVENT_SETTINGS)
     begun: list[float] = []
     ready_seconds = float("inf")
     for frame in replay(pictures(), scorer, Adaptation(settings), FRAMES_PER_SECOND):
@@ -136,13 +136,13 @@ def watch(
         changes = tracker.update(record)
         begun += [change.event.started_at for change in changes if change.kind == "new"]
     outcome.ready_seconds.append(ready_seconds)
-    told = [one for one in [*early, *plan] if any(begins_with(time, one) for time in begun)]
-    for one in told:
+    detected = [one for one in [*early, *plan] if any(begins_with(time, one) for time in begun)]
+    for one in detected:
         if one in early:
-            outcome.early_told += 1
+            outcome.early_detected += 1
         else:
-            outcome.told[one.kind] += 1
-            outcome.again_told += one.kind in {other.kind for other in early}
+            outcome.detected[one.kind] += 1
+            outcome.again_detected += one.kind in {other.kind for other in early}
     for time in begun:
         if not any(begins_with(time, one) for one in [*early, *plan]):
             outcome.false_alarms += time >= ready_seconds
@@ -150,32 +150,32 @@ def watch(
 
 
 def begins_with(seconds: float, anomaly: PlannedAnomaly) -> bool:
-    """Whether an event that begins then is told of the anomaly."""
+    """Whether an event that begins at this time detects the anomaly."""
     return anomaly.start_seconds <= seconds <= anomaly.end_seconds + SLACK_SECONDS
 
 
 def print_outcomes(
     outcomes: dict[tuple[int, float], DetectionRate], options: argparse.Namespace, console: Console
 ) -> None:
-    """One row a way of watching."""
+    """One row a setting."""
     kinds = [kind.replace("_", " ") for kind in ANOMALY_KINDS]
-    early = ["early told", "same kind told after"] if options.early else []
+    early = ["early detected", "same kind detected after"] if options.early else []
     table = Table(
-        "refit clips", "asked a day", "told", *kinds, *early, "in vain", "in vain before",
-        "ready after, s", title=f"Told of {options.streets} streets, {len(kinds)} anomalies each",
+        "refit clips", "asked a day", "detected", *kinds, *early, "false", "false before",
+        "ready after, s", title=f"{options.streets} streets, {len(kinds)} anomalies each",
         title_justify="left",
     )  # fmt: skip
     for (refit, asked), one in outcomes.items():
-        found = [str(one.told[kind]) for kind in ANOMALY_KINDS]
-        again = [str(one.early_told), str(one.again_told)] if options.early else []
+        found = [str(one.detected[kind]) for kind in ANOMALY_KINDS]
+        again = [str(one.early_detected), str(one.again_detected)] if options.early else []
         table.add_row(
-            str(refit) if refit else "–", f"{asked:g}", str(one.told.total()), *found, *again,
+            str(refit) if refit else "–", f"{asked:g}", str(one.detected.total()), *found, *again,
             str(one.false_alarms), str(one.before),
             f"{min(one.ready_seconds):.0f}–{max(one.ready_seconds):.0f}",
         )  # fmt: skip
     console.print(table)
     console.print(
-        "In vain: events that begin while nothing is out of place; before: while calibrating, at "
+        "False: events that begin without an anomaly; before: while calibrating, at "
         "the conservative threshold."
     )
 
@@ -185,7 +185,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
-    parser.add_argument("--streets", type=int, default=8, help="made streets (8)")
+    parser.add_argument("--streets", type=int, default=8, help="number of synthetic streets")
     parser.add_argument("--first", type=int, default=FIRST_STREET, help="seed of the first one")
     parser.add_argument("--size", default="240x320", metavar="HxW", help="of the pictures")
     parser.add_argument(
@@ -196,7 +196,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--spare", type=int, default=6, help="spare candidates of the support")
     parser.add_argument(
         "--refit", type=int, nargs="+", default=[20], metavar="CLIPS",
-        help="of the scene that is made of the calibration's minute; 0: the first scene stays",
+        help="of the refit after the calibration; 0: no refit",
     )  # fmt: skip
     parser.add_argument(
         "--asked", type=float, nargs="+", default=[24.0, 144.0], help="false alarms a day"

@@ -1,11 +1,11 @@
-"""Realised against asked false alarms on normal life: how honest the dial is.
+"""Measured against target false alarms on normal video.
 
     python -m benchmarks.false_alarms --streets 4 --minutes 20
     python -m benchmarks.false_alarms --videos SCENES UCSDped2/Train --hours 2
 
-Each scene is adapted to and calibrated on as a new camera is, then watched. All of it is normal, so
-every event is a false alarm. Made streets are drawn as long as wanted; videos that are short are
-gone through again, and the tables say how much of what was watched was new.
+Each scene is adapted to and calibrated on like a new camera, then scored. All of it is normal, so
+every event is a false alarm. Synthetic streets have any length; short videos are repeated, and the
+tables show the distinct part of the scored video.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     except (CheckpointError, DatasetError, SourceError, ValueError) as error:
         raise SystemExit(f"false_alarms: {error}") from error
     if not watched:
-        raise SystemExit("false_alarms: no video was long enough to be watched")
+        raise SystemExit("false_alarms: no video was long enough")
     each = options.hours * 3600 / len(watched) if options.videos else 0.0
     found = {
         asked: [
@@ -81,7 +81,7 @@ def watch_all(
     console: Console,
     options: argparse.Namespace,
 ) -> list[WatchedVideo]:
-    """Every scene that is long enough; the others are named."""
+    """Score every scene that is long enough; the others are listed."""
     watched = []
     with Progress(console=console, transient=True) as progress:
         for name, recordings in addresses.items():
@@ -113,7 +113,7 @@ class Total:
     watched_seconds: float
     new_seconds: float
     expected: float
-    """Events that were asked for in that time."""
+    """Target number of events in that time."""
     worst: str
     """Scene with the most false alarms a day."""
 
@@ -134,7 +134,7 @@ def total(asked: float, results: Sequence[Realised], names: Sequence[str]) -> To
 def print_totals(
     found: dict[float, list[Realised]], names: Sequence[str], console: Console
 ) -> None:
-    """One row for each rate that was asked for."""
+    """One row for each target rate."""
     table = Table(
         "asked a day", "realised a day", "events", "expected", "hours watched", "distinct",
         "repeated", "worst scene, a day", title="False alarms of all scenes", title_justify="left",
@@ -153,8 +153,8 @@ def print_totals(
     new = sum(one.new_seconds for one in first) / 3600
     console.print(
         f"Of {hours:.2f} h watched after the calibrations {new:.2f} h are distinct video and "
-        f"{hours - new:.2f} h the same video again: what is rare in it comes round as often as it "
-        "is repeated, and what is not in it never comes."
+        f"{hours - new:.2f} h the same video again: rare events in it recur as often as it is "
+        "repeated, and others never occur."
     )
 
 
@@ -183,9 +183,9 @@ def _arguments() -> argparse.Namespace:
         "--videos", nargs="+", type=Path, default=[], metavar="PATH",
         help="normal video: files, folders of them or of images, folders of scenes",
     )  # fmt: skip
-    parser.add_argument("--hours", type=float, default=1.0, help="to be watched of the videos")
+    parser.add_argument("--hours", type=float, default=1.0, help="of the videos to be scored")
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
-    parser.add_argument("--streets", type=int, help=f"made streets (0 with videos, else {STREETS})")
+    parser.add_argument("--streets", type=int, help=f"streets (0 with videos, else {STREETS})")
     parser.add_argument("--minutes", type=float, default=20.0, help="length of a street")
     parser.add_argument(
         "--occupancy-cycle", type=float, default=0.0, help="seconds; streets fill and empty"
@@ -193,7 +193,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calibrate", type=float, default=60.0, help="seconds")
     parser.add_argument(
         "--refit", type=int, default=20, metavar="CLIPS",
-        help="of the scene that is made of the calibration's minute; 0: the first scene stays",
+        help="of the refit after the calibration; 0: no refit",
     )  # fmt: skip
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

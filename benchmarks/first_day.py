@@ -1,16 +1,15 @@
-"""Alarms of a camera's first day, of which all is normal: hour 1, hours 2 to 6, hours 7 to 24.
+"""Alarms of a camera's first, entirely normal day: hour 1, hours 2 to 6, hours 7 to 24.
 
     python -m benchmarks.first_day --streets 2 --minutes 4 --videos SCENES --save energies.json
     python -m benchmarks.first_day --load energies.json --hours 24 --seed 2
 
-A day of video would take a day of a core. So each scene is adapted to and calibrated on as a new
-camera is, and its video is scored once, in the scene that is in use then: a pool of energies, in
-pieces of half a minute. Only then the day begins: the calibrator and the event rules, which are all
-that learns from then on, run over the pieces in random order. Every simulated hour has its own
-mixture of them, so that some hours are calm and others busy; every piece begins as a recording that
-loops does. What no piece shows never comes: the day has the rhythm of life, and not its surprises.
-An hour of it takes about a second; --hours shortens it. Streets that are made fill and empty; real
-clips are gone through again and again.
+A day of video would take a day of a core. So each scene is adapted to and calibrated on like a new
+camera, and its video is scored once in that scene: a pool of energies, in pieces of half a minute.
+Then the day is simulated: the calibrator and the event rules, the only parts that adapt from then
+on, run over the pieces in random order. Every simulated hour has its own mixture of them, so that
+some hours are calm and others busy; every piece begins like a looped recording. Events that are in
+no piece never occur: the day has a realistic rhythm, but no surprises. An hour of it takes about a
+second; --hours shortens it. Synthetic streets fill and empty; real clips are repeated.
 
 Energies depend on the model, the day on the calibrator: with --save and --load two versions of the
 calibrator are compared on the same energies.
@@ -53,23 +52,23 @@ PARTS = ((0, 1), (1, 6), (6, 24))
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What a scene's video gave once."""
+    """Energies of a scene's video."""
 
     name: str
     support_energies: list[float]
     minute_seconds: list[float]
-    """Of the moments that calibrate."""
+    """Times of the calibration samples."""
     minute_energies: list[float]
     step_seconds: float
     pieces: list[list[float]]
     """Energies of uninterrupted stretches, ten a second."""
     learning_events: int
-    """Events that were recorded while the scene was calibrated; nobody is notified of them."""
+    """Events recorded while the scene was calibrated; they raise no alert."""
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """How a simulated day of one scene went."""
+    """Result of a simulated day of one scene."""
 
     name: str
     alarms: list[int]
@@ -97,7 +96,7 @@ def main() -> None:
 
 
 def gather_all(options: argparse.Namespace, console: Console) -> list[Pool]:
-    """The pools of all scenes; those that are too short are named."""
+    """The pools of all scenes; those that are too short are listed."""
     scorer = SceneScorer.load(options.weights)
     addresses = dict(list(normal_videos(options.videos).items())[: options.scenes])
     for seed in range(FIRST_STREET, FIRST_STREET + options.streets):
@@ -108,7 +107,7 @@ def gather_all(options: argparse.Namespace, console: Console) -> list[Pool]:
     for name, recordings in track(addresses.items(), console=console, transient=True):
         pool = gather(name, recordings, scorer)
         if pool is None:
-            console.print(f"left out: {name}: no scene of its first minute")
+            console.print(f"left out: {name}: no refit scene after its calibration window")
         else:
             pools.append(pool)
     return pools
@@ -205,7 +204,7 @@ def live(pool: Pool, settings: CalibratorSettings, hours: float, seed: int) -> D
 
 
 def _mixture(pool: Pool, chance: random.Random) -> list[float]:
-    """How often each piece comes in an hour: a few of them much more often than others."""
+    """Weights of the pieces in an hour: a few of them are much more frequent than others."""
     return [chance.expovariate(1.0) ** 2 for _ in pool.pieces]
 
 
@@ -248,7 +247,7 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--scenes", type=int, default=8, help="most scenes of the videos")
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
-    parser.add_argument("--streets", type=int, default=2, help="made streets")
+    parser.add_argument("--streets", type=int, default=2, help="synthetic streets")
     parser.add_argument("--minutes", type=float, default=4.0, help="length of a street")
     parser.add_argument("--hours", type=float, default=24.0, help="of the simulated day")
     parser.add_argument("--alarms", type=float, default=1.0, help="asked for, a day")

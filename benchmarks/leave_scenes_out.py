@@ -1,4 +1,4 @@
-"""Planted anomalies against normal life at other moments, in scenes that no model was trained on.
+"""Planted anomalies against normal clips at other times, in scenes that no model was trained on.
 
     python -m benchmarks.leave_scenes_out SCENES
     python -m benchmarks.leave_scenes_out SCENES --weights vedette runs/other --json figures.json
@@ -6,10 +6,10 @@
     python -m benchmarks.leave_scenes_out SCENES --perspective 8 --sped-up cctv_alley hall_monitor
     python -m benchmarks.leave_scenes_out --streets 4 --street-size 120x160
 
-The labels of no test set take part. All weights see exactly the same clips; the same seed gives the
-same ones again. Made streets and composed perspective scenes have anomalies of their own, with
-exact labels. With --sped-up all anomalies are a scene's own people, two to three times as
-fast as they were.
+No labels of test sets are used. All weights are measured on exactly the same clips; the same seed
+gives the same ones again. Synthetic streets and composed perspective scenes have anomalies of their
+own, with exact labels. With --sped-up all anomalies are a scene's own people at two to three times
+their speed.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def load_detectors(weights: Sequence[str], device: str = "auto") -> list[Detector]:
-    """One detector for each of some weights, named by their last part, or all of it if need be."""
+    """One detector for each of some weights, named by file name, or by path if ambiguous."""
     names = [Path(one).name.removesuffix(".safetensors").removesuffix(".json") for one in weights]
     if len(set(names)) < len(names):
         names = list(weights)
@@ -123,7 +123,7 @@ def perspective_scenes(
         count: How many.
         size_hw: Pixels of their pictures.
         seed: The same seed gives the same scenes.
-        sped_up: Paces of walkers that are the only anomalies; None: all kinds.
+        sped_up: Range of the speed factor of walkers, then the only anomalies; None: all kinds.
 
     Raises:
         DatasetError: a scene that they take video from is missing.
@@ -160,10 +160,10 @@ def print_group(group: str, stages: Sequence[StageScores], console: Console) -> 
     console.print(_kinds(group, stages, names))
     console.print(
         "False alarms a day: runs of normal frames (10 a second, runs within 5 s are one) at the "
-        "threshold that lets 90 % of the planted clips through; above: the share of those frames. "
-        "In brackets the normal video behind them, over all draws: of a short one, 1 alarm weighs "
-        "86,400 / seconds a day, and a run without end counts once. Found quietly: planted clips "
-        "above all that is normal, clips and video."
+        "threshold that finds 90 % of the planted clips; above: the share of those frames. "
+        "In brackets the duration of the normal video over all draws: in a short one, 1 alarm is "
+        "86,400 / seconds a day, and an endless run counts once. Found quietly: planted clips "
+        "above all normal clips and video."
     )
     for name in names:
         worst = min(results, key=lambda stage, name=name: results[stage][name, "energy"].auroc)
@@ -216,7 +216,7 @@ def _stages(
         if options.sped_up:
             sped_up = SpedUpOptions(tuple(options.pace), options.bare, size_hw=size_hw)
             for name in names:
-                yield "sped_up people", SpedUpScene(name, scenes, sped_up, options.seed)
+                yield "sped-up people", SpedUpScene(name, scenes, sped_up, options.seed)
             names = []
         sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
         for name in names:
@@ -237,7 +237,7 @@ def _stages(
     )
     for number in range(options.streets):
         height, width = street.size_hw
-        group = f"made streets {height}x{width}"
+        group = f"synthetic streets {height}x{width}"
         yield group, RenderedStreet(FIRST_STREET + number, street, options.seed)
 
 
@@ -246,7 +246,7 @@ def _warn(names: Sequence[str], weights: Sequence[str], console: Console) -> Non
         trained = read_provenance(one).get("scenes", [])
         seen = [name for name in names if isinstance(trained, list) and name in trained]
         if seen:
-            console.print(f"{one} was trained on {', '.join(seen)}: their rows flatter it")
+            console.print(f"{one} was trained on {', '.join(seen)}: their rows are biased")
 
 
 def _cells(found: dict[tuple[str, str], Figures], name: str) -> list[str]:
@@ -321,10 +321,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--queries", type=int, default=48, help="normal and planted clips a draw")
     parser.add_argument(
-        "--scenes", nargs="+", default=[], help="names, or all; default: what the models held out"
+        "--scenes", nargs="+", default=[], help="names, or all; default: those held out in training"
     )
     parser.add_argument(
-        "--perspective", type=int, default=0, help="composed scenes of strong perspective besides"
+        "--perspective", type=int, default=0, help="number of composed scenes of strong perspective"
     )
     parser.add_argument(
         "--sped-up", nargs="+", default=[], metavar="SCENE",
@@ -332,14 +332,14 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--pace", nargs=2, type=float, default=(2.0, 3.0), metavar=("LOW", "HIGH"),
-        help="of sped_up people, in their own",
+        help="of sped-up people, as factors of their own",
     )  # fmt: skip
     parser.add_argument(
-        "--bare", action="store_true", help="lay nobody into normal clips of sped_up people"
+        "--bare", action="store_true", help="no cut-outs in normal clips of sped-up people"
     )
-    parser.add_argument("--streets", type=int, default=0, help="made streets besides")
+    parser.add_argument("--streets", type=int, default=0, help="number of synthetic streets")
     parser.add_argument("--street-size", type=size, default=(240, 320), metavar="HxW")
-    parser.add_argument("--street-seconds", type=float, default=120.0, help="normal life of each")
+    parser.add_argument("--street-seconds", type=float, default=120.0, help="normal time of each")
     parser.add_argument(
         "--occupancy-cycle",
         type=float,

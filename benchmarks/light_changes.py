@@ -1,14 +1,15 @@
-"""What a change of the light costs: how long nobody is alerted, and how often for nothing.
+"""Cost of illumination changes: time without alerts, and false alarms.
 
     python -m benchmarks.light_changes --seeds 3 0
     python -m benchmarks.light_changes --seeds 0 3 5 --lights
 
-A made street is watched by the whole pipeline with its defaults, once as shipped and once with
-`adapt.on_light_change: ignore`: it turns to something like infrared and back; dusk falls slowly.
-All of it is normal life, so every event is a false alarm. Times are those of the stream.
+A synthetic street is scored by the whole pipeline with its defaults, once as shipped and once with
+`adapt.on_light_change: ignore`: it switches to simulated infrared and back; dusk falls slowly. All
+of it is normal, so every event is a false alarm. Times are those of the stream.
 
 With --lights: how a scene of the day, calibrated for a minute, scores the same street in other
-lights; the range of the medians of nine frames half a second apart, as a trial sees them.
+lights; the range of the medians of nine frames half a second apart, as in the evaluation of a
+candidate scene.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from pipeline.transport.messages import SceneState
 
 Pixels = npt.NDArray[np.uint8]
 Look = Callable[[Pixels, int], Pixels]
-"""From a drawn frame and its number to how the camera shows it."""
+"""Maps a drawn frame and its index to the camera's image."""
 SIZE_HW = (240, 320)
 FRAMES_PER_SECOND = 10
 DARKEST = 0.2
@@ -51,12 +52,12 @@ _NOISES = np.random.default_rng(0).normal(0, 1, (7, *SIZE_HW, 1))
 
 
 def day(drawn: Pixels, index: int, gain: float = 1.0) -> Pixels:
-    """As it is drawn, brighter or darker, with a little noise."""
+    """The drawn frame, brighter or darker, with a little noise."""
     return _seen(gain * drawn + _NOISES[index % 7])
 
 
 def infrared(drawn: Pixels, index: int) -> Pixels:
-    """The same moment as a camera shows it that has switched over: grey, darker, noisier."""
+    """The frame as after a switch to infrared: grey, darker, noisier."""
     grey = drawn.mean(-1, keepdims=True)
     return np.repeat(_seen(6 + 0.3 * grey + 2.0 * _NOISES[index % 7]), 3, axis=2)
 
@@ -66,7 +67,7 @@ def _seen(picture: npt.NDArray[np.floating]) -> Pixels:
 
 
 def there_and_back(dusk: float, dawn: float) -> Look:
-    """Infrared between two moments, in seconds."""
+    """Infrared between two times, in seconds."""
 
     def look(drawn: Pixels, index: int) -> Pixels:
         return (infrared if dusk <= index / FRAMES_PER_SECOND < dawn else day)(drawn, index)
@@ -75,7 +76,7 @@ def there_and_back(dusk: float, dawn: float) -> Look:
 
 
 def slow_dusk(begin: float, end: float) -> Look:
-    """By equal factors in equal times down to a fifth of the light."""
+    """Exponential decrease to a fifth of the light."""
 
     def look(drawn: Pixels, index: int) -> Pixels:
         part = (index / FRAMES_PER_SECOND - begin) / (end - begin)
@@ -94,15 +95,15 @@ def write_film(path: Path, look: Look, seconds: float, seed: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WatchedFilm:
-    """What became of a film."""
+    """Results of a film."""
 
     scores: tuple[ScoreRecord, ...]
     events: tuple[Event, ...]
     reasons: tuple[str, ...]
-    """Why each of its scenes was made, the oldest first."""
+    """Reason of each of its scenes, oldest first."""
 
     def course(self) -> list[tuple[SceneState, float, float]]:
-        """Each state with the moments at which it began and ended, in seconds."""
+        """Each state with its start and end, in seconds."""
         runs = [
             (state, [score.pts_seconds for score in scores])
             for state, scores in groupby(self.scores, key=lambda score: score.state)
@@ -114,11 +115,11 @@ class WatchedFilm:
 def watch(
     film: Path, data_folder: Path, log_level: str = "ERROR", **sections: object
 ) -> WatchedFilm:
-    """Watch a film to its end with the whole pipeline, as fast as it goes.
+    """Run the whole pipeline on a film, without pacing.
 
     Args:
         film: Its path.
-        data_folder: Where everything is kept.
+        data_folder: Data folder of the pipeline.
         log_level: Least level of what the workers log.
         sections: Of the configuration.
 

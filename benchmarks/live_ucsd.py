@@ -1,12 +1,12 @@
-"""What a camera that calibrates itself tells of UCSD Ped2, at several rates of false alarms asked.
+"""Detection on UCSD Ped2 with the live calibration, at several target rates of false alarms.
 
     python -m benchmarks.live_ucsd UCSD_Anomaly_Dataset.v1p2 --asked 24 1 --draws 2
 
-Unlike `vedette evaluate`, whose threshold is chosen with the labels, the threshold is the one
-that a live camera sets: from its support, its first normal minute, and what it watched since. The
-camera watches Train, whose clips come in another order in each draw, and then Test. All rates read
-the same energies. An event is an interval of anomalous labels; it is found if a frame in it has a
-score of 1 or more. Runs of such normal frames closer than 5 s are one false alarm.
+Unlike `vedette evaluate`, whose threshold is chosen with the labels, the threshold is the one that
+a live camera sets: from its support, its calibration window, and the frames since. The camera is
+shown Train, whose clips come in another order in each draw, and then Test. All rates use the same
+energies. An event is an interval of anomalous labels; it is found if a frame in it has a score of 1
+or more. Runs of such normal frames closer than 5 s are one false alarm.
 """
 
 import argparse
@@ -35,8 +35,8 @@ _WIDE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """At one rate, of one draw."""
+class LiveResult:
+    """Result at one rate, of one draw."""
 
     delays: tuple[float | None, ...]
     """Seconds from the start of each event to the first score of 1 in it; None: not found."""
@@ -49,7 +49,7 @@ def main() -> None:
         dataset = load_ucsd(options.root, "ped2")
         scorer = SceneScorer.load(options.weights)
         labels = [clip.labels for clip in dataset.test if clip.labels is not None]
-        found: dict[float, list[Told]] = {asked: [] for asked in options.asked}
+        found: dict[float, list[LiveResult]] = {asked: [] for asked in options.asked}
         with Progress(transient=True) as progress:
             for seed in range(options.draws):
                 order = np.random.default_rng(seed).permutation(len(dataset.train))
@@ -65,15 +65,15 @@ def main() -> None:
                     wide=_WIDE,
                     again=False,
                 )
-                for asked, told in found.items():
-                    told.append(read(watched, labels, asked))
+                for asked, results in found.items():
+                    results.append(read(watched, labels, asked))
     except (CheckpointError, SourceError, ValueError) as error:
-        raise SystemExit(f"told_ucsd: {error}") from error
-    print_told(found, sum(float((~one).sum()) for one in labels) / FRAMES_PER_SECOND)
+        raise SystemExit(f"live_ucsd: {error}") from error
+    print_results(found, sum(float((~one).sum()) for one in labels) / FRAMES_PER_SECOND)
 
 
-def read(watched: WatchedVideo, labels: Sequence[Labels], asked: float) -> Told:
-    """Read the energies of normal video, and then of Test, as a camera does.
+def read(watched: WatchedVideo, labels: Sequence[Labels], asked: float) -> LiveResult:
+    """Calibrate on the energies of normal video, and then score those of Test, like a camera.
 
     Args:
         watched: Its last recordings are those of Test.
@@ -88,7 +88,7 @@ def read(watched: WatchedVideo, labels: Sequence[Labels], asked: float) -> Told:
             settings, watched.support_energies, minute.times, minute.energies,
             watched.minute_step_seconds,
         )  # fmt: skip
-    assert calibration is not None  # or there would be no wider scene
+    assert calibration is not None  # otherwise there is no refit scene
     calibrator = Calibrator(settings, calibration)
     scores: list[tuple[Values, Values]] = []
     for part in watched.rest or watched.parts:
@@ -104,14 +104,14 @@ def read(watched: WatchedVideo, labels: Sequence[Labels], asked: float) -> Told:
         above[np.round(times * FRAMES_PER_SECOND).astype(int)] = some >= 1.0
         delays += detection_delays(above, truth, every)
         alarms += false_alarms(above, truth, every, _MERGE_GAP_SECONDS)
-    return Told(tuple(delays), alarms)
+    return LiveResult(tuple(delays), alarms)
 
 
-def print_told(found: dict[float, list[Told]], normal_seconds: float) -> None:
+def print_results(found: dict[float, list[LiveResult]], normal_seconds: float) -> None:
     """One row a rate."""
     table = Table(
         "asked a day", "events found, %", "false alarms, of all draws", "median seconds to detect",
-        title="Ped2, watched as a live camera does", title_justify="left",
+        title="Ped2 with the live calibration", title_justify="left",
     )  # fmt: skip
     for asked, draws in found.items():
         delays = [delay for one in draws for delay in one.delays]
@@ -138,7 +138,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("root", type=Path, help="of the unpacked archive")
     parser.add_argument("--asked", type=float, nargs="+", default=[24.0, 1.0], metavar="RATE")
     parser.add_argument("--draws", type=int, default=2)
-    parser.add_argument("--train", type=int, default=16, help="clips of Train that are watched")
+    parser.add_argument("--train", type=int, default=16, help="clips of Train that are shown")
     parser.add_argument("--weights", default="vedette", help="shipped name or path")
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
-"""Normal video watched as a live camera is: adapted to, calibrated on, then every event is false.
+"""Normal video scored like a live camera: after adaptation and calibration every event is false.
 
-A short video is gone through again and again, and what is counted says how much of it was new:
-repeated video shows what the threshold does to life that it knows, and nothing about other life.
+A short video is repeated, and the counts say how much of it was new: repeated video shows the
+effect of the threshold on known content, and nothing about other content.
 """
 
 import math
@@ -33,7 +33,7 @@ ONE_SCENE = AdaptSection(on_light_change="ignore")
 _STEP_SECONDS = 1 / FRAMES_PER_SECOND
 _SUPPORT_SHARE = 1 / 3
 _PATIENCE = 10.0
-"""So many times longer than wanted a scene is watched that never finishes its calibration."""
+"""Factor of the wanted time after which a scene that never finishes its calibration is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +47,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class WatchedVideo:
-    """What a scene's normal video gave after its adaptation."""
+    """Energies of a scene's normal video after its adaptation."""
 
     name: str
     support_energies: tuple[float, ...]
     parts: tuple[Part, ...]
-    """In order; without a wider scene what the support was taken from is not among them."""
+    """In order; without a refit the frames of the support are not among them."""
     video_seconds: float
     """Length of the whole video."""
     minute: Part | None = None
-    """Of a wider scene the moments that it is calibrated by; None: it is the first scene."""
+    """Calibration samples of a refit scene; None: there was no refit."""
     minute_step_seconds: float = STEP_SECONDS
-    """Between two of these moments, where none is left out."""
+    """Time between two of these samples, where none is left out."""
     rest: tuple[Part, ...] = ()
-    """Of a wider scene what was left of the video, for the first time, when it was made."""
+    """The rest of the video after the refit, in the first pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Realised:
     watched_seconds: float
     """After the calibration."""
     new_seconds: float
-    """Of these, video that was seen for the first time."""
+    """Of these, the first pass of the video."""
 
     @property
     def per_day(self) -> float:
-        """Events in 24 h of watching; 0 where nothing was watched."""
+        """Events in 24 h of scored video; 0 where there is none."""
         return self.events / self.watched_seconds * 86_400 if self.watched_seconds else 0.0
 
 
@@ -134,8 +134,8 @@ def watch(
     """Adapt to a scene's first normal clips, and score the rest, once.
 
     The support is taken one clip a second; closer together where it would need more than a third of
-    the video. With `wide` the scene is made anew after its first minute, for which a short video is
-    gone through again, as a camera's that shows the same again.
+    the video. With `wide` the scene is refit after the calibration window, for which a short video
+    is repeated.
 
     Args:
         name: Of the scene.
@@ -143,9 +143,9 @@ def watch(
         scorer: The model.
         shots: K.
         on_frame: Called after each frame.
-        calibrate_seconds: Length of the first minute.
-        wide: Support clips of the scene that is made of it; 0: the first scene stays.
-        again: Score all of the video in a wider scene, too, not only what was left of it.
+        calibrate_seconds: Length of the calibration window.
+        wide: Support clips of the refit; 0: no refit.
+        again: Score all of the video in the refit scene, not only the rest of it.
 
     Raises:
         DatasetError: the video is too short for a support.
@@ -173,7 +173,7 @@ def watch(
             break
         parts = _play(recordings, scorer, adaptation, on_frame)
     if adaptation.refit_result is None:
-        raise DatasetError(f"{name}: no wider scene of its first {calibrate_seconds:g} s")
+        raise DatasetError(f"{name}: no refit scene after {calibrate_seconds:g} s")
     if again:
         parts = _play(recordings, scorer, adaptation, on_frame)
     minute = Part(adaptation.refit_result.seconds, adaptation.refit_result.energies)
@@ -188,7 +188,7 @@ def _play(
     adaptation: Adaptation,
     on_frame: Callable[[], None],
 ) -> list[Part]:
-    """Energies of all that was judged in the scene that is in use at the end."""
+    """Energies of all frames that were scored in the scene in use at the end."""
     parts: list[Part] = []
     wider = adaptation.refit_result
     for recording in recordings:
@@ -215,16 +215,16 @@ def _play(
 def count_false_alarms(
     watched: WatchedVideo, settings: CalibratorSettings, seconds: float = 0.0
 ) -> Realised:
-    """Calibrate as a camera does, then count the events that are told.
+    """Calibrate like a camera, then count the events that raise an alert.
 
-    The video is gone through once, and then again until enough was watched; what the calibration
-    needed is not watched; a wider scene is calibrated by its minute. A seam between recordings is
+    The video is scored once, and then repeated until enough was scored; the calibration does not
+    count; a refit scene is calibrated on its calibration samples. A seam between recordings is
     another connection.
 
     Args:
         watched: The scene.
-        settings: How energies are read; the alarms that are asked for.
-        seconds: How much is to be watched after the calibration; 0: the video once.
+        settings: Settings of the calibration with the target rate of alarms.
+        seconds: Time to be scored after the calibration; 0: the video once.
     """
     calibration: Calibration | None = provisional(watched.support_energies)
     first = watched.parts
@@ -238,7 +238,7 @@ def count_false_alarms(
             minute.energies,
             watched.minute_step_seconds,
         )
-    assert calibration is not None  # or there would be no wider scene
+    assert calibration is not None  # otherwise there is no refit scene
     calibrator = Calibrator(settings, calibration)
     tracker = EventTracker(EventSettings(cooldown_seconds=0.0))
     events, counted, new, clock = 0, 0.0, 0.0, 0.0

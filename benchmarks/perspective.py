@@ -1,8 +1,8 @@
 """Composed scenes of strong perspective and small people to measure on; every label exact.
 
 People and vehicles are cut out of real video and laid over the empty background of another scene:
-smaller towards the top, each at a pace in proportion to its height. What is anomalous is too fast,
-a vehicle among people, or left behind. Support and queries show different cut-outs.
+smaller towards the top, each at a pace in proportion to its height. Anomalies are too fast,
+vehicles among people, or left objects. Support and queries show different cut-outs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,16 +19,17 @@ from pipeline.training.measuring import CLIP_LENGTH
 from pipeline.training.placing import CutOutPlacement, Pictures, StationaryCutOut, lay_over
 
 _ALONG = 0.45
-"""Speed down or up the picture of who walks towards the camera or away, against who crosses."""
+"""Vertical speed in the frame of a person who walks towards or away from the camera, relative to
+the speed of one who crosses."""
 _ROWS = (0.15, 0.98)
-"""Where feet may be, as shares of the height."""
+"""Range of the rows of feet, as shares of the height."""
 _SUPPORT, _NORMAL, _PLANTED = range(3)
-SPED_UP = "sped_up walker"
+SPED_UP = "sped-up walker"
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyKind:
-    """What one kind of anomaly is like, against a walker in its row."""
+    """Properties of one kind of anomaly, relative to a walker in its row."""
 
     share: float
     """Of the anomalies; they sum up to 1."""
@@ -45,13 +46,13 @@ ANOMALY_KINDS: Mapping[str, AnomalyKind] = {
     "skater": AnomalyKind(0.2, pace=(1.6, 2.4)),
     "cart": AnomalyKind(0.25, pace=(1.8, 3.0), height=(1.0, 1.5), vehicle=1.0),
     "slow vehicle": AnomalyKind(0.1, pace=(0.7, 1.2), height=(1.0, 1.5), vehicle=1.0),
-    "left thing": AnomalyKind(0.1, pace=(0.0, 0.0), height=(0.5, 1.0), vehicle=0.5),
+    "left object": AnomalyKind(0.1, pace=(0.0, 0.0), height=(0.5, 1.0), vehicle=0.5),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PerspectiveOptions:
-    """What composed scenes are like; of each range a scene takes one value."""
+    """Properties of composed scenes; of each range a scene takes one value."""
 
     size_hw: tuple[int, int] = (240, 320)
     """Pixels."""
@@ -62,7 +63,7 @@ class PerspectiveOptions:
     crowd: tuple[int, int] = (6, 25)
     """Most people in a clip, the bounds included; a clip has a third of them or more."""
     pace: tuple[float, float] = (0.06, 0.085)
-    """Heights that a walker moves a frame (0.1 s), the picture's plane being crossed."""
+    """Speed of a crossing walker in heights a frame (0.1 s)."""
     noise: tuple[float, float] = (1.0, 3.0)
     """Standard deviation in grey levels of 255."""
     jpeg_quality: tuple[int, int] = (55, 91)
@@ -86,13 +87,13 @@ class PerspectiveScene:
     def __init__(
         self, number: int, material: SceneMaterial, options: PerspectiveOptions, seed: int = 0
     ) -> None:
-        """Choose what the scene is like.
+        """Draw the properties of the scene.
 
         Args:
             number: The scenes of a material take its backgrounds in turn.
             material: May be shared with other scenes.
-            options: What it may be like.
-            seed: With the number, of every choice.
+            options: Ranges of its properties.
+            seed: With the number, source of all random choices.
         """
         self._key = (seed, number)
         self._options = options
@@ -110,7 +111,7 @@ class PerspectiveScene:
         self._noise, self._pace = random.uniform(*options.noise), random.uniform(*options.pace)
         self._quality = int(random.integers(*options.jpeg_quality, endpoint=True))
         self._most = int(random.integers(*options.crowd, endpoint=True))
-        self._crossing = random.random()  # share of those who cross, not walk along
+        self._crossing = random.random()  # share of walkers who cross instead of walking along
         (known, unknown), (vehicles, others) = (
             _halves(one, random) for one in (material.people, material.vehicles)
         )
@@ -197,7 +198,7 @@ class PerspectiveScene:
         return CutOutPlacement(cut_out, foot, walker * height, (down * speed, right * speed), gain)
 
     def _filmed(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Frames as a camera gives them: with noise, and compressed."""
+        """Frames with noise and compression."""
         noisy = frames * 255 + random.normal(0.0, self._noise, frames.shape)
         grey = noisy.clip(0, 255).round().astype(np.uint8)
         quality = [cv2.IMWRITE_JPEG_QUALITY, self._quality]
@@ -212,9 +213,9 @@ _SHARES = [kind.share for kind in ANOMALY_KINDS.values()]
 
 
 def _halves(
-    things: Sequence[StationaryCutOut], random: np.random.Generator
+    cut_outs: Sequence[StationaryCutOut], random: np.random.Generator
 ) -> tuple[list[StationaryCutOut], list[StationaryCutOut]]:
-    mixed = [things[place] for place in random.permutation(len(things))]
+    mixed = [cut_outs[place] for place in random.permutation(len(cut_outs))]
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
 
 

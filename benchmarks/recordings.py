@@ -39,7 +39,7 @@ def write_video(path: Path, pictures: Iterable[Pixels], frames_per_second: int) 
 
 
 def write_street(path: Path, seed: int) -> None:
-    """Encode a made street, H.264."""
+    """Encode a synthetic street, H.264."""
     street = SyntheticStreet(seed, frames_per_second=STREET_FRAMES_PER_SECOND)
     count = STREET_SECONDS * STREET_FRAMES_PER_SECOND
     pictures = (street.render(number).pixels for number in range(count))

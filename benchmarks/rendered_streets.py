@@ -1,4 +1,4 @@
-"""Made streets to measure on: rendered once, every label exact, fuller and emptier in turn."""
+"""Synthetic streets to measure on: rendered once, with exact labels and an occupancy cycle."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ _GAP = 20
 
 @dataclass(frozen=True, slots=True)
 class StreetOptions:
-    """What a street is like."""
+    """Properties of a street."""
 
     size_hw: tuple[int, int] = (240, 320)
     """Pixels; at 120 x 160 people are 10 to 30 of them high."""
     normal_seconds: float = 120.0
-    """Normal life before the anomalies."""
+    """Normal time before the anomalies."""
     anomaly_seconds: float = 6.0
     """Length of each."""
     pause_seconds: float = 4.0
-    """Normal life after each."""
+    """Normal time after each."""
     cycle_seconds: float = 90.0
     """Time in which the street fills and empties again; 0: always about as busy."""
     colour: bool = False
@@ -48,7 +48,7 @@ class StreetOptions:
 
 
 def planned(number: int, options: StreetOptions) -> list[PlannedAnomaly]:
-    """Every kind once after the normal life, in an order of the street's own."""
+    """Every kind once after the normal time, in an order of the street's own."""
     kinds = np.random.default_rng([number, 23]).permutation(np.array(ANOMALY_KINDS))
     step = options.anomaly_seconds + options.pause_seconds
     return [
@@ -58,7 +58,7 @@ def planned(number: int, options: StreetOptions) -> list[PlannedAnomaly]:
 
 
 class RenderedStreet:
-    """A street as a stage of `pipeline.training.measuring`; all draws see the same anomalies."""
+    """A street as a stage of `pipeline.training.measuring`; all draws have the same anomalies."""
 
     def __init__(self, number: int, options: StreetOptions, seed: int = 0) -> None:
         """Choose a street; it is rendered when it is first looked at.
@@ -77,7 +77,7 @@ class RenderedStreet:
         self._kinds: list[str | None] = []
 
     def draw(self, shots: int, queries: int) -> IndependentClips:
-        """Support and normal clips of the normal life; about `queries` frames of the anomalies."""
+        """Support and normal clips of the normal time; about `queries` frames of the anomalies."""
         self._render()
         places = self._random.choice(
             np.arange(CLIP_LENGTH - 1, self._normal), shots + queries, replace=False
@@ -97,7 +97,7 @@ class RenderedStreet:
         )
 
     def recordings(self) -> Sequence[Iterable[Tensor]]:
-        """Its normal life."""
+        """Its normal time."""
         self._render()
 
         def played() -> Iterator[Tensor]:

@@ -1,8 +1,8 @@
-"""Real scenes whose anomalies are their own people, faster than they were: nothing else is new.
+"""Real scenes whose only anomalies are their own people at higher speed.
 
 People are cut out of a scene's video and laid back where they were, at the size they had, over
 another moment of the same recording. In planted clips they move faster than they did; in normal
-ones as they did, so that having been laid in does not tell the one from the other.
+ones as they did, so that overlay artefacts are in both.
 """
 
 import zlib
@@ -25,32 +25,32 @@ from pipeline.training.validation import measuring_options
 
 _PEOPLE = 40
 _TRIES = 500
-"""Moments looked at for them."""
+"""Random times tried."""
 _FEWEST = 3
 _LEAST_PACE = 0.03
-"""Heights a frame (0.1 s): who moves less does not walk."""
+"""Heights a frame (0.1 s): slower people do not walk."""
 _APART = 20
-"""Frames (2 s) between the moment of a cut-out and that into which it is laid, if there are such:
-nobody shall be seen twice in one place."""
+"""Frames (2 s) between the time of a cut-out and that of the clip that it is laid over, where
+possible, so that no person appears twice in one place."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpedUpOptions:
-    """What is laid into the clips."""
+    """Settings of the cut-outs in the clips."""
 
     pace: tuple[float, float] = (2.0, 3.0)
     """Lowest and highest pace of an anomaly, in that which the same person had."""
     bare: bool = False
-    """Lay nothing into normal clips: then a model can tell planted ones by the laying itself."""
+    """Lay nothing over normal clips: then overlay artefacts identify planted ones."""
     height: float = 17.0
-    """Pixels that half of the people are to be smaller than; pictures are never enlarged."""
+    """Target of the median height of people in pixels; frames are never enlarged."""
     size_hw: tuple[int, int] = (240, 320)
     """Pixels of a picture that is not made smaller."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Walker:
-    """Who was cut out, and when."""
+    """A cut-out person, and the time."""
 
     cut_out: StationaryCutOut
     clip: SceneClip
@@ -122,7 +122,7 @@ class SpedUpScene:
         return (pictures * 255).round().astype(np.uint8), SPED_UP if anomalous else ""
 
     def _walker(self, clip: SceneClip, newest: int) -> StationaryCutOut:
-        """Somebody of the same recording at another time, as far as there is one."""
+        """A person of the same recording at another time, where possible."""
         same = [one for one in self._walkers if one.clip is clip] or self._walkers
         apart = [one for one in same if one.clip is not clip or abs(one.newest - newest) >= _APART]
         some = apart or same
@@ -130,7 +130,7 @@ class SpedUpScene:
 
 
 def _walkers(clips: Sequence[SceneClip], random: np.random.Generator) -> list[_Walker]:
-    """Upright people who walk, each at a moment of its own."""
+    """Upright people who walk, each at its own time."""
     long = [clip for clip in clips if len(clip.frames) >= CLIP_LENGTH]
     backgrounds = [torch.from_numpy(empty_background(clip) / np.float32(255)) for clip in long]
     found: list[_Walker] = []

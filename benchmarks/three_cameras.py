@@ -1,10 +1,10 @@
 """Run the whole pipeline on three cameras at once, kill every worker in turn, count what is lost.
 
-An RTSP camera with a password, a video file and a folder of images, the last two round and round,
-with the shipped weights. Says how soon and how fast each is scored, how soon it goes on after the
-death of a worker, and whether the score logs hold every frame once. A recording that had to wait is
-scored faster than wanted until it has caught up; a live camera drops frames and counts them. The
-exit status is 1 where a frame is double, or lost without being counted, or where anything is left.
+An RTSP camera with a password, a video file and a folder of images, the last two looped, with the
+shipped weights. Reports how soon and how fast each is scored, how soon it continues after a worker
+is killed, and whether the score logs hold every frame once. A recording that had to wait is scored
+faster than wanted until it has caught up; a live camera drops frames and counts them. The exit
+status is 1 where a frame is double, or lost without being counted, or where a resource is left.
 """
 
 import argparse
@@ -143,7 +143,7 @@ class Run:
         return [ScoreRecord(**line) for line in read_json_lines(log)] if log.exists() else []
 
     def first_scores(self) -> dict[str, float]:
-        """Wait until all are watched and judged; seconds from the start to each first score."""
+        """Wait until all are scored; seconds from the start to each first score."""
         first: dict[str, float] = {}
 
         def all_judged() -> bool:
@@ -152,8 +152,8 @@ class Run:
                     one.score is not None for one in self.records(camera)
                 ):
                     first[camera] = time.monotonic() - self._began_at
-            told = camera_statuses(self.statuses)
-            watching = [camera for camera in first if told[camera].startswith("watching")]
+            statuses = camera_statuses(self.statuses)
+            watching = [camera for camera in first if statuses[camera].startswith("watching")]
             return len(watching) == len(self._cameras)
 
         self._wait_for(all_judged)
@@ -167,7 +167,7 @@ class Run:
         return {camera: (after[camera] - before[camera]) / took for camera in self._cameras}
 
     def kill(self, worker: str) -> float:
-        """Kill a worker; seconds until its successor runs and all whom it serves go on."""
+        """Kill a worker; seconds until its successor runs and all its cameras are scored again."""
         victim = self._status(worker)
         assert victim.pid is not None
         killed_at = time.monotonic()
@@ -207,7 +207,7 @@ def socket_folder(supervisor: Supervisor) -> Path:
 
 
 def leftovers() -> dict[str, set[str]]:
-    """What a run must give back: child processes, open descriptors, shared memory."""
+    """Resources that a run must release: child processes, open descriptors, shared memory."""
     tasks = Path("/proc/self/task").glob("*/children")
     return {
         "process": {child for task in tasks for child in task.read_text().split()},

@@ -1,10 +1,10 @@
-"""What encryption costs: frames over a private folder, over TCP, and over TCP with CurveZMQ.
+"""Cost of encryption: frames over a private folder, over TCP, and over TCP with CurveZMQ.
 
     python -m benchmarks.transport
 
-One process sends frames to another one, at most so many on the way as a scorer grants a camera, and
-hears `Done` of each, as in the service. The ways take turns, so that a machine whose speed drifts
-slows all alike. CPU time is that of both processes, with the threads of ZeroMQ.
+One process sends frames to another one, with as many credits as a scorer grants a camera, and
+receives `Done` for each, as in the service. The ways take turns, so that a machine whose speed
+drifts slows all alike. CPU time is that of both processes, with the threads of ZeroMQ.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def main() -> None:
     if options.receive:
         receive()
         return
-    logging.disable(logging.WARNING)  # that one of the ways is open to all, is known here
+    logging.disable(logging.WARNING)  # the warning that TCP without CURVE is open is expected here
     size_hw = options.height, options.width
     costs: dict[str, list[Cost]] = {name: [] for name in WAYS}
     with ExitStack() as stack:

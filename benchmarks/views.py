@@ -1,7 +1,7 @@
-"""Films of what a camera may come to see, and a camera that can be turned from one to another.
+"""Films of several views, and a camera source that switches between them.
 
-The films are of real scenes where there are some, else of made streets; all have one size and rate.
-The same view comes covered and out of focus, too.
+The films show real scenes or synthetic streets; all have one size and rate. A view can also be
+covered or out of focus.
 """
 
 import threading
@@ -39,7 +39,8 @@ def write_scene(folder: Path, name: str, collection: Path | None) -> Path:
 
     Args:
         folder: Where to.
-        name: Of a scene of the collection; without one, "street" and the seed of a made one.
+        name: Of a scene of the collection; without one, "street" and the seed of a synthetic
+            street.
         collection: As `pipeline.training.scenes` reads it.
 
     Raises:
@@ -87,7 +88,7 @@ def write_faults(film: Path) -> dict[str, Path]:
 
 
 class Projector:
-    """A live camera that shows one of several films, round and round; `show` turns it to another.
+    """A live camera source that loops one of several films; `show` switches to another.
 
     It is a source for any number of mounts, one at a time.
     """
@@ -114,27 +115,27 @@ class Projector:
 
         Raises:
             KeyError: there is no such film.
-            TimeoutError: nobody takes pictures.
+            TimeoutError: no reader takes frames.
         """
         if name not in self._films:
             raise KeyError(name)
         self._turned.clear()
         self._wanted = name
         if not self._turned.wait(_TURN_SECONDS):
-            raise TimeoutError("nobody takes the pictures of the projector")
+            raise TimeoutError("no reader takes the frames of the projector")
         return self._turned_at
 
     def __enter__(self) -> Self:
-        """Nothing is to be opened."""
+        """Nothing to open."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let a waiting reader go on."""
+        """Release a waiting reader."""
         self._pacer.close()
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the films."""
+        """Properties of the films."""
         return SourceInfo(SIZE_HW, "images", FRAMES_PER_SECOND, None, live=True)
 
     def __iter__(self) -> Iterator[Picture]:

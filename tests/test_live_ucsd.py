@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.live_ucsd import print_told, read
+from benchmarks.live_ucsd import print_results, read
 from benchmarks.normal_video import Part, WatchedVideo
 
 STEP = 0.1
@@ -41,7 +41,7 @@ def test_an_event_is_told_after_so_long_and_what_is_outside_is_false() -> None:
 
 def test_the_table_names_what_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
     some = read(watched(part(15, 2, (6.0, 8.0))), [labels(5.0, 9.0)], asked=24.0)
-    print_told({24.0: [some, some]}, 11.0)
+    print_results({24.0: [some, some]}, 11.0)
     printed = " ".join(capsys.readouterr().out.split())
     assert "100.0" in printed
     assert "2 draws, 1 events and 11 s of normal frames in each" in printed

@@ -132,7 +132,7 @@ def test_a_cyclist_is_faster_than_walkers_and_what_is_left_stands() -> None:
     assert 0.02 < np.median(walkers) < 0.1
     assert np.median(found["cyclist"]) > 1.8 * np.median(walkers)
     assert np.median(found["skater"]) > 1.3 * np.median(walkers)
-    assert max(found["left thing"]) < 0.01
+    assert max(found["left object"]) < 0.01
 
 
 def test_kinds_are_named() -> None:

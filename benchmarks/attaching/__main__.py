@@ -118,9 +118,7 @@ class Bench:
 
     @property
     def is_well(self) -> bool:
-        """Whether no camera was slowed down, all stored scenes were used, and all changes were
-        reported.
-        """
+        """Whether rates held, all stored scenes were used, and all changes were reported."""
         return (
             all(one.rates.holds for one in self.attached)
             and all(one.adapting is None for one in self.attached if one.way == KEPT)

@@ -121,9 +121,7 @@ class ViewChange:
 def first(
     seen: Iterable[SeenScore], camera: str, since: float, wanted: Callable[[ScoreRecord], bool]
 ) -> SeenScore | None:
-    """The first score of a camera that fulfils a condition, of frames captured at `since` or
-    later.
-    """
+    """The first score of a camera that is wanted, of frames captured at `since` or later."""
     for at, record in seen:
         if record.camera == camera and record.captured_at >= since and wanted(record):
             return at, record

@@ -35,9 +35,7 @@ def free_port() -> int:
 
 
 class Broker:
-    """Mosquitto; undelivered messages persist over a restart.
-    if self._process
-    """
+    """Mosquitto; undelivered messages persist over a restart."""
 
     def __init__(self, folder: Path) -> None:
         """Write its configuration.
