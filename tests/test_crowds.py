@@ -81,10 +81,10 @@ def test_where_too_little_moves_there_is_no_crowd() -> None:
 
 
 def test_a_crowd_walks_through_support_and_queries_and_is_no_anomaly() -> None:
-    options = EpisodeOptions(crop_hw=(64, 80), shots=(4,), queries=4, crowded=1.0)
+    options = EpisodeOptions(crop_hw=(64, 80), shots=(4,), queries=4, crowd_share=1.0)
     lively = {True: 0.0, False: 0.0}
     for crowded in lively:
-        share = replace(options, crowded=1.0 if crowded else 0.0)
+        share = replace(options, crowd_share=1.0 if crowded else 0.0)
         sampler = EpisodeSampler(make_scenes(), share, seed=2)
         for _ in range(24):
             episode = sampler.draw()
@@ -98,7 +98,7 @@ def test_a_crowd_walks_through_support_and_queries_and_is_no_anomaly() -> None:
 def test_what_is_measured_on_has_no_made_crowd() -> None:
     drawn = []
     for crowded in (0.0, 1.0):
-        options = EpisodeOptions(crop_hw=(64, 80), augment=False, crowded=crowded)
+        options = EpisodeOptions(crop_hw=(64, 80), augment=False, crowd_share=crowded)
         sampler = EpisodeSampler(make_scenes(), options, seed=1)
         drawn.append(sampler.normal_and_planted("scene0", 3, 4)[1])
     assert torch.equal(*drawn)

@@ -61,10 +61,10 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
         assert planted.clip.min() >= 0
         assert planted.clip.max() <= 1
         changed = (planted.clip != clip).any(0)
-        assert not (changed & ~planted.touched).any() or planted.kind == "fast"
+        assert not (changed & ~planted.touched).any() or planted.kind == "sped up"
         assert (planted.touched | ~planted.mask).all()
     patches = {"foreign", "copy", "constant", "noise", "blur"}
-    assert kinds == {"fast", "thing", "left", "glide", *patches}
+    assert kinds == {"sped up", "cut-out", "left", "fast mover", *patches}
 
 
 def test_somebody_of_the_scene_glides_near_the_row_they_were_cut_out_of() -> None:
@@ -72,9 +72,11 @@ def test_somebody_of_the_scene_glides_near_the_row_they_were_cut_out_of() -> Non
     clip = torch.full((5, 100, 200), 0.2)
     thing = MovingCutOut(torch.full((5, 20, 12), 0.9), torch.ones(5, 20, 12), 40)
     material = Material(lambda: clip, lambda: clip, lambda: None, lambda: thing)
-    gliding = [one for _ in range(80) if (one := plant(clip, material, random)).kind == "glide"]
-    assert gliding
-    for planted in gliding:
+    fast_movers = [
+        one for _ in range(80) if (one := plant(clip, material, random)).kind == "fast mover"
+    ]
+    assert fast_movers
+    for planted in fast_movers:
         rows = planted.mask.any(1).nonzero().flatten()
         assert 32 <= rows.min() <= 48
         newest, before = ((planted.clip[frame] > 0.5).nonzero() for frame in (-1, -2))
