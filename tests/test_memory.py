@@ -220,7 +220,7 @@ def test_several_moments_and_a_bound_on_atoms() -> None:
     at_once = scorer().with_exemplars(scene(), [one]).exemplars
     assert at_once is not None
     assert torch.equal(at_once.dictionary.own, exemplars.dictionary.own)
-    with pytest.raises(ValueError, match="moments of one kind, got of 0"):
+    with pytest.raises(ValueError, match="want one model and frame size, got 0 kinds"):
         merge_exemplars([])
 
 

@@ -190,7 +190,7 @@ def test_of_a_video_that_has_only_begun_the_first_frame_is_repeated() -> None:
 def test_a_single_picture_is_not_asked_for_what_only_motion_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("models.training.negatives._HURRIED_SHARE", 1.0)
+    monkeypatch.setattr("models.training.negatives._SPED_UP_SHARE", 1.0)
     sampler = EpisodeSampler(make_scenes(), replace(SMALL, truncated_share=1.0), seed=0)
     asked = {True: 0, False: 0}
     for _ in range(20):
