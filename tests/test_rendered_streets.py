@@ -47,7 +47,7 @@ def test_a_street_is_measured() -> None:
     assert len(scores.recordings[0].values) == len(clips)
     assert np.isfinite(scores.planted).all()
     with pytest.raises(ValueError, match="want clips to taint"):
-        measure(street, [Detector("model", small_scorer().model, tainted=0.5)], options)
+        measure(street, [Detector("model", small_scorer().model, contaminated=0.5)], options)
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_field_post_processing_stands_apart_from_the_headline(evaluation: Evalua
     headline, field = sheets(evaluation)[:2]
     assert "field post-processing" not in headline.title
     assert "field post-processing (not causal)" in field.title
-    assert "uses the future" in field.note
+    assert "uses future frames" in field.note
     result = to_json(evaluation)["field_post_processing"]
     assert list(result["baselines"]) == ["frame_index", "frame_difference"]
     assert result["mean"] != to_json(evaluation)["mean"]
