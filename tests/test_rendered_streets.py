@@ -46,7 +46,7 @@ def test_a_street_is_measured() -> None:
     (scores,) = found.detectors["model", "energy"]
     assert len(scores.recordings[0].values) == len(clips)
     assert np.isfinite(scores.planted).all()
-    with pytest.raises(ValueError, match="want clips to taint"):
+    with pytest.raises(ValueError, match="want contaminated support clips"):
         measure(street, [Detector("model", small_scorer().model, contaminated=0.5)], options)
 
 
