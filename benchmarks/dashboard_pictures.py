@@ -1,7 +1,7 @@
-"""Takes the pictures of docs/dashboard.md: `python -m benchmarks.dashboard_pictures`.
+"""Take the screenshots of docs/dashboard.md: `python -m benchmarks.dashboard_pictures`.
 
-Starts a service with made streets and one camera that is not there, waits until something happens,
-and photographs its pages in Debian's Chromium (apt-get install chromium).
+Starts a service with synthetic streets and one offline camera, waits for an event, and takes
+screenshots of its pages in Debian's Chromium (apt-get install chromium).
 """
 
 import argparse
@@ -27,12 +27,12 @@ from pipeline.transport.listening import listen
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 RATE = 6
 LIVE = {"loop": True, "policy": "newest"}
-"""A recording that goes on in its own time, as a camera does."""
+"""A looped recording at its own rate, like a camera."""
 SIZES = {390: 844, 1280: 800, 2560: 1440}
 
 
 def film(path: Path, address: str, seconds: float) -> str:
-    """Draw a made street into a video, so that drawing it costs nothing later; where it is."""
+    """Render a synthetic street to a video file, so that it costs nothing later; its path."""
     with (
         open_synthetic(address, SourceOptions(pace="fast")) as street,
         av.open(str(path), "w") as container,
@@ -51,7 +51,7 @@ def film(path: Path, address: str, seconds: float) -> str:
 
 
 def configuration(folder: Path, port: int) -> Config:
-    """Two streets, as recordings that begin again at their ends, and a camera that is offline."""
+    """Two streets as looped recordings, and an offline camera."""
     high = film(folder / "high.mp4", f"synthetic:street?seed=3&plan=demo&fps={RATE}", 125)
     market = film(folder / "market.mp4", f"synthetic:street?seed=11&fps={RATE}", 60)
     zone = {"coordinates": "0.02,0.62,0.98,0.52,0.98,0.72,0.02,0.8"}
@@ -77,17 +77,17 @@ def configuration(folder: Path, port: int) -> Config:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
-    """What a condition gives once it gives something."""
+    """Wait until a condition returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError("it did not happen in time")
+            raise TimeoutError("timed out waiting for a condition")
         time.sleep(0.3)
     return found
 
 
 class Camera:
-    """Photographs pages."""
+    """Takes screenshots of pages."""
 
     def __init__(self, browser: Any, url: str, folder: Path) -> None:
         self._browser = browser
@@ -95,7 +95,7 @@ class Camera:
         self._folder = folder
 
     def open(self, path: str, width: int, scheme: str) -> Any:
-        """A page that has been looked at for a while."""
+        """Open a page and wait until it is drawn."""
         size = {"width": width, "height": SIZES[width]}
         context = self._browser.new_context(viewport=size, color_scheme=scheme)
         page = context.new_page()
@@ -105,7 +105,7 @@ class Camera:
         return page
 
     def shoot(self, page: Any, name: str) -> None:
-        """Keep what it shows."""
+        """Save a screenshot."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"dashboard-{name}.jpg"
         page.screenshot(path=path, type="jpeg", quality=78)
@@ -113,7 +113,7 @@ class Camera:
 
 
 def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
-    """All pages, the wall while something happens."""
+    """Take screenshots of all pages, of the wall during an event."""
     active = "/events?active=true&suppressed=false&camera=high_street"
     walls = [("wall-1280", 1280, "light"), ("wall-2560", 2560, "dark"), ("wall-390", 390, "light")]
     for name, width, scheme in walls:
@@ -121,7 +121,7 @@ def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
         try:
             wait_for(lambda: get(active)["events"], 90)
         except TimeoutError:
-            print("nothing happens any more; the wall is quiet")
+            print("no event is active; the wall is quiet")
         page.wait_for_timeout(700)
         camera.shoot(page, name)
         page.context.close()
@@ -147,7 +147,7 @@ def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
 
 
 def main() -> None:
-    """Start everything, photograph, stop."""
+    """Start the service, take the screenshots, stop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=IMAGES, help="folder of the pictures")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="path of the browser")
