@@ -261,7 +261,9 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             assert anew is not None
             assert anew is not scene
             remembering = worker.cameras["street"].scene()
-            assert remembering.exemplars is not None, "another scene of the same view remembers, too"
+            assert remembering.exemplars is not None, (
+                "another scene of the same view remembers, too"
+            )
             assert anew.exemplars is None, "and what is kept of it does not"
 
 
