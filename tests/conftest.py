@@ -19,7 +19,7 @@ settings.load_profile("unhurried")  # a busy machine is not a slow function
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can say `from makers import …`
 
 FIRST = ("test_scene_bank", "test_memory_end_to_end", "test_light_switch", "test_refit")
-"""Files that take more than a minute: whoever gets one last is waited for by the others."""
+"""Files that take more than a minute; started last, one would delay the end of the whole run."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that takes webhooks, and fails as it is told."""
+"""A real HTTP server on loopback that takes webhooks, and fails on request."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -30,7 +30,7 @@ def tool(name: str) -> str:
 
 
 def free_port() -> int:
-    """Below those that the system gives to everybody else: nobody takes it in the meantime."""
+    """A free port below the ephemeral range, so that no other process gets it meanwhile."""
     for port in random.sample(range(20_000, 30_000), 20):
         with suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
@@ -121,10 +121,10 @@ def broker(
 
 
 class Listener:
-    """Hears everything that is published, and remembers; comes back after a broker's death."""
+    """Receives and stores everything that is published; reconnects after the broker was killed."""
 
     def __init__(self, port: int, user: str | None = None, ca: Path | None = None) -> None:
-        self.heard: list[tuple[str, bytes, bool]] = []
+        self.received: list[tuple[str, bytes, bool]] = []
         self._changed = threading.Condition()
         self._subscribed = False
         self._client = client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -146,19 +146,19 @@ class Listener:
             if message is None:
                 self._subscribed = True
             else:
-                self.heard.append(message)
+                self.received.append(message)
             self._changed.notify_all()
 
     def wait(self, done: object, seconds: float = 10.0) -> None:
         assert callable(done)
         with self._changed:
-            assert self._changed.wait_for(done, seconds), self.heard[-20:]
+            assert self._changed.wait_for(done, seconds), self.received[-20:]
 
     def wait_subscribed(self) -> None:
         self.wait(lambda: self._subscribed)
 
     def of(self, topic: str) -> list[bytes]:
-        return [payload for known, payload, _ in self.heard if known == topic]
+        return [payload for known, payload, _ in self.received if known == topic]
 
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1).wait_for_publish(5)

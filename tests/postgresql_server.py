@@ -107,7 +107,7 @@ class PostgresqlServer:
 
 @contextmanager
 def postgresql_server(programs: Path) -> Iterator[PostgresqlServer]:
-    """Run a server; it refuses to run as root, and so it then runs as nobody."""
+    """Run a server, as the account `nobody` where the tests run as root, which it refuses."""
     user = pwd.getpwnam("nobody").pw_name if os.getuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="vedette-pg-") as folder:
         server = PostgresqlServer(Path(folder), programs, user)

@@ -44,7 +44,7 @@ def small_config(
     """A configuration for small pictures and a fast adaptation: ready after some two seconds.
 
     Args:
-        cameras: Names of cameras that nobody opens, or names with the sources of real ones.
+        cameras: Names of cameras whose sources are not opened, or names with sources.
         of_each: Further keys of each camera.
         more: Further sections.
     """

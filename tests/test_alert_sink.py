@@ -153,7 +153,7 @@ def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
         picture = encode(np.full((180, 320, 3), message.index, np.uint8)) if late else None
         return replace(message, source_hw=[180, 320], picture=picture)
 
-    with opened(run) as it, LiveSubscriber(run.endpoints) as news:
+    with opened(run) as it, LiveSubscriber(run.endpoints) as updates:
         for message in course():
             it.sink.take(seen(message))
             if message.index == 13:  # the event is active
@@ -162,7 +162,7 @@ def test_the_snapshot_has_the_size_of_the_source_where_the_peak_has_a_picture(
                 shown = cv2.imread(str(path))
                 assert shown.shape == (180, 320, 3)
                 assert shown[:100].mean() == pytest.approx(12, abs=1.5)
-        bodies = [live.body for live in news.poll(1.0) if live.kind == "score"]
+        bodies = [live.body for live in updates.poll(1.0) if live.kind == "score"]
     assert all("picture" not in body for body in bodies)
     # The second one has none either, but is the peak: in the right shape.
     shown = cv2.imread(str(path))

@@ -89,7 +89,9 @@ def test_the_first_score_of_a_kind_is_found_by_camera_and_arrival() -> None:
         ("collecting", None, False),
     ],
 )
-def test_what_could_alert_somebody(state: SceneState, score: float | None, judged: bool) -> None:
+def test_which_scores_could_raise_an_alert(
+    state: SceneState, score: float | None, judged: bool
+) -> None:
     assert is_judged(record(0, state, score)) == judged
 
 
@@ -126,7 +128,7 @@ def test_what_a_change_of_the_view_promises() -> None:
         moved, kind="covered", reported={**reported, "moved": 0, "covered": 1}, scenes_made=0
     )
     assert covered.right
-    assert not replace(covered, scenes_made=1).right, "nobody adapts to a cover"
+    assert not replace(covered, scenes_made=1).right, "a covered view is not adapted to"
 
 
 def test_a_restart_goes_on_with_what_was_kept() -> None:

@@ -61,7 +61,7 @@ def test_a_minute_brings_the_threshold_down_to_what_is_needed() -> None:
     assert max(energies) < calibration.threshold < first.threshold
 
 
-def test_an_anomaly_in_the_first_minute_does_not_become_normal() -> None:
+def test_an_anomaly_in_the_calibration_window_does_not_become_normal() -> None:
     first = provisional(normal_energies(10))
     clean = normal_energies(600)
     contaminated = clean + [first.threshold + 5.0] * 60

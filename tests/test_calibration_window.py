@@ -39,7 +39,7 @@ def test_a_gap_is_no_time() -> None:
     see(minute, 0.0, 11)
     see(minute, 500.0, 1)  # the stream jumps: one second at most
     minute.interrupted()
-    see(minute, 7.0, 11)  # another connection, whose time began anew
+    see(minute, 7.0, 11)  # another connection, whose time starts again
     assert minute.seconds == pytest.approx([0.0, 0.5, 1.0, 2.0, 2.5, 3.0])
     minute.add(6.0, cached_features)  # time that runs backwards adds nothing
     assert len(minute.features) == 6

@@ -65,7 +65,7 @@ def test_a_long_watch_sharpens_the_threshold() -> None:
     assert late.median == early.median
 
 
-def test_life_unlike_the_support_raises_no_alarm_in_the_first_minute() -> None:
+def test_normal_clips_unlike_the_support_raise_no_alarm_while_calibrating() -> None:
     """Ten clips of five seconds resemble each other; what walks in later resembles them less."""
     first = provisional([0.7, 0.8, 0.6, 0.7, 0.8, 0.7, 0.8, 0.6, 0.7, 0.8])
     source = random.Random(6)
@@ -80,7 +80,7 @@ def test_life_unlike_the_support_raises_no_alarm_in_the_first_minute() -> None:
 
 
 def begun(alarms_per_day: float = 24.0) -> Calibrator:
-    """A calibrator that has watched its first minute; no smoothing."""
+    """A calibrator at the end of its calibration window; no smoothing."""
     calibrator = Calibrator(CalibratorSettings(60.0, 0.0, alarms_per_day), FIRST)
     run(calibrator, life(650))
     assert calibrator.done
@@ -283,7 +283,7 @@ def test_too_few_moments_calibrate_nothing() -> None:
 
 
 def test_the_average_goes_on_in_another_scene() -> None:
-    """One high frame right after the change is no more than one is later; a lasting one is told."""
+    """One high frame right after the change counts as little as a later one; lasting ones alert."""
     old = Calibration(median=1.0, threshold=9.0, spread=2.0, samples=40, final=True)
     new = Calibration(median=0.0, threshold=4.0, spread=1.0, samples=90, final=True)
     before = Calibrator(CalibratorSettings(), old)

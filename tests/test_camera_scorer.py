@@ -119,13 +119,13 @@ def test_a_frame_of_another_size_than_the_scene_is_unusable() -> None:
     assert work.clip.shape[1:3] == (32, 48)
 
 
-def test_nobody_waits_for_the_scene_of_a_lane_that_is_left() -> None:
+def test_abandoning_the_stepper_abandons_its_adaptation() -> None:
     stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
     stepper.abandon()
     assert stepper.adaptation.abandoned
 
 
-def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
+def test_adopting_another_scene_abandons_the_present_one() -> None:
     stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS))
     present, following = stepper.adaptation, Adaptation(SETTINGS)
     stepper.adopt(following)
@@ -134,11 +134,11 @@ def test_a_scene_that_another_follows_is_not_widened_any_more() -> None:
     assert not following.abandoned
 
 
-def test_a_support_that_fails_is_collected_anew() -> None:
+def test_a_support_that_fails_is_collected_again() -> None:
     stepper = FrameStepper(ClipBuffer(2, 0.1), Adaptation(SETTINGS, reason="asked for"))
     present = stepper.adaptation
     stepper.collect_again(Adaptation(SETTINGS))
-    assert stepper.adaptation is present, "nobody's in use"
+    assert stepper.adaptation is present, "the failed one is not the one in use"
     stepper.collect_again(present)
     assert stepper.adaptation is not present
     assert stepper.adaptation.reason == "asked for"

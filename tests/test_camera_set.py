@@ -108,7 +108,7 @@ def test_a_scene_its_view_and_its_light_are_kept_together(
 def test_a_restored_scene_is_not_followed_by_one_on_its_way(
     run: RunInfo, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither on the disk nor in use; and it is used for a while before it is made anew."""
+    """Neither on the disk nor in use; and it is used for a while before it is built again."""
     adapt = {**ADAPT, "calibrate": 0, "refit": 0, "refresh": 1.0}
     alert = {"enter": 1e6, "exit": 1e6}
     context = worker_context("score", small_config(["street"], adapt=adapt, alert=alert), run)

@@ -235,11 +235,11 @@ def test_over_real_sockets(endpoints: Endpoints) -> None:
         thread.join(10)
         assert [one.status for one in answers] == ["ok", "unavailable"]
         assert answers[0].body == {"a": 1}
-        enlisted: list[tuple[bytes, object]] = []
-        while not enlisted:
+        acknowledged: list[tuple[bytes, object]] = []
+        while not acknowledged:
             member.poll()
-            enlisted = [one for one in server.poll(0.05) if isinstance(one[1], RevisionAck)]
-        assert enlisted[0] == (b"sink", RevisionAck("sink", 3))
+            acknowledged = [one for one in server.poll(0.05) if isinstance(one[1], RevisionAck)]
+        assert acknowledged[0] == (b"sink", RevisionAck("sink", 3))
         now = time.monotonic()
         for message in (
             CameraTable(3, {}),

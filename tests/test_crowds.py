@@ -30,7 +30,7 @@ def make_thing(value: float, size: tuple[int, int] = (12, 6)) -> MovingCutOut:
     return MovingCutOut(torch.full((5, *size), value), torch.ones(5, *size), 20)
 
 
-def test_a_thing_ends_where_it_is_told_to_and_came_from_where_its_speed_says() -> None:
+def test_a_thing_ends_at_its_place_and_comes_along_its_velocity() -> None:
     clip = torch.zeros(5, *SIZE)
     laid = overlay(clip, make_thing(0.9), (30, 50), (1.0, -3.0))
     assert not clip.any()
@@ -48,7 +48,7 @@ def test_a_thing_may_come_in_from_outside() -> None:
     assert not laid.clip[:3].any()
 
 
-def test_of_a_crowd_nobody_of_the_support_walks_through_the_queries() -> None:
+def test_support_and_queries_have_different_people_of_a_crowd() -> None:
     random = np.random.default_rng(0)
     values = iter(np.linspace(0.5, 0.95, 10))
     crowd = draw_crowd(lambda: make_thing(float(next(values))), SIZE, random)
@@ -95,7 +95,7 @@ def test_a_crowd_walks_through_support_and_queries_and_is_no_anomaly() -> None:
     assert lively[True] > 1.1 * lively[False]
 
 
-def test_what_is_measured_on_has_no_made_crowd() -> None:
+def test_clips_to_measure_on_have_no_composed_crowd() -> None:
     drawn = []
     for crowded in (0.0, 1.0):
         options = EpisodeOptions(crop_hw=(64, 80), augment=False, crowd_share=crowded)

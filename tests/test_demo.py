@@ -1,4 +1,4 @@
-"""The demo: what it says of itself is true, and nobody learns the password."""
+"""The demo: its report is correct, and the password appears nowhere."""
 
 import os
 import re
@@ -90,7 +90,7 @@ def event(started_at: float, ended_at: float | None = None, *, suppressed: bool 
     return Live("street", "event", {**body, "suppressed": suppressed})
 
 
-def test_the_witness_counts_from_the_start_of_the_scene() -> None:
+def test_the_recorder_counts_from_the_start_of_the_scene() -> None:
     now = 1000.0
     recorder = DemoRecorder(PLAN, scene_started_at=990.0, clock=lambda: now)
     assert recorder.receive(score(1004.0, None)) == ""

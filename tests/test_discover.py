@@ -57,12 +57,12 @@ def test_a_discovered_camera_is_watched_as_the_configuration_says(
             "tiny": Stream(f"rtsp://127.0.0.1:{server.port}/tiny", size_hw=(120, 160)),
         }
         discover(*PLACEHOLDERS, 1.0, "127.0.0.1", None, False)
-        told = capsys.readouterr().out
-        (tmp_path / "v.yaml").write_text(told.partition("For the configuration:\n")[2])
+        printed = capsys.readouterr().out
+        (tmp_path / "v.yaml").write_text(printed.partition("For the configuration:\n")[2])
         ((name, settings),) = load_config(tmp_path / "v.yaml").cameras.items()
         report = probe(settings.source.url, SourceOptions(stall_timeout_seconds=5.0), 1.0)
     assert (report.codec, report.size_hw) == ("h264", (240, 320))
-    assert "s3cr" not in told
+    assert "s3cr" not in printed
     assert name == "t_r"
     for part in (
         "camera         Tür €",
@@ -72,8 +72,8 @@ def test_a_discovered_camera_is_watched_as_the_configuration_says(
         f"rtsp://127.0.0.1:{server.port}/sub",
         f'url: "rtsp://{":".join(PLACEHOLDERS)}@127.0.0.1:{server.port}/sub"',
     ):
-        assert part in told
-    assert told.count("sub-stream") == 2
+        assert part in printed
+    assert printed.count("sub-stream") == 2
 
 
 @pytest.mark.usefixtures("environment")
@@ -81,9 +81,9 @@ def test_json_without_secrets(camera: OnvifCamera, capsys: pytest.CaptureFixture
     camera.streams = {"a": Stream("rtsp://u:s3cr1@127.0.0.1/x?password=s3cr2&b=1", source="1")}
     camera.streams["b"] = Stream("rtsp://127.0.0.1/y", source="2")
     discover(*PLACEHOLDERS, SECONDS, None, camera.host, True)
-    told = capsys.readouterr().out
-    assert "s3cr" not in told
-    document = json.loads(told)
+    printed = capsys.readouterr().out
+    assert "s3cr" not in printed
+    document = json.loads(printed)
     (device,) = document["devices"]
     assert "contains a password" in device["remarks"][0]
     assert [profile["role"] for profile in device["profiles"]] == ["main", "main"]
@@ -119,13 +119,13 @@ def test_the_command(camera: OnvifCamera, monkeypatch: pytest.MonkeyPatch) -> No
         assert "Traceback" not in result.stderr
 
 
-def test_an_empty_network_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_network_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with answering(), pytest.raises(SystemExit) as ended:
         discover(None, None, 0.5, "127.0.0.1", None, True)
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert ended.value.code == 1
-    assert json.loads(told.out) == {"devices": [], "configuration": ""}
-    assert "no camera answered within 0.5 s" in told.err
+    assert json.loads(printed.out) == {"devices": [], "configuration": ""}
+    assert "no camera answered within 0.5 s" in printed.err
 
 
 @settings(max_examples=200)
@@ -188,5 +188,7 @@ def test_remarks() -> None:
     assert "3600 s behind" in behind
     (login,) = remarks(Device("http://a", needs_login=True))
     assert "--password" in login
-    (told,) = remarks(Device("http://a", profiles=[profile("x", None, problem="it is elsewhere")]))
-    assert told == "x: it is elsewhere."
+    (printed,) = remarks(
+        Device("http://a", profiles=[profile("x", None, problem="it is elsewhere")])
+    )
+    assert printed == "x: it is elsewhere."

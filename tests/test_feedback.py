@@ -129,7 +129,7 @@ def test_remembered_events_are_bounded_and_the_oldest_goes(tmp_path: Path) -> No
     assert len(store.remembered("yard")) == MOST_EVENTS - 2
 
 
-def test_whoever_dies_before_the_oldest_goes_remembers_no_more_for_it(tmp_path: Path) -> None:
+def test_a_kill_before_the_oldest_is_deleted_leaves_no_surplus_in_use(tmp_path: Path) -> None:
     roomy = ExemplarStore(tmp_path)
     for number in range(MOST_EVENTS):
         roomy.remember("yard", f"yard-1-{number}", StoredExemplar(exemplar(number), None))
@@ -162,7 +162,7 @@ while True:
 """
 
 
-def test_whoever_is_killed_leaves_whole_files(tmp_path: Path) -> None:
+def test_a_kill_leaves_whole_files(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     for wanted in (7, 60, 133):
         command = [sys.executable, "-c", _KEEPS_ON, str(tmp_path)]
@@ -257,14 +257,14 @@ def test_a_running_scene_remembers_over_restarts_and_adaptations_and_forgets(
             )
             send_all(run, passing(6, count=18))
             send_all(run, passing(7))
-            anew = worker.cameras["street"].adaptation.scene
-            assert anew is not None
-            assert anew is not scene
+            adapted = worker.cameras["street"].adaptation.scene
+            assert adapted is not None
+            assert adapted is not scene
             remembering = worker.cameras["street"].scene()
             assert remembering.exemplars is not None, (
                 "another scene of the same view remembers, too"
             )
-            assert anew.exemplars is None, "and what is kept of it does not"
+            assert adapted.exemplars is None, "and what is kept of it does not"
 
 
 def test_another_view_or_model_is_not_given_what_it_cannot_use(

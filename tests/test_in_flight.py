@@ -1,4 +1,4 @@
-"""Nothing that was sent is forgotten before it is done, whoever restarts."""
+"""Sent frames stay in flight until they are done, over restarts of either side."""
 
 import numpy as np
 import pytest

@@ -144,7 +144,7 @@ def test_a_kill_anywhere_leaves_one_scene_and_its_calibration(
         lambda place: SceneStore(place, scorer).save_scene("yard", second, "", calibration(6.0)),
     ):
         kept = SceneStore(place, scorer).load("yard", SIZE_HW)
-        assert kept is not None, f"{place.name}: adapts anew"
+        assert kept is not None, f"{place.name}: adapts again"
         own = kept.scene.dictionary.own
         which = [torch.equal(own, one.dictionary.own) for one in (first, second)]
         assert which in ([True, False], [False, True])

@@ -1,6 +1,6 @@
-"""Real processes: a camera turns to infrared and back, and nobody is alerted by it.
+"""Real processes: a camera switches to infrared and back, and this raises no alert.
 
-With -s it prints how long nobody could have been, in the time of the stream.
+With -s it prints for how long no alert was possible, in stream time.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.scenes.scene_history import SceneHistory
 DUSK, DAWN, END = 20, 50, 64
 """Seconds of the film."""
 ADAPT = {"frames": 5, "spare": 2, "interval": 1.0, "calibrate": 10.0, "light_change_after": 5.0}
-ANEW = ["collecting", "fitting", "calibrating", "ready"]
+ADAPTING = ["collecting", "fitting", "calibrating", "ready"]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +40,23 @@ def test_infrared_and_back(film: Path, tmp_path: Path) -> None:
     print()
     for state, begin, end in course:
         print(f"{state:>12} for {end - begin:5.1f} s from {begin:5.1f} s on")
-    assert [state for state, _, _ in course] == [*ANEW, "suppressed", *ANEW, "suppressed", "ready"]
+    assert [state for state, _, _ in course] == [
+        *ADAPTING,
+        "suppressed",
+        *ADAPTING,
+        "suppressed",
+        "ready",
+    ]
     assert course[4][1] == pytest.approx(DUSK)
     assert course[9][1] == pytest.approx(DAWN)
-    anew, back = course[7][1] - DUSK, course[10][1] - DAWN
-    assert back < anew - 4.0, "the bank spares the time to collect and to fit"
+    adapted, back = course[7][1] - DUSK, course[10][1] - DAWN
+    assert back < adapted - 4.0, "the bank spares the time to collect and to fit"
     assert found.events == ()
-    told = (tmp_path / "logs" / "scorer.log").read_text()
+    log = (tmp_path / "logs" / "scorer.log").read_text()
     history = SceneHistory(tmp_path / "scenes").scenes("street")
-    assert told.count("adapted to 5 clips") == 2
-    assert told.count("; adapting anew, as no scene fits it") == 1
-    assert told.count(f"; going on with scene {history[-1].id}") == 1
+    assert log.count("adapted to 5 clips") == 2
+    assert log.count("; adapting again, as no scene fits it") == 1
+    assert log.count(f"; going on with scene {history[-1].id}") == 1
     assert [(one.reason, one.current) for one in history] == [
         ("another light", False),
         ("first seen", True),
@@ -58,7 +64,7 @@ def test_infrared_and_back(film: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_without_the_bank_the_same_film_alerts_somebody(film: Path, tmp_path: Path) -> None:
+def test_without_the_bank_the_same_film_raises_an_alert(film: Path, tmp_path: Path) -> None:
     found = watched(film, tmp_path, on_light_change="ignore")
     assert DUSK < found.events[0].started_pts_seconds < DAWN
     assert found.reasons == ("first seen",)

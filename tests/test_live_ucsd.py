@@ -28,7 +28,7 @@ def labels(first: float, last: float, seconds: float = 15.0) -> np.ndarray:
     return np.asarray((times >= first) & (times < last))
 
 
-def test_an_event_is_told_after_so_long_and_what_is_outside_is_false() -> None:
+def test_the_delay_of_events_is_measured_and_alarms_outside_are_false() -> None:
     found = read(
         watched(part(15, 2, (6.0, 8.0)), part(15, 3), part(15, 4, (12.0, 13.0))),
         [labels(5.0, 9.0), labels(2.0, 4.0), labels(0.0, 3.0)],

@@ -49,7 +49,7 @@ def test_every_gap_in_the_indexes_is_in_the_count() -> None:
         assert index - dropped == number
 
 
-def test_the_count_begins_anew_with_a_connection() -> None:
+def test_the_count_restarts_with_a_connection() -> None:
     mailbox = Mailbox("newest", capacity=1)
     for index in range(3):
         mailbox.put(frame(index))

@@ -27,7 +27,7 @@ PASSAGE_SECONDS = 5.6
 
 
 def film(folder: Path, seconds: tuple[float, float], passages: Mapping[float, Any]) -> None:
-    """A made street as images; each passage is the same thing on the same way at any time."""
+    """Write a synthetic street as images; an anomaly takes the same path whenever it begins."""
     plain = SyntheticStreet(STREET, (240, 320), FPS)
     streets = {
         begin: SyntheticStreet(
@@ -111,7 +111,7 @@ def test_a_label_silences_the_next_passage_and_nothing_else(
     film(tmp_path / "third", (60, 72), {64.0: "cyclist"})
     data = tmp_path / "data"
     with watching(data, tmp_path / "usual", 380) as run:
-        # The scene of the whole first minute is made beside the watch, however long that takes.
+        # The refit on the calibration window runs in a thread; wait until it is stored.
         run.wait_for((data / "scenes" / "street" / "calibration.json").is_file)
     with watching(data, tmp_path / "first", 120):
         url = address_of(capfd)

@@ -121,7 +121,7 @@ def test_a_service_says_what_is_true_also_of_cameras_that_go(tmp_path: Path) -> 
     write_video(video, frames_per_second=10, pictures=walking_box(100))
     source = {"url": str(video), "loop": True}
     api = {"enabled": True, "port": 0, "allow_file_roots": [str(tmp_path)]}
-    gate = {"url": "rtsp://127.0.0.1:1/nobody"}
+    gate = {"url": "rtsp://127.0.0.1:1/gate"}
     with pipeline_run(tmp_path, {"door": source, "gate": gate}, api=api) as run:
         run.wait_for(lambda: bool(run.supervisor.metrics_port))
         run.wait_for(

@@ -144,7 +144,7 @@ def test_one_clip_is_enough() -> None:
 
 
 def test_speed_is_what_was_covered_over_the_time_that_it_took() -> None:
-    """Whoever walks 3 pixels a frame interval does so too where every second frame was lost."""
+    """A walker at 3 pixels a frame interval has the same speed if every second frame was lost."""
     walker = (40, 40, 40, 3.0)
     whole = observe_motion(clip(walker)[None], stride=8)
     lost = clip((40, 40, 40, 6.0))[None]

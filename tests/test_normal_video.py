@@ -1,4 +1,4 @@
-"""Normal video watched: what counts as new, what as repeated, and which events are told."""
+"""Normal video watched: what counts as new, what as repeated, and which events notify."""
 
 from pathlib import Path
 

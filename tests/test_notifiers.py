@@ -303,8 +303,8 @@ def test_a_killed_sink_delivers_everything_once(run: RunInfo) -> None:
     for messages in (accepted, published):
         unique = {message["key"]: message for message in messages}
         ends = [message for message in unique.values() if message["type"] == "end"]
-        news = [message["id"] for message in unique.values() if message["type"] == "new"]
-        assert news == [end["id"] for end in ends] == ["door-7-10", "door-7-72"]
+        begins = [message["id"] for message in unique.values() if message["type"] == "new"]
+        assert begins == [end["id"] for end in ends] == ["door-7-10", "door-7-72"]
         assert [round(end["peak_score"], 2) for end in ends] == [1.9, 1.5]
     assert anomaly[-1] == b"OFF"
     assert b"ON" in anomaly

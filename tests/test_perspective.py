@@ -32,7 +32,7 @@ SMALL = PerspectiveOptions(SIZE, far_height=(8, 8), near_height=(28, 28), noise=
 SOURCES = Sources(people=("walk",), vehicles=("road",), backgrounds=("walk", "road"))
 ALONE = replace(SMALL, crowd=(1, 1))
 """At most one person in a clip."""
-NOBODY = replace(SMALL, crowd=(0, 0))
+EMPTY = replace(SMALL, crowd=(0, 0))
 
 
 def block(height: int, width: int, grey: float = 1.0, rightward: bool = True) -> StationaryCutOut:
@@ -70,7 +70,7 @@ def walking(name: str, height: int, width: int, step: float, frames: int = 60) -
     return SceneClip(name, pictures.astype(np.uint8))
 
 
-def made_scenes() -> dict[str, list[SceneClip]]:
+def small_scenes() -> dict[str, list[SceneClip]]:
     return {"walk": [walking("walk", 50, 18, 2)], "road": [walking("road", 18, 40, 4)]}
 
 
@@ -126,7 +126,7 @@ def test_a_cyclist_is_faster_than_walkers_and_what_is_left_stands() -> None:
     walkers, found = [], {kind: [] for kind in ANOMALY_KINDS}
     for number in range(6):
         walkers += paces(scene(number, ALONE).draw(1, 20).normal)
-        drawn = scene(number, NOBODY).draw(1, 20)
+        drawn = scene(number, EMPTY).draw(1, 20)
         for kind, clip in zip(drawn.kinds, drawn.planted, strict=True):
             found[kind] += paces([clip])
     assert 0.02 < np.median(walkers) < 0.1
@@ -228,7 +228,7 @@ def test_an_unstable_cut_out_is_refused(unstable: MovingCutOut) -> None:
 
 
 def test_material_comes_from_the_named_scenes() -> None:
-    scenes = made_scenes()
+    scenes = small_scenes()
     found = gather_material(scenes, SOURCES, CLIP_LENGTH)
     assert all(one.height > one.width for one in found.people)
     assert all(one.width > one.height for one in found.vehicles)
@@ -247,7 +247,7 @@ def test_material_comes_from_the_named_scenes() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    scenes = made_scenes()
+    scenes = small_scenes()
     with pytest.raises(DatasetError, match="want the scenes yard, got none"):
         gather_material(scenes, replace(SOURCES, people=("walk", "yard")), CLIP_LENGTH)
     empty = {**scenes, "road": [SceneClip("road", np.zeros((40, *SIZE), np.uint8))]}
@@ -272,10 +272,10 @@ def test_a_perspective_scene_is_measured() -> None:
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkpoint of random weights; the benchmarks find the made scenes in any folder."""
+    """A checkpoint of random weights; the benchmarks find the synthetic scenes in any folder."""
     for benchmark in (leave_scenes_out, ablations):
-        monkeypatch.setattr(benchmark, "scene_files", lambda _: dict.fromkeys(made_scenes(), ()))
-        monkeypatch.setattr(benchmark, "load_scenes", lambda *_, **__: made_scenes())
+        monkeypatch.setattr(benchmark, "scene_files", lambda _: dict.fromkeys(small_scenes(), ()))
+        monkeypatch.setattr(benchmark, "load_scenes", lambda *_, **__: small_scenes())
     monkeypatch.setattr(leave_scenes_out, "SOURCES", SOURCES)
     path = tmp_path / "tiny"
     save_checkpoint(small_scorer().model, path, {"held_out": ["walk"], "scenes": ["road"]})

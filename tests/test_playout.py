@@ -43,7 +43,7 @@ def test_what_waits_is_bounded_and_goes_on_at_the_end() -> None:
     assert came == list(range(140))
 
 
-def test_nobody_is_given_more_than_is_wanted() -> None:
+def test_closing_drops_frames_that_are_not_due() -> None:
     playout = Playout(lambda one: False)
     assert not playout.offer(frame(0), 0.0)
     assert not playout.offer(frame(1), time.monotonic() + 600)

@@ -68,7 +68,7 @@ def test_recordings_and_http_cameras(clip: Path, tmp_path: Path) -> None:
         report = probe(camera.address("live"), OPTIONS, 2.0)
     assert (report.live, report.codec, report.clock) == (True, "mjpeg", None)
     assert report.measured_fps == pytest.approx(9.5, rel=0.2)
-    assert report.announced_fps is None, "nobody did: FFmpeg makes 25 up"
+    assert report.announced_fps is None, "no rate is announced: FFmpeg assumes 25"
 
 
 def packets(stamps: list[float | None], keyframes: str = "") -> list[PacketRecord]:

@@ -21,7 +21,7 @@ def test_a_restarted_worker_reads_it(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["street.json"]
 
 
-def test_another_run_begins_anew(tmp_path: Path) -> None:
+def test_another_run_starts_at_the_beginning(tmp_path: Path) -> None:
     path = tmp_path / "street.json"
     ProgressFile(path, 1000).save(PROGRESS)
     assert ProgressFile(path, 2000).load() is None
@@ -47,7 +47,7 @@ def test_nothing_new_is_not_written(tmp_path: Path) -> None:
         '{"run_started_ms": 1000, "connection": "x", "index": 1, "context_index": 0}',
     ],
 )
-def test_a_damaged_file_begins_anew_and_says_so(
+def test_a_damaged_file_gives_no_progress_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     path = tmp_path / "street.json"

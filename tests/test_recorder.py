@@ -83,7 +83,7 @@ def test_a_long_event_is_cut_while_it_goes_on() -> None:
     assert event_clips.due(None) == []
 
 
-def test_a_long_event_of_which_only_the_end_is_heard_is_no_longer() -> None:
+def test_an_event_whose_end_alone_arrives_gives_no_longer_clip() -> None:
     event_clips = clips()
     event_clips.update(event("end", 20, 500))
     assert event_clips.due(None) == [ClipRequest("street-7-20", 7, 15, 83)]
@@ -187,7 +187,7 @@ def test_why_there_is_no_clip(
 
 
 def calm_then_wild(frames_per_second: int) -> Iterator[np.ndarray]:
-    """The usual for 12 s, which any camera here has learnt by then; 3 s that nobody has seen."""
+    """12 s of the usual movement, enough for a scene to be calibrated; then 3 s of an anomaly."""
     yield from walking_box(12 * frames_per_second)
     rng = np.random.default_rng(1)
     for picture in walking_box(3 * frames_per_second):

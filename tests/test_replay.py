@@ -195,7 +195,7 @@ def test_command_adapts_on_the_first_seconds(
     assert records[0]["energy"] is None
 
 
-def test_command_takes_folders_at_the_rate_it_is_told(
+def test_command_takes_folders_at_the_given_rate(
     normal: Path, weights: Path, tmp_path: Path
 ) -> None:
     scores = tmp_path / "scores.jsonl"

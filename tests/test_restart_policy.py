@@ -90,7 +90,7 @@ def test_failed_worker_is_retried_on_request(policy: RestartPolicy) -> None:
     policy.exited("ingest:a", os.EX_CONFIG, 1.0)
     heartbeats(policy, 9.0, "ingest:b", "scorer", "sink")
     policy.retry("ingest:b", 9.0)
-    policy.retry("nobody", 9.0)
+    policy.retry("ingest:unknown", 9.0)
     assert policy.decide(9.0) == []
     policy.retry("ingest:a", 9.0)
     assert policy.decide(9.0) == [Spawn("ingest:a")]

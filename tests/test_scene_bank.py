@@ -1,4 +1,4 @@
-"""Through the scoring worker: a light that stays gets a scene that fits, from the bank or anew."""
+"""Through the scoring worker: a lasting light gets a scene that fits, a stored or a new one."""
 
 import json
 import time
@@ -102,7 +102,7 @@ def in_the_calibration_of(thresholds: set[float | None], scores: Sequence[ScoreM
     return all(score.threshold == pytest.approx(known, rel=0.1) for score in scores)
 
 
-ANEW = ["collecting", "fitting", "calibrating", "ready"]
+ADAPTING = ["collecting", "fitting", "calibrating", "ready"]
 
 
 def test_the_day_comes_back_from_the_bank(
@@ -111,7 +111,7 @@ def test_the_day_comes_back_from_the_bank(
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments))
-    assert states(sink.scores) == [*ANEW, "suppressed", *ANEW, "suppressed", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", *ADAPTING, "suppressed", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]
     collecting = [score for score in sink.scores[NIGHT.start :] if score.state == "collecting"]
@@ -133,7 +133,7 @@ def test_a_light_that_the_scene_fits_changes_nothing(
     context = context_for(run)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(grey, range(50, FRAMES)))
-    assert states(sink.scores) == [*ANEW, "suppressed", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", "ready"]
     assert answers(context) == {"kept": 1}
     assert scenes(run) == [("first seen", True)]
 
@@ -150,7 +150,7 @@ def test_who_wants_to_be_asked_is(
         in_flight.pause_until_handshake()
         send_all(run, film[NIGHT.stop :], in_flight)
     assert stale == "stale: the light is another one"
-    assert states(sink.scores) == [*ANEW, "suppressed", "stale", "suppressed", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", "stale", "suppressed", "ready"]
     assert answers(context) == {"refused": 1}
     held = context.metrics.registry.get_sample_value(
         "vedette_view_changes_total", {"camera": "street", "kind": "light"}
@@ -164,7 +164,7 @@ def test_who_does_not_mind_the_light_goes_on(
     context = context_for(run, on_light_change="ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments, range(50, FRAMES)))
-    assert states(sink.scores) == [*ANEW, "suppressed", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", "ready"]
     assert answers(context) == {}
     assert (run.data_folder / "scenes/street/light.json").is_file(), "for who minds it later"
 
@@ -175,7 +175,7 @@ def test_a_light_that_goes_back_before_its_scene_is_made(
     context = context_for(run, interval=1.0)
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments, range(64, 94)))
-    assert states(sink.scores) == [*ANEW, "suppressed", "collecting", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", "collecting", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("first seen", True)], "of a few moments of night none was made"
 
@@ -192,7 +192,7 @@ def test_a_restart_in_another_light(
     with scoring(again, scorer), CollectingSink(run) as sink:
         send_all(run, film[:60])
     known = [score for score in sink.scores if score.energy is not None]
-    assert states(known) == ["suppressed", "ready"], "it came while nobody watched"
+    assert states(known) == ["suppressed", "ready"], "it came while the service was down"
     assert answers(again) == {"switched": 1}
 
 
@@ -213,7 +213,7 @@ def test_scenes_without_a_light_learn_it_and_are_passed_over_until_then(
     with scoring(again, scorer), CollectingSink(run) as sink:
         send_all(run, nightly[:120])
     assert answers(again) == {"adapting": 1}
-    assert states(sink.scores)[-4:] == ANEW
+    assert states(sink.scores)[-4:] == ADAPTING
     luma = [np.median(json.loads(path.read_text())["luma"]) for path in folder.rglob("light.json")]
     assert sorted(value > 90 for value in luma) == [False, True]
 
@@ -232,11 +232,11 @@ def test_a_disk_that_does_not_give_the_scene_back_costs_an_adaptation(
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, frames(moments))
     assert answers(context) == {"adapting": 2}
-    assert states(sink.scores)[:9] == [*ANEW, "suppressed", *ANEW]
+    assert states(sink.scores)[:9] == [*ADAPTING, "suppressed", *ADAPTING]
     assert states(sink.scores)[9:11] == ["suppressed", "collecting"]
 
 
-def test_scenes_of_another_view_or_of_nobody_are_not_tried(
+def test_scenes_of_another_view_are_not_tried(
     run: RunInfo, scorer: SceneScorer, moments: list[tuple[Pixels, Pixels]]
 ) -> None:
     """The day's scene was one of the street as seen before the camera was moved."""
@@ -269,7 +269,7 @@ def test_people_see_the_lights_of_the_scenes(
     json.dumps(shown)
 
 
-def test_a_widened_scene_comes_back_with_its_light(
+def test_a_refitted_scene_comes_back_with_its_light(
     run: RunInfo, scorer: SceneScorer, moments: list[tuple[Pixels, Pixels]]
 ) -> None:
     night, length = range(260, 330), 380
@@ -289,7 +289,7 @@ def test_a_widened_scene_comes_back_with_its_light(
             time.sleep(0.05)
         in_flight.pause_until_handshake()
         send_all(run, film[230:], in_flight)
-    assert states(sink.scores) == [*ANEW, "suppressed", *ANEW[:3], "suppressed", "ready"]
+    assert states(sink.scores) == [*ADAPTING, "suppressed", *ADAPTING[:3], "suppressed", "ready"]
     assert answers(context) == {"adapting": 1, "switched": 1}
     assert scenes(run) == [("another light", False), ("first seen", True)]
     kept = SceneStore(run.data_folder / "scenes", scorer).load("street", SIZE_HW)

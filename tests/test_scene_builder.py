@@ -1,4 +1,4 @@
-"""In what order scenes are made, and what becomes of them where one fails or the disk is full."""
+"""The order in which scenes are built, and what happens when one fails or the disk is full."""
 
 import logging
 import threading
@@ -70,7 +70,7 @@ def scene_of(scorer: SceneScorer, shots: int) -> BuiltScene:
     return BuiltScene(scorer.adapt(torch.from_numpy(clips)))
 
 
-def wider_of(scorer: SceneScorer) -> RefitResult:
+def refit_of(scorer: SceneScorer) -> RefitResult:
     return RefitResult(scene_of(scorer, 6).scene, FINAL, (0.0,), (0.5,), 0.5)
 
 
@@ -99,7 +99,7 @@ def begun(
 
 
 class Bench:
-    """Makes scenes one at a time, when it is let."""
+    """Builds scenes one at a time, when it is released."""
 
     def __init__(self, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun: list[str] = []
@@ -114,7 +114,7 @@ class Bench:
         return scene_of(self._scorer, 3)
 
     def _refit(self, scorer: SceneScorer, request: RefitRequest, camera: str) -> None:
-        self._work(f"wider {camera}")
+        self._work(f"refit {camera}")
 
     def _work(self, what: str) -> None:
         self.begun.append(what)
@@ -122,7 +122,7 @@ class Bench:
         assert self.go_on.wait(20)
 
 
-def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
+def test_first_scenes_come_before_refits_and_abandoned_ones_are_not_built(
     shared: SharedParts, scorer: SceneScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
@@ -136,10 +136,10 @@ def test_first_scenes_come_before_wider_ones_and_nobody_s_is_made(
     left.abandoned = True
     bench.go_on.set()
     settle(shared, lambda: len(bench.begun) == 4)
-    assert bench.begun == ["a", "d", "e", "wider b"]
+    assert bench.begun == ["a", "d", "e", "refit b"]
 
 
-def test_whoever_closes_waits_for_one_scene_at_most(
+def test_closing_waits_for_one_scene_at_most(
     run: RunInfo, scorer: SceneScorer, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(scorer, monkeypatch)
@@ -158,7 +158,7 @@ def test_whoever_closes_waits_for_one_scene_at_most(
     assert bench.begun == ["a"]
 
 
-def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
+def test_a_refit_that_fails_is_logged_and_the_first_scene_stays(
     shared: SharedParts,
     yard: SceneInUse,
     scorer: SceneScorer,
@@ -177,7 +177,7 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     with caplog.at_level(logging.WARNING):
         yard.refit(adaptation, REQUEST)
         settle(shared, lambda: count_of(metrics, "not_refitted") == 1)
-    assert "no wider scene of its first minute: out of memory" in caplog.text
+    assert "no refit on its calibration window: out of memory" in caplog.text
     assert "Traceback" in caplog.text
     assert adaptation.scene is first
     kept = store.load("yard", SIZE_HW)
@@ -190,21 +190,21 @@ def test_a_wider_scene_that_fails_says_why_and_the_first_goes_on(
     assert count_of(metrics, "refitted") == 0
 
 
-def test_a_wider_scene_for_nobody_changes_nothing(
+def test_a_refit_of_an_abandoned_adaptation_changes_nothing(
     shared: SharedParts,
     yard: SceneInUse,
     scorer: SceneScorer,
     store: SceneStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The camera adapts anew while it is being made."""
+    """The camera adapts again while the refit runs."""
     adaptation = begun(shared, yard, scorer, monkeypatch)
     first, made = adaptation.scene, threading.Event()
 
     def late(*_: object) -> RefitResult:
         adaptation.abandoned = True
         made.set()
-        return wider_of(scorer)
+        return refit_of(scorer)
 
     monkeypatch.setattr(scene_builder, "refit_scene", late)
     yard.refit(adaptation, REQUEST)
@@ -229,9 +229,9 @@ def test_no_calibration_lies_beside_another_scene(
     store: SceneStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The disk is full when the wider scene comes: it is written later, or nothing is."""
+    """The disk is full when the refit is done: it is written later, or nothing is."""
     adaptation = begun(shared, yard, scorer, monkeypatch)
-    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: refit_of(scorer))
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
         yard.refit(adaptation, REQUEST)
@@ -260,7 +260,7 @@ def test_what_could_not_be_kept_at_first_is_kept_later(
     with monkeypatch.context() as patched:
         patched.setattr(scorer, "save_scene", full)
         adaptation = begun(shared, yard, scorer, monkeypatch)
-        monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
+        monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: refit_of(scorer))
         yard.refit(adaptation, REQUEST)
         settle(shared, lambda: adaptation.refit_result is not None)
         yard.save(adaptation)
@@ -287,7 +287,7 @@ def test_the_next_scene_is_kept_as_another_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun(shared, yard, scorer, monkeypatch)
-    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: wider_of(scorer))
+    monkeypatch.setattr(scene_builder, "refit_scene", lambda *_: refit_of(scorer))
     following = Adaptation(SETTINGS, reason="on schedule")
     yard.follow(following, REQUEST)
     settle(shared, lambda: following.state == "ready")

@@ -251,7 +251,9 @@ def test_a_checkpoint_whose_configuration_is_another_models_is_refused(tmp_path:
         ({"kind": "model", "format": 1, "config": {"depth": 3}}, "unknown depth"),
     ],
 )
-def test_heads_of_other_things_are_told_apart(tmp_path: Path, head: object, message: str) -> None:
+def test_heads_of_other_files_are_refused_by_name(
+    tmp_path: Path, head: object, message: str
+) -> None:
     save_checkpoint(SceneScorer.untrained("vedette", seed=0).model, tmp_path / "weights", {})
     (tmp_path / "weights.json").write_text(json.dumps(head))
     with pytest.raises(CheckpointError, match=message):

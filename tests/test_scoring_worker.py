@@ -1,4 +1,4 @@
-"""The scoring worker between real sockets: every frame once, whoever sends twice or dies."""
+"""The scoring worker between real sockets: every frame once, over repeats and restarts."""
 
 import threading
 import time
@@ -164,7 +164,7 @@ def test_frames_for_a_predecessor_are_ignored(run: RunInfo, scorer: SceneScorer)
     assert indexes(sink.scores) == [0]
 
 
-def test_a_frame_of_odd_size_stops_nobody(run: RunInfo, scorer: SceneScorer) -> None:
+def test_a_frame_of_odd_size_is_dropped_and_counted(run: RunInfo, scorer: SceneScorer) -> None:
     frames = noise_frames("street", 60, seed=0)
     frames[40] = replace(frames[40], pixels=np.zeros((10, 10, 3), dtype=np.uint8))
     context = context_for(run, "street", "yard")
@@ -213,7 +213,7 @@ def test_a_restarted_scorer_gives_the_same_energies(
     for score, expected in zip(sink.scores, calm.scores, strict=True):
         assert score.state == expected.state
         assert score.energy == pytest.approx(expected.energy, abs=1e-5)
-    # The average over the last moments begins anew, and is the same again after ten time constants.
+    # The smoothing starts again, and has the same value after ten time constants.
     last, same = sink.scores[-1].score, calm.scores[-1].score
     assert last == pytest.approx(same, abs=0.05)
 
@@ -234,7 +234,7 @@ class PatientScorer(SceneScorer):
         return super().adapt_candidates(survey, places)
 
 
-def test_nobody_waits_for_the_scene_of_another_camera(run: RunInfo, scorer: SceneScorer) -> None:
+def test_building_a_scene_does_not_delay_another_camera(run: RunInfo, scorer: SceneScorer) -> None:
     patient = PatientScorer(scorer)
     street = noise_frames("street", 30, seed=0)
     sender = threading.Thread(target=send_all, args=(run, street))
@@ -251,7 +251,7 @@ def test_nobody_waits_for_the_scene_of_another_camera(run: RunInfo, scorer: Scen
     assert {score.state for score in sink.of("street")[9:]} == {"calibrating", "ready"}
 
 
-def test_a_support_that_cannot_be_used_is_collected_anew(
+def test_a_support_that_cannot_be_used_is_collected_again(
     run: RunInfo, scorer: SceneScorer, caplog: pytest.LogCaptureFixture
 ) -> None:
     patient = PatientScorer(scorer)

@@ -132,7 +132,7 @@ def test_an_earlier_life_is_gone_on_with(run: RunInfo, scorer: SceneScorer) -> N
     assert [score.index for score in sink.scores] == list(range(60))
 
 
-def test_stopped_with_nobody_there_it_gives_up_in_time(
+def test_stopped_without_a_scorer_it_gives_up_in_time(
     run: RunInfo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.ingest.sender.TIMES", SenderTimes(drain=0.3))

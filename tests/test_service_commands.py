@@ -136,10 +136,10 @@ def test_commands_and_reload(tmp_path: Path) -> None:
 
 
 def test_no_service(tmp_path: Path) -> None:
-    nobody = vedette("camera", "list", url="http://127.0.0.1:9")
-    assert nobody.returncode == 1
-    assert nobody.stderr.startswith("vedette: no service at http://127.0.0.1:9 (")
-    assert len(nobody.stderr.splitlines()) == 1
+    refused = vedette("camera", "list", url="http://127.0.0.1:9")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("vedette: no service at http://127.0.0.1:9 (")
+    assert len(refused.stderr.splitlines()) == 1
     bad = vedette("token", "create", "a b", "--data-folder", str(tmp_path))
     assert bad.returncode == 2
     assert "Traceback" not in bad.stderr

@@ -134,9 +134,9 @@ def test_stays_bounded_where_the_literal_equation_diverges() -> None:
     atoms = functional.normalize(unit(490, 64) + 0.65 * direction, dim=-1)  # mean cosine 0.3
     one = torch.ones(1)
     z = functional.normalize(unit(1, 8, 64) + 0.65 * direction, dim=-1)
-    nobody = torch.zeros(1, 0, dtype=torch.long)
+    no_cells = torch.zeros(1, 0, dtype=torch.long)
     literal = Dictionary(
-        atoms.new_zeros(1, 0, 64), atoms, torch.zeros(1, 64), one, nobody, torch.zeros(490)
+        atoms.new_zeros(1, 0, 64), atoms, torch.zeros(1, 64), one, no_cells, torch.zeros(490)
     )
     stable = replace(literal, step=0.9 / largest_eigenvalue(literal.own, atoms))
     config = replace(PAPER, feature_channels=64)

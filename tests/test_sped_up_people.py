@@ -22,7 +22,7 @@ STEP = 2.0
 
 
 def scenes(frames: int = 200) -> dict[str, list[SceneClip]]:
-    """Somebody who crosses a yard again and again, with the yard empty between; a dull hall."""
+    """A person who crosses a yard repeatedly, with empty frames in between; a hall without people."""
     random = np.random.default_rng(0)
     ground = cv2.blur(random.integers(40, 90, SIZE).astype(np.float32), (5, 5))
     body = random.uniform(170, 250, (40, 16)).astype(np.float32)
@@ -44,7 +44,7 @@ def test_planted_people_are_as_much_faster_as_was_asked_for() -> None:
     assert speeds(drawn.planted) == pytest.approx([STEP, 3 * STEP], abs=0.3)
 
 
-def test_normal_clips_show_somebody_laid_in_too_unless_asked_not_to() -> None:
+def test_normal_clips_have_a_pasted_person_too_unless_bare() -> None:
     for bare, added in ((False, True), (True, False)):
         drawn = SpedUpScene("yard", scenes(), replace(OPTIONS, bare=bare)).draw(2, 30)
         people = [len(places(clip[-1].numpy())) for clip in drawn.normal]
@@ -71,7 +71,7 @@ def test_a_scene_without_walkers_is_refused() -> None:
         SpedUpScene("road", scenes(), OPTIONS)
 
 
-def test_composed_scenes_can_hurry_one_of_their_walkers() -> None:
+def test_composed_scenes_can_speed_up_one_of_their_walkers() -> None:
     material = SceneMaterial(
         (block(40, 16),) * 4, (block(16, 30),) * 2, {"plain": np.full(SIZE, 128, np.uint8)}
     )

@@ -49,7 +49,7 @@ def test_what_stands_still_counts_once_it_is_beyond_doubt() -> None:
     assert energies.tolist() == pytest.approx([0.0, 0.0, 1.0])
 
 
-def test_a_residual_that_only_follows_the_crowd_is_no_news() -> None:
+def test_a_residual_that_is_explained_by_the_crowd_adds_nothing() -> None:
     crowd = torch.tensor([-3.0, -2.5, -2.0, -1.5, -1.0])
     slope, middle = crowding_of(0.2 + 0.1 * crowd, crowd)
     assert middle.item() == pytest.approx(-2.0)

@@ -69,7 +69,7 @@ def test_a_change_of_the_light_is_a_change() -> None:
     assert decisions([*pictures, brighter])[-3:] == [False, False, True]
 
 
-def test_another_scene_is_scored_anew() -> None:
+def test_another_scene_is_scored_again() -> None:
     watch, pictures = StillWatch(5), [picture(seed) for seed in range(8)]
     other = scorer().with_exemplars(scene(), [])
     assert other is not scene()

@@ -124,7 +124,7 @@ def test_every_filter(store: EventStore) -> None:
     assert ids(store, label="anomaly", acknowledged=False) == []
     assert len(ids(store, label="none")) == 28
     assert ids(store, has_clip=True) == ["yard-1-4"]
-    assert ids(store, camera="nobody") == []
+    assert ids(store, camera="unknown") == []
     for zone in ("porch", "a_b", "aXb", "Porch"):
         assert ids(store, zone=zone) == having(lambda e, zone=zone: zone in e.zones)
         assert ids(store, zone=zone, camera="yard") == having(
@@ -167,7 +167,7 @@ def test_limits_out_of_range_are_rejected(store: EventStore) -> None:
 
 def test_annotations_change_only_given_fields_and_survive_updates(store: EventStore) -> None:
     store.save([EVENT], {})
-    assert store.annotate("nobody", Annotation(label="normal")) is None
+    assert store.annotate("unknown", Annotation(label="normal")) is None
     first = store.annotate(
         EVENT.id, Annotation(acknowledged=True, label="normal", note="the 'cat'; --"), 12.5
     )
@@ -407,7 +407,7 @@ def test_postgresql_restarts(server: PostgresqlServer) -> None:
 
 def test_postgresql_never_shows_the_password(server: PostgresqlServer) -> None:
     right = sa.make_url(server.fresh_url())
-    for wrong in (right.set(password="other-s3cret"), right.set(username="nobody")):
+    for wrong in (right.set(password="other-s3cret"), right.set(username="unknown")):
         with pytest.raises(StoreError) as caught:
             EventStore(wrong).__enter__()
         link: BaseException | None = caught.value

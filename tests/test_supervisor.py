@@ -193,8 +193,8 @@ def test_workers_can_be_told_apart_and_count_as_starting_until_they_are_ready(
     table = [worker(run_info, "ingest:front", "prepare", "front"), worker(run_info, "sink", "wait")]
     with running(*table) as run:
         until(lambda: run.phase("sink") == "running")
-        heard = 'vedette_frames_received_total{camera="front"}'
-        until(lambda: heard in run.get("/metrics"))
+        received = 'vedette_frames_received_total{camera="front"}'
+        until(lambda: received in run.get("/metrics"))
         with pytest.raises(urllib.error.HTTPError, match="503") as refused:
             run.get("/readyz")
         assert refused.value.read() == b"ingest:front: starting\nsink: running\n"

@@ -19,7 +19,7 @@ def scorer() -> SceneScorer:
 
 
 def test_one_runner_is_an_outlier(scorer: SceneScorer) -> None:
-    """The shipped model on clips of a made street, 0.6 s apart, three of them with a runner."""
+    """The shipped model on clips of a synthetic street, 0.6 s apart, three with a runner."""
     runner = PlannedAnomaly("runner", 4, 2)
     street = SyntheticStreet(0, (240, 320), frames_per_second=10, anomalies=[runner])
     adaptation = Adaptation(AdaptationSettings(frames=10, interval_seconds=1.0, spare=6))

@@ -67,7 +67,7 @@ def test_planted_anomalies_are_where_the_masks_say() -> None:
     assert kinds == {"sped up", "cut-out", "left", "fast mover", *patches}
 
 
-def test_somebody_of_the_scene_glides_near_the_row_they_were_cut_out_of() -> None:
+def test_a_fast_mover_stays_near_the_row_that_it_was_cut_out_of() -> None:
     random = torch.Generator().manual_seed(1)
     clip = torch.full((5, 100, 200), 0.2)
     thing = MovingCutOut(torch.full((5, 20, 12), 0.9), torch.ones(5, 20, 12), 40)

@@ -110,13 +110,13 @@ def test_heartbeats_of_several_workers_arrive(endpoints: Endpoints) -> None:
         HeartbeatSender(endpoints) as one,
         HeartbeatSender(endpoints) as other,
     ):
-        heard: set[str] = set()
+        received: set[str] = set()
 
         def both() -> bool:
             one.send(Heartbeat("one", 1, 1, 1.0))
             other.send(Heartbeat("other", 2, 1, 1.0))
-            heard.update(beat.worker for beat in parent.poll(0.05))
-            return heard == {"one", "other"}
+            received.update(beat.worker for beat in parent.poll(0.05))
+            return received == {"one", "other"}
 
         until(both)
 

@@ -62,5 +62,5 @@ def test_a_crossing_person_does_not_count_as_usual() -> None:
     assert found[30] == list(range(20, 41))
     assert found[0] == list(range(11))
     few = neighbours(seconds[:20])
-    assert few[10] == list(range(6, 15)), "at most a quarter on each side, or nobody is left"
+    assert few[10] == list(range(6, 15)), "at most a quarter on each side, so that samples are left"
     assert neighbours([0.0]) == [[0]]

@@ -1,4 +1,4 @@
-"""Through the scoring worker: a camera that is moved alerts nobody, says so, and adapts if told."""
+"""Through the scoring worker: a moved camera is reported, raises no alert, and may adapt again."""
 
 import json
 from dataclasses import replace
@@ -108,7 +108,7 @@ def test_another_view_is_adapted_to_if_wanted(run: RunInfo, scorer: SceneScorer)
     assert kept["fault"] is None
 
 
-def test_moved_while_nobody_watched(run: RunInfo, scorer: SceneScorer) -> None:
+def test_a_move_while_the_service_is_down_is_noticed(run: RunInfo, scorer: SceneScorer) -> None:
     frames = street(90, range(40, 90))
     in_flight = InFlight()
     with CollectingSink(run) as sink:
@@ -126,14 +126,14 @@ def test_moved_while_nobody_watched(run: RunInfo, scorer: SceneScorer) -> None:
     assert counter(third, "vedette_view_changes_total", camera="street", kind="moved") == 0
 
 
-def test_nobody_looks_for_views_if_told_so(run: RunInfo, scorer: SceneScorer) -> None:
+def test_views_are_not_compared_if_changes_are_ignored(run: RunInfo, scorer: SceneScorer) -> None:
     context = context_for(run, "ignore")
     with scoring(context, scorer), CollectingSink(run) as sink:
         send_all(run, street(70, range(40, 70)))
     assert "stale" not in states(sink.scores)
 
 
-def test_a_camera_that_is_turned_while_it_is_adapted_to_begins_anew(
+def test_a_camera_that_is_turned_while_it_adapts_collects_again(
     run: RunInfo, scorer: SceneScorer
 ) -> None:
     context = context_for(run, "ask", interval=0.6)

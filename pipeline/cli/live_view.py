@@ -110,7 +110,7 @@ def event_line(body: dict[str, object]) -> str | None:
             what = f"event began, score {peak:.2f}"
         case "suppressed":
             why = _WHY_SUPPRESSED[str(body["suppressed_by"])]
-            what = f"event began, score {peak:.2f}, {why} nobody is notified"
+            what = f"event began, score {peak:.2f}, {why} no notification is sent"
         case "released":
             what = f"event continues into the hours of the schedule, score {peak:.2f}"
         case "end":

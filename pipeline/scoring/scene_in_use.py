@@ -216,7 +216,7 @@ class SceneInUse:
         build.adaptation.apply_refit(refitted)
         if refitted is None:
             why = "too little of it is usable" if build.failure is None else str(build.failure)
-            what = "no other scene" if build.another else "no wider scene of its first minute"
+            what = "no other scene" if build.another else "no refit on its calibration window"
             LOG.warning("camera %s: %s: %s", self._camera, what, why, exc_info=build.failure)
             if build.another:
                 build.adaptation.abandoned = True
@@ -230,7 +230,7 @@ class SceneInUse:
             self._camera,
             "adapted again" if build.another else "refitted",
             refitted.scene.shots,
-            "usual samples" if build.another else "its first minute",
+            "usual samples" if build.another else "its calibration window",
             build.seconds,
             calibration.threshold,
             calibration.samples,
