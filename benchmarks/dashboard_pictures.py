@@ -86,7 +86,7 @@ def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
     return found
 
 
-class Camera:
+class Screenshots:
     """Takes screenshots of pages."""
 
     def __init__(self, browser: Any, url: str, folder: Path) -> None:
@@ -112,18 +112,18 @@ class Camera:
         print(f"{path}: {path.stat().st_size // 1000} KB")
 
 
-def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
+def photograph(screenshots: Screenshots, get: Callable[[str], Any]) -> None:
     """Take screenshots of all pages, of the wall during an event."""
     active = "/events?active=true&suppressed=false&camera=high_street"
     walls = [("wall-1280", 1280, "light"), ("wall-2560", 2560, "dark"), ("wall-390", 390, "light")]
     for name, width, scheme in walls:
-        page = camera.open("", width, scheme)
+        page = screenshots.open("", width, scheme)
         try:
             wait_for(lambda: get(active)["events"], 90)
         except TimeoutError:
             print("no event is active; the wall is quiet")
         page.wait_for_timeout(700)
-        camera.shoot(page, name)
+        screenshots.shoot(page, name)
         page.context.close()
     events = [
         one for one in get("/events?camera=high_street&limit=200")["events"] if one["heatmap"]
@@ -140,9 +140,9 @@ def photograph(camera: Camera, get: Callable[[str], Any]) -> None:
         ("system-1280", "#/system", 1280, "light"),
     ]
     for name, path, width, scheme in others:
-        page = camera.open(path, width, scheme)
+        page = screenshots.open(path, width, scheme)
         page.wait_for_timeout(2500)
-        camera.shoot(page, name)
+        screenshots.shoot(page, name)
         page.context.close()
 
 
@@ -180,7 +180,7 @@ def main() -> None:
                 browser = playwright.chromium.launch(
                     executable_path=given.chromium, args=["--no-sandbox"]
                 )
-                photograph(Camera(browser, f"http://127.0.0.1:{port}", given.out), get)
+                photograph(Screenshots(browser, f"http://127.0.0.1:{port}", given.out), get)
                 browser.close()
         finally:
             stop.set()

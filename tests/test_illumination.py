@@ -16,11 +16,11 @@ from pipeline.scenes.illumination import (
     light_of,
     light_to_json,
 )
-from pipeline.scenes.scene_watch import STEADY, View
+from pipeline.scenes.scene_watch import STEADY, ViewState
 
 AFTER = 20.0
 SETTINGS = IlluminationSettings(AFTER)
-JUMP = View(suppressed=True, usable=False)
+JUMP = ViewState(suppressed=True, usable=False)
 DAY, NIGHT = (110.0, 15.0), (50.0, 0.0)
 Level = tuple[float, float]
 
@@ -47,7 +47,7 @@ class Camera:
 
     def look(
         self, level: Level, seconds: int, sudden: bool = False, score: float = 1.0
-    ) -> list[View]:
+    ) -> list[ViewState]:
         """What is said once a second, with what the scene says of each frame."""
         views = []
         for number in range(seconds):
@@ -157,7 +157,7 @@ def test_a_refused_light_is_stale_until_the_scenes_own_is_back() -> None:
 
 def test_illumination_is_not_compared_in_another_view() -> None:
     camera = Camera()
-    moved = View(fault="moved", usable=False)
+    moved = ViewState(fault="moved", usable=False)
     for second in range(100):
         assert camera.watch.update(float(second), picture(NIGHT), moved) == moved
 

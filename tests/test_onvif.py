@@ -19,10 +19,10 @@ from onvif_camera import (
     two_streams,
 )
 
-from cameras.onvif import Login, OnvifError, discover_devices, query_device
+from cameras.onvif import OnvifError, OnvifLogin, discover_devices, query_device
 from cameras.onvif.markup import MAX_BYTES
 
-LOGIN = Login(USER, PASSWORD)
+LOGIN = OnvifLogin(USER, PASSWORD)
 SECONDS = 3.0
 
 
@@ -94,7 +94,7 @@ def test_properties_available_without_a_login(camera: OnvifCamera, scheme: str) 
 @pytest.mark.parametrize("scheme", ["token", "digest"])
 def test_wrong_password_is_tried_only_once(camera: OnvifCamera, scheme: str) -> None:
     camera.login = scheme  # type: ignore[assignment]
-    device = query_device(camera.host, Login(USER, "else"), SECONDS)
+    device = query_device(camera.host, OnvifLogin(USER, "else"), SECONDS)
     assert device.code == "unauthorised"
     assert device.profiles == []
     assert camera.refused == (2 if scheme == "digest" else 1)

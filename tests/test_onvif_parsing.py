@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onvif_camera import BILLION_LAUGHS, ENVELOPE, Stream, onvif_camera
 
 from cameras.address import host_and_port
-from cameras.onvif import Login, OnvifError
+from cameras.onvif import OnvifError, OnvifLogin
 from cameras.onvif.discovery import read_probe_matches
 from cameras.onvif.markup import MAX_BYTES, MarkupError, clean, parse
 from cameras.onvif.replies import (
@@ -172,7 +172,7 @@ def test_clocks() -> None:
 
 def test_token_matches_the_standard() -> None:
     created, nonce = datetime(2010, 9, 16, 7, 50, 45, tzinfo=UTC), b"\x01" * 16
-    header = security_header(Login("<u>", "pässword"), created, nonce)
+    header = security_header(OnvifLogin("<u>", "pässword"), created, nonce)
     digest = hashlib.sha1(nonce + b"2010-09-16T07:50:45Z" + "pässword".encode()).digest()
     assert f">{base64.b64encode(digest).decode()}<" in header
     assert "<w:Username>&lt;u&gt;</w:Username>" in header

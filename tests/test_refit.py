@@ -31,7 +31,7 @@ from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.refit import refit_scene
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scenes.scene_watch import View
+from pipeline.scenes.scene_watch import ViewState
 from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.worker import RunInfo
@@ -39,7 +39,10 @@ from pipeline.worker import RunInfo
 SETTINGS = AdaptationSettings(
     frames=4, interval_seconds=0.5, calibrator=CalibratorSettings(30.0), refit=8
 )
-SUPPRESSED, UNUSABLE = View(suppressed=True, usable=False), View(suppressed=False, usable=False)
+SUPPRESSED, UNUSABLE = (
+    ViewState(suppressed=True, usable=False),
+    ViewState(suppressed=False, usable=False),
+)
 Pictures = Iterator[np.ndarray]
 
 
@@ -58,7 +61,7 @@ def life(flash: tuple[float, float] = (0.0, 0.0)) -> Pictures:
 
 
 def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> RefitRequest | None:
-    """Lives until a wider scene is wanted, or nothing is left to be seen."""
+    """Feed pictures until a refit is requested or none is left."""
     buffer = ClipBuffer(scorer.config.clip_length, scorer.config.clip_interval_seconds)
     for number, pixels in enumerate(pictures):
         time = number / 10
@@ -80,7 +83,7 @@ def live(scorer: SceneScorer, adaptation: Adaptation, pictures: Pictures) -> Ref
 
 
 def score_of(scorer: SceneScorer, wider: RefitResult, pictures: Pictures, newest: int) -> float:
-    """Of the clip that ends at a picture, in a wider scene."""
+    """Score of the clip that ends at a picture, in a refitted scene."""
     clip = np.stack(list(itertools.islice(pictures, newest - 4, newest + 1)))
     energies = scorer.score(torch.from_numpy(clip[None]), [wider.scene]).energies
     return wider.calibration.score(float(energies[0]))
@@ -340,7 +343,7 @@ def test_without_features_the_window_is_the_calibration(scorer: SceneScorer) -> 
 
 
 @pytest.mark.parametrize(("view", "ends"), [(SUPPRESSED, False), (UNUSABLE, True)])
-def test_other_views_are_left_out(scorer: SceneScorer, view: View, ends: bool) -> None:
+def test_other_views_are_left_out(scorer: SceneScorer, view: ViewState, ends: bool) -> None:
     adaptation = Adaptation(SETTINGS)
     live(scorer, adaptation, itertools.islice(life(), 60))
     cached_features: list[int] = []
@@ -432,7 +435,7 @@ def test_the_scoring_worker_refits(
     assert kept.calibration.final
     assert len(store.history.scenes("street")) == 1, "the first scene is not kept beside it"
     states = [score.state for score in sink.scores]
-    assert states.index("ready") > 200, "conservative until the wider scene is there"
+    assert states.index("ready") > 200, "conservative until the scene is refitted"
     said = re.search(r"(\d+) of \d+ s of the calibration window were unusual", caplog.text)
     if enter < 1:
         assert said is not None, "as people are notified of it"

@@ -11,7 +11,7 @@ import pytest
 from cameras.picture_statistics import PictureStatistics, measure, median_step, view_similarity
 from cameras.sampling import resize
 from cameras.simulation import SyntheticStreet
-from pipeline.scenes.scene_watch import KnownView, SceneWatch, SceneWatchSettings, View
+from pipeline.scenes.scene_watch import KnownView, SceneWatch, SceneWatchSettings, ViewState
 
 Pixels = npt.NDArray[np.uint8]
 SETTINGS = SceneWatchSettings(after_seconds=10.0, hold_seconds=5.0)
@@ -57,10 +57,10 @@ class Camera:
         self.watch = watch
         self.count = 0
 
-    def look(self, seconds: float, change: Callable[[Pixels], Pixels] = seen) -> list[View]:
+    def look(self, seconds: float, change: Callable[[Pixels], Pixels] = seen) -> list[ViewState]:
         return list(self._views(round(seconds / STEP), change))
 
-    def _views(self, count: int, change: Callable[[Pixels], Pixels]) -> Iterator[View]:
+    def _views(self, count: int, change: Callable[[Pixels], Pixels]) -> Iterator[ViewState]:
         for _ in range(count):
             picture = change(self._wide[self.count % len(self._wide)])
             yield self.watch.update(self.count * STEP, measure(noisy(picture, self.count, 1.0)))
@@ -71,7 +71,7 @@ class Camera:
 def camera(wide: list[Pixels]) -> Camera:
     camera = Camera(wide, SceneWatch(SETTINGS))
     views = camera.look(15)
-    assert all(view == View() for view in views), "a street as ever"
+    assert all(view == ViewState() for view in views), "a street as ever"
     return camera
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_view_is_reported_after_its_time_and_cleared_when_it_is_back(
     back = camera.look(5)
     assert back[0].fault == fault
     assert back[-1].fault is None
-    assert camera.look(6)[-1] == View(), "the light has settled, too"
+    assert camera.look(6)[-1] == ViewState(), "the light has settled, too"
 
 
 def test_another_view_settles_and_a_moving_one_does_not(camera: Camera, wide: list[Pixels]) -> None:
@@ -116,7 +116,7 @@ def test_another_view_settles_and_a_moving_one_does_not(camera: Camera, wide: li
     assert not any(view.settled for view in views[:36])
     assert views[-1].settled
     camera.watch.restart()
-    assert camera.look(12, moved)[-1] == View()
+    assert camera.look(12, moved)[-1] == ViewState()
     places = iter([-30, 0, 30, 10, -20, 25, -5, 35] * 6)
 
     def turned(picture: Pixels) -> Pixels:
@@ -174,7 +174,7 @@ def test_a_light_switch_suppresses_alerts_for_some_seconds(camera: Camera, gain:
     assert not any(held[14:])
     assert all(view.fault is None for view in views)
     assert not any(view.usable for view, hold in zip(views, held, strict=True) if hold)
-    assert views[-1] == View()
+    assert views[-1] == ViewState()
 
 
 def test_infrared_is_a_change_of_light_and_the_same_view(camera: Camera) -> None:
@@ -184,7 +184,7 @@ def test_infrared_is_a_change_of_light_and_the_same_view(camera: Camera) -> None
 
     views = camera.look(15, infrared)
     assert views[0].suppressed
-    assert views[-1] == View()
+    assert views[-1] == ViewState()
 
 
 def test_night_falls_slowly(wide: list[Pixels]) -> None:
@@ -224,11 +224,11 @@ def test_blank_and_frozen_frames_are_not_usable(wide: list[Pixels]) -> None:
 
 
 def test_the_known_view_survives_a_restart(camera: Camera, wide: list[Pixels]) -> None:
-    """Moved while nobody watched, and with another time in the stream."""
+    """Moved while the service was down, and with another time in the stream."""
     known = camera.watch.known
     assert known is not None
     later = Camera(wide, SceneWatch(SETTINGS, known))
-    assert later.look(12)[-1] == View()
+    assert later.look(12)[-1] == ViewState()
     elsewhere = Camera(wide, SceneWatch(SETTINGS, known))
     assert elsewhere.look(12, moved)[-1].fault == "moved"
     kept = elsewhere.watch.known
@@ -240,7 +240,7 @@ def test_the_known_view_survives_a_restart(camera: Camera, wide: list[Pixels]) -
 def test_with_the_check_off_no_view_is_reported(wide: list[Pixels]) -> None:
     camera = Camera(wide, SceneWatch(replace(SETTINGS, check_view=False)))
     camera.look(5)
-    assert camera.look(20, moved)[-1] == View()
+    assert camera.look(20, moved)[-1] == ViewState()
 
 
 def test_gaps_and_connections_do_not_count_as_time(camera: Camera) -> None:

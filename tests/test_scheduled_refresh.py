@@ -1,4 +1,4 @@
-"""A scene is made anew on schedule while the present one is watched, from usual moments only."""
+"""A scene is built again on schedule, from usual samples only, while the present one is in use."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import RefitRequest, RefitResult
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scenes.scene_watch import STEADY, View
+from pipeline.scenes.scene_watch import STEADY, ViewState
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.scoring.frame_stepper import USUAL_SECONDS, FrameStepper
 from pipeline.scoring.scheduled_refresh import ScheduledRefresh, gathering_seconds
@@ -81,7 +81,7 @@ class Yard:
         seconds: float,
         score: float = 0.1,
         state: SceneState = "ready",
-        view: View = STEADY,
+        view: ViewState = STEADY,
     ) -> None:
         for _ in range(round(2 * seconds)):
             pixels = np.zeros((*SIZE_HW, 3), np.uint8)
@@ -183,10 +183,10 @@ def test_what_is_unusual_is_not_learnt(scene: AdaptedScene) -> None:
     [
         ("suppressed", STEADY),
         ("stale", STEADY),
-        ("ready", View(suppressed=False, usable=False)),
+        ("ready", ViewState(suppressed=False, usable=False)),
     ],
 )
-def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: View) -> None:
+def test_no_other_view_is_learnt(scene: AdaptedScene, state: SceneState, view: ViewState) -> None:
     yard = Yard(scene)
     yard.see(500, state=state, view=view)
     assert not yard.scene.asked
@@ -202,7 +202,7 @@ def test_another_connection_goes_on_gathering(scene: AdaptedScene) -> None:
     assert len(yard.scene.asked) == 1
 
 
-def test_where_the_scene_is_left_nobody_waits_for_the_next(scene: AdaptedScene) -> None:
+def test_a_scene_that_is_left_is_not_replaced_by_the_next(scene: AdaptedScene) -> None:
     yard = Yard(scene)
     yard.see(31)
     ((following, _),) = yard.scene.asked

@@ -22,7 +22,7 @@ STEP = 2.0
 
 
 def scenes(frames: int = 200) -> dict[str, list[SceneClip]]:
-    """A person who crosses a yard repeatedly, with empty frames in between; a hall without people."""
+    """A person who crosses a yard again and again, with empty frames in between; an empty hall."""
     random = np.random.default_rng(0)
     ground = cv2.blur(random.integers(40, 90, SIZE).astype(np.float32), (5, 5))
     body = random.uniform(170, 250, (40, 16)).astype(np.float32)

@@ -24,7 +24,7 @@ from models.calibrator import CalibratorSettings
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scenes.support_clips import FILE, SupportClips, SupportError, encode, load
+from pipeline.scenes.support_clips import FILE, SupportClips, SupportClipsError, encode, load
 from pipeline.scoring.scene_in_use import SceneInUse
 from pipeline.scoring.shared_parts import SharedParts
 from pipeline.telemetry.clock import Clock
@@ -80,7 +80,7 @@ def test_its_size_is_bounded(tmp_path: Path) -> None:
 )
 def test_damage_is_noticed(tmp_path: Path, damage: Callable[[bytes], bytes], said: str) -> None:
     (tmp_path / FILE).write_bytes(damage(encode(clips())))
-    with pytest.raises(SupportError, match=said):
+    with pytest.raises(SupportClipsError, match=said):
         read(tmp_path / FILE)
 
 
@@ -88,9 +88,9 @@ def test_clips_of_another_kind_are_refused(tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.write_bytes(encode(clips()))
     for length, interval, size_hw in ((16, 0.1, SIZE_HW), (5, 0.2, SIZE_HW), (5, 0.1, (240, 320))):
-        with pytest.raises(SupportError, match=f"want clips of {length} frames, {interval} s"):
+        with pytest.raises(SupportClipsError, match=f"want clips of {length} frames, {interval} s"):
             load(path, length, interval, size_hw)
-    with pytest.raises(SupportError, match="no such file"):
+    with pytest.raises(SupportClipsError, match="no such file"):
         read(tmp_path / "none")
 
 
@@ -141,7 +141,7 @@ def test_other_weights_build_their_scene_from_stored_clips(
     assert caplog.text.count("builds its scene of the 3 clips that were stored with it") == 1
     assert "want a scene of model" in caplog.text
     assert "adapting again" not in caplog.text
-    assert adaptation.state == "calibrating", "nobody is notified"
+    assert adaptation.state == "calibrating", "no notification is sent"
     assert count_of(metrics, "remade") == 1
     assert (folder / "yard" / FILE).read_bytes() == picture, "not encoded again and again"
     assert (folder / "yard" / "light.json").is_file(), "of the same view and light"

@@ -8,6 +8,6 @@ and a password is never sent in clear text.
 from cameras.onvif.device import Device
 from cameras.onvif.replies import Profile
 from cameras.onvif.scan import discover_devices, query_device
-from cameras.onvif.soap import Login, OnvifError
+from cameras.onvif.soap import OnvifError, OnvifLogin
 
-__all__ = ["Device", "Login", "OnvifError", "Profile", "discover_devices", "query_device"]
+__all__ = ["Device", "OnvifError", "OnvifLogin", "Profile", "discover_devices", "query_device"]

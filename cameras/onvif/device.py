@@ -18,7 +18,7 @@ from cameras.onvif.replies import (
     read_services,
     read_stream,
 )
-from cameras.onvif.soap import Code, Login, OnvifError, SoapClient, http_client
+from cameras.onvif.soap import Code, OnvifError, OnvifLogin, SoapClient, http_client
 
 _DEVICE = "http://www.onvif.org/ver10/device/wsdl"
 _MEDIA = "http://www.onvif.org/ver10/media/wsdl"
@@ -60,7 +60,7 @@ class Device:
 async def describe(
     service: str,
     scopes: Scopes,
-    login: Login | None,
+    login: OnvifLogin | None,
     timeout_seconds: float,
     clock: Callable[[], float] = time.time,
 ) -> Device:

@@ -7,7 +7,7 @@ from cameras.address import host_and_port
 from cameras.onvif.device import Device, describe
 from cameras.onvif.discovery import DiscoveryReply, discover
 from cameras.onvif.replies import Scopes
-from cameras.onvif.soap import Login
+from cameras.onvif.soap import OnvifLogin
 
 _CONCURRENT_DEVICES = 16
 _MAX_DEVICES = 256
@@ -15,7 +15,7 @@ _PATH = "/onvif/device_service"  # required by ONVIF
 
 
 def discover_devices(
-    interface: str | None, login: Login | None, timeout_seconds: float
+    interface: str | None, login: OnvifLogin | None, timeout_seconds: float
 ) -> list[Device]:
     """Search the local network for cameras, and query the streams of each.
 
@@ -38,7 +38,7 @@ def discover_devices(
     return asyncio.run(_discover_devices(interface, login, timeout_seconds))
 
 
-def query_device(where: str, login: Login | None, timeout_seconds: float) -> Device:
+def query_device(where: str, login: OnvifLogin | None, timeout_seconds: float) -> Device:
     """Query the device at a known host.
 
     Args:
@@ -70,7 +70,7 @@ def device_service(where: str) -> str:
 
 
 async def _discover_devices(
-    interface: str | None, login: Login | None, timeout_seconds: float
+    interface: str | None, login: OnvifLogin | None, timeout_seconds: float
 ) -> list[Device]:
     replies = (await discover(timeout_seconds, interface))[:_MAX_DEVICES]
     limit = asyncio.Semaphore(_CONCURRENT_DEVICES)
@@ -82,7 +82,9 @@ async def _discover_devices(
     return list(await asyncio.gather(*map(describe_limited, replies)))
 
 
-async def _describe(reply: DiscoveryReply, login: Login | None, timeout_seconds: float) -> Device:
+async def _describe(
+    reply: DiscoveryReply, login: OnvifLogin | None, timeout_seconds: float
+) -> Device:
     if reply.service:
         return await describe(reply.service, reply.scopes, login, timeout_seconds)
     why = f"it states no address of its own; query it with --host {reply.sender}"

@@ -40,7 +40,7 @@ class OnvifError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class OnvifLogin:
     """Credentials for a device."""
 
     user: str
@@ -53,7 +53,7 @@ class SoapClient:
     def __init__(
         self,
         http: httpx.AsyncClient,
-        login: Login | None,
+        login: OnvifLogin | None,
         timeout_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -177,7 +177,7 @@ def http_client() -> httpx.AsyncClient:
     )
 
 
-def security_header(login: Login, created: datetime, nonce: bytes) -> str:
+def security_header(login: OnvifLogin, created: datetime, nonce: bytes) -> str:
     """Build a WS-UsernameToken with the digest of the password.
 
     Args:

@@ -18,8 +18,8 @@ _MIN_PEAK_RATIO = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A frame to save as the picture of an event."""
+class SnapshotFrame:
+    """A frame to save as the snapshot of an event."""
 
     event: Event
     message: ScoreMessage
@@ -43,7 +43,7 @@ class Taken:
     """Changes of the events of the camera; empty unless the score is new."""
     log_error: OSError | None = None
     """Why the score could not be logged; None: it was, or is not new."""
-    picture: Picture | None = None
+    picture: SnapshotFrame | None = None
     """The next picture of the active event; each is returned once."""
 
 
@@ -130,14 +130,14 @@ class CameraWatch:
         ):
             self._best = message
 
-    def _next_picture(self) -> Picture | None:
+    def _next_picture(self) -> SnapshotFrame | None:
         event = self._tracker.active
         if event is None:
             return None
         best, self._best = self._best, None
         if best is None or best.score is None:
             return None
-        return Picture(event, best, self._zones.polygons)
+        return SnapshotFrame(event, best, self._zones.polygons)
 
 
 def _shows_peak(message: ScoreMessage, event: Event) -> bool:

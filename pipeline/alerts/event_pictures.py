@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cameras.shown_picture import display_pixels
-from pipeline.alerts.camera_watch import Picture
+from pipeline.alerts.camera_watch import SnapshotFrame
 from pipeline.events.event import Event
 from pipeline.storage.snapshots import Snapshots
 
@@ -14,7 +14,7 @@ class EventPictures:
     def __init__(self, folder: Path) -> None:
         self._snapshots = Snapshots(folder)
 
-    def improves(self, picture: Picture) -> bool:
+    def improves(self, picture: SnapshotFrame) -> bool:
         """Whether a picture is of the peak, or the event has none yet.
 
         The existing picture may be a better one of a previous run.
@@ -23,7 +23,7 @@ class EventPictures:
         exists = self._snapshots.snapshot_path(event.camera, event.id).exists()
         return picture.shows_peak or not exists
 
-    def save(self, picture: Picture) -> None:
+    def save(self, picture: SnapshotFrame) -> None:
         """Save a picture over an earlier one of the event.
 
         Raises:

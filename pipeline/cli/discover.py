@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from cameras.address import redact
-from cameras.onvif import Device, Login, OnvifError, Profile, discover_devices, query_device
+from cameras.onvif import Device, OnvifError, OnvifLogin, Profile, discover_devices, query_device
 from pipeline.cli.discover_advice import configuration, remarks, roles, what_to_do
 from pipeline.cli.probe_advice import PLACEHOLDERS
 from pipeline.config.substitution import SubstitutionError, substitute
@@ -66,7 +66,7 @@ def discover(
         raise SystemExit(1)
 
 
-def _login(user: str | None, password: str | None) -> Login | None:
+def _login(user: str | None, password: str | None) -> OnvifLogin | None:
     if user is None or password is None:
         return None
     if not _PLACEHOLDER.fullmatch(password):
@@ -77,7 +77,7 @@ def _login(user: str | None, password: str | None) -> Login | None:
     try:
         # As in a configuration, the values are encoded for an address.
         value = unquote(substitute(user)) if _PLACEHOLDER.fullmatch(user) else user
-        return Login(value, unquote(substitute(password)))
+        return OnvifLogin(value, unquote(substitute(password)))
     except SubstitutionError as error:
         raise ValueError(str(error)) from None
 

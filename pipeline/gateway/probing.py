@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cameras import onvif
 from cameras.address import redact
-from cameras.onvif import Device, Login, OnvifError
+from cameras.onvif import Device, OnvifError, OnvifLogin
 from pipeline.config.base import Section
 from pipeline.config.runtime_camera import RuntimeCameraError, read_camera
 from pipeline.gateway.dependencies import Admin, TheService
@@ -66,7 +66,7 @@ def probe_source(candidate: Candidate, service: TheService) -> ProbeShown:
 @router.post("/discover")
 def discover_devices(asker: Asker) -> DevicesShown:
     """Ask the local network for cameras that speak ONVIF."""
-    login = Login(asker.user, asker.password) if asker.user else None
+    login = OnvifLogin(asker.user, asker.password) if asker.user else None
     try:
         devices = onvif.discover_devices(None, login, _SURVEY_SECONDS)
     except OnvifError as error:

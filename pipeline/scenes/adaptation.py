@@ -25,7 +25,7 @@ from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.calibration_window import CalibrationWindow, LearningProgress
-from pipeline.scenes.scene_watch import REASONS, STEADY, View
+from pipeline.scenes.scene_watch import REASONS, STEADY, ViewState
 from pipeline.scenes.support_clips import SupportClips
 from pipeline.transport.messages import SceneState
 
@@ -178,7 +178,7 @@ class Adaptation:
         pts_seconds: float,
         clip: Clip,
         full: bool,
-        view: View = STEADY,
+        view: ViewState = STEADY,
         ages: Sequence[float] | None = None,
     ) -> ScoredFrame | None:
         """Take a frame before it is scored.
@@ -249,7 +249,7 @@ class Adaptation:
         self,
         pts_seconds: float,
         energy: float,
-        view: View = STEADY,
+        view: ViewState = STEADY,
         cached_features: Callable[[], Observation] | None = None,
         enter: float = 1.0,
     ) -> ScoredFrame:
@@ -303,7 +303,7 @@ class Adaptation:
         self._window = self._candidate_features = None
         self._candidate_seconds.clear()
 
-    def _due(self, pts_seconds: float, view: View) -> bool:
+    def _due(self, pts_seconds: float, view: ViewState) -> bool:
         last, interval = self._last_candidate_seconds, self._settings.candidate_interval_seconds
         if last is not None and pts_seconds - last < interval - _ROUNDING_SECONDS:
             return False
@@ -323,7 +323,7 @@ class Adaptation:
         self._last_candidate_seconds = pts_seconds
         self._unusable_since_seconds = None
 
-    def _state_with(self, view: View) -> tuple[SceneState, str]:
+    def _state_with(self, view: ViewState) -> tuple[SceneState, str]:
         """State and progress of a scene in use, whose view may be another one."""
         if view.fault is not None:
             return "stale", REASONS[view.fault]

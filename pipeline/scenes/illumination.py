@@ -16,7 +16,7 @@ import numpy as np
 
 from cameras.picture_statistics import AREAS_HW, Floats, PictureStatistics
 from pipeline.scenes.candidate_evaluation import matches
-from pipeline.scenes.scene_watch import View
+from pipeline.scenes.scene_watch import ViewState
 
 _LUMA_LEVELS, _LUMA_RATIO = 10.0, 0.25
 _CHROMA_LEVELS, _CHROMA_RATIO = 4.0, 0.5
@@ -117,9 +117,9 @@ class IlluminationSettings:
 class IlluminationMonitor:
     """Compares the illumination of one camera with that of its scene.
 
-    The caller answers `View.illumination_changed` by `restart`, with a scene and its illumination,
-    or by `refuse`. Until then alerts are suppressed unless the scene still matches, for
-    `stay_seconds + after_seconds` at most: light that keeps changing cannot silence a camera.
+    The caller answers `ViewState.illumination_changed` by `restart`, with a scene and its
+    illumination, or by `refuse`. Until then alerts are suppressed unless the scene still matches,
+    for `stay_seconds + after_seconds` at most: light that keeps changing cannot silence a camera.
     """
 
     def __init__(self, settings: IlluminationSettings, own: Illumination | None = None) -> None:
@@ -183,7 +183,7 @@ class IlluminationMonitor:
         while pts_seconds - self._scores[0][0] > self._gauge_seconds:
             self._scores.popleft()
 
-    def update(self, pts_seconds: float, picture: PictureStatistics, view: View) -> View:
+    def update(self, pts_seconds: float, picture: PictureStatistics, view: ViewState) -> ViewState:
         """Process the next frame.
 
         Args:

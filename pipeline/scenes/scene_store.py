@@ -19,7 +19,7 @@ from pipeline.scenes.scene_history import (
     write_json,
 )
 from pipeline.scenes.scene_watch import REASONS, KnownView
-from pipeline.scenes.support_clips import FILE, SupportClips, SupportError
+from pipeline.scenes.support_clips import FILE, SupportClips, SupportClipsError
 from pipeline.scenes.support_clips import load as load_support
 
 LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class SceneStore:
                 config.clip_interval_seconds,
                 size_hw,
             )
-        except SupportError as error:
+        except SupportClipsError as error:
             LOG.warning("camera %s: adapting again: %s", camera, error)
             return None
 

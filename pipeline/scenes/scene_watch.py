@@ -80,7 +80,7 @@ class KnownView:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ViewState:
     """State of the view in one frame."""
 
     suppressed: bool = False
@@ -95,7 +95,7 @@ class View:
     """The illumination has been another one long enough; the caller must answer."""
 
 
-STEADY = View()
+STEADY = ViewState()
 
 
 class SceneWatch:
@@ -130,7 +130,7 @@ class SceneWatch:
         self._last_seconds = None
         self._light.connected()
 
-    def update(self, pts_seconds: float, picture: PictureStatistics) -> View:
+    def update(self, pts_seconds: float, picture: PictureStatistics) -> ViewState:
         """Process the next frame.
 
         Args:
@@ -151,7 +151,9 @@ class SceneWatch:
         if wrong is None and self._fault is None and not blank:
             self._follow(step, picture)
         good = wrong is None and self._fault is None
-        return View(suppressed, self._fault, good and not (suppressed or blank or frozen), settled)
+        return ViewState(
+            suppressed, self._fault, good and not (suppressed or blank or frozen), settled
+        )
 
     def _start(self, known: KnownView | None) -> None:
         self._edges = None if known is None else known.edges

@@ -19,7 +19,7 @@ _QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _FULL_CHROMA = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
-class SupportError(ValueError):
+class SupportClipsError(ValueError):
     """Stored clips that cannot be used: which, why, and what is wanted."""
 
 
@@ -79,7 +79,7 @@ def load(
         size_hw: Wanted size of the pictures in pixels.
 
     Raises:
-        SupportError: missing, damaged, or clips of another kind.
+        SupportClipsError: missing, damaged, or clips of another kind.
     """
     try:
         if path.stat().st_size > 2 * MOST_BYTES:
@@ -111,9 +111,9 @@ def load(
         clips = np.stack(pictures).reshape(shape)
         return SupportClips(clips, seconds, interval_seconds, ages)
     except FileNotFoundError as error:
-        raise SupportError(f"{path}: no such file; want the clips of the scene") from error
+        raise SupportClipsError(f"{path}: no such file; want the clips of the scene") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, cv2.error) as error:
-        raise SupportError(f"{path}: cannot be read as support clips: {error}") from error
+        raise SupportClipsError(f"{path}: cannot be read as support clips: {error}") from error
 
 
 def _jpeg(picture: npt.NDArray[np.uint8]) -> bytes:

@@ -11,7 +11,7 @@ from cameras.picture_statistics import Floats, measure
 from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.illumination import Illumination, IlluminationMonitor
-from pipeline.scenes.scene_watch import STEADY, KnownView, SceneWatch, View
+from pipeline.scenes.scene_watch import STEADY, KnownView, SceneWatch, ViewState
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
 
@@ -59,7 +59,7 @@ class ReadyFrame:
     """By how many seconds each frame of the clip is older than the newest, oldest first."""
     waiting: ScoredFrame | None
     """The result of a frame that has no energy; None: the clip is to be scored."""
-    view: View
+    view: ViewState
     """The state of the camera's view at this frame."""
     full: bool
     """Whether the clip has T different frames."""
@@ -269,12 +269,12 @@ class FrameStepper:
         if self.light is not None:
             self.light.connected()
 
-    def _view(self, frame: FrameMessage) -> View:
+    def _view(self, frame: FrameMessage) -> ViewState:
         view = self._measured_view(frame)
         blind = BLIND.get(frame.blind or "")
         return view if blind is None else replace(view, fault=blind, usable=False, settled=False)
 
-    def _measured_view(self, frame: FrameMessage) -> View:
+    def _measured_view(self, frame: FrameMessage) -> ViewState:
         if self.watch is None:
             return STEADY
         picture = measure(frame.pixels)

@@ -25,7 +25,7 @@ from pipeline.scenes.illumination import (
 )
 from pipeline.scenes.scene_history import NoSceneError, SceneRecord, of_other_lights
 from pipeline.scenes.scene_store import StoredScene
-from pipeline.scenes.scene_watch import SAME_AGAIN, KnownView, View
+from pipeline.scenes.scene_watch import SAME_AGAIN, KnownView, ViewState
 from pipeline.scoring.frame_stepper import FrameStepper, ReadyFrame
 from pipeline.scoring.scene_in_use import SceneInUse
 from pipeline.scoring.shared_parts import SharedParts
@@ -135,7 +135,7 @@ class SceneBank:
         """Give up a running evaluation."""
         self._running = None
 
-    def _store_light(self, light: IlluminationMonitor, view: View) -> None:
+    def _store_light(self, light: IlluminationMonitor, view: ViewState) -> None:
         """Store the illumination of a new scene, or of one that was stored without."""
         scene = self._stepper.adaptation.scene
         if scene is None or scene is self._stored_scene or not self._scene.is_stored:
@@ -220,7 +220,7 @@ class SceneBank:
         if other is not None and self._switch(other, light.present, change):
             self._count("switched")
             return
-        LOG.info("camera %s: %s; adapting anew, as no scene fits it", self._camera, change)
+        LOG.info("camera %s: %s; adapting again, as no scene fits it", self._camera, change)
         adaptation = Adaptation(self._stepper.adaptation.settings, reason="another light")
         self._stepper.switch_scene(adaptation, self._stepper.known_view, light.present)
         self._count("adapting")

@@ -4,7 +4,7 @@ import logging
 
 from models import AdaptedScene
 from pipeline.config import Camera
-from pipeline.scenes.scene_watch import REASONS, Fault, SceneWatch, SceneWatchSettings, View
+from pipeline.scenes.scene_watch import REASONS, Fault, SceneWatch, SceneWatchSettings, ViewState
 from pipeline.scoring.frame_stepper import BLIND, FrameStepper
 from pipeline.scoring.scene_in_use import INTERVALS, SceneInUse
 from pipeline.scoring.shared_parts import SharedParts
@@ -51,7 +51,7 @@ class ViewChanges:
         self._stored_at: float | None = None
         self._stored_scene: AdaptedScene | None = None
 
-    def take(self, view: View, readapt: bool) -> None:
+    def take(self, view: ViewState, readapt: bool) -> None:
         """Act on the view of a frame, after the frame was scored or found to have no energy.
 
         Args:

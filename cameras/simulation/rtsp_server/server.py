@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from cameras.simulation.rtsp_server.authentication import RtspAuthentication
 from cameras.simulation.rtsp_server.broadcast import Burst, Mount, broadcast
-from cameras.simulation.rtsp_server.session import Session
+from cameras.simulation.rtsp_server.session import RtspSession
 
 
 class RtspServer:
@@ -134,7 +134,7 @@ class _Running:
         self._threads = [threading.Thread(target=self._loop.run_forever, name="rtsp-server")]
         self.responding = asyncio.Event()
         self.responding.set()
-        self.sessions: dict[asyncio.Task[None], Session] = {}
+        self.sessions: dict[asyncio.Task[None], RtspSession] = {}
         self.change: Callable[[bytes], bytes | None] | None = None
         self.behind: tuple[float, float] | None = None
 
@@ -204,7 +204,7 @@ class _Running:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        session = Session((reader, writer), self._codecs, self._authentication, self.responding)
+        session = RtspSession((reader, writer), self._codecs, self._authentication, self.responding)
         self.sessions[task] = session
         try:
             await session.run()

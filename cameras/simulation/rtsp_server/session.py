@@ -23,7 +23,7 @@ _PORT_ATTEMPTS = 20
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 
 
-class Session:
+class RtspSession:
     """A client from its first request until it disconnects, or is dropped for its backlog."""
 
     def __init__(
