@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from test_alert_sink import course, expected_events
 
-from pipeline.config.model import Api
+from pipeline.config.api import Api
 from pipeline.events.event import EventChange
 from pipeline.notifiers.links import LINK_SECONDS, Links
 from pipeline.notifiers.message import event_message

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.config import Config, ConfigError, TransportSection, load_config
-from pipeline.config.model import Api, MetricsSection, Scoring, Storage
+from pipeline.config.api import Api
+from pipeline.config.model import MetricsSection, Scoring, Storage
 from pipeline.config.retention import Record
 from pipeline.doctor import machine, places, software, speed
 from pipeline.doctor.check import Check, run_check

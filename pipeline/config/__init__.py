@@ -1,12 +1,12 @@
 """The configuration: one YAML file, validated completely before anything starts."""
 
+from pipeline.config.api import Api, Tls, Token
 from pipeline.config.areas import Mask, Zone
 from pipeline.config.errors import ConfigError, ConfigProblem
 from pipeline.config.loading import config_schema, load_config
 from pipeline.config.model import (
     AdaptSection,
     Alert,
-    Api,
     Camera,
     Config,
     Detect,
@@ -14,8 +14,6 @@ from pipeline.config.model import (
     Scoring,
     SourceSection,
     Storage,
-    Tls,
-    Token,
 )
 from pipeline.config.receivers import Apprise, Discovery, Mqtt, OutboxBounds, Webhook
 from pipeline.config.retention import Record, Retain, Store
