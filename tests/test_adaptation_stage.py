@@ -42,7 +42,7 @@ def test_collects_one_clip_an_interval() -> None:
     assert [step.progress for step in steps if step] == ["1/3", "1/3", "1/3", "2/3", "2/3", ""]
     assert [step.state for step in steps if step] == ["collecting"] * 5 + ["fitting"]
     assert all(step is not None and step.energy is None for step in steps)
-    assert adaptation.candidates.shape == (3, *CLIP.shape)
+    assert adaptation.candidates.clips.shape == (3, *CLIP.shape)
 
 
 def test_waits_for_a_full_clip() -> None:
@@ -72,7 +72,7 @@ def test_collecting_continues_on_another_connection() -> None:
 def test_no_more_is_taken_while_fitting() -> None:
     adaptation = Adaptation(SETTINGS)
     collect(adaptation, [0.0, 0.5, 1.0, 1.5, 2.0])
-    assert adaptation.candidates.shape[0] == 3
+    assert adaptation.candidates.clips.shape[0] == 3
 
 
 def fitted(scene: AdaptedScene) -> Adaptation:

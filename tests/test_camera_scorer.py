@@ -152,7 +152,7 @@ def test_the_ages_of_a_clip_go_along_with_it() -> None:
     while work := street.advance():
         works.append(work)
     assert works[-1].ages == pytest.approx((0.5, 0.5, 0.0))
-    assert street.adaptation.candidate_ages is not None
-    first, second = street.adaptation.candidate_ages
+    assert street.adaptation.candidates.ages is not None
+    first, second = street.adaptation.candidates.ages
     assert list(first) == pytest.approx([0.2, 0.1, 0.0])
     assert list(second) == pytest.approx([0.5, 0.5, 0.0])

@@ -32,14 +32,14 @@ def test_one_runner_is_an_outlier(scorer: SceneScorer) -> None:
         runs.append(bool(frames[-1].mask.any()))
     assert adaptation.state == "fitting"
     assert sum(runs) == 3
-    rated = scorer.rate_candidates(torch.from_numpy(adaptation.candidates))
-    places = choose_support(adaptation.candidate_seconds, rated.outlier_scores, 10)
+    rated = scorer.rate_candidates(torch.from_numpy(adaptation.candidates.clips))
+    places = choose_support(adaptation.candidates.seconds, rated.outlier_scores, 10)
     assert len(places) == 10
     assert not any(runs[place] for place in places)
     scene = build_scene(scorer, adaptation).scene
     assert scene.shots == 10
-    running = torch.from_numpy(adaptation.candidates[runs])
-    careless = scorer.adapt(torch.from_numpy(adaptation.candidates[3:13]))
+    running = torch.from_numpy(adaptation.candidates.clips[runs])
+    careless = scorer.adapt(torch.from_numpy(adaptation.candidates.clips[3:13]))
     energies = scorer.score(running, [scene] * 3).energies
     assert bool((energies > scorer.score(running, [careless] * 3).energies + 1.0).all())
 
@@ -112,7 +112,7 @@ def test_candidates_keep_their_times_over_a_lost_connection() -> None:
     step = adaptation.before_scoring(3.0, clip, True)
     assert step is not None
     assert step.progress == "3/4"
-    seconds = np.diff(adaptation.candidate_seconds)
+    seconds = np.diff(adaptation.candidates.seconds)
     assert seconds == pytest.approx([1.5, 2 / 3])
 
 
@@ -123,5 +123,5 @@ def test_without_spare_clips_the_first_ones_are_the_support(scorer: SceneScorer)
         clip = rng.integers(0, 255, (5, 32, 48, 3), dtype=np.uint8)
         adaptation.before_scoring(float(number), clip, True)
     scene = build_scene(scorer, adaptation).scene
-    same = scorer.adapt(torch.from_numpy(adaptation.candidates))
+    same = scorer.adapt(torch.from_numpy(adaptation.candidates.clips))
     assert scene.support_energies == pytest.approx(same.support_energies, rel=1e-5)

@@ -15,9 +15,6 @@ loop:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from models import AdaptedScene
 from models.calibration import Calibration, provisional, wanted_seconds
 from models.calibrator import Calibrator
@@ -25,15 +22,12 @@ from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitRequest, RefitResult
 from pipeline.scenes.calibration_window import CalibrationWindow, LearningProgress
+from pipeline.scenes.candidate_collector import CandidateCollector, Clip
 from pipeline.scenes.scene_watch import REASONS, STEADY, ViewState
 from pipeline.scenes.support_clips import SupportClips
 from pipeline.transport.messages import SceneState
 
-Clip = npt.NDArray[np.uint8]
-
 _FIRST_REASON = "first seen"
-
-_ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ class ScoredFrame:
 
 
 class Adaptation:
-    """Decides when a candidate for the support is taken, and when the scene is built.
+    """Decides when the scene is built, when it is calibrated, and what each frame scores in it.
 
     All times are stream time.
     """
@@ -83,22 +77,15 @@ class Adaptation:
         self.abandoned = False
         """Set when the scene is no longer needed, or cannot be built."""
         self._settings = settings
-        self._candidates: list[Clip] = []
-        self._candidate_ages: list[Sequence[float]] = []
-        self._candidate_seconds: list[float] = []
-        self._last_candidate_seconds: float | None = None
-        self._unusable_since_seconds: float | None = None
-        self._state: SceneState = "collecting"
+        self.candidates = CandidateCollector(settings, support)
+        """The clips to choose the support from."""
+        self._state: SceneState = "collecting" if support is None else "fitting"
         self._scene: AdaptedScene | None = None
         self._calibrator: Calibrator | None = None
         self._candidate_features: Observation | None = None
         self._window: CalibrationWindow | None = None
         self.refit_result: RefitResult | None = None
         """The result of the refit, if its scene is the one in use."""
-        if support is not None:
-            self._candidates, self._candidate_seconds = list(support.clips), list(support.seconds)
-            self._candidate_ages = list(support.ages or ())
-            self._state = "fitting"
         if scene is not None:
             self._start(scene, calibration or provisional(scene.support_energies))
 
@@ -111,22 +98,6 @@ class Adaptation:
     def settings(self) -> AdaptationSettings:
         """How the scene is built."""
         return self._settings
-
-    @property
-    def candidates(self) -> npt.NDArray[np.uint8]:
-        """The clips to choose the support from, uint8 (c, T, H, W, 3); wants at least one."""
-        return np.stack(self._candidates)
-
-    @property
-    def candidate_ages(self) -> Sequence[Sequence[float]] | None:
-        """Age of each frame of a candidate, in seconds before its newest one; None: nominal."""
-        known = len(self._candidate_ages) == len(self._candidates)
-        return tuple(self._candidate_ages) if known else None
-
-    @property
-    def candidate_seconds(self) -> Sequence[float]:
-        """Time of each candidate, increasing; the gap at a change of connection is left out."""
-        return tuple(self._candidate_seconds)
 
     @property
     def scene(self) -> AdaptedScene | None:
@@ -149,7 +120,7 @@ class Adaptation:
         settings = self._settings.calibrator
         left = 0.0
         if self._state in ("collecting", "fitting"):
-            missing = max(0, self._settings.candidates - len(self._candidates))
+            missing = max(0, self._settings.candidates - self.candidates.count)
             left = missing * self._settings.candidate_interval_seconds
             left = settings.calibrate_seconds + (left if self._state == "collecting" else 0.0)
         elif self._state == "calibrating" and self._calibrator is not None:
@@ -166,8 +137,7 @@ class Adaptation:
 
     def connected(self) -> None:
         """Start a new connection: its stream time is unrelated to that of the last one."""
-        self._last_candidate_seconds = None
-        self._unusable_since_seconds = None
+        self.candidates.connected()
         if self._calibrator is not None:
             self._calibrator.connected()
         if self._window is not None:
@@ -201,18 +171,15 @@ class Adaptation:
             # A clip that repeats its first frame shows a jump that did not happen: after a
             # reconnection or at the start of another pass it would be a false alarm.
             return None if full else ScoredFrame(*self._state_with(view))
-        if self._state == "collecting" and full and self._due(pts_seconds, view):
-            self._take(pts_seconds, clip)
-            if ages is not None:
-                self._candidate_ages.append(ages)
-            if len(self._candidates) == self._settings.candidates:
+        if self._state == "collecting" and full:
+            self.candidates.offer(pts_seconds, clip, view.usable, ages)
+            if self.candidates.complete:
                 self._state = "fitting"
         return ScoredFrame(self._state, self._progress())
 
     def apply_scene(self, built: BuiltScene) -> None:
         """Start to use the scene that was built from the candidates, and release these."""
-        self._candidates.clear()
-        self._candidate_ages.clear()
+        self.candidates.release_clips()
         self._candidate_features = built.candidate_features
         self._start(built.scene, provisional(built.scene.support_energies))
 
@@ -230,7 +197,7 @@ class Adaptation:
             wanted=self._settings.refit_clips,
             least=self._settings.frames,
             candidate_features=self._candidate_features,
-            candidate_seconds=tuple(self._candidate_seconds),
+            candidate_seconds=tuple(self.candidates.seconds),
         )
         self._end_window()
         return request
@@ -291,7 +258,7 @@ class Adaptation:
     def _start(self, scene: AdaptedScene, calibration: Calibration) -> None:
         self._scene = scene
         settings = self._settings.calibrator
-        candidates = 0 if self._candidate_features is None else len(self._candidate_seconds)
+        candidates = 0 if self._candidate_features is None else len(self.candidates.seconds)
         if calibration.final or not self._settings.can_refit(candidates):
             self._end_window()
         else:
@@ -301,27 +268,7 @@ class Adaptation:
 
     def _end_window(self) -> None:
         self._window = self._candidate_features = None
-        self._candidate_seconds.clear()
-
-    def _due(self, pts_seconds: float, view: ViewState) -> bool:
-        last, interval = self._last_candidate_seconds, self._settings.candidate_interval_seconds
-        if last is not None and pts_seconds - last < interval - _ROUNDING_SECONDS:
-            return False
-        if view.usable:
-            return True
-        if self._unusable_since_seconds is None:
-            self._unusable_since_seconds = pts_seconds
-        return pts_seconds - self._unusable_since_seconds >= self._settings.max_wait_seconds
-
-    def _take(self, pts_seconds: float, clip: Clip) -> None:
-        last, step = self._last_candidate_seconds, self._settings.candidate_interval_seconds
-        if last is not None:
-            step = pts_seconds - last
-        before = self._candidate_seconds[-1] if self._candidate_seconds else 0.0
-        self._candidates.append(clip)
-        self._candidate_seconds.append(before + step)
-        self._last_candidate_seconds = pts_seconds
-        self._unusable_since_seconds = None
+        self.candidates.release_times()
 
     def _state_with(self, view: ViewState) -> tuple[SceneState, str]:
         """State and progress of a scene in use, whose view may be another one."""
@@ -333,9 +280,9 @@ class Adaptation:
 
     def _progress(self) -> str:
         if self._state == "collecting":
-            unusable = "" if self._unusable_since_seconds is None else ", no usable picture"
+            unusable = ", no usable picture" if self.candidates.waits_for_usable else ""
             why = "" if self.reason == _FIRST_REASON else f", {self.reason}"
-            return f"{len(self._candidates)}/{self._settings.candidates}{unusable}{why}"
+            return f"{self.candidates.count}/{self._settings.candidates}{unusable}{why}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
             return f"{min(self._calibrator.normal_seconds, wanted):.0f}/{wanted:.0f} s"

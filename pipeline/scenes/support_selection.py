@@ -30,8 +30,8 @@ def build_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -
     Raises:
         ValueError: the clips have a shape that the model does not accept.
     """
-    candidates, wanted = adaptation.candidates, adaptation.settings.frames
-    clips, ages = torch.from_numpy(candidates), adaptation.candidate_ages
+    candidates, wanted = adaptation.candidates.clips, adaptation.settings.frames
+    clips, ages = torch.from_numpy(candidates), adaptation.candidates.ages
     elapsed = None if ages is None else torch.tensor(ages)
     if clips.shape[0] > wanted:
         rated = scorer.rate_candidates(clips, elapsed)
@@ -50,7 +50,7 @@ def build_scene(scorer: SceneScorer, adaptation: Adaptation, camera: str = "") -
             len(far),
             "" if len(far) - len(outliers) >= wanted else "; those nearest to the others are used",
         )
-    seconds = adaptation.candidate_seconds
+    seconds = adaptation.candidates.seconds
     places = choose_support(seconds, far, wanted)
     support = SupportClips(
         candidates[places],
