@@ -21,7 +21,8 @@ from pipeline.notifiers.outbox_message import Bounds, OutboxMessage
 from pipeline.runtime import worker_process as process
 from pipeline.scenes.exemplar_paths import accepted_file, exemplar_folder
 from pipeline.scenes.exemplar_store import MOST_EVENTS, ExemplarStore, StoredExemplar
-from pipeline.scenes.scene_history import SceneHistory, write_json
+from pipeline.scenes.scene_history import SceneHistory
+from pipeline.scenes.scene_record import write_json
 from pipeline.storage.retention import KeptEvent, Limits, removals
 from pipeline.storage.score_log import ScoreLog, last_connection
 from pipeline.telemetry.metrics import Metrics

@@ -4,58 +4,39 @@ One store serves both. Beyond the limit the least recently used scene is deleted
 same illumination all but one are deleted before the last scene of another illumination.
 """
 
-import json
-import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.scenes.illumination import Illumination, is_other, light_from_json
+from pipeline.scenes.illumination import Illumination, is_other
+from pipeline.scenes.scene_record import (
+    ABOUT,
+    HEAD,
+    LIGHT,
+    SceneRecord,
+    read_light,
+    read_record,
+    write_json,
+)
 from pipeline.scenes.support_clips import FILE
-from pipeline.telemetry.atomic_write import write_atomic
 from pipeline.telemetry.wall_clock import recency
-
-LOG = logging.getLogger(__name__)
 
 MAX_EARLIER_SCENES = 5
 """Earlier scenes stored per camera; each takes some ten megabytes."""
 BANK_SIZE = 4
 """Scenes in different illuminations, that in use included, that take precedence."""
-_HEAD = "scene.json"
-_ABOUT = "about.json"
-_VIEW = "view.json"
-_LIGHT = "light.json"
-_SAME_VIEW = (_VIEW, _LIGHT, FILE)
+_SAME_VIEW = ("view.json", LIGHT, FILE)
 _READY = "wanted.ready"
 """Folder of a complete scene that is being moved into place."""
 # In the order in which they are moved into place: the head last, since it completes the scene.
-_FILES = ("scene.safetensors", "calibration.json", *_SAME_VIEW, _ABOUT, _HEAD)
+_FILES = ("scene.safetensors", "calibration.json", *_SAME_VIEW, ABOUT, HEAD)
 
 
 class NoSceneError(ValueError):
     """There is no such scene; names it and those that exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class SceneRecord:
-    """A stored scene of a camera."""
-
-    id: str
-    """Unix milliseconds at which it was built."""
-    adapted_at: float
-    """The same in seconds."""
-    reason: str
-    """Why it was built, for people."""
-    current: bool
-    """Whether it is the one in use."""
-    used_at: float
-    """When it was last in use, Unix seconds; of the scene in use, since when."""
-    light: dict[str, float] | None
-    """Typical luma and chroma of its illumination, 0..255; None: it is not known."""
 
 
 def scenes_to_delete(
@@ -144,10 +125,10 @@ class SceneHistory:
         folder = self._folder / camera
         with self._staging_folder(camera) as staging:
             kept = list(_SAME_VIEW) if same_view else []
-            _copy(folder, staging, [*kept, _ABOUT] if reason is None else kept)
+            _copy(folder, staging, [*kept, ABOUT] if reason is None else kept)
             write(staging)
             if reason is not None:
-                write_json(staging / _ABOUT, {"reason": reason})
+                write_json(staging / ABOUT, {"reason": reason})
                 self._archive_current(camera)
             self._put_in_place(camera, staging)
 
@@ -178,7 +159,7 @@ class SceneHistory:
         with self._staging_folder(camera) as staging:
             # Before the oldest is deleted, which may be this one.
             _copy(folder / "history" / scene, staging)
-            write_json(staging / _ABOUT, {"reason": records[scene].reason, "used_at": time.time()})
+            write_json(staging / ABOUT, {"reason": records[scene].reason, "used_at": time.time()})
             self._archive_current(camera)
             self._put_in_place(camera, staging)
 
@@ -205,7 +186,7 @@ class SceneHistory:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _copy(folder, partial)
-        write_json(partial / _ABOUT, {"reason": now.reason, "used_at": time.time()})
+        write_json(partial / ABOUT, {"reason": now.reason, "used_at": time.time()})
         shutil.rmtree(place, ignore_errors=True)
         os.replace(partial, place)
         now_seconds = time.time()
@@ -242,7 +223,7 @@ class SceneHistory:
         folder = self._folder / camera
         # Without the head there is no scene, rather than a mixture of two.
         if (ready / _FILES[0]).is_file():  # nothing was moved so far
-            (folder / _HEAD).unlink(missing_ok=True)
+            (folder / HEAD).unlink(missing_ok=True)
             for name in _FILES:
                 if not (ready / name).is_file():
                     (folder / name).unlink(missing_ok=True)
@@ -261,50 +242,6 @@ class SceneHistory:
 
 def _newest_first(records: list[SceneRecord]) -> list[SceneRecord]:
     return sorted(records, key=lambda one: one.adapted_at, reverse=True)
-
-
-def read_record(folder: Path, current: bool) -> SceneRecord | None:
-    """Read the record of the scene in a folder; None: there is none."""
-    try:
-        adapted_at = (folder / _HEAD).stat().st_mtime
-    except OSError:
-        return None
-    about: dict[str, object] = {}
-    try:
-        about = dict(json.loads((folder / _ABOUT).read_text()))
-    except (OSError, TypeError, ValueError):
-        LOG.debug("%s: does not say why it was built", folder)
-    used_at = about.get("used_at")
-    light = read_light(folder)
-    return SceneRecord(
-        id=str(round(adapted_at * 1000)),
-        adapted_at=adapted_at,
-        reason=str(about.get("reason", "")),
-        current=current,
-        used_at=used_at if isinstance(used_at, float) else adapted_at,
-        light=None if light is None else dict(zip(("luma", "chroma"), light.levels, strict=True)),
-    )
-
-
-def read_light(folder: Path) -> Illumination | None:
-    """The illumination of the scene in a folder; None: it is not known, or damaged."""
-    path = folder / _LIGHT
-    if not path.is_file():
-        return None
-    try:
-        return light_from_json(json.loads(path.read_text()))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        LOG.warning("%s: unusable, the illumination of the scene is not known: %s", path, error)
-        return None
-
-
-def write_json(path: Path, data: dict[str, object]) -> None:
-    """Write a small file in one step.
-
-    Raises:
-        OSError: it cannot be written; what was there is as it was.
-    """
-    write_atomic(path, json.dumps(data).encode())
 
 
 def _copy(source: Path, target: Path, names: Sequence[str] = _FILES) -> None:

@@ -11,13 +11,8 @@ from cameras.picture_statistics import EDGES_HW
 from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
 from pipeline.scenes.illumination import Illumination, light_to_json
-from pipeline.scenes.scene_history import (
-    SceneHistory,
-    SceneRecord,
-    read_light,
-    read_record,
-    write_json,
-)
+from pipeline.scenes.scene_history import SceneHistory
+from pipeline.scenes.scene_record import LIGHT, SceneRecord, read_light, read_record, write_json
 from pipeline.scenes.scene_watch import REASONS, KnownView
 from pipeline.scenes.support_clips import FILE, SupportClips, SupportClipsError
 from pipeline.scenes.support_clips import load as load_support
@@ -156,7 +151,7 @@ class SceneStore:
         Raises:
             OSError: it cannot be written.
         """
-        write_json(self._folder / camera / "light.json", light_to_json(light))
+        write_json(self._folder / camera / LIGHT, light_to_json(light))
 
     def load_light(self, camera: str) -> Illumination | None:
         """The illumination of the stored scene; None: it is not known, or damaged."""

@@ -23,7 +23,8 @@ from pipeline.scenes.illumination import (
     IlluminationSettings,
     distance,
 )
-from pipeline.scenes.scene_history import NoSceneError, SceneRecord, of_other_lights
+from pipeline.scenes.scene_history import NoSceneError, of_other_lights
+from pipeline.scenes.scene_record import SceneRecord
 from pipeline.scenes.scene_store import StoredScene
 from pipeline.scenes.scene_watch import SAME_AGAIN, KnownView, ViewState
 from pipeline.scoring.frame_stepper import FrameStepper, ReadyFrame
