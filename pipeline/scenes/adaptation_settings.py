@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from models.calibrator import CalibratorSettings
+from pipeline.config import Camera
 from pipeline.scenes.calibration_window import LEAST_SECONDS, max_candidates
 
 CANDIDATES_PER_CLIP = 3
@@ -70,3 +71,14 @@ class AdaptationSettings:
         if self.spare == 0:
             return self.interval_seconds
         return self.interval_seconds * max(1, self.frames - 1) / (self.candidates - 1)
+
+
+def adaptation_settings(camera: Camera) -> AdaptationSettings:
+    """All settings of a camera that its scene is built and calibrated with."""
+    adapt, alert = camera.adapt, camera.alert
+    reading = CalibratorSettings(
+        adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
+    )
+    return AdaptationSettings(
+        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.refit
+    )

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models import AdaptedScene, Scores
-from models.calibrator import CalibratorSettings
 from models.scene_model import Observation
 from pipeline.config import Camera
 from pipeline.config.frame_rates import slow_camera
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
-from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.adaptation_settings import AdaptationSettings, adaptation_settings
 from pipeline.scenes.illumination import IlluminationMonitor
 from pipeline.scenes.scene_watch import SceneWatch
 from pipeline.scoring.clips import ClipBuffer
@@ -40,17 +39,6 @@ _PICTURES_SECONDS = 5.0
 """After a high score frames are requested with pictures for so long, monotonic clock."""
 _OLDEST_PICTURE_SECONDS = 2.0
 """A frame with a picture is shown to people for so long although newer ones have none."""
-
-
-def adaptation_settings(camera: Camera) -> AdaptationSettings:
-    """All settings of a camera that its scene is built and calibrated with."""
-    adapt, alert = camera.adapt, camera.alert
-    reading = CalibratorSettings(
-        adapt.calibrate, alert.smoothing, alert.target_false_alarms_per_day
-    )
-    return AdaptationSettings(
-        adapt.frames, adapt.interval, reading, adapt.spare, adapt.max_wait, adapt.refit
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
