@@ -4,7 +4,6 @@ Its decisions are made in restart_policy.py and reconciler.py; it never imports 
 threads may read `statuses`, and any process of the run may subscribe to the live topic.
 """
 
-import importlib.metadata
 import logging
 import signal
 import subprocess
@@ -14,9 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from typing import get_args
-
-from prometheus_client import CollectorRegistry
 
 from pipeline.config import ConfigError
 from pipeline.runtime.camera_registry import RefusedError
@@ -24,6 +20,7 @@ from pipeline.runtime.command_router import CommandRouter
 from pipeline.runtime.metrics_server import MetricsServer
 from pipeline.runtime.process import kill_all, spawn
 from pipeline.runtime.reconciler import Reconciler
+from pipeline.runtime.reports import Reports
 from pipeline.runtime.restart_policy import (
     Instruction,
     Kill,
@@ -32,18 +29,10 @@ from pipeline.runtime.restart_policy import (
     Spawn,
     Terminate,
 )
-from pipeline.telemetry.health import (
-    WorkerStatus,
-    arriving_cameras,
-    camera_statuses,
-    degradations,
-    readiness,
-)
-from pipeline.telemetry.merging import MergedMetrics, snapshot
-from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.health import WorkerStatus, degradations, readiness
 from pipeline.transport.control import ControlServer
 from pipeline.transport.heartbeats import HeartbeatReceiver
-from pipeline.transport.messages import CameraState, RevisionAck
+from pipeline.transport.messages import RevisionAck
 from pipeline.transport.ports import wait
 from pipeline.worker import RunInfo, WorkerSpec
 
@@ -102,34 +91,25 @@ class Supervisor:
         )
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._cameras: dict[str, dict[str, str]] = {spec.name: {} for spec in table}
-        self._problems: dict[str, dict[str, str]] = {}
-        self._learning: dict[str, dict[str, dict[str, float | bool]]] = {}
-        self._merged = MergedMetrics()
-        self._own = Metrics(CollectorRegistry())
-        self._own.build_info.labels(_version()).set(1)
-        registry = CollectorRegistry()
-        registry.register(self._merged)
+        self._reports = Reports(spec.name for spec in table)
         self._server = (
             MetricsServer(
                 *metrics_address,
-                registry,
+                self._reports.registry,
                 self._alive,
                 self._ready,
-                lambda: degradations(self._statuses),
+                lambda: degradations(self.statuses),
             )
             if metrics_address
             else None
         )
         self._ticked_at = clock()
-        self._statuses: tuple[WorkerStatus, ...] = ()
-        self._published: tuple[dict[str, str], set[str], int] | None = None
         self._publish()
 
     @property
     def statuses(self) -> tuple[WorkerStatus, ...]:
         """Statuses of the workers and their cameras; may be read from any thread."""
-        return self._statuses
+        return self._reports.statuses
 
     @property
     def metrics_port(self) -> int | None:
@@ -186,14 +166,13 @@ class Supervisor:
         )
         for name in changes.remove:
             self._policy.remove(name)
-            del self._cameras[name]
-            self._own.worker_restarts.remove_by_labels({"worker": name})
+            self._reports.remove(name)
         for name in changes.retire:
             self._execute(self._policy.retire(name, self._clock()))
         for name in self._reconciler.servers if changes.publish else ():
             control.send(name.encode(), self._reconciler.table)
         for name in changes.add:
-            self._cameras[name] = {}
+            self._reports.add(name)
             self._policy.add(name)
 
     def _serve(self, control: ControlServer) -> None:
@@ -203,7 +182,7 @@ class Supervisor:
                     control.send(sender, self._reconciler.table)
             elif self._router is not None:
                 stopping = self._policy.stopping
-                answers = self._router.handle(sender, message, self._statuses, stopping)
+                answers = self._router.handle(sender, message, self.statuses, stopping)
                 for to, answer in answers:
                     control.send(to, answer)
                 for worker in self._router.pop_retries():
@@ -220,17 +199,13 @@ class Supervisor:
                 if child is None or child.pid != beat.pid:
                     continue  # from an earlier process of this worker, reaped already
                 self._policy.heartbeat_received(beat.worker, self._clock(), ready=beat.ready)
-                self._merged.update(beat.worker, beat.incarnation, beat.metrics)
-                self._cameras[beat.worker] = beat.cameras
-                self._problems[beat.worker] = beat.problems
-                self._learning[beat.worker] = beat.learning
+                self._reports.receive(beat)
 
     def _reap(self, gone: Sequence[str]) -> None:
         for name in gone:
             code = self._children.pop(name).wait()
             self._policy.exited(name, code, self._clock())
-            self._merged.worker_ended(name)
-            self._problems.pop(name, None)
+            self._reports.ended(name)
             state = self._policy.workers[name]
             if state.phase == "failed":
                 LOG.error("%s: %s", name, state.reason)
@@ -256,7 +231,7 @@ class Supervisor:
         if state.phase == "failed":
             LOG.info("%s: was given up, starting it again", name)
         if state.restarts or state.phase == "failed":
-            self._own.worker_restarts.labels(name).inc()
+            self._reports.restarted(name)
         try:
             self._children[name] = spawn(self._reconciler.specs[name])
         except OSError as error:
@@ -268,55 +243,15 @@ class Supervisor:
 
     def _publish(self) -> None:
         self._ticked_at = self._clock()
-        self._statuses = tuple(self._status(spec) for spec in self._reconciler.specs.values())
-        states = {name: one.partition(":")[0] for name, one in self._camera_statuses().items()}
-        restarts = sum(one.restarts for one in self._statuses)
-        current = states, arriving_cameras(self._statuses), restarts
-        if current != self._published:
-            self._published = current
-            self._own.show_cameras(*current[:2], get_args(CameraState))
-            self._merged.show_cameras({name: now != "disabled" for name, now in states.items()})
-            self._merged.update("supervisor", 0, snapshot(self._own.registry))
-
-    def _camera_statuses(self) -> dict[str, str]:
-        if self._router is not None:
-            return self._router.states(self._statuses)
-        reported = camera_statuses(self._statuses)
-        cameras = [
-            spec.camera for spec in self._reconciler.specs.values() if spec.camera is not None
-        ]
-        return {name: reported.get(name, "starting") for name in cameras}
-
-    def _status(self, spec: WorkerSpec) -> WorkerStatus:
-        state = self._policy.workers[spec.name]
-        cameras = self._cameras[spec.name]
-        if spec.camera is not None and state.phase == "failed":
-            cameras = {spec.camera: f"error: {state.reason}"}
-        elif spec.camera is not None and state.phase in ("waiting", "starting"):
-            # The last report of the previous process is outdated.
-            ended = f"offline: worker ended unexpectedly ({state.reason})"
-            cameras = {spec.camera: ended if state.restarts else "starting"}
-        child = self._children.get(spec.name)
-        return WorkerStatus(
-            name=spec.name,
-            phase=state.phase,
-            pid=child.pid if child else None,
-            restarts=state.restarts,
-            reason=state.reason,
-            cameras=cameras,
-            degraded=self._problems.get(spec.name, {}),
-            learning=self._learning.get(spec.name, {}) if state.phase == "running" else {},
+        self._reports.update(
+            self._reconciler.specs.values(),
+            self._policy.workers,
+            {name: child.pid for name, child in self._children.items()},
+            None if self._router is None else self._router.states,
         )
 
     def _alive(self) -> bool:
         return self._clock() - self._ticked_at < STUCK_SECONDS
 
     def _ready(self) -> tuple[bool, str]:
-        return readiness(self._statuses)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("vedette")
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout
-        return "unknown"
+        return readiness(self.statuses)
