@@ -31,7 +31,7 @@ from benchmarks.ablation_rows import (
 from benchmarks.leave_scenes_out import chosen_scenes, perspective_scenes
 from cameras.source import SourceError
 from models.checkpoint import load_checkpoint
-from models.scorer import resolve_device
+from models.device import resolve_device
 from pipeline.datasets.ucsd import load_ucsd
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.measuring import (

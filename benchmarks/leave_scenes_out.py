@@ -27,7 +27,7 @@ from benchmarks.rendered_streets import RenderedStreet, StreetOptions
 from benchmarks.separation_tables import as_json, print_group
 from benchmarks.sped_up_people import SpedUpOptions, SpedUpScene
 from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
-from models.scorer import resolve_device
+from models.device import resolve_device
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.material import Sources, gather_material

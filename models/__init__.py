@@ -4,7 +4,8 @@ from models.adaptation import AdaptedScene
 from models.checkpoint import CheckpointError
 from models.config import PRESETS, SceneModelConfig
 from models.feedback import FeedbackExemplar
-from models.scorer import SceneScorer, Scores
+from models.scorer import SceneScorer
+from models.scores import Scores
 
 __all__ = [
     "PRESETS",

@@ -1,8 +1,6 @@
 """Public interface of the method: adapt once, score many times."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,38 +9,15 @@ from torch import Tensor
 from models.adaptation import AdaptedScene, adapt, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
+from models.device import resolve_device
 from models.feedback import FeedbackExemplar, exemplar_of, with_exemplars
 from models.heatmap import gradient_heatmap
-from models.scene_model import TERMS, Observation, SceneModel
+from models.scene_model import Observation, SceneModel
+from models.scores import Scores
 from models.standardise import standardised_energy, standardised_parts
 from models.support_outliers import SupportCandidates, outlier_scores
 
 _BATCH = 8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """Result of scoring a batch of clips."""
-
-    energies: Tensor
-    """Energy of each clip's newest frame, (B,), float32 on the CPU; unbounded, low = normal."""
-    maps: Tensor
-    """Anomaly maps, (B, h, w), float32 on the CPU; in the unit of the energies."""
-    parts: Tensor
-    """Contribution of each term to the energies, (B, terms), float32 on the CPU; 0 is typical.
-    Their sum is the energy."""
-    observation: Observation | None = None
-    """Features and motion of the clips, for `SceneScorer.exemplar`."""
-
-    def single(self, place: int) -> "Scores":
-        """Scores of one clip, as a batch of one."""
-        one = slice(place, place + 1)
-        seen = None if self.observation is None else self.observation[one]
-        return Scores(self.energies[one], self.maps[one], self.parts[one], seen)
-
-    def explain(self, place: int) -> dict[str, float]:
-        """Contribution of each term to one of the energies, by name."""
-        return dict(zip(TERMS, self.parts[place].tolist(), strict=False))
 
 
 class SceneScorer:
@@ -310,20 +285,3 @@ def _observation(method: str, scores: Scores, place: int) -> Observation:
     if scores.observation is None:
         raise ValueError(f"{method}: want the scores of `score`, got others")
     return scores.observation[[place]]
-
-
-def resolve_device(name: str) -> torch.device:
-    """Name to device; "auto" is CUDA where there is one, else the CPU.
-
-    Raises:
-        ValueError: an unknown name, or CUDA asked for where torch sees none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if re.fullmatch(r"cpu|cuda(:\d+)?", name) is None:
-        raise ValueError(f"device: want auto, cpu, cuda or cuda:N, got {name!r}")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise ValueError(f"device: {name!r} wanted, but torch sees {count} CUDA devices")
-    return device

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.adaptation import AdaptedScene
-from models.scorer import Scores
+from models.scores import Scores
 
 _BLUR = 5
 SAME = 3.0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models import SceneScorer
-from models.scorer import Scores
+from models.scores import Scores
 from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import VEDETTE
+from models.device import resolve_device
 from models.scene_model import SceneModel
-from models.scorer import resolve_device
 from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage

@@ -22,8 +22,8 @@ from rich.progress import (
 from models.backbone import to_channels_last
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.config import SceneModelConfig
+from models.device import resolve_device
 from models.scene_model import SceneModel
-from models.scorer import resolve_device
 from models.training.growing import grow
 from models.training.meta_training import StepResult, Trainer, TrainingOptions
 from pipeline.cli.train_settings import TrainSettings
