@@ -14,15 +14,14 @@ from cameras.shown_picture import display_pixels
 from pipeline.config import Config
 from pipeline.events.drawing import draw_caption, draw_heatmap
 from pipeline.events.event import Event
+from pipeline.gateway.readable_store import ReadableStore
 from pipeline.gateway.usage import ProcessMeter, ScoreMeter, StorageReader
 from pipeline.notifiers.links import Links
 from pipeline.scenes.exemplar_paths import accepted_file
-from pipeline.storage.database import store_url
 from pipeline.storage.event_queries import EventQuery, StoredEvent
 from pipeline.storage.score_history import Resolution, ScorePoint
 from pipeline.storage.score_reader import scores_between
 from pipeline.storage.snapshots import Snapshots
-from pipeline.storage.store import EventStore
 from pipeline.storage.store_errors import StoreError
 from pipeline.transport.commands import AcceptAsNormal, Command, GetPicture, RevokeNormal
 from pipeline.transport.control import ControlClient
@@ -52,11 +51,9 @@ class Service:
         self.config = config
         self.meter, self.processes = ScoreMeter(), ProcessMeter()
         self.storage = StorageReader(run.data_folder)
-        self._store_url = config.store.url
+        self._store = ReadableStore(config.store.url, run.data_folder)
         self._snapshots = Snapshots(run.data_folder / "events")
-        self._store: EventStore | None = None
         self._ended: dict[str, dict[str, Any]] = {}
-        self._store_file: int | None = None
         self._links: Links | None = None
         self._lock = threading.Lock()
 
@@ -74,10 +71,7 @@ class Service:
 
     def close(self) -> None:
         """Close the store."""
-        with self._lock:
-            if self._store is not None:
-                self._store.__exit__(None, None, None)
-            self._store = None
+        self._store.close()
 
     def ask(self, command: Command, timeout_seconds: float = ASK_SECONDS) -> Answer:
         """Have a command executed.
@@ -126,7 +120,7 @@ class Service:
             ServiceError: the query is invalid, or the store cannot be read.
         """
         try:
-            page = self._open_store().find(query)
+            page = self._store.open().find(query)
         except StoreError as error:
             raise self._unreadable(error) from error
         except ValueError as error:
@@ -147,7 +141,7 @@ class Service:
             ServiceError: there is none, or the store cannot be read.
         """
         try:
-            stored = self._open_store().event(event_id)
+            stored = self._store.open().event(event_id)
         except StoreError as error:
             raise self._unreadable(error) from error
         if stored is None:
@@ -227,7 +221,7 @@ class Service:
             ServiceError: the limit is out of range, or the store cannot be read.
         """
         try:
-            store = self._open_store()
+            store = self._store.open()
             points = store.scores(camera, begin, end, resolution_seconds, limit)
         except StoreError as error:
             raise self._unreadable(error) from error
@@ -243,7 +237,7 @@ class Service:
         """
         found: list[ScorePoint] = []
         try:
-            while part := self._open_store().scores(camera, begin, end, 1, page):
+            while part := self._store.open().scores(camera, begin, end, 1, page):
                 found += part
                 begin = part[-1].begins_at + 1
                 if len(part) < page:
@@ -277,34 +271,9 @@ class Service:
             case "clip":
                 return self._snapshots.clip_path(*place)
 
-    def _open_store(self) -> EventStore:
-        # Opened at the first use: at the start the sink may not have created it yet.
-        with self._lock:
-            file = _file_of(self._store_url, self._run.data_folder)
-            if self._store is not None and file != self._store_file:
-                # The sink has moved a damaged store aside and created a new one.
-                self._store.__exit__(None, None, None)
-                self._store = None
-            if self._store is None:
-                self._store_file = file
-                store = EventStore.for_reading(self._store_url, self._run.data_folder)
-                self._store = store.__enter__()
-            return self._store
-
     def _unreadable(self, _error: StoreError) -> ServiceError:
         # The message may contain hosts and paths, which only the log may show.
         return ServiceError("unavailable", "the event store cannot be read; the log says why")
-
-
-def _file_of(url: str | None, data_folder: Path) -> int | None:
-    """Inode of the file of the store; None: it is not a file, or there is none."""
-    where = store_url(url, data_folder)
-    if where.get_backend_name() != "sqlite":
-        return None
-    try:
-        return Path(where.database or "").stat().st_ino
-    except OSError:
-        return None
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8]) -> bytes:
