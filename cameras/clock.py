@@ -8,8 +8,9 @@ import math
 
 DEFAULT_STEP_SECONDS = 0.04
 """Between two frames of a stream that announces no rate."""
-_MAX_GAP_SECONDS = 10.0
-_MAX_BACKWARD_SECONDS = 1.0
+MAX_GAP_SECONDS = 10.0
+MAX_BACKWARD_SECONDS = 1.0
+"""A step between time stamps beyond these limits is a jump of the clock of the camera."""
 
 
 def plausible_rate(frames_per_second: float | None) -> float | None:
@@ -38,8 +39,8 @@ class StreamClock:
         """
         rate = plausible_rate(frames_per_second)
         self._step_seconds = DEFAULT_STEP_SECONDS if rate is None else 1.0 / rate
-        self._max_gap_seconds = max(_MAX_GAP_SECONDS, 10 * self._step_seconds)
-        self._max_backward_seconds = max(_MAX_BACKWARD_SECONDS, 2 * self._step_seconds)
+        self._max_gap_seconds = max(MAX_GAP_SECONDS, 10 * self._step_seconds)
+        self._max_backward_seconds = max(MAX_BACKWARD_SECONDS, 2 * self._step_seconds)
         self._offset_seconds: float | None = None
         self._last_seconds: float | None = None
 

@@ -1,8 +1,8 @@
 """Detect a live stream that lags, and decide whether skipping late packets helps."""
 
+from cameras.clock import MAX_BACKWARD_SECONDS, MAX_GAP_SECONDS
+
 _DRIFT_RATIO = 1e-3  # upper bound for the clock drift of a camera
-_MAX_BACKWARD_SECONDS = 1.0
-_MAX_GAP_SECONDS = 10.0
 
 MAX_LAG_SECONDS = 2.0
 """Packets that are later than this are skipped."""
@@ -44,7 +44,7 @@ class LagMeter:
             return self._lag_seconds
         offset = arrived_seconds - stamp_seconds
         step = stamp_seconds - self._stamp_seconds
-        if self._least is None or not -_MAX_BACKWARD_SECONDS < step < _MAX_GAP_SECONDS:
+        if self._least is None or not -MAX_BACKWARD_SECONDS < step < MAX_GAP_SECONDS:
             self._least = offset
         else:
             drift = _DRIFT_RATIO * (arrived_seconds - self._arrived_seconds)

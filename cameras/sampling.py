@@ -50,21 +50,26 @@ class Sampler:
         return True
 
 
-def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
+def resize(pixels: Pixels, size_hw: tuple[int, int], for_display: bool = False) -> Pixels:
     """Resize to a fixed size without keeping the aspect ratio; equal sizes pass unchanged.
 
     Args:
         pixels: uint8 (H, W, 3).
         size_hw: Wanted height and width.
+        for_display: Use area means only where they look better, for a reduction of the height by
+            half or more: they take five times as long.
 
     Returns:
-        uint8 (h, w, 3): area means for reduction, linear interpolation for enlargement.
+        uint8 (h, w, 3): area means for reduction, else linear interpolation.
     """
     height, width = size_hw
     if pixels.shape[:2] == (height, width):
         return pixels
-    shrinks = pixels.shape[0] > height or pixels.shape[1] > width
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    if for_display:
+        area = 2 * height <= pixels.shape[0]
+    else:
+        area = pixels.shape[0] > height or pixels.shape[1] > width
+    interpolation = cv2.INTER_AREA if area else cv2.INTER_LINEAR
     return np.asarray(
         cv2.resize(pixels, (width, height), interpolation=interpolation), dtype=np.uint8
     )

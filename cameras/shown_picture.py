@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from cameras.sampling import Pixels, resize
 
 MAX_SIDE = 1280
 """Pixels; larger sources are reduced."""
@@ -28,23 +28,11 @@ def encode(pixels: Pixels, quality: int = _JPEG_QUALITY) -> npt.NDArray[np.uint8
         uint8 (N,), the file.
     """
     bgr = cv2.cvtColor(
-        resized(pixels, shown_size((pixels.shape[0], pixels.shape[1]))), cv2.COLOR_RGB2BGR
+        resize(pixels, shown_size((pixels.shape[0], pixels.shape[1])), for_display=True),
+        cv2.COLOR_RGB2BGR,
     )
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(encoded, dtype=np.uint8)
-
-
-def resized(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
-    """Resize with the fastest interpolation of good visual quality."""
-    height, width = size_hw
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    # Area means take five times as long, and look better only for a reduction by half or more.
-    half = 2 * height <= pixels.shape[0]
-    interpolation = cv2.INTER_AREA if half else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.resize(pixels, (width, height), interpolation=interpolation), dtype=np.uint8
-    )
 
 
 def display_pixels(
@@ -63,4 +51,4 @@ def display_pixels(
             return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     if source_hw is None:
         return pixels
-    return resized(pixels, shown_size((source_hw[0], source_hw[1])))
+    return resize(pixels, shown_size((source_hw[0], source_hw[1])), for_display=True)

@@ -22,6 +22,8 @@ from typing import Any
 
 from models.tail import SECONDS_A_DAY, Tail, tail_of
 
+MAD_TO_DEVIATION = 1.4826
+"""Ratio of σ to the median absolute deviation of a normal distribution."""
 _PROVISIONAL_SPREADS = 6.0
 _SUPPORT_PRIOR_WEIGHT = 5.0
 _LEAST_SAMPLES = 20
@@ -102,7 +104,7 @@ def provisional(support_energies: Sequence[float], prior_spread: float = 1.0) ->
         A conservative calibration, not final.
     """
     middle = median(support_energies) if support_energies else 0.0
-    own = _robust_spread(support_energies, middle)
+    own = robust_spread(support_energies, middle)
     count = len(support_energies)
     spread = _shrunk_spread(own, count, prior_spread)
     highest = max(support_energies, default=middle)
@@ -131,7 +133,7 @@ def update_provisional(
     own_middle = median(energies)
     weight = seconds / (seconds + _SUPPORT_PRIOR_WEIGHT)
     middle = first.median + weight * (own_middle - first.median)
-    spread = _shrunk_spread(_robust_spread(energies, own_middle), seconds, first.spread)
+    spread = _shrunk_spread(robust_spread(energies, own_middle), seconds, first.spread)
     threshold = max(first.threshold, middle + _PROVISIONAL_SPREADS * spread)
     return replace(first, median=middle, spread=spread, threshold=threshold)
 
@@ -155,7 +157,7 @@ def refine(
     if len(normal) < _LEAST_SAMPLES:
         return replace(first, final=True)
     middle = median(normal)
-    spread = max(_robust_spread(normal, middle), 0.25 * first.spread)
+    spread = max(robust_spread(normal, middle), 0.25 * first.spread)
     base = sorted(normal)[int(_BASE_QUANTILE * len(normal))]
     tail = tail_of(normal, step_seconds, base, _MEAN_EXCESS_SPREADS * spread)
     seconds = tail.seconds
@@ -259,8 +261,13 @@ def _shrunk_spread(own: float, samples: float, prior: float) -> float:
     )
 
 
-def _robust_spread(energies: Sequence[float], middle: float) -> float:
-    """1.4826 times the median absolute deviation: equals σ for a normal distribution."""
-    if not energies:
+def robust_spread(values: Sequence[float], middle: float) -> float:
+    """Median absolute deviation times 1.4826: equals σ for a normal distribution.
+
+    Args:
+        values: Any number; none gives 0.
+        middle: Their median.
+    """
+    if not values:
         return 0.0
-    return 1.4826 * median(abs(energy - middle) for energy in energies)
+    return MAD_TO_DEVIATION * median(abs(value - middle) for value in values)

@@ -199,9 +199,7 @@ def save_exemplar(exemplar: FeedbackExemplar, path: Path, extra: Mapping[str, Te
     }
     head = {"format": str(FORMAT), "kind": "exemplar", "model": exemplar.model_id}
     # Always the same name: a partial file left by a crash is replaced by the next write.
-    partial = path.parent / "exemplar.tmp"
-    partial.write_bytes(save(tensors, head))
-    os.replace(partial, path)
+    _write_atomic(path, path.parent / "exemplar.tmp", save(tensors, head))
 
 
 def load_exemplar(path: Path) -> tuple[FeedbackExemplar, dict[str, Tensor]]:
@@ -259,9 +257,13 @@ def _write(path: Path, tensors: dict[str, Tensor], head: dict[str, object]) -> N
     parts = ((".safetensors", save(tensors)), (".json", json.dumps(head, indent=1).encode()))
     for suffix, data in parts:
         final = path.parent / (path.name + suffix)
-        partial = path.parent / (path.name + suffix + ".tmp")
-        partial.write_bytes(data)
-        os.replace(partial, final)
+        _write_atomic(final, path.parent / (path.name + suffix + ".tmp"), data)
+
+
+def _write_atomic(path: Path, partial: Path, data: bytes) -> None:
+    """Write a file by renaming a partial one; `models` cannot use the helper of `pipeline`."""
+    partial.write_bytes(data)
+    os.replace(partial, path)
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, object], dict[str, Tensor]]:

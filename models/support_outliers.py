@@ -12,6 +12,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from models.calibration import MAD_TO_DEVIATION, robust_spread
 from models.config import SceneModelConfig
 from models.dictionary import build_dictionary
 from models.scene_model import Observation, SceneModel
@@ -22,7 +23,6 @@ _LEAST_CLIPS = 5
 _LEAST_SPREAD_RATIO = 0.25
 """Least spread, as a share of the prior spread: otherwise nearly equal clips would give
 outliers."""
-_MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ def robust_z(values: Sequence[float]) -> list[float]:
             least unit.
     """
     middle = median(values)
-    spread = _MAD_TO_DEVIATION * median(abs(value - middle) for value in values)
+    spread = robust_spread(values, middle)
     return [(value - middle) / max(spread, _LEAST_SPREAD_RATIO) for value in values]
 
 
@@ -92,4 +92,4 @@ def _with_single_cell_window(config: SceneModelConfig) -> SceneModelConfig:
 
 
 def _deviation(terms: Tensor) -> Tensor:
-    return _MAD_TO_DEVIATION * (terms - terms.median(0).values).abs().median(0).values
+    return MAD_TO_DEVIATION * (terms - terms.median(0).values).abs().median(0).values

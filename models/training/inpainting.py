@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.training.random_values import integer, uniform
+
 Kind = Literal["noise", "constant", "copy", "blur"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_PATCHES = 3
@@ -36,7 +38,7 @@ class InpaintedPatch:
 
 def draw_patches(size_hw: tuple[int, int], random: torch.Generator) -> list[InpaintedPatch]:
     """One to three patches that lie inside a frame of that size."""
-    count = _integer(1, MOST_PATCHES, random)
+    count = integer(1, MOST_PATCHES, random)
     return [_draw_patch(size_hw, random) for _ in range(count)]
 
 
@@ -64,18 +66,18 @@ def corrupt(clip: Tensor, patches: list[InpaintedPatch], random: torch.Generator
 
 def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> InpaintedPatch:
     height, width = size_hw
-    area = _uniform(*AREA, random) * height * width
+    area = uniform(*AREA, random) * height * width
     patch_h = patch_w = max(1, round(math.sqrt(area)))
     for _ in range(_TRIES):  # a strip may be longer than the frame; then another one is drawn
-        tall = round(math.sqrt(area * _uniform(*ASPECT, random)))
+        tall = round(math.sqrt(area * uniform(*ASPECT, random)))
         wide = round(area / max(1, tall))
         if 1 <= tall <= height and 1 <= wide <= width:
             patch_h, patch_w = tall, wide
             break
     return InpaintedPatch(
-        kind=KINDS[_integer(0, len(KINDS) - 1, random)],
-        top=_integer(0, height - patch_h, random),
-        left=_integer(0, width - patch_w, random),
+        kind=KINDS[integer(0, len(KINDS) - 1, random)],
+        top=integer(0, height - patch_h, random),
+        left=integer(0, width - patch_w, random),
         height=patch_h,
         width=patch_w,
     )
@@ -91,10 +93,10 @@ def _content(clip: Tensor, patch: InpaintedPatch, random: torch.Generator) -> Te
         return torch.rand(*colours, 1, 1, generator=random)
     top, left = patch.top, patch.left
     if patch.kind == "copy":
-        top = _integer(0, height - patch.height, random)
-        left = _integer(0, width - patch.width, random)
+        top = integer(0, height - patch.height, random)
+        left = integer(0, width - patch.width, random)
         return clip[..., top : top + patch.height, left : left + patch.width]
-    return _blurred(clip, patch, _uniform(*_BLUR_SIGMA, random))
+    return _blurred(clip, patch, uniform(*_BLUR_SIGMA, random))
 
 
 def _blurred(clip: Tensor, patch: InpaintedPatch, sigma: float) -> Tensor:
@@ -112,12 +114,3 @@ def _blurred(clip: Tensor, patch: InpaintedPatch, sigma: float) -> Tensor:
     planes = functional.conv2d(planes, kernel.view(1, 1, -1, 1))
     planes = functional.conv2d(planes, kernel.view(1, 1, 1, -1))
     return planes.view(*clip.shape[:-2], patch.height, patch.width).clamp(0.0, 1.0)
-
-
-def _uniform(low: float, high: float, random: torch.Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=random))
-
-
-def _integer(low: int, high: int, random: torch.Generator) -> int:
-    """Uniform in [low, high]."""
-    return int(torch.randint(low, high + 1, (), generator=random))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.training.overlay import MovingCutOut, overlay
+from models.training.random_values import integer, pick
 
 _KINDS = ("foreign",) * 4 + ("copy", "constant", "noise", "blur")
 ONLY_IN_MOTION = frozenset({"sped up", "fast mover"})
@@ -80,7 +81,7 @@ def plant(clip: Tensor, material: Material, random: torch.Generator) -> Planted:
     draw -= _SPED_UP_SHARE + _CUT_OUT_SHARE
     if 0 <= draw < _FAST_MOVER_SHARE and (cut_out := material.own()) is not None:
         return _fast_mover(clip, cut_out, random)
-    kind = _pick(_KINDS, random)
+    kind = pick(_KINDS, random)
     source = material.foreign() if kind == "foreign" else clip
     return _paste(clip, source, kind, random)
 
@@ -101,7 +102,7 @@ def _fast_mover(clip: Tensor, cut_out: MovingCutOut, random: torch.Generator) ->
     height = clip.shape[-2]
     reach = round(_DEPTH_RANGE * height)
     lowest = height - cut_out.alpha.shape[1]
-    top = min(max(cut_out.top + _integer(-reach, reach, random), 0), lowest)
+    top = min(max(cut_out.top + integer(-reach, reach, random), 0), lowest)
     climb = 0.15 * speed * float(torch.empty(()).uniform_(-1, 1, generator=random))
     return _overlay(clip, cut_out, (climb, speed), "fast mover", random, top)
 
@@ -146,8 +147,8 @@ def _overlay(
     """
     (height, width), (cut_h, cut_w) = clip.shape[-2:], cut_out.alpha.shape[1:]
     if top is None:
-        top = _integer(0, height - cut_h, random)
-    laid = overlay(clip, cut_out, (top, _integer(0, width - cut_w, random)), velocity)
+        top = integer(0, height - cut_h, random)
+    laid = overlay(clip, cut_out, (top, integer(0, width - cut_w, random)), velocity)
     return _where_visible(clip, laid.clip, laid.mask, laid.touched, kind)
 
 
@@ -174,8 +175,8 @@ def _patch(source: Tensor, kind: str, size_hw: tuple[int, int], random: torch.Ge
     if kind == "noise":
         noise = torch.rand(*colours, patch_h, patch_w, generator=random)
         return noise.expand(*source.shape[:-2], -1, -1)
-    y = _integer(0, height - patch_h, random)
-    x = _integer(0, width - patch_w, random)
+    y = integer(0, height - patch_h, random)
+    x = integer(0, width - patch_w, random)
     if kind == "foreign" and float(torch.rand((), generator=random)) < 0.6:
         y, x = _most_changing_window(source, size_hw)
     patch = source[..., y : y + patch_h, x : x + patch_w]
@@ -227,16 +228,7 @@ def _soft_shape(
     height, width = size_hw
     shape_h = round(height * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
     shape_w = round(width * float(torch.empty(()).uniform_(smallest, largest, generator=random)))
-    top, left = _integer(0, height - shape_h, random), _integer(0, width - shape_w, random)
+    top, left = integer(0, height - shape_h, random), integer(0, width - shape_w, random)
     out = torch.zeros(height, width)
     out[top : top + shape_h, left : left + shape_w] = _edge((shape_h, shape_w), random)
     return out
-
-
-def _integer(low: int, high: int, random: torch.Generator) -> int:
-    """Uniform in [low, high]."""
-    return int(torch.randint(low, high + 1, (), generator=random))
-
-
-def _pick(choices: tuple[str, ...], random: torch.Generator) -> str:
-    return choices[_integer(0, len(choices) - 1, random)]

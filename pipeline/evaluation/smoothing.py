@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from models.calibrator import smooth
 from pipeline.evaluation.roc import Values
 
 
@@ -24,12 +25,10 @@ def exponential(values: Values, pts_seconds: Values, time_constant_seconds: floa
     """
     if time_constant_seconds < 0:
         raise ValueError(f"smoothing: want a time constant >= 0 s, got {time_constant_seconds}")
-    if time_constant_seconds == 0:
-        return values
-    kept = np.exp(-np.diff(pts_seconds) / time_constant_seconds)
-    smoothed = values.copy()
-    for number, keep in enumerate(kept, start=1):
-        smoothed[number] += keep * (smoothed[number - 1] - smoothed[number])
+    smoothed, average = values.copy(), None
+    for number, step in enumerate(np.diff(pts_seconds, prepend=pts_seconds[:1])):
+        average = smooth(average, float(values[number]), float(step), time_constant_seconds)
+        smoothed[number] = average
     return smoothed
 
 

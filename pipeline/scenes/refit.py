@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from models import SceneScorer
+from models.calibration import robust_spread
 from models.calibrator import calibrate_afterwards
 from models.scene_model import Observation
 from pipeline.scenes.adaptation_settings import CANDIDATES_PER_CLIP
@@ -156,7 +157,7 @@ def _relative_to_usual(
     if not spans or len(usual) < _LEAST_USUAL:
         return far
     middle = median(usual)
-    spread = 1.4826 * median(abs(one - middle) for one in usual)
+    spread = robust_spread(usual, middle)
     return [(one - middle) / max(spread, _LEAST_SPREAD) for one in far]
 
 
