@@ -13,7 +13,7 @@ from models.training.overlay import MovingCutOut
 from pipeline.datasets.layout import DatasetError
 from pipeline.training.cutouts import cut_out
 from pipeline.training.placing import StationaryCutOut, shifted_by
-from pipeline.training.scenes import SceneClip
+from pipeline.training.scenes import SceneClip, median_background
 
 _PEOPLE_A_SCENE = 14
 _VEHICLES_A_SCENE = 8
@@ -21,7 +21,6 @@ UPRIGHT = 1.3
 """Least height of a person, in widths: a wider cut-out is several people, or part of one."""
 _TRIES = 8
 """Random times tried for each cut-out wanted."""
-_BACKGROUND_FRAMES = 40
 _FEWEST_PIXELS = 50
 _AREA_RATIO = 1.25
 """Largest ratio of the areas of successive frames: more means that a part was lost or gained."""
@@ -125,8 +124,7 @@ def gather_material(
 
 def empty_background(clip: SceneClip) -> npt.NDArray[np.uint8]:
     """Grey image (H, W) of a scene without moving objects: the median over time."""
-    step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
-    return np.asarray(np.median(grey_frames(clip.frames[::step]), axis=0), dtype=np.uint8)
+    return median_background(clip, grey_frames)
 
 
 def stable_cut_outs(

@@ -1,8 +1,9 @@
 """Normal video of many fixed cameras, one folder a scene: the training scenes.
 
-FOLDER/ <scene>/01.mp4, 02.mp4 …     or any other video files <scene>/0001.jpg, … or
-<scene>/<clip>/0001.jpg, …    or images at the sampling rate scenes.csv                   optional
-description; not read
+FOLDER/<scene>/01.mp4, 02.mp4, …    video files of any kind
+FOLDER/<scene>/0001.jpg, …          or images at the sampling rate,
+FOLDER/<scene>/<clip>/0001.jpg, …   in one folder or in several
+FOLDER/scenes.csv                   optional description; not read
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from cameras.folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folders_in, images_i
 from cameras.sampling import Sampler
 from pipeline.datasets.layout import DatasetError
 
+_BACKGROUND_FRAMES = 40
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneClip:
@@ -31,6 +34,20 @@ class SceneClip:
     def size_hw(self) -> tuple[int, int]:
         """Pixels of its frames."""
         return self.frames.shape[1], self.frames.shape[2]
+
+
+def median_background(
+    clip: SceneClip,
+    convert: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]] = lambda frames: frames,
+) -> npt.NDArray[np.uint8]:
+    """Median over time of at least 40 frames, (H, W) or (H, W, 3): the scene without what moves.
+
+    Args:
+        clip: A clip of the scene; of a shorter one all frames are used.
+        convert: Applied to the frames first.
+    """
+    step = max(1, len(clip.frames) // _BACKGROUND_FRAMES)
+    return np.asarray(np.median(convert(clip.frames[::step]), axis=0), dtype=np.uint8)
 
 
 def scene_files(folder: Path) -> dict[str, list[Path]]:
