@@ -33,7 +33,6 @@ from cameras.source import SourceError
 from models.checkpoint import load_checkpoint
 from models.device import resolve_device
 from pipeline.datasets.ucsd import load_ucsd
-from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.measuring import (
     Detector,
     MeasuringOptions,
@@ -41,6 +40,7 @@ from pipeline.training.measuring import (
     StageScores,
     measure,
 )
+from pipeline.training.measuring_sampler import MeasuringSampler
 from pipeline.training.scenes import SceneClip, load_scenes, scene_files
 from pipeline.training.validation import (
     HeldOutScene,
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> str:
         if not options.keep_priors:
             _measure_priors(rows, detectors, scenes, names, progress)
         size_hw = sizes.pop()
-        sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
+        sampler = MeasuringSampler(scenes, measuring_options(size_hw), options.seed)
 
         def measured(stage: Stage) -> StageScores:
             task = progress.add_task(stage.name, total=2 * measuring.queries * measuring.draws)

@@ -29,7 +29,6 @@ from benchmarks.sped_up_people import SpedUpOptions, SpedUpScene
 from models.checkpoint import CheckpointError, load_checkpoint, read_provenance
 from models.device import resolve_device
 from pipeline.datasets.layout import DatasetError
-from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.material import Sources, gather_material
 from pipeline.training.measuring import (
     CLIP_LENGTH,
@@ -39,6 +38,7 @@ from pipeline.training.measuring import (
     StageScores,
     measure,
 )
+from pipeline.training.measuring_sampler import MeasuringSampler
 from pipeline.training.scenes import SceneClip, load_scenes, scene_files
 from pipeline.training.validation import (
     HeldOutScene,
@@ -157,7 +157,7 @@ def _stages(
             for name in names:
                 yield "sped-up people", SpedUpScene(name, scenes, sped_up, options.seed)
             names = []
-        sampler = EpisodeSampler(scenes, measuring_options(size_hw), options.seed)
+        sampler = MeasuringSampler(scenes, measuring_options(size_hw), options.seed)
         for name in names:
             if name in sampler.scenes:
                 yield "scenes", HeldOutScene(sampler, name, options.seed)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.training.episodes import IndependentClips
 from pipeline.training.material import SceneMaterial
 from pipeline.training.measuring import CLIP_LENGTH
+from pipeline.training.measuring_sampler import IndependentClips
 from pipeline.training.placing import CutOutPlacement, Pictures, StationaryCutOut, lay_over
 
 _ALONG = 0.45

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cameras.simulation import ANOMALY_KINDS, PlannedAnomaly, SyntheticStreet
-from pipeline.training.episodes import IndependentClips
 from pipeline.training.measuring import CLIP_LENGTH
+from pipeline.training.measuring_sampler import IndependentClips
 
 FRAMES_PER_SECOND = 10.0
 _GAP = 20

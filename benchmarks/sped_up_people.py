@@ -16,9 +16,9 @@ from torch import Tensor
 
 from benchmarks.perspective import SPED_UP
 from pipeline.datasets.layout import DatasetError
-from pipeline.training.episodes import EpisodeSampler, IndependentClips
 from pipeline.training.material import UPRIGHT, empty_background, grey_frames, track_and_cut_out
 from pipeline.training.measuring import CLIP_LENGTH
+from pipeline.training.measuring_sampler import IndependentClips, MeasuringSampler
 from pipeline.training.placing import CutOutPlacement, StationaryCutOut, lay_over
 from pipeline.training.scenes import SceneClip
 from pipeline.training.validation import measuring_options
@@ -96,7 +96,7 @@ class SpedUpScene:
         low, high = np.quantile(heights * scale, (0.1, 0.9))
         self.name = f"{name}, {low:.0f}-{high:.0f} px, {size_hw[0]}x{size_hw[1]}"
         videos = {one: list(clips) for one, clips in scenes.items()}
-        self._sampler = EpisodeSampler(videos, measuring_options(size_hw), seed)
+        self._sampler = MeasuringSampler(videos, measuring_options(size_hw), seed)
         self._sampler.reseed(zlib.crc32(name.encode()) + seed)
 
     def draw(self, shots: int, queries: int) -> IndependentClips:

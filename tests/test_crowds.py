@@ -8,7 +8,9 @@ import torch
 
 from models.training.overlay import MovingCutOut, overlay
 from pipeline.training.crowds import draw_crowd
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.measuring_sampler import MeasuringSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 
 SIZE = (64, 96)
@@ -99,6 +101,6 @@ def test_clips_to_measure_on_have_no_composed_crowd() -> None:
     drawn = []
     for crowded in (0.0, 1.0):
         options = EpisodeOptions(crop_hw=(64, 80), augment=False, crowd_share=crowded)
-        sampler = EpisodeSampler(make_scenes(), options, seed=1)
+        sampler = MeasuringSampler(make_scenes(), options, seed=1)
         drawn.append(sampler.normal_and_planted("scene0", 3, 4)[1])
     assert torch.equal(*drawn)

@@ -14,8 +14,9 @@ from models.training.langevin import LangevinOptions, sample
 from models.training.meta_training import Trainer, TrainingOptions
 from models.training.objectives import ContrastiveOptions, Episode, mean_energy
 from models.training.objectives import contrastive as judge
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.langevin_sheet import LangevinViewer
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 from pipeline.training.validation import leave_scenes_out, measure_priors
 

@@ -15,7 +15,8 @@ from models.training.negatives import Material, plant
 from models.training.objectives import Episode
 from models.training.overlay import MovingCutOut
 from pipeline.cli.train import run_train
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 from pipeline.training.validation import leave_scenes_out, measure_priors
 

@@ -13,7 +13,6 @@ from makers import small_scorer
 from benchmarks import leave_scenes_out as benchmark
 from models.checkpoint import read_provenance, save_checkpoint
 from models.scene_model import SceneModel
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
 from pipeline.training.measuring import (
     CLIP_LENGTH,
     DIFFERENCE,
@@ -22,6 +21,8 @@ from pipeline.training.measuring import (
     OneFrame,
     measure,
 )
+from pipeline.training.measuring_sampler import MeasuringSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 from pipeline.training.validation import HeldOutScene, measuring_options, untrained_scenes
 
@@ -47,8 +48,8 @@ def make_scenes(frames: int = 40) -> dict[str, list[SceneClip]]:
     return scenes
 
 
-def sampler(frames: int = 40, size_hw: tuple[int, int] = SIZE) -> EpisodeSampler:
-    return EpisodeSampler(make_scenes(frames), measuring_options(size_hw), seed=0)
+def sampler(frames: int = 40, size_hw: tuple[int, int] = SIZE) -> MeasuringSampler:
+    return MeasuringSampler(make_scenes(frames), measuring_options(size_hw), seed=0)
 
 
 def moment(clip: torch.Tensor) -> tuple[int, int] | None:
@@ -117,7 +118,7 @@ def test_recordings_hold_every_whole_clip() -> None:
 
 
 def test_a_sampler_that_augments_has_no_recordings() -> None:
-    augmenting = EpisodeSampler(make_scenes(), EpisodeOptions(crop_hw=SIZE), seed=0)
+    augmenting = MeasuringSampler(make_scenes(), EpisodeOptions(crop_hw=SIZE), seed=0)
     with pytest.raises(ValueError, match="does not augment"):
         augmenting.recordings("scene0")
 

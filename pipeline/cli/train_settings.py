@@ -6,7 +6,7 @@ from typing import Literal
 
 from models.config import PRESETS, SceneModelConfig, Shrinkage
 from models.training.meta_training import TrainingOptions
-from pipeline.training.episodes import EpisodeOptions
+from pipeline.training.scene_sampler import EpisodeOptions
 
 Objective = Literal["discriminative", "contrastive", "both"]
 

@@ -20,7 +20,7 @@ from models.standardise import standardised_energy
 from pipeline.evaluation.baselines import INTERVAL_SECONDS, FrameDifference
 from pipeline.evaluation.roc import Values
 from pipeline.evaluation.separation import DrawScores, Recording
-from pipeline.training.episodes import IndependentClips
+from pipeline.training.measuring_sampler import IndependentClips
 
 SCORES = ("energy", *TERMS)
 """The energy as a whole, then each pooled term alone."""

@@ -17,8 +17,9 @@ from models.adaptation import adapt_observation
 from models.config import SceneModelConfig
 from models.scene_model import Observation, SceneModel
 from models.standardise import standardised_energy
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler, IndependentClips
 from pipeline.training.measuring import CLIP_LENGTH, compute_features
+from pipeline.training.measuring_sampler import IndependentClips, MeasuringSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 
 _BATCH = 8
@@ -55,7 +56,7 @@ def leave_scenes_out(
     seed: int = 0,
 ) -> list[SceneResult]:
     """Measure on each named scene; foreign patches come from all scenes."""
-    sampler = EpisodeSampler(scenes, held_out_options(model.config), seed)
+    sampler = MeasuringSampler(scenes, held_out_options(model.config), seed)
     results = []
     for name in names:
         support, normal, planted = sampler.normal_and_planted(name, shots, queries)
@@ -99,7 +100,7 @@ def measure_priors_of(
     on_scene: Callable[[], None] = lambda: None,
 ) -> list[tuple[Tensor, Tensor]]:
     """`measure_priors` of several models with the same clips; a shared network runs once."""
-    sampler = EpisodeSampler(scenes, held_out_options(models[0].config), seed=1)
+    sampler = MeasuringSampler(scenes, held_out_options(models[0].config), seed=1)
     medians: list[list[Tensor]] = [[] for _ in models]
     spreads: list[list[Tensor]] = [[] for _ in models]
     for name in sampler.scenes:
@@ -124,7 +125,7 @@ def measure_priors_of(
 class HeldOutScene:
     """A held-out scene; its draws do not depend on the other scenes or on the order."""
 
-    def __init__(self, sampler: EpisodeSampler, name: str, seed: int = 0) -> None:
+    def __init__(self, sampler: MeasuringSampler, name: str, seed: int = 0) -> None:
         """Take a scene.
 
         Args:
