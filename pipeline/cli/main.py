@@ -1,7 +1,8 @@
 """The command `vedette`: names and options of its commands.
 
 A command's own module is imported only when the command is called, so that help and completion
-answer at once and only the commands that score load torch.
+answer at once and only the commands that score load torch. The file is long because it lists the
+options of all commands; it does nothing else.
 """
 
 import sys

@@ -1,9 +1,8 @@
 """Normal video of many fixed cameras, one folder a scene: the training scenes.
 
-FOLDER/<scene>/01.mp4, 02.mp4, …    video files of any kind
-FOLDER/<scene>/0001.jpg, …          or images at the sampling rate,
-FOLDER/<scene>/<clip>/0001.jpg, …   in one folder or in several
-FOLDER/scenes.csv                   optional description; not read
+FOLDER/ <scene>/01.mp4, 02.mp4 …     or any other video files <scene>/0001.jpg, … or
+<scene>/<clip>/0001.jpg, …    or images at the sampling rate scenes.csv                   optional
+description; not read
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +18,6 @@ from cameras.folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folders_in, images_i
 from cameras.sampling import Sampler
 from pipeline.datasets.layout import DatasetError
 
-_BACKGROUND_FRAMES = 40
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneClip:
@@ -34,6 +31,9 @@ class SceneClip:
     def size_hw(self) -> tuple[int, int]:
         """Pixels of its frames."""
         return self.frames.shape[1], self.frames.shape[2]
+
+
+_BACKGROUND_FRAMES = 40
 
 
 def median_background(
