@@ -92,7 +92,7 @@ def test_events_in_words_with_their_pictures() -> None:
     line = event_line(event("new", heatmap="/data/events/street/1/heatmap.jpg"))
     assert line == "street: event began, score 2.35\n    /data/events/street/1/heatmap.jpg"
     assert event_line(event("end")) == "street: event ended after 4.0 s, highest score 2.35"
-    assert "nobody is notified" in (event_line(event("suppressed")) or "")
+    assert "no notification is sent" in (event_line(event("suppressed")) or "")
     outside = event_line(event("suppressed", suppressed_by="schedule")) or ""
     assert "outside of the schedule" in outside
     assert "continues into the hours of the schedule" in (event_line(event("released")) or "")
