@@ -120,7 +120,7 @@ class Adaptation:
         settings = self._settings.calibrator
         left = 0.0
         if self._state in ("collecting", "fitting"):
-            missing = max(0, self._settings.candidates - self.candidates.count)
+            missing = max(0, self.candidates.wanted - self.candidates.count)
             left = missing * self._settings.candidate_interval_seconds
             left = settings.calibrate_seconds + (left if self._state == "collecting" else 0.0)
         elif self._state == "calibrating" and self._calibrator is not None:
@@ -282,7 +282,7 @@ class Adaptation:
         if self._state == "collecting":
             unusable = ", no usable picture" if self.candidates.waits_for_usable else ""
             why = "" if self.reason == _FIRST_REASON else f", {self.reason}"
-            return f"{self.candidates.count}/{self._settings.candidates}{unusable}{why}"
+            return f"{self.candidates.count}/{self.candidates.wanted}{unusable}{why}"
         if self._state == "calibrating" and self._calibrator is not None:
             wanted = self._settings.calibrator.calibrate_seconds
             return f"{min(self._calibrator.normal_seconds, wanted):.0f}/{wanted:.0f} s"

@@ -26,6 +26,8 @@ class CandidateCollector:
             settings: Number of candidates, and the time between them.
             support: The candidates; no more are taken then.
         """
+        self.wanted = settings.candidates
+        """Number of candidates that complete the collection."""
         self._settings = settings
         self._clips: list[Clip] = []
         self._ages: list[Sequence[float]] = []
@@ -44,7 +46,7 @@ class CandidateCollector:
     @property
     def complete(self) -> bool:
         """Whether there are as many candidates as wanted."""
-        return len(self._clips) == self._settings.candidates
+        return len(self._clips) == self.wanted
 
     @property
     def waits_for_usable(self) -> bool:
