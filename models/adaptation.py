@@ -61,23 +61,6 @@ class AdaptedScene:
     """Events labelled normal since the adaptation (`models.feedback`); not saved with the scene."""
 
 
-def adapt(model: SceneModel, support: Tensor, model_id: str) -> AdaptedScene:
-    """Build a scene from its support.
-
-    Args:
-        model: In evaluation mode.
-        support: uint8 (K, T, H, W, 3).
-        model_id: Stored in the scene.
-
-    Raises:
-        ValueError: no clip, or clips of another shape.
-    """
-    if support.shape[0] == 0:
-        raise ValueError("support: want at least 1 clip, got 0")
-    size_hw = (support.shape[2], support.shape[3])
-    return adapt_observation(model, model.observe(support), size_hw, model_id)
-
-
 def adapt_observation(
     model: SceneModel, observation: Observation, size_hw: tuple[int, int], model_id: str
 ) -> AdaptedScene:

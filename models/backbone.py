@@ -34,9 +34,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H/stride, W/stride)."""
-        y = functional.elu(self.norm1(self.conv1(x)))
+        y = functional.elu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(y))
-        return functional.elu(y + self.skip_norm(self.skip(x)))
+        return functional.elu(y + self.skip_norm(self.skip(x)), inplace=True)
 
 
 class SpaceTimeStem(nn.Module):
@@ -66,9 +66,9 @@ class SpaceTimeStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, T, H, W) to (B, widths[1], H/8, W/8)."""
-        x = functional.elu(self.stem_norm(self.stem(x)))
+        x = functional.elu(self.stem_norm(self.stem(x)), inplace=True)
         x = functional.avg_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
-        y = functional.elu(self.norm1(self.conv1(x)))
+        y = functional.elu(self.norm1(self.conv1(x)), inplace=True)
         x = functional.elu(self.norm2(self.conv2(y)) + self.skip_norm(self.skip(x)))
         y = functional.elu(self.norm3(self.conv3(x))).mean(dim=2)
         y = self.norm4(self.conv4(y))
@@ -125,7 +125,7 @@ class MotionNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, H, W), see `models.inputs.motion_input`, to (B, d, H/8, W/8) in (-1, 1)."""
-        x = functional.elu(self.stem_norm(self.stem(x)))
+        x = functional.elu(self.stem_norm(self.stem(x)), inplace=True)
         x = self.block3(self.block2(self.block1(x)))
         return torch.tanh(self.head(x))
 

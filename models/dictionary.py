@@ -35,6 +35,16 @@ class Dictionary:
     shared_clip: Tensor
     """Number of the support clip that a shared atom was taken from, int (G,)."""
 
+    def of_cells(self, cells: Tensor) -> "Dictionary":
+        """The dictionary of some cells, int (n,), in that order; a cell may occur twice."""
+        return replace(
+            self,
+            own=self.own[cells],
+            mean=self.mean[cells],
+            step=self.step[cells] if self.step.numel() > 1 else self.step,
+            own_clip=self.own_clip[cells],
+        )
+
     def without(self, *clips: int) -> "Dictionary":
         """Approximate dictionary without these support clips.
 

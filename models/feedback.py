@@ -15,8 +15,9 @@ from torch.nn import functional
 from models.adaptation import AdaptedScene
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, farthest_first, prepare, safe_step
+from models.energy import remaining_residual
 from models.row_normal import log_ratio_at
-from models.scene_exemplars import SceneExemplars, remaining_residual
+from models.scene_exemplars import SceneExemplars
 from models.scene_model import Observation
 
 MOST_CELLS = 128

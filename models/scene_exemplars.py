@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from models.config import SceneModelConfig
-from models.dictionary import Dictionary, feature_vectors, prepare, reconstruct
-from models.sparse_coding import sparse_code
+from models.dictionary import Dictionary, feature_vectors
+from models.energy import remaining_residual
 
 _EXCESS_GAIN = 3.0
 """Slope with which motion beyond the allowance counts, up to its full value."""
@@ -82,19 +82,3 @@ def motion_with_exemplars(motion: Tensor, exemplars: SceneExemplars) -> Tensor:
         return motion
     excess = (motion - exemplars.allowance).clamp_min(0.0)
     return torch.minimum(motion, exemplars.typical_motion + _EXCESS_GAIN * excess)
-
-
-def remaining_residual(
-    vectors: Tensor, dictionary: Dictionary, rows: Tensor, config: SceneModelConfig
-) -> Tensor:
-    """Residual of one feature vector for each of some rows of a dictionary, (n,)."""
-    part = Dictionary(
-        own=dictionary.own[rows],
-        shared=dictionary.shared,
-        mean=dictionary.mean[rows],
-        step=dictionary.step[rows],
-        own_clip=dictionary.own_clip[rows],
-        shared_clip=dictionary.shared_clip,
-    )
-    z = prepare(vectors.unsqueeze(1), part.mean, config)
-    return (z - reconstruct(part, sparse_code(z, part, config))).square().sum(-1).squeeze(1)

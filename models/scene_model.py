@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from models.backbone import build_backbone
 from models.config import SceneModelConfig
 from models.dictionary import Dictionary, build_dictionary
-from models.energy import pool_lags, pool_top, residual_energy, still_residual
+from models.energy import (
+    highest_residuals,
+    pool_lags,
+    pool_top,
+    residual_energy,
+    still_residual,
+)
 from models.inputs import check_clips, colour_clips, colour_input, grey_clips, motion_input
 from models.motion import observe_motion
 from models.row_normal import fit_row_normal, log_ratio
@@ -142,11 +148,7 @@ class SceneModel(nn.Module):
         exemplars: SceneExemplars | None = None,
     ) -> EnergyTerms:
         """Energy terms of clips in the scene of that dictionary, row normal and exemplars."""
-        residual = residual_energy(observation.features, dictionary, self.config)
-        if exemplars is not None:
-            residual = residual_with_exemplars(
-                residual, observation.features, exemplars, self.config
-            )
+        residual = self._residual(observation, dictionary, exemplars)
         pooled = pool_top(residual, self.config.top_cells)
         if observation.motion is None or row_normal is None:
             return EnergyTerms((residual,), pooled.unsqueeze(1), torch.zeros_like(pooled))
@@ -163,6 +165,23 @@ class SceneModel(nn.Module):
         ]
         crowd = torch.log(moving.flatten(1).mean(1) + _CROWD_OFFSET)
         return EnergyTerms((residual, motion, still), torch.stack(frames, dim=1), crowd)
+
+    def _residual(
+        self, observation: Observation, dictionary: Dictionary, exemplars: SceneExemplars | None
+    ) -> Tensor:
+        features, config = observation.features, self.config
+        if exemplars is not None:
+            residual = residual_energy(features, dictionary, config)
+            return residual_with_exemplars(residual, features, exemplars, config)
+        # Which cells are coded depends on the data: a GPU would wait for the CPU.
+        if (
+            features.requires_grad
+            or features.is_cuda
+            or not (config.warm_start and config.top_cells)
+        ):
+            return residual_energy(features, dictionary, config)
+        moving = None if observation.motion is None else observation.motion[:, -1]
+        return highest_residuals(features, dictionary, config, moving)
 
     def weights(self) -> Tensor:
         """Weight of each standardised term in the frame's energy, (terms,)."""

@@ -1,12 +1,13 @@
 """Public interface of the method: adapt once, score many times."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from models.adaptation import AdaptedScene, adapt, adapt_observation
+from models.adaptation import AdaptedScene, adapt_observation
 from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.device import resolve_device
@@ -23,18 +24,34 @@ _BATCH = 8
 class SceneScorer:
     """A model ready for inference; scenes are passed in, so that one scorer serves many cameras."""
 
-    def __init__(self, model: SceneModel, model_id: str, device: torch.device) -> None:
+    def __init__(
+        self, model: SceneModel, model_id: str, device: torch.device, threads: int = 1
+    ) -> None:
+        """Wrap a model.
+
+        Args:
+            model: In evaluation mode, on the device.
+            model_id: Its identity.
+            device: Where it computes.
+            threads: Clips that are computed at the same time on the CPU, each by one thread. This
+                takes less CPU time than several threads for one clip, which wait for each other in
+                every layer; the caller sets `torch.set_num_threads(1)`.
+        """
         self.model = model
         self.model_id = model_id
         self.device = device
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 and device.type == "cpu" else None
 
     @staticmethod
-    def load(weights: str | Path = "vedette", device: str = "auto") -> "SceneScorer":
+    def load(
+        weights: str | Path = "vedette", device: str = "auto", threads: int = 1
+    ) -> "SceneScorer":
         """Load shipped weights by name, or a checkpoint by path.
 
         Args:
             weights: See `models.checkpoint.load_checkpoint`.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+            threads: Clips that are computed at the same time on the CPU.
 
         Raises:
             CheckpointError: the weights cannot be used.
@@ -42,7 +59,7 @@ class SceneScorer:
         """
         place = resolve_device(device)
         model, model_id = load_checkpoint(weights, place)
-        return SceneScorer(model, model_id, place)
+        return SceneScorer(model, model_id, place, threads)
 
     @staticmethod
     def untrained(preset: str, seed: int, device: str = "cpu") -> "SceneScorer":
@@ -69,7 +86,10 @@ class SceneScorer:
         Raises:
             ValueError: no clip, or another shape or type.
         """
-        return adapt(self.model, support.to(self.device), self.model_id)
+        if support.shape[0] == 0:
+            raise ValueError("support: want at least 1 clip, got 0")
+        size_hw = (support.shape[2], support.shape[3])
+        return adapt_observation(self.model, self._observe(support, None), size_hw, self.model_id)
 
     @torch.no_grad()
     def rate_candidates(self, candidates: Tensor, ages: Tensor | None = None) -> SupportCandidates:
@@ -97,7 +117,7 @@ class SceneScorer:
         """
         if clips.shape[0] == 0:
             raise ValueError("clips: want at least 1 clip, got 0")
-        return self.model.observe(clips.to(self.device), ages)
+        return self._observe(clips, ages)
 
     @torch.no_grad()
     def rate_features(
@@ -157,6 +177,18 @@ class SceneScorer:
             )
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
+        if self._pool is None or len(scenes) < 2:
+            return self._score(clips, scenes, ages)
+
+        def of_clip(place: int) -> Scores:
+            one = slice(place, place + 1)
+            return self._score(clips[one], [scenes[place]], None if ages is None else ages[one])
+
+        one_by_one = self._pool.map(of_clip, range(len(scenes)))
+        return Scores.joined(list(one_by_one))
+
+    @torch.no_grad()
+    def _score(self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None) -> Scores:
         observation = self.model.observe(clips.to(self.device), ages)
         energies = torch.empty(len(scenes))
         parts = torch.empty(len(scenes), self.model.prior_mean.numel())
@@ -190,7 +222,7 @@ class SceneScorer:
         """
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        observation = self.model.observe(clips.to(self.device), ages)
+        observation = self._observe(clips, ages)
         return [self._score_observed(observation, scene) for scene in scenes]
 
     @torch.no_grad()
@@ -264,6 +296,16 @@ class SceneScorer:
             CheckpointError: missing, damaged, or a scene of another model.
         """
         return load_scene(path, self.model_id, self.device)
+
+    @torch.no_grad()
+    def _observe(self, clips: Tensor, ages: Tensor | None) -> Observation:
+        if self._pool is None or clips.shape[0] < 2:
+            return self.model.observe(clips.to(self.device), ages)
+        single = (slice(place, place + 1) for place in range(clips.shape[0]))
+        parts = self._pool.map(
+            lambda one: self._observe(clips[one], None if ages is None else ages[one]), single
+        )
+        return Observation.joined(list(parts), self.device)
 
     def _score_observed(self, observation: Observation, scene: AdaptedScene) -> Scores:
         weights = self.model.weights()

@@ -1,7 +1,9 @@
 """Result of scoring clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from models.scene_model import TERMS, Observation
@@ -26,6 +28,16 @@ class Scores:
         one = slice(place, place + 1)
         seen = None if self.observation is None else self.observation[one]
         return Scores(self.energies[one], self.maps[one], self.parts[one], seen)
+
+    @staticmethod
+    def joined(parts: Sequence["Scores"]) -> "Scores":
+        """The scores of several batches of `SceneScorer.score` as one."""
+        energies, maps, terms = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("energies", "maps", "parts")
+        )
+        seen = [part.observation for part in parts if part.observation is not None]
+        return Scores(energies, maps, terms, Observation.joined(seen, seen[0].features.device))
 
     def explain(self, place: int) -> dict[str, float]:
         """Contribution of each term to one of the energies, by name."""

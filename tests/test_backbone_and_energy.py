@@ -6,7 +6,14 @@ import torch
 
 from models.backbone import build_backbone
 from models.config import PAPER, PAPER_5, PRESETS, VEDETTE, SceneModelConfig
-from models.energy import pool_lags, pool_top
+from models.dictionary import build_dictionary
+from models.energy import (
+    highest_residuals,
+    pool_lags,
+    pool_top,
+    residual_energy,
+    still_residual,
+)
 from models.inputs import grey_clips, motion_input
 
 
@@ -109,3 +116,30 @@ def test_each_lag_has_its_own_highest_cells() -> None:
     cells[0, 0, 0, 1] = cells[0, 1, 3, 2] = 6.0
     assert float(pool_lags(cells, 2)) == pytest.approx(6.0)
     assert float(pool_top(cells.mean(1), 2)) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("moves", ["somewhere", "everywhere", "nowhere"])
+def test_cells_that_are_not_coded_change_no_pooled_residual(moves: str) -> None:
+    random = torch.Generator().manual_seed(3)
+    ground = torch.randn(1, 64, 12, 16, generator=random)
+    support = ground + 0.3 * torch.randn(6, 64, 12, 16, generator=random)
+    dictionary = build_dictionary(support, VEDETTE)
+    clips = ground + 0.4 * torch.randn(5, 64, 12, 16, generator=random)
+    clips[:, :, 3:6, 4:7] += torch.randn(5, 64, 3, 3, generator=random)
+    moving = {
+        "somewhere": (torch.rand(5, 12, 16, generator=random) > 0.7).float(),
+        "everywhere": torch.ones(5, 12, 16),
+        "nowhere": torch.zeros(5, 12, 16),
+    }[moves]
+    whole = residual_energy(clips, dictionary, VEDETTE)
+    some = highest_residuals(clips, dictionary, VEDETTE, moving)
+    assert (some >= whole - 1e-5).all()
+    assert (some > whole + 1e-3).any(), "most cells keep their bound"
+    for before, after in (
+        (whole, some),
+        (still_residual(whole, moving), still_residual(some, moving)),
+    ):
+        for count in (VEDETTE.still_cells, VEDETTE.top_cells):
+            if before is not whole and count > VEDETTE.still_cells:
+                continue
+            assert torch.allclose(pool_top(after, count), pool_top(before, count), atol=1e-5)

@@ -14,13 +14,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from models import SceneScorer
 from pipeline.datasets.benchmarks import load_benchmark
 from pipeline.evaluation.clip_sheets import short_clip_sheet
 from pipeline.evaluation.report import to_json
 from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate as run_evaluation
 from pipeline.evaluation.sheets import as_table, sheets
+from pipeline.scoring.loading import load_scorer
 from pipeline.telemetry.atomic_write import atomic_path
 
 
@@ -45,7 +45,7 @@ def evaluate(
     """
     console = Console()
     dataset = load_benchmark(name, root)
-    scorer = SceneScorer.load(weights, device)
+    scorer = load_scorer(weights, device)
     with ExitStack() as stack:
         result = None if json_path is None else stack.enter_context(atomic_path(json_path))
         report = None if report_path is None else stack.enter_context(atomic_path(report_path))

@@ -31,6 +31,7 @@ from pipeline.evaluation.replay_summary import ReplaySummary
 from pipeline.evaluation.supports import SupportError, draw_supports
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scoring.loading import load_scorer
 from pipeline.telemetry.atomic_write import atomic_path
 
 
@@ -72,7 +73,7 @@ def replay(
         if address is not None and is_live(address):
             raise ValueError("replay: want a recording, got a camera; `vedette run` scores cameras")
     console = Console()
-    scorer = SceneScorer.load(options.weights, options.device)
+    scorer = load_scorer(options.weights, options.device)
     summary = ReplaySummary(name)
     started = time.monotonic()
     with ExitStack() as stack:

@@ -118,7 +118,7 @@ class Scoring(Section):
     weights: str = Field(default="vedette", min_length=1)
     """Name of shipped weights, or path of a checkpoint."""
     threads: ThreadCount | None = None
-    """CPU threads of the model; null: the number of cores."""
+    """Clips that are computed at the same time on the CPU; null: the number of cores."""
     max_batch: Count = Field(default=8, ge=1, le=256)
     """Maximum number of cameras whose clips are scored in one batch."""
 

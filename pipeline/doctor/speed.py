@@ -43,13 +43,11 @@ def measure(scoring: Scoring, size_hw: tuple[int, int], seconds: float = SECONDS
     """
     import torch
 
-    from models import SceneScorer
+    from pipeline.scoring.loading import load_scorer
 
     before = torch.get_num_threads()
-    if scoring.threads is not None:
-        torch.set_num_threads(scoring.threads)
     try:
-        scorer = SceneScorer.load(scoring.weights, scoring.device)
+        scorer = load_scorer(scoring.weights, scoring.device, scoring.threads)
         shape = (scorer.config.clip_length, *size_hw, 3)
         noise = torch.Generator().manual_seed(0)
         still = torch.randint(256, (1, *shape), generator=noise)

@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
+import cv2
+
 from cameras.address import is_live, kind_of
 from cameras.blindness import BlindnessDetector
 from cameras.http_stream import is_endless
@@ -58,6 +60,7 @@ def run(context: WorkerContext) -> None:
     Raises:
         ValueError: the worker is for no camera, or the source's address is malformed.
     """
+    cv2.setNumThreads(1)  # many ingest workers share the cores
     camera = context.spec.camera
     if camera is None:
         raise ValueError(f"worker {context.spec.name}: want the name of a camera, got none")

@@ -18,6 +18,7 @@ from pipeline.scoring.camera_scorer import CameraScorer, JudgedFrame
 from pipeline.scoring.camera_set import CameraSet
 from pipeline.scoring.command_handler import CommandHandler
 from pipeline.scoring.frame_stepper import ReadyFrame, UnusableFrameError
+from pipeline.scoring.loading import load_scorer
 from pipeline.scoring.scoring_batch import score_clips
 from pipeline.scoring.view_changes import camera_state
 from pipeline.telemetry.clock import PROCESS_CLOCK, Clock
@@ -49,10 +50,8 @@ def run(context: WorkerContext) -> None:
             such device.
     """
     scoring = context.spec.config.scoring
-    if scoring.threads is not None:
-        torch.set_num_threads(scoring.threads)
     try:
-        scorer = SceneScorer.load(scoring.weights, scoring.device)
+        scorer = load_scorer(scoring.weights, scoring.device, scoring.threads)
     except ValueError as error:
         raise PermanentError(str(error)) from error
     cameras = context.spec.config.cameras.values()
