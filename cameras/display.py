@@ -5,12 +5,14 @@ are not square (sample aspect ratio).
 """
 
 import struct
+import threading
 from fractions import Fraction
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.buffer import Buffer
+from av.video.reformatter import VideoReformatter
 
 _MAX_ASPECT_RATIO = 4
 """A sample aspect ratio above it, or below its inverse, is ignored as invalid."""
@@ -18,6 +20,9 @@ _MIN_CHANGE = 0.01
 """Smaller relative differences need no resampling."""
 _MATRIX = struct.Struct("=9i")
 _UPRIGHT = False, 1, 1
+_converters = threading.local()
+"""Each thread keeps its converter: a frame's own one would be set up for every frame, with a thread
+a core, and live as long as the frame."""
 
 
 def shown_pixels(frame: av.VideoFrame, aspect: Fraction | None) -> npt.NDArray[np.uint8]:
@@ -29,9 +34,10 @@ def shown_pixels(frame: av.VideoFrame, aspect: Fraction | None) -> npt.NDArray[n
     """
     height, width = _square_hw(frame, aspect)
     transposed, rows, columns = _rotation(frame)
-    if (height, width) != (frame.height, frame.width):
-        frame = frame.reformat(width, height, format="rgb24")
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    if not hasattr(_converters, "rgb"):
+        _converters.rgb = VideoReformatter()
+    converted = _converters.rgb.reformat(frame, width, height, format="rgb24", threads=1)
+    pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
     if transposed:
         pixels = pixels.swapaxes(0, 1)
     return np.ascontiguousarray(pixels[::rows, ::columns])
