@@ -4,7 +4,7 @@
     python -m benchmarks.many_cameras --cameras 8 --busy 1.0 --json result.json
 
 Every camera is an RTSP connection to one of two streams (640×360, H.264, 10 frames a second): a
-street with people, or the same street with nobody in it. The server runs in a process of its own,
+street with people, or the same street without them. The server runs in a process of its own,
 whose CPU time is not counted. For each number of cameras the service starts with stored scenes,
 warms up until every camera is scored at its rate or a time-out, and is then measured for a while.
 
@@ -144,7 +144,7 @@ def serving(folder: Path) -> Iterator[Mapping[str, str]]:
         process.join(10)
 
 
-class Scores:
+class ScoreCounter:
     """Counts the scores of a run; filled by one thread."""
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ def measure(
             },
         }
     )
-    scores = Scores()
+    scores = ScoreCounter()
     with local_service(config, folder, "ERROR") as supervisor:
         stop, over = threading.Event(), threading.Event()
         executor = ThreadPoolExecutor(2)

@@ -11,6 +11,7 @@ from makers import small_scorer
 
 from models import PRESETS, AdaptedScene, CheckpointError, FeedbackExemplar, SceneScorer
 from models.checkpoint import fingerprint, load_exemplar, save_exemplar
+from models.energy import residual_energy
 from models.feedback import (
     CELL_ATOMS,
     MOST_CELLS,
@@ -145,9 +146,10 @@ def test_the_second_look_against_float64() -> None:
     exemplars = extended.exemplars
     assert exemplars is not None
     observation = scorer().model.observe(clip(90, "box")[None])
-    known = (scene().dictionary, scene().row_normal)
-    terms = (scorer().model.terms(observation, *known, m) for m in (None, exemplars))
-    residual, recalled = (one.cells[0][0].flatten() for one in terms)
+    dictionary, row_normal = scene().dictionary, scene().row_normal
+    residual = residual_energy(observation.features, dictionary, config)[0].flatten()
+    terms = scorer().model.terms(observation, dictionary, row_normal, exemplars)
+    recalled = terms.cells[0][0].flatten()
     vectors = observation.features[0].flatten(1).T.double()
     compared = 0
     for number, cell in enumerate(exemplars.cells.tolist()):
@@ -167,7 +169,8 @@ def test_the_second_look_against_float64() -> None:
                 following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
                 point = updated + (momentum - 1) / following * (updated - code)
                 code, momentum = updated, following
-            left = float((z - atoms.T @ code).square().sum())
+            of_best = 1.0 - float((atoms @ z).max()) ** 2
+            left = min(float((z - atoms.T @ code).square().sum()), of_best)
             # As much again as was explained is believed, down to what is typical.
             believed = left - max(expected - left, 0.0)
             expected = min(expected, max(believed, float(exemplars.typical_residual)))
