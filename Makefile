@@ -36,8 +36,14 @@ dashboard:  ## bundle the dashboard's page anew (wants Node; the result is commi
 	npm ci --prefix pipeline/gateway/dashboard --ignore-scripts
 	npm run build --prefix pipeline/gateway/dashboard
 
+package: $(VENV)/.dev  ## build wheel and source distribution into dist/
+	$(BIN)/python -m hatchling build
+
+installed-demo: package  ## install the wheel into a new environment, and run the demo there
+	deploy/installed-demo.sh dist/*.whl
+
 bench: $(VENV)/.run  ## measure stage latencies on this machine
 	$(BIN)/python -m benchmarks.bench_scoring
 	$(BIN)/python -m benchmarks.bench_stages
 
-.PHONY: help demo test check format dashboard bench
+.PHONY: help demo test check format dashboard package installed-demo bench
