@@ -1,31 +1,16 @@
 """What `deploy/` ships for Prometheus, Alertmanager and Grafana, as the tests of it read it."""
 
 import json
-import os
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from deploy_tools import DEPLOY
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "vedette.rules.yml"
 RULES_TEST = DEPLOY / "prometheus" / "vedette.rules.test.yml"
 DASHBOARD = DEPLOY / "grafana" / "vedette.json"
-
-
-def tool(name: str) -> str:
-    """Path of a program of Prometheus; without it the test is skipped, or fails where wanted."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
-    if path is None:
-        if os.environ.get("FAIL_WITHOUT_PROMETHEUS") == "1":
-            pytest.fail(f"FAIL_WITHOUT_PROMETHEUS=1 and there is no {name}")
-        packages = "prometheus prometheus-alertmanager"
-        pytest.skip(f"no {name} on this machine (on Debian: apt-get install {packages})")
-    return path
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from monitoring_files import DEPLOY, RULES, tool
+from deploy_tools import DEPLOY, tool
+from monitoring_files import RULES
 from mqtt_broker import free_port
 
 WINDOW = "10s"

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from deploy_tools import tool
 from http_receiver import Receiver, receiving
 from makers import walking_box, write_video
-from monitoring_files import dashboard_expressions, tool
+from monitoring_files import dashboard_expressions
 from pipeline_run import PipelineRun, pipeline_run
 from prometheus_server import WINDOW, alertmanager, prometheus
 from test_metrics_of_a_run import ELSEWHERE

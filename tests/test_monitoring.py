@@ -2,21 +2,19 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import yaml
+from deploy_tools import check
 from monitoring_files import (
     DASHBOARD,
-    DEPLOY,
     RULES_TEST,
     Expression,
     dashboard_expressions,
     rule_expressions,
     rules,
-    tool,
 )
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
@@ -53,13 +51,6 @@ def series() -> dict[str, set[str]]:
 
 
 SERIES = series()
-
-
-def check(*command: str, cwd: Path = DEPLOY) -> None:
-    told = subprocess.run(
-        [tool(command[0]), *command[1:]], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
 
 
 def test_configurations_and_rules_are_valid() -> None:
