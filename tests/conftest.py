@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,9 @@ from hypothesis import settings
 from pipeline.config import TransportSection
 from pipeline.transport.topics import Endpoints, private_socket_folder, run_endpoints
 from pipeline.worker import RunInfo
+
+if TYPE_CHECKING:
+    from postgresql_server import PostgresqlServer
 
 # Small tensors gain nothing from threads, and spawned workers would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -46,6 +50,20 @@ def data_root() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("VEDETTE_DATA does not name a folder with the research data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def server() -> "Iterator[PostgresqlServer]":
+    """A real PostgreSQL; skipped where there is none unless FAIL_WITHOUT_POSTGRESQL=1."""
+    from postgresql_server import binaries, postgresql_server
+
+    programs = binaries()
+    if programs is None:
+        missing = "lacks PostgreSQL's initdb; on Debian: apt-get install postgresql"
+        assert not os.environ.get("FAIL_WITHOUT_POSTGRESQL"), missing
+        pytest.skip(missing)
+    with postgresql_server(programs) as running:
+        yield running
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -21,7 +21,7 @@ LAYERS = (
     ("runtime", "gateway", "evaluation", "training", "doctor"),
     ("alerts", "scoring", "ingest"),
     ("scenes", "notifiers"),
-    ("storage",),
+    ("storage", "nodes"),
     ("events", "datasets"),
     ("worker",),
     ("transport",),

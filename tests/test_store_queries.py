@@ -15,9 +15,7 @@ from mqtt_broker import free_port
 from postgresql_server import (
     PASSWORD,
     PostgresqlServer,
-    binaries,
     pooler,
-    postgresql_server,
 )
 from pydantic import ValidationError
 
@@ -36,17 +34,6 @@ EVENT = Event(
     1_763_000_001.0, 1, 9, "ready", False, 7,
 )  # fmt: skip
 Opener = Callable[..., EventStore]
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresqlServer]:
-    programs = binaries()
-    if programs is None:
-        missing = "lacks PostgreSQL's initdb; on Debian: apt-get install postgresql"
-        assert not os.environ.get("FAIL_WITHOUT_POSTGRESQL"), missing
-        pytest.skip(missing)
-    with postgresql_server(programs) as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
