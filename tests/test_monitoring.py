@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 import yaml
-from deploy_tools import check
+from deploy_tools import DEPLOY, check
 from monitoring_files import (
     DASHBOARD,
     RULES_TEST,
@@ -87,6 +87,12 @@ def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_page_lists_the_alerts() -> None:
+    page = (DEPLOY.parent / "docs" / "deployment.md").read_text()
+    listed = re.findall(r"^\| `(Vedette\w+)` \| (\w+) \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted((rule["alert"], rule["labels"]["severity"]) for rule in rules())
 
 
 def without_texts(expression: Expression) -> str:
