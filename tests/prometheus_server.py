@@ -20,7 +20,7 @@ WINDOW = "10s"
 """What the time windows of the shipped rules become."""
 
 
-def hurried(rules: str) -> str:
+def with_short_times(rules: str) -> str:
     """The rules with short windows and without the wait before an alert fires."""
     rules = re.sub(r"\[\d+[mh]\]", f"[{WINDOW}]", rules)
     return re.sub(r"^( *for:).*$", r"\1 1s", rules, flags=re.MULTILINE)
@@ -52,7 +52,7 @@ def prometheus(folder: Path, service_port: int, alertmanager_port: int) -> Itera
     job["static_configs"] = [{"targets": [f"127.0.0.1:{service_port}"]}]
     (manager,) = configuration["alerting"]["alertmanagers"]
     manager["static_configs"] = [{"targets": [f"127.0.0.1:{alertmanager_port}"]}]
-    (folder / RULES.name).write_text(hurried(RULES.read_text()))
+    (folder / RULES.name).write_text(with_short_times(RULES.read_text()))
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     port = free_port()
     arguments = (

@@ -77,7 +77,7 @@ def empty_panels(query: object) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_lost_camera_and_a_slow_scorer_are_told(tmp_path: Path) -> None:
+def test_a_lost_camera_and_a_slow_scorer_are_alerted(tmp_path: Path) -> None:
     tool("prometheus")
     clip = tmp_path / "street.mp4"
     write_video(clip, pictures=walking_box(150), frames_per_second=10)
