@@ -32,7 +32,7 @@ format: $(VENV)/.dev  ## rewrite the code in house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-dashboard:  ## bundle the dashboard's page anew (wants Node; the result is committed)
+dashboard:  ## bundle the page of the dashboard again (requires Node; the result is committed)
 	npm ci --prefix pipeline/gateway/dashboard --ignore-scripts
 	npm run build --prefix pipeline/gateway/dashboard
 

@@ -94,9 +94,9 @@ class Screenshots:
         self._url = url
         self._folder = folder
 
-    def open(self, path: str, width: int, scheme: str) -> Any:
+    def open(self, path: str, width: int, scheme: str, height: int | None = None) -> Any:
         """Open a page and wait until it is drawn."""
-        size = {"width": width, "height": SIZES[width]}
+        size = {"width": width, "height": height or SIZES[width]}
         context = self._browser.new_context(viewport=size, color_scheme=scheme)
         page = context.new_page()
         page.goto(f"{self._url}/{path}")
@@ -130,17 +130,15 @@ def photograph(screenshots: Screenshots, get: Callable[[str], Any]) -> None:
     ]
     best = max(events, key=lambda one: (one["clip"] is not None, one["peak_score"]))
     others = [
-        ("camera-1280", "#/cameras/high_street", 1280, "light"),
-        ("camera-390", "#/cameras/high_street", 390, "dark"),
-        ("areas-1280", "#/cameras/high_street?tab=areas", 1280, "dark"),
-        ("events-1280", "#/events", 1280, "light"),
-        ("events-390", "#/events", 390, "light"),
-        ("event-1280", f"#/events/{best['id']}", 1280, "dark"),
-        ("attach-1280", "#/attach", 1280, "light"),
-        ("system-1280", "#/system", 1280, "light"),
+        ("camera-1280", "#/cameras/high_street", 1280, "light", 1180),
+        ("camera-390", "#/cameras/high_street", 390, "dark", None),
+        ("events-1280", "#/events", 1280, "light", None),
+        ("events-390", "#/events", 390, "light", None),
+        ("event-1280", f"#/events/{best['id']}", 1280, "dark", 1050),
+        ("system-1280", "#/system", 1280, "light", 1050),
     ]
-    for name, path, width, scheme in others:
-        page = screenshots.open(path, width, scheme)
+    for name, path, width, scheme, height in others:
+        page = screenshots.open(path, width, scheme, height)
         page.wait_for_timeout(2500)
         screenshots.shoot(page, name)
         page.context.close()

@@ -73,6 +73,8 @@ class Calibration:
     """Value of `normal_seconds` at the last update of the threshold."""
     alarms: tuple[tuple[float, float], ...] = ()
     """The newest 100 alarms: normal time at the alarm in seconds, and its highest energy."""
+    alarms_per_day: float | None = None
+    """Target rate of false alarms that the threshold was set for; None: it was set for none."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -171,6 +173,7 @@ def refine(
         tail=tail,
         normal_seconds=seconds,
         learnt_seconds=seconds,
+        alarms_per_day=alarms_per_day,
     )
 
 
@@ -184,19 +187,50 @@ def learn(calibration: Calibration, alarms_per_day: float) -> Calibration:
     Raises:
         ValueError: the calibration has no tail.
     """
-    middle, tail, seconds = calibration.median, calibration.tail, calibration.normal_seconds
-    if tail is None:
-        raise ValueError("learn: want a calibration with a tail, got one of the support alone")
-    reach = _threshold(middle, calibration.spread, tail, alarms_per_day, seconds) - middle
-    needed = _above_alarms(calibration, alarms_per_day) - middle
-    reach = max(reach, min(needed, _MOST_ALARM_RISE * reach))
+    middle, seconds = calibration.median, calibration.normal_seconds
+    reach = _reach(calibration, alarms_per_day)
     before = calibration.threshold - middle
     steps = 24.0 * (seconds - calibration.learnt_seconds) / wanted_seconds(alarms_per_day)
     least = _SLOW_FALL**steps
     if calibration.learnt_seconds < _FIRST_SECONDS:
         least = min(least, _FIRST_FALL)
     reach = min(max(reach, least * before), _MOST_RISE * before)
-    return replace(calibration, threshold=middle + reach, learnt_seconds=seconds)
+    return replace(
+        calibration,
+        threshold=middle + reach,
+        learnt_seconds=seconds,
+        alarms_per_day=alarms_per_day,
+    )
+
+
+def for_target(calibration: Calibration, alarms_per_day: float) -> Calibration:
+    """The calibration for a target rate: converted at once if it is for another one.
+
+    Args:
+        calibration: One without a tail, or without a target rate, is returned as it is.
+        alarms_per_day: Target rate of false alarms.
+    """
+    if calibration.tail is None or calibration.alarms_per_day in (None, alarms_per_day):
+        return calibration
+    return replace(
+        calibration,
+        threshold=calibration.median + _reach(calibration, alarms_per_day),
+        learnt_seconds=calibration.normal_seconds,
+        alarms_per_day=alarms_per_day,
+    )
+
+
+def score_at_rate(calibration: Calibration, alarms_per_day: float) -> float:
+    """The score, in units of this calibration, that would be 1 at another target rate.
+
+    Args:
+        calibration: With a tail.
+        alarms_per_day: The other target rate of false alarms.
+
+    Raises:
+        ValueError: the calibration has no tail.
+    """
+    return calibration.score(calibration.median + _reach(calibration, alarms_per_day))
 
 
 def with_alarm(calibration: Calibration, height: float) -> Calibration:
@@ -229,6 +263,16 @@ def _threshold(
     level = max(tail.level(alarms_per_day), middle + _LEAST_SPREADS * spread)
     unseen = max(1.0, wanted_seconds(alarms_per_day) / normal_seconds)
     return middle + (1.0 + _CAUTION * math.log(unseen)) * (level - middle)
+
+
+def _reach(calibration: Calibration, alarms_per_day: float) -> float:
+    """Distance of the threshold from the median that the tail and the alarms give."""
+    middle, tail, seconds = calibration.median, calibration.tail, calibration.normal_seconds
+    if tail is None:
+        raise ValueError("want a calibration with a tail, got one of the support alone")
+    reach = _threshold(middle, calibration.spread, tail, alarms_per_day, seconds) - middle
+    needed = _above_alarms(calibration, alarms_per_day) - middle
+    return max(reach, min(needed, _MOST_ALARM_RISE * reach))
 
 
 def _above_alarms(calibration: Calibration, alarms_per_day: float) -> float:

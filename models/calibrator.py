@@ -7,9 +7,11 @@ from statistics import median
 
 from models.calibration import (
     Calibration,
+    for_target,
     learn,
     provisional,
     refine,
+    score_at_rate,
     too_many_alarms,
     update_provisional,
     wanted_seconds,
@@ -85,7 +87,7 @@ class Calibrator:
 
         Args:
             settings: How energies are turned into scores.
-            calibration: The initial calibration.
+            calibration: The initial calibration; one for another target rate is converted.
             waiting: Initial value of the attribute.
         """
         self.waiting = waiting
@@ -94,6 +96,7 @@ class Calibrator:
         self._settings = settings
         interval = wanted_seconds(settings.alarms_per_day)
         self._wait_seconds = min(max(interval / 4.0, _LEAST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+        calibration = for_target(calibration, settings.alarms_per_day)
         self._calibration = calibration
         self._last_seconds: float | None = None
         self._smoothed: float | None = None
@@ -135,6 +138,12 @@ class Calibrator:
     def normal_seconds(self) -> float:
         """Normal time so far."""
         return self._watched_seconds if self._done else self._normal_seconds
+
+    def score_at_rate(self, alarms_per_day: float) -> float | None:
+        """The present score that would be 1 at another target rate; None: not yet calibrated."""
+        if not self._done or self._tail is None:
+            return None
+        return score_at_rate(self.snapshot, alarms_per_day)
 
     def connected(self) -> None:
         """Start a new connection, whose stream time is unrelated to that of the last one."""

@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium, driven by Playwright, and what it complains of.
+"""A real browser for tests: Debian's Chromium, driven by Playwright, and its console messages.
 
 On Debian: apt-get install chromium. FAIL_WITHOUT_CHROMIUM=1 turns skips into failures.
 """
@@ -20,7 +20,7 @@ SERIOUS = ("serious", "critical")
 
 
 def chromium() -> str:
-    """Path of the browser; without it the test is skipped, or fails where it must be there."""
+    """Path of the browser; without it the test is skipped, or fails where it is required."""
     path = shutil.which("chromium")
     if path is None:
         _absent("chromium", "FAIL_WITHOUT_CHROMIUM", "on Debian: apt-get install chromium")
@@ -45,25 +45,25 @@ def _absent(what: str, variable: str, how: str) -> None:
 
 
 class Browser:
-    """Opens pages, and remembers what they complained of; starts with the first page."""
+    """Opens pages and collects their errors; starts with the first page."""
 
     def __init__(self, url: str) -> None:
         self._stack = ExitStack()
         self._browser: Any = None
         self.url = url
-        self.complaints: list[str] = []
+        self.problems: list[str] = []
         self.tolerated: Callable[[str], bool] = lambda text: False
 
     def page(self, width: int = 1280, height: int = 900, **context: Any) -> Any:
-        """A page of a person who was never here before."""
+        """A page in a new context without cookies."""
         if self._browser is None:
             self._start()
         person = self._browser.new_context(viewport={"width": width, "height": height}, **context)
         person.set_default_timeout(20_000)
         page = person.new_page()
         page.on("console", self._listen)
-        page.on("pageerror", lambda error: self._hear("error", f"exception: {error}"))
-        page.on("request", lambda request: self._leave(request.url))
+        page.on("pageerror", lambda error: self._record("error", f"exception: {error}"))
+        page.on("request", lambda request: self._check_origin(request.url))
         return page
 
     def _start(self) -> None:
@@ -76,25 +76,25 @@ class Browser:
         self._stack.callback(self._browser.close)
 
     def close(self) -> None:
-        """End it; in the thread that opened the first page."""
+        """Close it; in the thread that opened the first page."""
         self._stack.close()
 
-    def _listen(self, said: Any) -> None:
-        where = said.location.get("url", "")
-        # Chromium writes down every refusal; this one is how the page learns that it has to ask.
-        if not (where.endswith("/api/v1/session") and "401" in said.text):
-            self._hear(said.type, f"{said.type}: {said.text} ({where})")
+    def _listen(self, message: Any) -> None:
+        where = message.location.get("url", "")
+        # Chromium logs every refusal; the page expects this one when there is no session.
+        if not (where.endswith("/api/v1/session") and "401" in message.text):
+            self._record(message.type, f"{message.type}: {message.text} ({where})")
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _record(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not self.tolerated(text):
-            self.complaints.append(text)
+            self.problems.append(text)
 
-    def _leave(self, url: str) -> None:
+    def _check_origin(self, url: str) -> None:
         if not url.startswith((self.url, "blob:", "data:", self.url.replace("http", "ws", 1))):
-            self.complaints.append(f"a request leaves the service: {url}")
+            self.problems.append(f"a request leaves the service: {url}")
 
     def log_in(self, page: Any, token: str, path: str = "") -> None:
-        """Show a token."""
+        """Log in with a token."""
         page.goto(f"{self.url}/{path}")
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Log in").click()
@@ -128,7 +128,7 @@ def run_in_thread(test: pytest.Function) -> None:
 
 
 def faults(page: Any) -> list[str]:
-    """What axe-core finds that is serious, one line each."""
+    """Serious violations that axe-core finds, one line each."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     lines = []
@@ -140,7 +140,7 @@ def faults(page: Any) -> list[str]:
 
 
 def overflow(page: Any) -> int:
-    """By how many pixels a page is wider than the screen."""
+    """Number of pixels by which a page is wider than the screen."""
     script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     pixels: int = page.evaluate(script)
     return pixels

@@ -74,6 +74,10 @@ class Backend:
 
     def _show(self, order: Request) -> Answer:
         self.orders.append(order)
+        if order.command == "target_scores":
+            rates = order.arguments["rates"]
+            assert isinstance(rates, list)
+            return Answer(order.id, "ok", {"scores": [2.0 / (1.0 + rate) for rate in rates]})
         if order.command != "picture":
             return Answer(order.id, "ok", {"scenes": []})
         return Answer(

@@ -14,6 +14,7 @@ from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.adaptation_settings import AdaptationSettings
 from pipeline.scenes.build_results import BuiltScene, RefitResult
 from pipeline.scenes.calibration_window import LearningProgress
+from pipeline.scenes.support_clips import SupportClips
 from pipeline.scenes.support_selection import build_scene
 from pipeline.scoring.clips import ClipBuffer
 
@@ -43,6 +44,21 @@ def test_collects_one_clip_an_interval() -> None:
     assert [step.state for step in steps if step] == ["collecting"] * 5 + ["fitting"]
     assert all(step is not None and step.energy is None for step in steps)
     assert adaptation.candidates.clips.shape == (3, *CLIP.shape)
+
+
+def test_kept_clips_are_part_of_the_support_and_only_the_others_are_collected() -> None:
+    clips = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1, 1).repeat(5, axis=1)
+    kept = SupportClips(clips, (0.0, 1.0, 2.0, 3.0), 0.1).selected([0, 2])
+    settings = AdaptationSettings(frames=3, interval_seconds=1.0, spare=2)
+    adaptation = Adaptation(settings, reason="frames replaced", kept=kept)
+    assert adaptation.state == "collecting"
+    waiting = adaptation.before_scoring(100.0, clips[3], False)
+    assert waiting is not None
+    assert waiting.progress == "2/3, frames replaced"
+    adaptation.before_scoring(100.1, clips[3], True)
+    assert adaptation.state == "fitting"
+    assert adaptation.candidates.clips[:, 0, 0, 0, 0].tolist() == [0, 2, 3]
+    assert list(adaptation.candidates.seconds) == sorted(adaptation.candidates.seconds)
 
 
 def test_waits_for_a_full_clip() -> None:

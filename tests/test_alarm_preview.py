@@ -1,4 +1,4 @@
-"""What a threshold would have raised, and single scores out of long logs."""
+"""Events that a threshold would have raised, and single scores of long logs."""
 
 import json
 from pathlib import Path
@@ -78,4 +78,4 @@ def test_scores_of_a_span_are_found_in_long_logs(tmp_path: Path) -> None:
         assert times[0] == pytest.approx(max(begin, T0), abs=0.11)
     assert len(scores_between(tmp_path, "yard", T0, T0 + 1000, 100)) <= 100
     assert scores_between(tmp_path, "yard", T0 - 100, T0 - 50, 100) == []
-    assert scores_between(tmp_path, "nobody", T0, T0 + 1, 100) == []
+    assert scores_between(tmp_path, "absent", T0, T0 + 1, 100) == []

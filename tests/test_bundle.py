@@ -1,4 +1,4 @@
-"""The committed page is what its sources give; whoever has Node compares it."""
+"""The committed page is the bundle of its sources; compared where Node is installed."""
 
 import os
 import subprocess

@@ -8,7 +8,13 @@ from statistics import median
 
 import pytest
 
-from models.calibration import Calibration, calibration_from_json, learn, provisional
+from models.calibration import (
+    Calibration,
+    calibration_from_json,
+    for_target,
+    learn,
+    provisional,
+)
 from models.calibrator import Calibrator, CalibratorSettings, calibrate_afterwards
 
 FIRST = provisional([0.0, 0.5, 1.0, 0.2, 0.8], prior_spread=1.0)
@@ -49,6 +55,26 @@ def test_more_alarms_allowed_mean_a_lower_threshold() -> None:
         thresholds.append(calibrator.calibration.threshold)
     assert thresholds == sorted(thresholds)
     assert thresholds[0] < thresholds[-1]
+
+
+def test_another_target_changes_the_threshold_at_once() -> None:
+    calibrator = Calibrator(CalibratorSettings(60.0, 0.4, 1.0), FIRST)
+    assert calibrator.score_at_rate(24.0) is None
+    run(calibrator, life(650))
+    stored = calibration_from_json(json.loads(json.dumps(asdict(calibrator.snapshot))))
+    expected = calibrator.score_at_rate(24.0)
+    assert expected is not None
+    assert expected < 1.0
+    again = Calibrator(CalibratorSettings(60.0, 0.4, 24.0), stored)
+    # The score that a preview gives is the one that has the score 1 afterwards.
+    energy = stored.median + expected * (stored.threshold - stored.median)
+    assert again.calibration.score(energy) == pytest.approx(1.0)
+    assert again.calibration.alarms_per_day == 24.0
+    back = Calibrator(CalibratorSettings(60.0, 0.4, 1.0), again.snapshot)
+    there_and_back = for_target(replace(stored, alarms_per_day=2.0), 1.0)
+    assert back.calibration.threshold == pytest.approx(there_and_back.threshold)
+    assert for_target(stored, 1.0) is stored
+    assert for_target(FIRST, 24.0) is FIRST
 
 
 def test_a_long_watch_sharpens_the_threshold() -> None:

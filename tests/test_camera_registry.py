@@ -22,6 +22,7 @@ from pipeline.transport.commands import (
     CommandError,
     Detach,
     SetEnabled,
+    SetTarget,
     SetThreshold,
     arguments_of,
     read_command,
@@ -276,3 +277,20 @@ def test_threshold_set_at_run_time_is_kept_until_the_file_changes_its_own(
     assert "door" not in registry.after(Detach(name="door")).thresholds
     with pytest.raises(RefusedError, match="camera shed"):
         registry.after(SetThreshold(name="shed", threshold=1.0))
+
+
+def test_target_set_at_run_time_is_kept_until_the_file_changes_its_own(tmp_path: Path) -> None:
+    key = "target_false_alarms_per_day"
+    before = CameraRegistry.of(file(yard={"source": "webcam:0", "alert": {key: 1.0}}))
+    registry = before.after(SetTarget(name="yard", false_alarms_per_day=5.0))
+    registry = registry.after(SetThreshold(name="yard", threshold=2.0))
+    registry = registry.after(SetEnabled(name="yard", enabled=False))
+    assert registry.cameras["yard"].alert.target_false_alarms_per_day == 5.0
+    assert registry.cameras["yard"].alert.enter == 2.0
+    save_registry(tmp_path, registry)
+    assert load_registry(tmp_path, registry.file) == registry
+    assert registry.reloaded(registry.file).targets == {"yard": 5.0}
+    changed = registry.reloaded(file(yard={"source": "webcam:0", "alert": {key: 2.0}}))
+    assert changed.cameras["yard"].alert.target_false_alarms_per_day == 2.0
+    with pytest.raises(RefusedError, match="camera shed"):
+        registry.after(SetTarget(name="shed", false_alarms_per_day=1.0))

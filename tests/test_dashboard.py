@@ -1,7 +1,7 @@
-"""The dashboard in a real browser, against the real service and a made street over real RTSP.
+"""The dashboard in a real browser, against the real service and a synthetic street over real RTSP.
 
-The tests build upon each other, as a person's first quarter of an hour does: log in, attach a
-camera, watch it adapt, look at an event, draw a mask, turn the dial.
+The tests build on each other: log in, attach a camera, watch it adapt, open an event, draw a mask,
+move the dial.
 """
 
 import os
@@ -36,7 +36,7 @@ RATE = 10
 
 @dataclass
 class Service:
-    """The service, and the way to its camera."""
+    """The service and its camera."""
 
     url: str
     camera: str
@@ -44,7 +44,7 @@ class Service:
     server: RtspServer
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 120.0) -> Any:
-        """What a condition gives once it gives something."""
+        """Wait until a condition returns a true value, and return it."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"not within {seconds:g} s"
@@ -114,7 +114,7 @@ def _answers(url: str) -> bool:
 def person(service: Service) -> Iterator[Browser]:
     opened = Browser(service.url)
     yield opened
-    assert not opened.complaints, opened.complaints
+    assert not opened.problems, opened.problems
 
 
 def test_log_in_and_roles(person: Browser) -> None:
@@ -141,18 +141,18 @@ def test_attach_by_the_wizard(person: Browser, service: Service) -> None:
     person.log_in(page, ADMIN)
     page.get_by_role("link", name="Attach your first camera").click()
     address = page.get_by_label("Address of its stream")
-    look = page.get_by_role("button", name="Look")
+    check = page.get_by_role("button", name="Check", exact=True)
     for wrong, said in (
         (service.camera.replace(PASSWORD, "guess"), "refuses this user or password"),
-        (f"{service.camera}x", "but not this path"),
+        (f"{service.camera}x", "but not for this path"),
         ("ftp://127.0.0.1/x", "This address cannot be used."),
     ):
         address.fill(wrong)
-        look.click()
+        check.click()
         page.get_by_role("alert").get_by_text(said, exact=False).wait_for()
         assert PASSWORD not in page.get_by_role("alert").inner_text()
     address.fill(service.camera)
-    look.click()
+    check.click()
     page.get_by_alt_text("What the camera sees").wait_for()
     name = page.get_by_label("Name")
     name.fill("a b")
@@ -160,7 +160,7 @@ def test_attach_by_the_wizard(person: Browser, service: Service) -> None:
     name.fill("street")
     begun = time.monotonic()
     page.get_by_role("button", name="Watch it").click()
-    page.get_by_text("Adapting: it looks", exact=False).wait_for()
+    page.get_by_text("Adapting to the normal scene", exact=False).wait_for()
     page.locator("li.current", has_text="Watching").wait_for(timeout=90_000)
     assert time.monotonic() - begun < 60
     page.get_by_role("link", name="Open the camera").click()
@@ -178,7 +178,7 @@ def test_pictures_are_live_only_in_view(person: Browser) -> None:
         "before => document.querySelector('.tile canvas').dataset.capturedAt !== before",
         arg=before,
     )
-    # What it shows is young: measured from the arrival of the frame to the screen.
+    # Age of the shown frame: from its arrival to the screen.
     age = page.evaluate(
         """() => new Promise((done) => {
           const canvas = document.querySelector('.tile canvas');
@@ -193,7 +193,7 @@ def test_pictures_are_live_only_in_view(person: Browser) -> None:
           document.dispatchEvent(new Event('visibilitychange'));
         }"""
     )
-    page.wait_for_timeout(1500)  # what was on the way
+    page.wait_for_timeout(1500)  # pictures already sent
     frozen = tile.evaluate(stamp)
     page.wait_for_timeout(1500)
     assert tile.evaluate(stamp) == frozen
@@ -205,17 +205,20 @@ def test_dial_and_the_event_that_it_raises(person: Browser, service: Service) ->
     dial = page.get_by_label("False alarms a day")
     dial.focus()
     page.keyboard.press("End")
-    page.get_by_text("Events begin at a score of 0.60", exact=False).wait_for()
+    page.locator(".dial .big", has_text="1440 a day").wait_for()
+    page.get_by_text("Events would begin at a score of", exact=False).wait_for()
     page.get_by_role("button", name="Use this").click()
-    page.get_by_text("Events begin at 0.60 from now on.").wait_for()
-    page.locator(".now", has_text="events begin at 0.60").wait_for()
+    page.get_by_text("Target: 1440 a day.").wait_for()
+    page.get_by_text("(current setting)", exact=False).wait_for()
+    alert = service.api.get("/cameras/street").json()["settings"]["alert"]
+    assert alert["target_false_alarms_per_day"] == 1440
 
     page.get_by_role("link", name="Events", exact=True).first.click()
-    page.locator(".event").first.wait_for(timeout=120_000)  # by itself, as it comes
+    page.locator(".event").first.wait_for(timeout=120_000)  # without a reload
     service.wait_for(lambda: [one for one in service.events() if one["clip"]])
 
 
-def test_event_its_clip_and_what_a_person_says(person: Browser, service: Service) -> None:
+def test_event_its_clip_and_its_annotations(person: Browser, service: Service) -> None:
     event = next(one for one in service.events() if one["clip"])
     page = person.page()
     person.log_in(page, ADMIN, "#/events")
@@ -226,11 +229,11 @@ def test_event_its_clip_and_what_a_person_says(person: Browser, service: Service
     )
     page.locator(".terms dt", has_text="Motion").wait_for()
     page.locator(".chart canvas").wait_for()
-    page.get_by_role("button", name="Mark as seen").click()
-    page.get_by_role("button", name="Seen ✓").wait_for()
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    page.get_by_role("button", name="Acknowledged ✓").wait_for()
     page.get_by_label("Note").fill(HOSTILE)
-    page.get_by_role("button", name="Keep the note").click()
-    page.get_by_text("Note kept").wait_for()
+    page.get_by_role("button", name="Save the note").click()
+    page.get_by_text("Note saved").wait_for()
     page.get_by_role("button", name="This is normal").click()
     page.get_by_text("Labelled: Normal").wait_for()
     kept = service.api.get(f"/events/{event['id']}").json()
@@ -245,8 +248,8 @@ def test_event_its_clip_and_what_a_person_says(person: Browser, service: Service
     assert page.locator(".event").count() == 1
 
 
-def test_mask_is_drawn_and_covers(person: Browser, service: Service) -> None:
-    person.tolerated = lambda text: "getImageData" in text  # our own look at the pixels
+def test_mask_is_drawn_and_hides_its_area(person: Browser, service: Service) -> None:
+    person.tolerated = lambda text: "getImageData" in text  # the test reads the pixels
     page = person.page()
     person.log_in(page, ADMIN, "#/cameras/street?tab=areas")
     page.get_by_label("Name").fill("tree")
@@ -270,7 +273,7 @@ def test_mask_is_drawn_and_covers(person: Browser, service: Service) -> None:
     camera = service.api.get("/cameras/street").json()
     numbers = [float(n) for n in camera["settings"]["masks"]["tree"]["coordinates"].split(",")]
     assert numbers == pytest.approx([0.1, 0.1, 0.6, 0.1, 0.5, 0.6, 0.1, 0.7], abs=0.02)
-    # What lies under it is painted over before anybody sees it.
+    # The masked area is blacked out before a frame is shown.
     page.wait_for_function(
         """() => {
           const canvas = document.querySelector('.camera-page .picture canvas');
@@ -288,10 +291,76 @@ def test_mask_is_drawn_and_covers(person: Browser, service: Service) -> None:
     service.wait_for(lambda: not service.api.get("/cameras/street").json()["settings"]["masks"])
 
 
+def test_schedule_is_edited(person: Browser, service: Service) -> None:
+    person.tolerated = lambda text: "422" in text
+    page = person.page()
+    person.log_in(page, ADMIN, "#/cameras/street?tab=schedule")
+    page.get_by_text("Always.").wait_for()
+    page.get_by_role("button", name="Add hours").click()
+    page.get_by_text("next day").wait_for()
+    page.get_by_role("checkbox", name="Sa").check()
+    page.get_by_label("to", exact=True).fill("06:30")
+    page.get_by_label("Time zone").fill("Europe/Atlantis")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("want a name of a time zone", exact=False).wait_for()
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+    stored = service.api.get("/cameras/street").json()["settings"]["alert"]["schedule"]
+    hours = ["mon,tue,wed,thu,fri,sat 18:00-06:30"]
+    assert stored == {"timezone": "Europe/Berlin", "active": hours}
+    page.reload()
+    assert page.get_by_label("to", exact=True).input_value() == "06:30"
+    page.get_by_role("button", name="Remove these hours").click()
+    page.get_by_role("button", name="Save").click()
+    service.wait_for(
+        lambda: not service.api.get("/cameras/street").json()["settings"]["alert"]["schedule"]
+    )
+
+
+def test_frames_are_replaced_and_the_scene_is_restored(person: Browser, service: Service) -> None:
+    page = person.page()
+    person.log_in(page, ADMIN, "#/cameras/street?tab=scenes")
+    page.locator(".thumbnail img").first.wait_for()
+    scenes = service.api.get("/cameras/street/scenes").json()["scenes"]
+    page.get_by_role("button", name="Adapt again").click()
+    frames = page.locator(".support button")
+    frames.nth(1).click()
+    frames.nth(3).click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.support img')].every((one) => one.naturalWidth)"
+    )
+    assert frames.count() == 6
+    page.get_by_role("button", name="Replace 2 frames").click()
+    page.get_by_text("Adapting again").wait_for()
+    page.get_by_text("frames replaced").first.wait_for(timeout=60_000)
+    found = service.wait_for(
+        lambda: (
+            (now := service.api.get("/cameras/street/scenes").json()["scenes"])
+            and len(now) > len(scenes)
+            and now
+        )
+    )
+    assert (found[0]["reason"], found[0]["current"]) == ("frames replaced", True)
+    page.locator(".scenes li", has_text="frames replaced").locator(".tag").wait_for()
+    page.get_by_role("button", name="Restore").first.click()
+    page.get_by_text("The scene is in use again.").wait_for()
+
+
+def test_system_shows_stages_and_receivers(person: Browser) -> None:
+    page = person.page()
+    person.log_in(page, ADMIN, "#/system")
+    page.get_by_role("row", name=re.compile("^Score a batch .* ms")).wait_for()
+    page.get_by_role("heading", name="Receivers of notifications").wait_for()
+    page.get_by_text("None is configured.").wait_for()
+
+
 PAGES = (
     "",
     "#/events",
     "#/cameras/street",
+    "#/cameras/street?tab=scenes",
+    "#/cameras/street?tab=schedule",
     "#/cameras/street?tab=settings",
     "#/attach",
     "#/system",
@@ -299,7 +368,7 @@ PAGES = (
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_fault_of_access(person: Browser, scheme: str, service: Service) -> None:
+def test_no_serious_accessibility_fault(person: Browser, scheme: str, service: Service) -> None:
     node()
     event = service.events()[0]["id"]
     page = person.page(bypass_csp=False, color_scheme=scheme)
@@ -322,7 +391,7 @@ def test_nothing_is_wider_than_the_screen(person: Browser, width: int, service: 
         assert overflow(page) <= 0, path
 
 
-def test_page_is_small_and_soon_there(person: Browser) -> None:
+def test_page_is_small_and_paints_quickly(person: Browser) -> None:
     page = person.page()
     loaded: list[int] = []
     page.on("response", lambda answer: loaded.append(len(answer.body())))
@@ -333,7 +402,7 @@ def test_page_is_small_and_soon_there(person: Browser) -> None:
     assert page.evaluate(paint) < 3000  # 200 ms on a machine that does nothing else
 
 
-def test_lost_gateway_and_lost_camera_are_said(person: Browser, service: Service) -> None:
+def test_lost_gateway_and_lost_camera_are_shown(person: Browser, service: Service) -> None:
     person.tolerated = lambda text: "WebSocket" in text or "Failed to load" in text
     page = person.page()
     person.log_in(page, VIEWER)
@@ -342,7 +411,7 @@ def test_lost_gateway_and_lost_camera_are_said(person: Browser, service: Service
     (gateway,) = (one for one in workers if one["name"] == "gateway")
     os.kill(gateway["pid"], signal.SIGKILL)
     page.get_by_text("What you see is not live.", exact=False).wait_for()
-    # It comes back by itself, and nobody logs in again.
+    # It recovers without another login.
     page.locator(".tile .age", has_text="Live").wait_for(timeout=60_000)
     page.get_by_text("What you see is not live.", exact=False).wait_for(state="detached")
 

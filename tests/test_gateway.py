@@ -395,7 +395,7 @@ def test_every_route_requires_a_token(closed: Gateway) -> None:
     document = openapi_document()["paths"]
     with closed.client() as anonymous:
         for path, methods in document.items():
-            place = path.format(name="yard", event="yard-1-1", scene="s", token="t")
+            place = path.format(name="yard", event="yard-1-1", scene="s", clip=0, token="t")
             for method in methods:
                 status = anonymous.request(method, place, json={}).status_code
                 assert status == (200 if path in ("/healthz", "/readyz") else 401), path
@@ -404,7 +404,7 @@ def test_every_route_requires_a_token(closed: Gateway) -> None:
 def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
     with gateway.client() as client:
         for path in openapi_document()["paths"]:
-            place = path.format(name="yard", event="yard-1-1", scene="s", token="t")
+            place = path.format(name="yard", event="yard-1-1", scene="s", clip=0, token="t")
             if "get" not in openapi_document()["paths"][path] or path.endswith(
                 ("/live", "/system")  # without an end, and other each time
             ):

@@ -56,7 +56,7 @@ def test_another_connection_begins_another_rate() -> None:
     assert view.rows["street"].frames_per_second is None
 
 
-def test_a_status_is_told_once() -> None:
+def test_a_status_is_reported_once() -> None:
     view = LiveView(["street"])
     assert view.update_status("street", "offline: refused")
     assert not view.update_status("street", "offline: refused")

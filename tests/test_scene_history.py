@@ -26,7 +26,7 @@ from pipeline.scenes.scene_history import MAX_EARLIER_SCENES, NoSceneError, scen
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scenes.scene_watch import KnownView
 from pipeline.scoring.command_handler import CommandHandler
-from pipeline.transport.messages import Request
+from pipeline.transport.messages import Answer, Request
 from pipeline.worker import RunInfo
 
 SIZE_HW = (48, 64)
@@ -216,6 +216,37 @@ def test_a_running_camera_goes_back(run: RunInfo, scorer: SceneScorer) -> None:
     earlier = [one.energy for one in sink.scores if one.connection == 1 and one.index >= 10]
     again = [one.energy for one in sink.scores if one.connection == 3 and one.index >= 10]
     assert again == pytest.approx(earlier[: len(again)], abs=1e-4)
+
+
+def test_single_support_clips_are_replaced(run: RunInfo, scorer: SceneScorer) -> None:
+    context = worker_context("score", small_config(["street"]), run)
+    with scoring(context, scorer) as worker, CollectingSink(run):
+        send_all(run, noise_frames("street", 40, seed=0))
+        commands = CommandHandler(worker.cameras)
+        store = worker.cameras.shared.store
+        before = store.load_support("street", (48, 64))
+
+        def adapt(*replace: int) -> Answer:
+            arguments: dict[str, object] = {"name": "street", "replace": list(replace)}
+            return commands.handle(Request("1", "adapt", arguments, 0.0))
+
+        assert adapt(0, 3).problem == "replace: want numbers below 3, got 3"
+        assert adapt(1).status == "ok"
+        send_all(run, noise_frames("street", 40, seed=1, connection=2))
+        after = store.load_support("street", (48, 64))
+        answer = commands.handle(Request("2", "scenes", {"name": "street"}, 0.0))
+    assert before is not None
+    assert after is not None
+    # JPEG again: nearly the same frames.
+    for number, clip in enumerate((before.clips[0], before.clips[2])):
+        assert np.abs(after.clips[number].astype(int) - clip).mean() < 3
+    assert np.abs(after.clips[2].astype(int) - before.clips[1]).mean() > 10
+    scenes = answer.body["scenes"]
+    assert isinstance(scenes, list)
+    assert [(one["reason"], one["has_support"]) for one in scenes] == [
+        ("frames replaced", True),
+        ("first seen", True),
+    ]
 
 
 def test_a_failure_leaves_no_mixture_of_scenes(

@@ -2,14 +2,16 @@
 
 import json
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from gateway_run import ADMIN, TOKENS, VIEWER, Gateway, gateway_run
 from makers import walking_box, write_video
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from pipeline.gateway.live_socket import LOGGED_OUT
 from pipeline.gateway.sessions import COOKIE, CSRF_HEADER, SESSION_SECONDS, Sessions
@@ -91,20 +93,20 @@ def test_cookie_has_the_role_of_its_token(closed: Gateway) -> None:
 
 
 def test_page_is_strict_and_asks_for_nothing_elsewhere(closed: Gateway) -> None:
-    with closed.client() as nobody:
-        page = nobody.get("/")
+    with closed.client() as client:
+        page = client.get("/")
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "<script>" not in page.text
         assert " style=" not in page.text
-        script = nobody.get("/static/app.js")
+        script = client.get("/static/app.js")
         assert script.headers["content-encoding"] == "gzip"
-        again = nobody.get("/static/app.js", headers={"If-None-Match": script.headers["etag"]})
+        again = client.get("/static/app.js", headers={"If-None-Match": script.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         for path in ("/static/nosuch.js", "/static/..%2fapp.py", "/static/%2e%2e/server.py"):
-            assert nobody.get(path).status_code == 404
-        assert nobody.get("/", headers={"Host": "127.0.0.1"}).status_code == 200
+            assert client.get(path).status_code == 404
+        assert client.get("/", headers={"Host": "127.0.0.1"}).status_code == 200
 
 
 def test_socket_wants_a_session_and_our_page(closed: Gateway) -> None:
@@ -130,6 +132,27 @@ def test_socket_wants_a_session_and_our_page(closed: Gateway) -> None:
     assert len(picture) == header["jpeg"] + 12
 
 
+def test_pictures_wait_until_the_browser_has_drawn_the_last_one(gateway: Gateway) -> None:
+    address = gateway.url.replace("http", "ws", 1) + "/api/v1/ws"
+
+    def picture(socket: ClientConnection, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with suppress(TimeoutError):
+            while (left := deadline - time.monotonic()) > 0:
+                if isinstance(socket.recv(timeout=left), bytes):
+                    return True
+        return False
+
+    with connect(address) as socket:
+        socket.send(json.dumps({"small": ["yard"]}))
+        assert picture(socket, 20)
+        for view in ([], ["yard"]):  # in view again: a picture at once
+            socket.send(json.dumps({"small": view}))
+        assert not picture(socket, 1.5)
+        socket.send("drawn")
+        assert picture(socket, 2.5)  # less than the time after which it would come anyway
+
+
 def test_socket_refuses_what_is_no_view(gateway: Gateway) -> None:
     address = gateway.url.replace("http", "ws", 1) + "/api/v1/ws"
     for text in ("nonsense", '{"small": "yard"}', '{"small": ["a b"]}', '{"exec": 1}'):
@@ -152,7 +175,7 @@ def test_tokens_are_made_and_revoked(closed: Gateway) -> None:
             assert pat.get("/api/v1/cameras").status_code == 200
             assert admin.delete("/api/v1/tokens/pat").status_code == 204
             assert pat.get("/api/v1/cameras").status_code == 401
-        assert admin.delete("/api/v1/tokens/ann").status_code == 404  # stands in the file
+        assert admin.delete("/api/v1/tokens/ann").status_code == 404  # is defined in the file
         assert admin.post("/api/v1/tokens", json={"name": "ann"}).status_code == 409
 
 
@@ -170,8 +193,11 @@ def test_threshold_of_a_camera_of_the_file_is_set(gateway: Gateway) -> None:
         answer = client.put("/api/v1/cameras/yard/threshold", json={"threshold": 1.5})
         assert answer.json()["settings"]["alert"]["enter"] == 1.5
         alarms = client.get("/api/v1/cameras/yard/alarms").json()
-        assert alarms["threshold"] == 1.5
+        current = alarms["false_alarms_per_day"]
         assert {level["count"] for level in alarms["levels"]} == {0}
+        thresholds = {one["false_alarms_per_day"]: one["threshold"] for one in alarms["levels"]}
+        assert thresholds[current] == 1.5
+        assert thresholds[5.0] == 0.5  # in the present score, times the score of the current event
         assert (
             client.put("/api/v1/cameras/none/threshold", json={"threshold": 1}).status_code == 404
         )

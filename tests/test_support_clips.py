@@ -23,8 +23,9 @@ from models import SceneScorer
 from models.calibrator import CalibratorSettings
 from pipeline.scenes.adaptation import Adaptation
 from pipeline.scenes.adaptation_settings import AdaptationSettings
+from pipeline.scenes.scene_paths import SUPPORT as FILE
 from pipeline.scenes.scene_store import SceneStore
-from pipeline.scenes.support_clips import FILE, SupportClips, SupportClipsError, encode, load
+from pipeline.scenes.support_clips import SupportClips, SupportClipsError, encode, load
 from pipeline.scoring.scene_in_use import SceneInUse
 from pipeline.scoring.shared_parts import SharedParts
 from pipeline.telemetry.clock import Clock

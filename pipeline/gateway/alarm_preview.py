@@ -1,8 +1,8 @@
-"""What another threshold would have raised: the event rules over the course of the scores. Pure.
+"""The events that other thresholds would have raised: the event rules on the score history. Pure.
 
-The course has the highest score of each second, so that this is an estimate: how long a score was
-up within a second is not known, and half a second is assumed. Zones are not in it: the score of the
-whole picture counts.
+The history has the highest score of each second, so that this is an estimate: how long a score was
+high within a second is not known, and half a second is assumed. Zones are not considered: the score
+of the whole picture counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,16 +14,16 @@ from pipeline.events.score_record import ScoreRecord
 from pipeline.storage.score_history import ScorePoint
 from pipeline.transport.messages import UNJUDGED
 
-LEVELS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
-"""Thresholds that are tried, in units of the score."""
+RATES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 144.0, 500.0, 1440.0)
+"""Target rates of false alarms a day to choose from."""
 _MOST_ALARMS = 500
-_UP_SECONDS = 0.5
+_HIGH_SECONDS = 0.5
 _LEAST_WATCHED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An event that would have been told."""
+    """An event that would have been notified."""
 
     begins_at: float
     ends_at: float
@@ -32,14 +32,14 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One threshold, and what it would have raised."""
+    """One threshold with its alarms."""
 
     threshold: float
     alarms: tuple[Alarm, ...]
     """The newest 500."""
     count: int
     per_day: float | None
-    """None: too little was watched to say."""
+    """None: the observed time is too short."""
 
 
 def levels(
@@ -48,12 +48,14 @@ def levels(
     """Try thresholds.
 
     Args:
-        points: The course by seconds, oldest first.
-        settings: Of the camera; `exit` follows the threshold as it does now.
+        points: The score history by seconds, oldest first.
+        settings: Of the camera; `exit` keeps its ratio to the threshold.
         enters: Thresholds.
     """
     watched = watched_seconds(points)
     tried = sorted(set(enters))
+    if not tried:
+        return []
     seconds = _seconds(points, tried[0] * settings.exit / settings.enter)
     found = []
     for enter in tried:
@@ -64,23 +66,23 @@ def levels(
 
 
 def watched_seconds(points: Iterable[ScorePoint]) -> float:
-    """For how long there was a score that could raise an alarm."""
+    """Seconds with a score that could raise an alarm."""
     return float(sum(one.highest is not None and one.state not in UNJUDGED for one in points))
 
 
 @dataclass(frozen=True, slots=True)
 class _Second:
-    """One second of the course."""
+    """One second of the history."""
 
     point: ScorePoint
     follows: bool
-    """Whether it is the next one after the second before it in the list."""
+    """Whether it follows the previous second of the list without a gap."""
     last: bool
-    """Whether nothing came in the second after it."""
+    """Whether the next second has no score."""
 
 
 def _seconds(points: Sequence[ScorePoint], least: float) -> list[_Second]:
-    """Seconds with a score of at least so much, and those after them."""
+    """Seconds with a score of at least `least`, and the seconds after them."""
     found: list[_Second] = []
     before: ScorePoint | None = None
     for n, point in enumerate(points):
@@ -118,14 +120,14 @@ def _alarms(seconds: Sequence[_Second], enter: float, settings: EventSettings) -
 
 
 def _samples(seconds: Sequence[_Second], leave: float) -> Iterator[ScoreRecord]:
-    """High seconds and those after them; of the others nothing depends on."""
+    """High seconds and the seconds after them; the others have no effect."""
     before_was_high = False
     for second in seconds:
         high = _reaches(second.point, leave)
         if high or (before_was_high and second.follows):
             yield _sample(second.point, 0.0)
         if high:
-            yield _sample(second.point, _UP_SECONDS)
+            yield _sample(second.point, _HIGH_SECONDS)
             if second.last:
                 yield replace(_sample(second.point, 1.0), score=None)
         before_was_high = high

@@ -19,6 +19,7 @@ from pipeline.gateway import (
     machine,
     pages,
     probing,
+    scenes,
     system,
 )
 from pipeline.gateway.authentication import Authenticator, DeniedError
@@ -65,7 +66,13 @@ def create_app(
     app.include_router(cameras.router, prefix="/api/v1")
     app.include_router(events.router, prefix="/api/v1")
     app.include_router(system.router)
-    for router in (login.router, insight.router, probing.router, machine.router):
+    for router in (
+        login.router,
+        insight.router,
+        probing.router,
+        machine.router,
+        scenes.router,
+    ):
         app.include_router(router, prefix="/api/v1")
     app.include_router(live_socket.router)
     app.include_router(pages.router)

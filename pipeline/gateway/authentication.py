@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.config import Api
-from pipeline.gateway.sessions import CSRF_HEADER, Session, Sessions, csrf_matches
+from pipeline.gateway.sessions import CSRF_HEADER, LoginSession, Sessions, csrf_matches
 from pipeline.gateway.tokens import Caller, Role, TokenBook, load_tokens, tokens_changed
 
 FAILURES = 10
@@ -111,16 +111,16 @@ class Authenticator:
         return _with_role(caller, role)
 
     def admit_session(self, role: Role, cookie: str | None, csrf: str | None, safe: bool) -> Caller:
-        """Let somebody in who has logged in.
+        """Authorise a request with a session.
 
         Args:
-            role: What they want to be.
+            role: Required role.
             cookie: Value of the session cookie; None: there is none.
-            csrf: What the header `X-Vedette-CSRF` holds; None: it is missing.
+            csrf: Value of the header `X-Vedette-CSRF`; None: it is missing.
             safe: Whether the request changes nothing, and needs no CSRF token.
 
         Raises:
-            DeniedError: they may not.
+            DeniedError: the request is refused.
         """
         self._reload_tokens()
         if self.open:
@@ -133,12 +133,12 @@ class Authenticator:
             raise DeniedError(403, f"want the CSRF token of the session in {CSRF_HEADER}")
         return _with_role(session.caller, role)
 
-    def log_in(self, address: str, token: str) -> tuple[str, Session]:
-        """Make a session of a token: the value of its cookie, and the session.
+    def log_in(self, address: str, token: str) -> tuple[str, LoginSession]:
+        """Open a session with a token; returns the value of its cookie, and the session.
 
         Raises:
             DeniedError: the token is wrong.
-            OSError: the session cannot be kept.
+            OSError: the session cannot be stored.
         """
         caller = self.admit("viewer", address, token)
         return self._sessions.open(token, caller)
@@ -147,12 +147,12 @@ class Authenticator:
         """End a session.
 
         Raises:
-            OSError: that cannot be kept.
+            OSError: the change cannot be stored.
         """
         self._sessions.close(cookie)
 
-    def session(self, cookie: str | None) -> Session | None:
-        """The session of a cookie; None: there is none, or everybody is let in without one."""
+    def session(self, cookie: str | None) -> LoginSession | None:
+        """The session of a cookie; None: there is none, or none is needed."""
         self._reload_tokens()
         return None if cookie is None or self.open else self._sessions.find(cookie, self._book)
 

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from pipeline.gateway.dependencies import Admin, TheService, Viewer
 from pipeline.gateway.schemas import (
+    AdaptRequest,
     CameraName,
     CameraShown,
     CamerasShown,
@@ -50,7 +51,7 @@ def list_cameras(service: TheService) -> CamerasShown:
 
 @router.post("/cameras", dependencies=[Admin], status_code=201)
 def attach_camera(camera: NewCamera, service: TheService) -> CameraShown:
-    """Attach a camera; the others are not affected, and it is kept over restarts."""
+    """Attach a camera; the others are not affected, and it is stored."""
     answer = service.ask(Attach(name=camera.name, camera=camera.camera))
     return CameraShown.model_validate(answer.body)
 
@@ -86,9 +87,11 @@ def disable_camera(name: CameraName, service: TheService) -> CameraShown:
 
 
 @router.post("/cameras/{name}/adapt", dependencies=[Admin], status_code=202)
-def adapt_camera(name: CameraName, service: TheService) -> CameraShown:
-    """Adapt to the scene again; it should look normal meanwhile."""
-    service.ask(AdaptCamera(name=name))
+def adapt_camera(
+    name: CameraName, service: TheService, request: AdaptRequest | None = None
+) -> CameraShown:
+    """Adapt to the scene again; it should be normal meanwhile."""
+    service.ask(AdaptCamera(name=name, replace=[] if request is None else request.replace))
     return _camera(service, name)
 
 

@@ -54,12 +54,12 @@ def _admit(
 
 
 def address_of(request: HTTPConnection) -> str:
-    """Where a request comes from."""
+    """Address of the client."""
     return request.client.host if request.client else "unknown"
 
 
 def viewer(request: Request, credentials: _Credentials) -> Caller:
-    """Whoever may look."""
+    """Authorise a caller that may read."""
     return _admit(request, credentials, "viewer")
 
 

@@ -104,7 +104,7 @@ class LiveFeed:
         Args:
             camera: Only of this one; None: of all.
             kinds: Only these.
-            room: How many news may wait.
+            room: Length of its queue.
 
         Raises:
             TooManyWatchersError: the maximum is reached, or the feed is closed.

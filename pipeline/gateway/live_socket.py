@@ -1,8 +1,10 @@
-"""One WebSocket a tab: pictures of the cameras in view, and scores, events and states as they come.
+"""One WebSocket per tab: pictures of the cameras in view, and live scores, events and states.
 
 The browser sends `{"small": [cameras], "full": camera or null}` whenever its view changes, and
-nothing in view while the tab is hidden. It gets JSON texts `{"scores": {…}, "events": […],
-"states": […]}` and binary pictures (see `picture_feed`).
+an empty view while the tab is hidden. It receives JSON texts `{"scores": {…}, "events": […],
+"states": […]}` and binary pictures (see `picture_feed`), and answers each picture with the text
+`drawn`. The next pictures are sent only then: otherwise a slow browser or network would queue
+pictures in its buffers, and show old ones.
 """
 
 import asyncio
@@ -24,9 +26,12 @@ router = APIRouter()
 
 LOGGED_OUT = 4401
 CROWDED = 4503
-_ROOM = 1024
+_QUEUE = 1024
 _BATCH_SECONDS = 0.1
 _CHECK_SECONDS = 15.0
+_DRAWN = "drawn"
+_LONGEST_DRAWING_SECONDS = 5.0
+"""After so long without an answer pictures are sent nevertheless."""
 _KINDS = frozenset({"score", "event", "state"})
 _SCORE_FIELDS = (
     "captured_at", "scored_at", "score", "threshold", "state", "progress", "learning", "terms",
@@ -34,7 +39,7 @@ _SCORE_FIELDS = (
 )  # fmt: skip
 
 
-class View(BaseModel):
+class TabView(BaseModel):
     """What a tab has in view."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -47,11 +52,11 @@ class View(BaseModel):
 async def live_socket(socket: WebSocket, state: TheState) -> None:
     """Serve one tab."""
     cookie = socket.cookies.get(COOKIE)
-    # Accepted first: a browser cannot tell why a socket was refused before.
+    # Accepted first: before that a browser does not see why a socket is refused.
     await socket.accept()
     try:
         state.guard.admit_session("viewer", cookie, None, True)
-        with state.feed.watching(None, _KINDS, _ROOM) as watcher, state.pictures.watching() as tab:
+        with state.feed.watching(None, _KINDS, _QUEUE) as watcher, state.pictures.watching() as tab:
             await _serve(socket, state, watcher, tab)
     except DeniedError as error:
         await _close(socket, LOGGED_OUT, str(error))
@@ -63,7 +68,7 @@ async def _serve(socket: WebSocket, state: State, watcher: Watcher, tab: Picture
     lock = asyncio.Lock()
     tasks = [
         asyncio.create_task(_listen(socket, state, tab)),
-        asyncio.create_task(_send_news(socket, lock, watcher)),
+        asyncio.create_task(_send_updates(socket, lock, watcher)),
         asyncio.create_task(_send_pictures(socket, lock, tab)),
         asyncio.create_task(_check(socket, state)),
     ]
@@ -82,15 +87,18 @@ async def _serve(socket: WebSocket, state: State, watcher: Watcher, tab: Picture
 async def _listen(socket: WebSocket, state: State, tab: PictureViewer) -> None:
     while True:
         text = await socket.receive_text()
+        if text == _DRAWN:
+            tab.drawn()
+            continue
         try:
-            view = View.model_validate_json(text)
+            view = TabView.model_validate_json(text)
         except ValidationError:
             await _close(socket, 1008, 'want {"small": [cameras], "full": camera or null}')
             return
         state.pictures.want(tab, view.small, view.full)
 
 
-async def _send_news(socket: WebSocket, lock: asyncio.Lock, watcher: Watcher) -> None:
+async def _send_updates(socket: WebSocket, lock: asyncio.Lock, watcher: Watcher) -> None:
     while True:
         batch = [await watcher.queue.get()]
         await asyncio.sleep(_BATCH_SECONDS)
@@ -99,10 +107,10 @@ async def _send_news(socket: WebSocket, lock: asyncio.Lock, watcher: Watcher) ->
         scores: dict[str, dict[str, Any]] = {}
         events: list[dict[str, Any]] = []
         states: list[dict[str, Any]] = []
-        for news in batch:
-            if news is None:  # the service stops
+        for update in batch:
+            if update is None:  # the service stops
                 return
-            kind, body = news
+            kind, body = update
             if kind == "score":
                 scores[body["camera"]] = {name: body.get(name) for name in _SCORE_FIELDS}
             else:
@@ -118,10 +126,12 @@ async def _send_pictures(socket: WebSocket, lock: asyncio.Lock, tab: PictureView
         for message in await tab.take():
             async with lock:
                 await socket.send_bytes(message)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tab.all_drawn.wait(), _LONGEST_DRAWING_SECONDS)
 
 
 async def _check(socket: WebSocket, state: State) -> None:
-    """End with the session."""
+    """Close the socket when the session has ended."""
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
         try:
@@ -132,5 +142,5 @@ async def _check(socket: WebSocket, state: State) -> None:
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    with suppress(RuntimeError, WebSocketDisconnect):  # the other side may have gone already
+    with suppress(RuntimeError, WebSocketDisconnect):  # the browser may have closed it already
         await socket.close(code, reason[:100])

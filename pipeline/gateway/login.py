@@ -1,4 +1,4 @@
-"""Routes of a person's session in a browser: log in, who am I, log out."""
+"""Routes of the session of a browser: log in, show, log out."""
 
 from typing import Annotated
 
@@ -9,51 +9,53 @@ from pipeline.config.base import Section
 from pipeline.gateway.dependencies import TheState, Viewer, address_of, viewer
 from pipeline.gateway.schemas import Shown
 from pipeline.gateway.service import ServiceError
-from pipeline.gateway.sessions import COOKIE, SESSION_SECONDS, Session
+from pipeline.gateway.sessions import COOKIE, SESSION_SECONDS, LoginSession
 from pipeline.gateway.tokens import Caller, Role
 
 router = APIRouter(tags=["session"])
 
 
-class Login(Section):
-    """What a person shows to log in."""
+class LoginRequest(Section):
+    """The credentials of a login."""
 
     token: str = Field(default="", max_length=256, repr=False)
     """A token of the API."""
 
 
 class SessionShown(Shown):
-    """Who is here."""
+    """The session of a request."""
 
     name: str
-    """Of the token."""
+    """Name of the token."""
     role: Role
     open: bool
-    """Whether everybody on this machine is let in, as there is no token."""
+    """Whether every user of this machine is an admin, because there is no token."""
     csrf: str | None
-    """To be sent in the header `X-Vedette-CSRF` with what changes something; null: not needed."""
+    """Required in the header `X-Vedette-CSRF` of requests that change something; null: none is."""
     expires_at: float | None
-    """When to log in again, Unix seconds; null: never."""
+    """End of the session, Unix seconds; null: never."""
 
 
 @router.get("/session")
 def show_session(
     request: Request, state: TheState, caller: Annotated[Caller, Depends(viewer)]
 ) -> SessionShown:
-    """Who am I?"""
+    """The session of this request."""
     session = state.guard.session(request.cookies.get(COOKIE))
     return _shown(caller, state.guard.open, session)
 
 
 @router.post("/session")
-def log_in(login: Login, request: Request, response: Response, state: TheState) -> SessionShown:
+def log_in(
+    login: LoginRequest, request: Request, response: Response, state: TheState
+) -> SessionShown:
     """Log in with a token; sets the cookie of the session."""
     if state.guard.open:
         return _shown(state.guard.admit("viewer", address_of(request), None), True, None)
     try:
         cookie, session = state.guard.log_in(address_of(request), login.token)
     except OSError as error:
-        raise ServiceError("failed", f"the session cannot be kept: {error.strerror}") from error
+        raise ServiceError("failed", f"the session cannot be stored: {error.strerror}") from error
     response.set_cookie(
         COOKIE,
         cookie,
@@ -72,11 +74,13 @@ def log_out(request: Request, response: Response, state: TheState) -> None:
         try:
             state.guard.log_out(cookie)
         except OSError as error:
-            raise ServiceError("failed", f"the session stays: {error.strerror}") from error
+            raise ServiceError(
+                "failed", f"the session cannot be closed: {error.strerror}"
+            ) from error
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
-def _shown(caller: Caller, is_open: bool, session: Session | None) -> SessionShown:
+def _shown(caller: Caller, is_open: bool, session: LoginSession | None) -> SessionShown:
     return SessionShown(
         name=caller.name,
         role=caller.role,

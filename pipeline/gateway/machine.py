@@ -1,4 +1,4 @@
-"""Routes about the machine: processes, latencies, storage, versions, the log, tokens."""
+"""Routes of the machine: processes, latencies, storage, versions, the log, tokens."""
 
 import importlib.metadata
 import platform
@@ -13,10 +13,18 @@ from pydantic import Field
 
 from pipeline.config.base import Name, Section
 from pipeline.gateway.dependencies import Admin, TheService, Viewer
-from pipeline.gateway.schemas import LogShown, NewTokenShown, SystemShown, TokensShown
+from pipeline.gateway.schemas import (
+    LogShown,
+    NewTokenShown,
+    OutboxShown,
+    SystemShown,
+    TokensShown,
+)
 from pipeline.gateway.service import ServiceError
 from pipeline.gateway.tokens import Role, TokenError, create_token, generated_tokens, revoke_token
-from pipeline.transport.commands import GetOverview
+from pipeline.notifiers.outbox_message import OUTBOX_NAME
+from pipeline.notifiers.outbox_reader import OutboxUnreadableError, read_outbox, sinks_of
+from pipeline.transport.commands import GetLatencies, GetOverview
 
 router = APIRouter(tags=["service"])
 
@@ -26,7 +34,7 @@ TokenName = Annotated[Name, InPath(description="Name of the token.")]
 
 
 class NewToken(Section):
-    """A token to be made."""
+    """A token to create."""
 
     name: Name
     """For people; a token of the same name is replaced."""
@@ -35,7 +43,7 @@ class NewToken(Section):
 
 @router.get("/system", dependencies=[Viewer])
 def show_system(service: TheService) -> SystemShown:
-    """What the service runs on, and what it takes."""
+    """Versions, processes, latencies and storage of the service."""
     workers = service.ask(GetOverview()).body["workers"]
     assert isinstance(workers, list)
     usage = service.processes.measure([one["pid"] for one in workers if one["pid"]])
@@ -49,9 +57,21 @@ def show_system(service: TheService) -> SystemShown:
                 for one in workers
             ],
             "cameras": service.meter.cameras(),
+            "stages": service.ask(GetLatencies()).body["stages"],
             "storage": {**service.storage.read(), "record": record},
         }
     )
+
+
+@router.get("/outbox", dependencies=[Viewer])
+def show_outbox(service: TheService) -> OutboxShown:
+    """Messages that wait for receivers, and those that receivers do not accept."""
+    path = service.run.data_folder / OUTBOX_NAME
+    try:
+        sinks = read_outbox(path, sinks_of(service.config))
+    except OutboxUnreadableError as error:
+        raise ServiceError("unavailable", str(error)) from error
+    return OutboxShown.model_validate({"sinks": [asdict(one) for one in sinks]})
 
 
 @router.get("/log", dependencies=[Admin])
@@ -67,38 +87,38 @@ def tail_of_the_log(
 
 @router.get("/tokens", dependencies=[Admin])
 def list_tokens(service: TheService) -> TokensShown:
-    """Who may use the API: names and roles."""
+    """Names and roles of all tokens."""
     given = {name: one.role for name, one in service.config.api.tokens.items()}
     try:
-        made = generated_tokens(service.run.data_folder)
+        created = generated_tokens(service.run.data_folder)
     except TokenError as error:
         raise ServiceError("failed", str(error)) from error
-    tokens = [{"name": name, "role": role, "origin": "made"} for name, role in made.items()]
+    tokens = [{"name": name, "role": role, "origin": "created"} for name, role in created.items()]
     tokens += [{"name": name, "role": role, "origin": "file"} for name, role in given.items()]
     return TokensShown.model_validate({"tokens": tokens})
 
 
 @router.post("/tokens", dependencies=[Admin], status_code=201)
-def make_token(token: NewToken, service: TheService) -> NewTokenShown:
-    """Make a token; it is told only now. The first one closes the API to everybody else."""
+def add_token(token: NewToken, service: TheService) -> NewTokenShown:
+    """Create a token; it is returned only once. With the first one, every request needs a token."""
     if token.name in service.config.api.tokens:
         raise ServiceError("conflict", f"token {token.name}: comes from the configuration file")
     try:
-        made = create_token(service.run.data_folder, token.name, token.role)
+        created = create_token(service.run.data_folder, token.name, token.role)
     except (TokenError, OSError) as error:
-        raise ServiceError("failed", f"the token cannot be kept: {error}") from error
-    return NewTokenShown(name=token.name, role=token.role, token=made)
+        raise ServiceError("failed", f"the token cannot be stored: {error}") from error
+    return NewTokenShown(name=token.name, role=token.role, token=created)
 
 
 @router.delete("/tokens/{token}", dependencies=[Admin], status_code=204)
 def remove_token(token: TokenName, service: TheService) -> None:
-    """Revoke a made token; its sessions end."""
+    """Revoke a token that was created at run time; its sessions end."""
     try:
         revoke_token(service.run.data_folder, token)
     except TokenError as error:
         raise ServiceError("unknown", str(error)) from error
     except OSError as error:
-        raise ServiceError("failed", f"that cannot be kept: {error.strerror}") from error
+        raise ServiceError("failed", f"the change cannot be stored: {error.strerror}") from error
 
 
 def _versions() -> Iterator[tuple[str, str]]:
@@ -116,5 +136,5 @@ def _tail(path: Path) -> list[str]:
         file.seek(max(0, size - _TAIL_BYTES))
         text = file.read().decode(errors="replace")
     lines = text.splitlines()[1 if size > _TAIL_BYTES else 0 :]
-    # A traceback goes with the line above it: only lines that begin with a time are kept.
+    # Only lines that begin with a time: a traceback belongs to the line above it.
     return [line[:600] for line in lines if line[:2] == "20"]

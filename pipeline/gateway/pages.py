@@ -1,4 +1,4 @@
-"""The dashboard's page: static files of the package, read once, under a strict policy."""
+"""The page of the dashboard: static files of the package, read once, with a strict policy."""
 
 import gzip
 import hashlib
@@ -51,7 +51,7 @@ _ASSETS = {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.s
 
 @router.get("/")
 def page(request: Request) -> Response:
-    """The page; what it shows stands behind the `#` of its address."""
+    """The page; the view is in the fragment of its address."""
     return _answer(request, "index.html")
 
 
@@ -66,7 +66,7 @@ def _answer(request: Request, name: str) -> Response:
     if found is None:
         return Response(status_code=404)
     headers = {
-        "Cache-Control": "no-cache",  # asked for each time, and answered 304
+        "Cache-Control": "no-cache",  # requested each time, and answered with 304
         "ETag": found.etag,
         "Vary": "Accept-Encoding",
         "Content-Security-Policy": POLICY,

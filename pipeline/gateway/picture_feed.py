@@ -1,8 +1,8 @@
-"""Live pictures for the tabs that show them: asked for once, however many look.
+"""Live pictures for the tabs that show them; each is fetched once for all tabs.
 
-A new score of a camera says that there is a new frame. Its picture is fetched only while a tab has
-the camera in view, at most a few times a second, and each tab keeps only the newest picture that it
-has not sent yet: a slow one gets fewer pictures, never old ones.
+A new score of a camera announces a new frame. Its picture is fetched only while a tab has the
+camera in view, at most a few times a second. The queue of a tab holds only the newest picture of a
+camera: a slow tab receives fewer pictures, never old ones.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ Detail = Literal["small", "full"]
 Key = tuple[str, Detail]
 
 MAP_SCALE = 63.75
-"""A cell of the anomaly map travels as round(score × MAP_SCALE), 0 … 255: scores up to 4."""
+"""A cell of the anomaly map is sent as round(score × MAP_SCALE), 0 … 255: scores up to 4."""
 _LEAST_SECONDS: dict[Detail, float] = {"small": 0.2, "full": 0.1}
 _MOST_PER_SECOND = 40.0
 _THREADS = 3
-_ASK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 _IDLE_SECONDS = 0.25
 _MOST_WANTED = 64
 _QUALITY = 82
@@ -40,31 +40,42 @@ _QUALITY = 82
 
 @dataclass(eq=False)
 class PictureViewer:
-    """One tab that looks."""
+    """One tab that shows pictures."""
 
     loop: asyncio.AbstractEventLoop
     wanted: frozenset[Key] = frozenset()
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    all_drawn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the browser has drawn all pictures that were taken."""
+    _undrawn: int = 0
     _newest: dict[str, bytes] = field(default_factory=dict)
 
     def offer(self, camera: str, message: bytes) -> None:
-        """Hand over a picture, in place of an older one that waits; in the loop's thread."""
+        """Queue a picture in place of an older one; call it in the thread of the loop."""
         self._newest[camera] = message
         self.ready.set()
 
     async def take(self) -> list[bytes]:
-        """The pictures that wait, at least one."""
+        """Wait for pictures; at least one."""
         await self.ready.wait()
         self.ready.clear()
         taken, self._newest = list(self._newest.values()), {}
+        self._undrawn = len(taken)
+        self.all_drawn.clear()
         return taken
+
+    def drawn(self) -> None:
+        """Count a picture that the browser has drawn."""
+        self._undrawn -= 1
+        if self._undrawn <= 0:
+            self.all_drawn.set()
 
 
 class PictureFeed:
-    """Fetches pictures while somebody looks; `start` it, and `close` it."""
+    """Fetches pictures while a tab shows them, between `start` and `close`."""
 
     def __init__(self, endpoints: Endpoints, clock: Callable[[], float] = time.monotonic) -> None:
-        """Plan to fetch.
+        """Configure the feed.
 
         Args:
             endpoints: Of the run.
@@ -74,8 +85,8 @@ class PictureFeed:
         self._clock = clock
         self._viewers: set[PictureViewer] = set()
         self._new: set[Key] = set()
-        """Wanted pictures of a frame that was not fetched yet."""
-        self._asked_at: dict[Key, float] = {}
+        """Requested pictures of frames that are not fetched yet."""
+        self._fetched_at: dict[Key, float] = {}
         self._in_flight: set[Key] = set()
         self._changed = threading.Condition()
         self._stopping = False
@@ -85,12 +96,12 @@ class PictureFeed:
         ]
 
     def start(self) -> None:
-        """Begin to fetch."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """Stop fetching."""
+        """Stop the threads."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -98,7 +109,7 @@ class PictureFeed:
             thread.join()
 
     def take(self, live: Live) -> None:
-        """Take note of a new frame."""
+        """Register a new frame."""
         if live.kind == "score" and self._viewers:
             with self._changed:
                 fresh = {key for key in self._wanted() if key[0] == live.camera}
@@ -108,7 +119,7 @@ class PictureFeed:
 
     @contextmanager
     def watching(self) -> Iterator[PictureViewer]:
-        """Look for a while; call it in the loop."""
+        """Register a tab inside the `with`; call it in the event loop."""
         viewer = PictureViewer(asyncio.get_running_loop())
         with self._changed:
             self._viewers.add(viewer)
@@ -119,7 +130,7 @@ class PictureFeed:
                 self._viewers.discard(viewer)
 
     def want(self, viewer: PictureViewer, small: Iterable[str], full: str | None) -> None:
-        """Say what a tab has in view from now on.
+        """Set what a tab has in view.
 
         Args:
             viewer: The tab.
@@ -134,42 +145,44 @@ class PictureFeed:
             viewer.wanted = frozenset(keys)
             self._new |= new
             for key in new:
-                self._asked_at.pop(key, None)  # a picture at once, even of a camera that is offline
+                self._fetched_at.pop(
+                    key, None
+                )  # send a picture at once, even of a camera that is offline
             self._changed.notify_all()
 
     def _fetch(self) -> None:
         with ControlClient(self._endpoints) as client:
             while (key := self._next()) is not None:
                 try:
-                    answer = client.ask(GetPicture(name=key[0], detail=key[1]), _ASK_SECONDS)
+                    answer = client.ask(GetPicture(name=key[0], detail=key[1]), _TIMEOUT_SECONDS)
                     if answer.status == "ok" and answer.pixels is not None:
-                        self._hand_over(key, picture_message(key, answer))
+                        self._distribute(key, picture_message(key, answer))
                 finally:
                     with self._changed:
                         self._in_flight.discard(key)
 
     def _next(self) -> Key | None:
-        """Wait for a picture that is due; None: the end."""
+        """Wait for a picture that is due; None: the feed is closed."""
         with self._changed:
             while not self._stopping:
                 key, seconds = self._due()
                 if key is not None:
                     self._in_flight.add(key)
-                    self._asked_at[key] = self._clock()
+                    self._fetched_at[key] = self._clock()
                     return key
                 self._changed.wait(seconds)
             return None
 
     def _due(self) -> tuple[Key | None, float]:
-        """A picture to be asked for now, or how long to wait for one."""
+        """A picture to be fetched now, or the time until one is due, seconds."""
         wanted = self._wanted()
         self._new &= wanted
         least = len(wanted) / _MOST_PER_SECOND
         now, wait = self._clock(), _IDLE_SECONDS
-        for key in sorted(self._new, key=lambda one: self._asked_at.get(one, 0.0)):
+        for key in sorted(self._new, key=lambda one: self._fetched_at.get(one, 0.0)):
             if key in self._in_flight:
                 continue
-            due = self._asked_at.get(key, -1e9) + max(least, _LEAST_SECONDS[key[1]])
+            due = self._fetched_at.get(key, -1e9) + max(least, _LEAST_SECONDS[key[1]])
             if due <= now:
                 self._new.discard(key)
                 return key, 0.0
@@ -179,7 +192,7 @@ class PictureFeed:
     def _wanted(self) -> set[Key]:
         return {key for viewer in self._viewers for key in viewer.wanted}
 
-    def _hand_over(self, key: Key, message: bytes) -> None:
+    def _distribute(self, key: Key, message: bytes) -> None:
         with self._changed:
             viewers = [one for one in self._viewers if key in one.wanted]
         for viewer in viewers:
@@ -188,7 +201,7 @@ class PictureFeed:
 
 
 def picture_message(key: Key, answer: Answer) -> bytes:
-    """A picture as it travels: length of the header (uint32, little endian), header, JPEG, map.
+    """A picture as a message: length of the header (uint32, little endian), header, JPEG, map.
 
     Args:
         key: Camera and detail.
@@ -197,7 +210,7 @@ def picture_message(key: Key, answer: Answer) -> bytes:
     assert answer.pixels is not None
     height, width = answer.source_hw or answer.pixels.shape[:2]
     jpeg = _jpeg(key[1], answer)
-    cells = b"" if answer.anomaly_map is None else quantised(answer.anomaly_map)
+    cells = b"" if answer.anomaly_map is None else quantise(answer.anomaly_map)
     header = {
         "camera": key[0],
         "captured_at": answer.body.get("captured_at"),
@@ -212,7 +225,7 @@ def picture_message(key: Key, answer: Answer) -> bytes:
     return struct.pack("<I", len(text)) + text + jpeg + cells
 
 
-def quantised(cells: npt.NDArray[np.float32]) -> bytes:
+def quantise(cells: npt.NDArray[np.float32]) -> bytes:
     """An anomaly map, (h, w) in units of the score, as one byte a cell."""
     finite = np.nan_to_num(cells, nan=0.0, posinf=4.0, neginf=0.0)
     levels = np.clip(np.rint(finite * MAP_SCALE), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Looks at one source in a process of its own: what a camera sends may hang or kill a decoder.
+"""Probes one source in a separate process: the stream of a camera may hang or crash a decoder.
 
 The source comes as JSON on standard input, where other users cannot read a password; the answer is
 one JSON object on standard output.
@@ -16,7 +16,9 @@ from cameras.shown_picture import encode
 from cameras.source import SourceError, SourceOptions
 
 
-def look(address: str, transport: Any, timeout_seconds: float, seconds: float) -> dict[str, Any]:
+def probe_source(
+    address: str, transport: Any, timeout_seconds: float, seconds: float
+) -> dict[str, Any]:
     """What a source sends, and one of its pictures.
 
     Args:
@@ -44,8 +46,8 @@ def look(address: str, transport: Any, timeout_seconds: float, seconds: float) -
 
 
 def main() -> None:
-    """Read what to look at, look, and print what was seen."""
-    print(json.dumps(look(**json.load(sys.stdin))))
+    """Read the request, probe the source, and print the report."""
+    print(json.dumps(probe_source(**json.load(sys.stdin))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Routes before a camera is attached: what does an address send, and who is on the network?"""
+"""Routes used before a camera is attached: probe an address, discover cameras of the network."""
 
 import json
 import subprocess
@@ -23,31 +23,31 @@ router = APIRouter(tags=["cameras"], dependencies=[Admin])
 _SECONDS = 2.0
 _STALL_SECONDS = 8.0
 _DEADLINE_SECONDS = 30.0
-_SURVEY_SECONDS = 3.0
-_AT_ONCE = threading.BoundedSemaphore(2)
+_DISCOVERY_SECONDS = 3.0
+_CONCURRENT = threading.BoundedSemaphore(2)
 
 
 class Candidate(Section):
     """A source that may become a camera."""
 
     url: str = Field(default="", max_length=2000, repr=False)
-    """As in the configuration; {VEDETTE_CAMERA_…} stands for a secret."""
+    """As in the configuration; {VEDETTE_CAMERA_…} is a placeholder of a secret."""
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP media travels."""
 
 
-class Asker(Section):
-    """Who asks the devices for their streams."""
+class DeviceLogin(Section):
+    """The login for the devices."""
 
     user: str = Field(default="", max_length=64)
-    """Empty: nobody in particular."""
+    """Empty: without a login."""
     password: str = Field(default="", max_length=128, repr=False)
-    """Goes to the devices as a digest only."""
+    """Sent to the devices only as a digest."""
 
 
 @router.post("/probe")
 def probe_source(candidate: Candidate, service: TheService) -> ProbeShown:
-    """Look at a source for two seconds: what it sends, what that costs, one picture."""
+    """Read a source for two seconds: its stream, the cost of decoding, and one frame."""
     config = service.config
     source = {"url": candidate.url, "transport": candidate.transport}
     try:
@@ -55,22 +55,22 @@ def probe_source(candidate: Candidate, service: TheService) -> ProbeShown:
     except RuntimeCameraError as error:
         problem = str(error).removeprefix("camera probe: source.url: ")
         return ProbeShown.model_validate({"problem": {"code": "malformed", "message": problem}})
-    if not _AT_ONCE.acquire(blocking=False):
+    if not _CONCURRENT.acquire(blocking=False):
         raise ServiceError("unavailable", "want at most two probes at a time, try again")
     try:
         return ProbeShown.model_validate(_probe(camera.source.url, candidate.transport))
     finally:
-        _AT_ONCE.release()
+        _CONCURRENT.release()
 
 
 @router.post("/discover")
-def discover_devices(asker: Asker) -> DevicesShown:
-    """Ask the local network for cameras that speak ONVIF."""
-    login = OnvifLogin(asker.user, asker.password) if asker.user else None
+def discover_devices(device_login: DeviceLogin) -> DevicesShown:
+    """Search the local network for cameras with ONVIF."""
+    login = OnvifLogin(device_login.user, device_login.password) if device_login.user else None
     try:
-        devices = onvif.discover_devices(None, login, _SURVEY_SECONDS)
+        devices = onvif.discover_devices(None, login, _DISCOVERY_SECONDS)
     except OnvifError as error:
-        raise ServiceError("unavailable", f"the network cannot be asked: {error}") from error
+        raise ServiceError("unavailable", f"the network cannot be searched: {error}") from error
     return DevicesShown.model_validate({"devices": [_device(one) for one in devices]})
 
 
@@ -86,7 +86,7 @@ def _probe(url: str, transport: str) -> dict[str, Any]:
             [sys.executable, "-m", "pipeline.gateway.probe_process"],
             input=json.dumps(order).encode(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what libraries print may hold the address
+            stderr=subprocess.DEVNULL,  # libraries may print the address
             timeout=_DEADLINE_SECONDS,
             check=False,
         )
@@ -96,7 +96,7 @@ def _probe(url: str, transport: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        message = f"{redact(url)}: what it sends cannot be decoded (the decoder crashed)"
+        message = f"{redact(url)}: its stream cannot be decoded (the decoder crashed)"
         return {"problem": {"code": "codec", "message": message}}
     return found
 

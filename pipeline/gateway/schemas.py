@@ -38,6 +38,13 @@ class NewCamera(Section):
     """The camera as in the configuration file; {VEDETTE_CAMERA_…} is a placeholder of a secret."""
 
 
+class AdaptRequest(Section):
+    """How to adapt to a scene again."""
+
+    replace: list[Annotated[int, Field(ge=0, le=1000)]] = Field(default=[], max_length=1000)
+    """Numbers of the support clips of the current scene to replace by new ones; empty: all."""
+
+
 class LearningShown(Shown):
     """Learning progress of a camera."""
 
@@ -102,6 +109,13 @@ class ScenesShown(Shown):
     model_config = ConfigDict(extra="allow")
 
     scenes: list[dict[str, Any]]
+
+
+class SupportShown(Shown):
+    """The frames that a scene was adapted to."""
+
+    pictures: list[str]
+    """Path of one frame of each clip."""
 
 
 class EventShown(Shown):
@@ -209,7 +223,7 @@ class FrameShown(Shown):
     threshold: float | None
     state: SceneState
     terms: dict[str, float] = {}
-    """What each term of the energy adds to the score."""
+    """Contribution of each term of the energy to the score."""
 
 
 class FramesShown(Shown):
@@ -227,29 +241,33 @@ class AlarmShown(Shown):
 
 
 class LevelShown(Shown):
-    """What one threshold would have raised."""
+    """Events that one target rate of false alarms would have raised."""
 
+    false_alarms_per_day: float
     threshold: float
+    """The present score at which events would begin."""
     count: int
     per_day: float | None
-    """Null: too little was watched to say."""
+    """Null: the observed time is too short."""
     alarms: list[AlarmShown]
     """The newest 500."""
 
 
 class AlarmsShown(Shown):
-    """What thresholds would have raised."""
+    """Events that target rates of false alarms would have raised, by rising rate."""
 
-    threshold: float
-    """In force now."""
+    false_alarms_per_day: float
+    """The current target rate."""
+    calibrated: bool
+    """Whether the scene is calibrated; before, there are no levels."""
     watched_seconds: float
     zones: bool
-    """Whether the camera has zones: they are not counted by, so that there would be fewer."""
+    """Whether the camera has zones; they are ignored here, so that the real number is lower."""
     levels: list[LevelShown]
 
 
 class ProbeProblem(Shown):
-    """Why a source cannot be watched."""
+    """Why a source cannot be used."""
 
     code: str
     """refused, unauthorised, not_found, timeout, codec, corrupt, ended or malformed."""
@@ -257,12 +275,12 @@ class ProbeProblem(Shown):
 
 
 class ProbeShown(Shown):
-    """What a source sends."""
+    """Result of a probe."""
 
     report: dict[str, Any] | None = None
-    """Null: it cannot be watched."""
+    """Null: it cannot be used."""
     picture: str | None = None
-    """One picture, JPEG in base64."""
+    """One frame, JPEG in base64."""
     problem: ProbeProblem | None = None
 
 
@@ -273,23 +291,64 @@ class DevicesShown(Shown):
 
 
 class ProcessShown(WorkerShown):
-    """One process, and what it takes."""
+    """One process with its resource usage."""
 
     cpu_percent: float | None = None
-    """Of one core, since somebody looked before; null: not known yet."""
+    """Of one core, since the request before; null: not known yet."""
     memory_bytes: int | None = None
 
 
+class StageShown(Shown):
+    """Latency of one stage since the start of the service."""
+
+    stage: str
+    count: int
+    """Number of measurements."""
+    mean_seconds: float
+    median_seconds: float
+    percentile_95_seconds: float
+
+
 class SystemShown(Shown):
-    """What the service runs on, and what it takes."""
+    """Versions, processes, latencies and storage of the service."""
 
     versions: dict[str, str]
     started_at: float
     processes: list[ProcessShown]
     cameras: list[dict[str, Any]]
     """Frames a second, dropped frames and latency of each camera that sends."""
+    stages: list[StageShown]
     storage: dict[str, Any]
-    """Sizes of the data folder, free space, and for how long events are kept."""
+    """Sizes of the data folder, free space, and how long events are stored."""
+
+
+class RefusalShown(Shown):
+    """A message that a receiver does not accept."""
+
+    event: str
+    reason: str
+    created_at: float
+
+
+class SinkShown(Shown):
+    """Messages of one receiver."""
+
+    sink: str
+    """Its name, such as `mqtt` or `webhook:office`."""
+    waiting: int
+    waiting_bytes: int
+    oldest_at: float | None
+    """Unix seconds; null: nothing waits."""
+    refused: int
+    """Messages that the receiver does not accept."""
+    refusals: list[RefusalShown]
+    """The newest five."""
+
+
+class OutboxShown(Shown):
+    """Messages that wait for receivers."""
+
+    sinks: list[SinkShown]
 
 
 class LogShown(Shown):
@@ -299,11 +358,12 @@ class LogShown(Shown):
 
 
 class TokenShown(Shown):
-    """One token, without itself."""
+    """Name and role of a token."""
 
     name: str
     role: Literal["viewer", "admin"]
-    origin: Literal["file", "made"]
+    origin: Literal["file", "created"]
+    """Whether it is from the configuration file or was created at run time."""
 
 
 class TokensShown(Shown):
@@ -313,9 +373,9 @@ class TokensShown(Shown):
 
 
 class NewTokenShown(Shown):
-    """A token that was made."""
+    """A token that was created."""
 
     name: str
     role: Literal["viewer", "admin"]
     token: str
-    """Told only once."""
+    """Returned only once."""

@@ -32,6 +32,7 @@ ASK_SECONDS = 5.0
 _JPEG_QUALITY = 85
 _MOST_ENDED = 256
 _EVENT_FIELDS = tuple(field.name for field in fields(Event))
+_ANNOTATION_FIELDS = tuple(one.name for one in fields(StoredEvent) if one.name != "event")
 FileKind = Literal["snapshot", "heatmap", "clip"]
 
 
@@ -171,8 +172,9 @@ class Service:
 
     def shown(self, stored: StoredEvent) -> dict[str, Any]:
         """An event with the API paths of its files."""
-        body = {**asdict(stored.event), **asdict(stored)}
-        del body["event"]
+        # Not `asdict`, which copies deeply: a page may have 1000 events.
+        body = {name: getattr(stored.event, name) for name in _EVENT_FIELDS}
+        body |= {name: getattr(stored, name) for name in _ANNOTATION_FIELDS}
         if stored.event.ended_at is None:
             body |= self._ended.get(stored.event.id, {})
         body["accepted_as_normal"] = self._is_accepted(stored)
@@ -181,8 +183,9 @@ class Service:
             "heatmap": "heatmap.jpg",
             "clip": "clip.mp4",
         }
+        files = self._snapshots.names(stored.event.camera, stored.event.id)
         for kind, name in links.items():
-            exists = self._path(stored, kind).is_file()
+            exists = self._path(stored, kind).name in files if files else False
             body[kind] = f"/api/v1/events/{stored.event.id}/{name}" if exists else None
         return body
 

@@ -1,4 +1,4 @@
-"""What the service takes: CPU and memory of processes, disk space, and when that runs out."""
+"""Resource usage of the service: CPU and memory of processes, rates and latencies, disk space."""
 
 import os
 import shutil
@@ -22,16 +22,16 @@ _STORAGE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """What a process takes."""
+    """Resource usage of a process."""
 
     cpu_percent: float | None
-    """Of one core, since the last look; None: not known yet."""
+    """Of one core, since the last measurement; None: not known yet."""
     memory_bytes: int
     """Resident, shared pages included."""
 
 
 class ProcessMeter:
-    """Looks at processes of this machine; thread-safe."""
+    """Measures processes of this machine; thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class ProcessMeter:
         self._last: dict[int, tuple[float, float]] = {}
 
     def measure(self, pids: Iterable[int]) -> dict[int, ProcessUsage]:
-        """Usage by process id; those that are gone are missing."""
+        """Usage by process id; processes that have ended are left out."""
         found: dict[int, ProcessUsage] = {}
         with self._lock:
             before, self._last = self._last, {}
@@ -59,14 +59,14 @@ class ProcessMeter:
 
 
 def _read(pid: int) -> tuple[float, int]:
-    # The name stands in brackets and may hold anything.
+    # The name in brackets may contain any character.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_seconds = (int(fields[11]) + int(fields[12])) / _TICKS
     return cpu_seconds, int(fields[21]) * _PAGE_BYTES
 
 
 class ScoreMeter:
-    """Rate and latency of each camera, from the scores as they are told; thread-safe."""
+    """Rate and latency of each camera, from its live scores; thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -111,20 +111,20 @@ class ScoreMeter:
 
 @dataclass(frozen=True, slots=True)
 class FolderUsage:
-    """What a folder of the data folder holds."""
+    """Size of a folder of the data folder."""
 
     name: str
     bytes: int
     files: int
     last_day_bytes: int
-    """Of what was written within the last day."""
+    """Of files written within the last day."""
 
 
 def folders(data_folder: Path, now: float) -> list[FolderUsage]:
-    """What each folder holds; unreadable ones count as empty.
+    """Size of each folder; unreadable ones count as empty.
 
     Args:
-        data_folder: Whose folders.
+        data_folder: The folder that contains them.
         now: Unix seconds UTC.
     """
     found = []
@@ -145,16 +145,16 @@ class StorageReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._read_at = -1e9
-        self._known: dict[str, object] = {}
+        self._cached: dict[str, object] = {}
 
     def read(self) -> dict[str, object]:
-        """What is stored, what is free, what was written within the last day."""
+        """Stored bytes, free bytes, and bytes written within the last day."""
         with self._lock:
             if self._clock() - self._read_at > _STORAGE_SECONDS:
-                self._known = {
+                self._cached = {
                     "folder": str(self._data_folder),
                     "free_bytes": shutil.disk_usage(self._data_folder).free,
                     "folders": [asdict(one) for one in folders(self._data_folder, time.time())],
                 }
                 self._read_at = self._clock()
-            return self._known
+            return self._cached

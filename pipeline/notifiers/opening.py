@@ -13,7 +13,7 @@ from pipeline.notifiers.mqtt import MqttNotifier
 from pipeline.notifiers.mqtt_commands import CameraView, MqttCommands
 from pipeline.notifiers.notifiers import Notifiers
 from pipeline.notifiers.outbox import Outbox
-from pipeline.notifiers.outbox_message import Bounds, Kind
+from pipeline.notifiers.outbox_message import OUTBOX_NAME, Bounds, Kind
 from pipeline.notifiers.retained_state import ANNOUNCED_NAME, RetainedState
 from pipeline.notifiers.webhook import WebhookNotifier
 from pipeline.telemetry.metrics import Metrics
@@ -23,7 +23,6 @@ from pipeline.transport.messages import Answer
 
 LOG = logging.getLogger(__name__)
 
-OUTBOX_NAME = "outbox.sqlite"
 _ALL: frozenset[Kind] = frozenset({"new", "update", "end"})
 
 

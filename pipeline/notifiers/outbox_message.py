@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+OUTBOX_NAME = "outbox.sqlite"
+"""Name of the database in the data folder."""
 Kind = Literal["new", "update", "end"]
 Loss = Literal["age", "count", "bytes"]
 _KINDS: tuple[Kind, ...] = ("new", "update", "end")

@@ -1,8 +1,8 @@
 """Store the changes made at run time on disk, so that they survive a restart.
 
 `cameras.json` in the data folder holds the attached cameras as they were given, with unresolved
-placeholders, and which cameras of the configuration file were enabled or disabled. It may hold
-passwords, so only its owner may read it.
+placeholders, which cameras of the configuration file were enabled or disabled, and the thresholds
+and target rates that were set. It may hold passwords, so only its owner may read it.
 """
 
 import json
@@ -24,6 +24,7 @@ class _StoredCameras(Section):
     attached: dict[Name, dict[str, JsonValue]]
     switches: dict[Name, bool]
     thresholds: dict[Name, float] = Field(default_factory=dict)
+    targets: dict[Name, float] = Field(default_factory=dict)
 
 
 class AttachedError(Exception):
@@ -58,7 +59,9 @@ def load_registry(folder: Path, file: Config) -> CameraRegistry:
         raise AttachedError(f"{path}: cannot be read: {error.strerror}") from None
     if stored.version != 1:
         raise AttachedError(f"{path}: want version 1, got {stored.version}")
-    return CameraRegistry.of(file, stored.attached, stored.switches, stored.thresholds)
+    return CameraRegistry.of(
+        file, stored.attached, stored.switches, stored.thresholds, stored.targets
+    )
 
 
 def save_registry(folder: Path, registry: CameraRegistry) -> None:
@@ -72,5 +75,6 @@ def save_registry(folder: Path, registry: CameraRegistry) -> None:
         "attached": dict(registry.attached),
         "switches": dict(registry.switches),
         "thresholds": dict(registry.thresholds),
+        "targets": dict(registry.targets),
     }
     write_private(folder / _NAME, json.dumps(stored, indent=2).encode())

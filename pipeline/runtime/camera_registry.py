@@ -1,8 +1,8 @@
 """The registry of cameras: those of the configuration file and those attached at run time.
 
 Pure functions: a registry and a command give a new registry or a refusal with a reason. Cameras of
-the file can only be enabled, disabled or given a threshold at run time. If a name occurs in both,
-the file takes precedence.
+the file can only be enabled or disabled and given another threshold or target rate at run time. If
+a name occurs in both, the file takes precedence.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,19 @@ from pipeline.transport.commands import (
     Change,
     Detach,
     SetEnabled,
+    SetTarget,
     SetThreshold,
 )
 from pipeline.transport.messages import AnswerStatus
 
 MOST_CAMERAS = 256
-RegistryCommand = Attach | Change | Detach | SetEnabled | SetThreshold
+RegistryCommand = Attach | Change | Detach | SetEnabled | SetThreshold | SetTarget
 Origin = Literal["file", "attached"]
 RESTART_SECTIONS = tuple(
     section for section in Config.model_fields if section not in (*INHERITED, "cameras")
 )
 """Sections that a running service cannot change."""
+_TARGET = "target_false_alarms_per_day"
 
 
 class RefusedError(Exception):
@@ -51,6 +53,8 @@ class CameraRegistry:
     """Cameras of the file that were enabled or disabled at run time."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Camera → score at which events begin, where it was set at run time."""
+    targets: Mapping[str, float] = field(default_factory=dict)
+    """Camera → target rate of false alarms a day, where it was set at run time."""
     cameras: Mapping[str, Camera] = field(default_factory=dict, repr=False)
     """Cameras in force."""
     unusable: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +67,7 @@ class CameraRegistry:
         attached: Mapping[str, CameraDocument] | None = None,
         switches: Mapping[str, bool] | None = None,
         thresholds: Mapping[str, float] | None = None,
+        targets: Mapping[str, float] | None = None,
     ) -> Self:
         """Combine a file and the changes made at run time."""
         given = {name: one for name, one in (attached or {}).items() if name not in file.cameras}
@@ -80,7 +85,10 @@ class CameraRegistry:
         tuned = {name: enter for name, enter in (thresholds or {}).items() if name in cameras}
         for name, enter in tuned.items():
             cameras[name] = _with_threshold(cameras[name], enter)
-        return cls(file, given, switched, tuned, cameras, unusable)
+        aimed = {name: rate for name, rate in (targets or {}).items() if name in cameras}
+        for name, rate in aimed.items():
+            cameras[name] = _with_alert(cameras[name], target_false_alarms_per_day=rate)
+        return cls(file, given, switched, tuned, aimed, cameras, unusable)
 
     @property
     def config(self) -> Config:
@@ -115,16 +123,18 @@ class CameraRegistry:
             case Detach(name=name):
                 self._require_attached(name, "removed")
                 rest = {other: one for other, one in self.attached.items() if other != name}
-                return CameraRegistry.of(self.file, rest, self.switches, self.thresholds)
+                return self._replaced(attached=rest)
             case SetEnabled(name=name, enabled=enabled):
                 if self.origin(name) == "file":
                     switches = {**self.switches, name: enabled}
-                    return CameraRegistry.of(self.file, self.attached, switches, self.thresholds)
+                    return self._replaced(switches=switches)
                 return self._with(name, {**self.attached[name], "enabled": enabled})
             case SetThreshold(name=name, threshold=threshold):
                 self.origin(name)
-                thresholds = {**self.thresholds, name: threshold}
-                return CameraRegistry.of(self.file, self.attached, self.switches, thresholds)
+                return self._replaced(thresholds={**self.thresholds, name: threshold})
+            case SetTarget(name=name, false_alarms_per_day=rate):
+                self.origin(name)
+                return self._replaced(targets={**self.targets, name: rate})
 
     def reloaded(self, file: Config) -> "CameraRegistry":
         """Replace the file; a value set at run time is dropped where the file changed its own."""
@@ -140,10 +150,30 @@ class CameraRegistry:
         thresholds = {
             name: enter
             for name, enter in self.thresholds.items()
-            if _enter(self.file, name) == _enter(file, name)
+            if _alert(self.file, name, "enter") == _alert(file, name, "enter")
+        }
+        targets = {
+            name: rate
+            for name, rate in self.targets.items()
+            if _alert(self.file, name, _TARGET) == _alert(file, name, _TARGET)
         }
         return CameraRegistry.of(
-            file.model_copy(update=running), self.attached, switches, thresholds
+            file.model_copy(update=running), self.attached, switches, thresholds, targets
+        )
+
+    def _replaced(
+        self,
+        attached: Mapping[str, CameraDocument] | None = None,
+        switches: Mapping[str, bool] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        targets: Mapping[str, float] | None = None,
+    ) -> "CameraRegistry":
+        return CameraRegistry.of(
+            self.file,
+            self.attached if attached is None else attached,
+            self.switches if switches is None else switches,
+            self.thresholds if thresholds is None else thresholds,
+            self.targets if targets is None else targets,
         )
 
     def _attach(self, name: str, document: CameraDocument) -> "CameraRegistry":
@@ -161,8 +191,7 @@ class CameraRegistry:
             read_camera(name, document, self.file, self.file.api.allow_file_roots)
         except RuntimeCameraError as error:
             raise RefusedError("invalid", str(error)) from None
-        attached = {**self.attached, name: document}
-        return CameraRegistry.of(self.file, attached, self.switches, self.thresholds)
+        return self._replaced(attached={**self.attached, name: document})
 
     def _require_attached(self, name: str, what: str) -> None:
         if self.origin(name) == "file":
@@ -175,13 +204,16 @@ class CameraRegistry:
 
 def _with_threshold(camera: Camera, enter: float) -> Camera:
     alert = camera.alert
-    changed = {"enter": enter, "exit": enter * alert.exit / alert.enter}
-    return camera.model_copy(update={"alert": alert.model_copy(update=changed)})
+    return _with_alert(camera, enter=enter, exit=enter * alert.exit / alert.enter)
 
 
-def _enter(file: Config, name: str) -> float | None:
+def _with_alert(camera: Camera, **changed: float) -> Camera:
+    return camera.model_copy(update={"alert": camera.alert.model_copy(update=changed)})
+
+
+def _alert(file: Config, name: str, key: str) -> object:
     camera = file.cameras.get(name)
-    return None if camera is None else camera.alert.enter
+    return None if camera is None else getattr(camera.alert, key)
 
 
 def merge_patch(document: CameraDocument, patch: CameraDocument) -> CameraDocument:

@@ -27,6 +27,7 @@ from pipeline.telemetry.health import (
     camera_learning,
     camera_statuses,
 )
+from pipeline.telemetry.stage_latencies import StageLatency
 from pipeline.transport.commands import (
     AcceptAsNormal,
     AcceptRecurring,
@@ -37,13 +38,16 @@ from pipeline.transport.commands import (
     Command,
     CommandError,
     Detach,
+    GetLatencies,
     GetOverview,
     GetPicture,
+    GetTargetScores,
     ListScenes,
     Reload,
     Restore,
     RevokeNormal,
     SetEnabled,
+    SetTarget,
     SetThreshold,
     read_command,
 )
@@ -87,6 +91,8 @@ class CommandRouter:
         self._clock = clock
         self._pending: dict[str, _PendingRequest] = {}
         self._retries: set[str] = set()
+        self.stage_latencies: Callable[[], list[StageLatency]] = list
+        """Returns the latency of each stage; set by the supervisor."""
 
     @property
     def registry(self) -> CameraRegistry:
@@ -117,7 +123,7 @@ class CommandRouter:
             return []
         try:
             command = read_command(message.command, message.arguments)
-            if stopping and not isinstance(command, GetOverview):
+            if stopping and not isinstance(command, GetOverview | GetLatencies):
                 raise RefusedError("unavailable", "the service is stopping")
             worker = _executor(command)
             if worker is not None:
@@ -159,9 +165,11 @@ class CommandRouter:
         match command:
             case GetOverview():
                 return self.overview(workers)
+            case GetLatencies():
+                return {"stages": [asdict(one) for one in self.stage_latencies()]}
             case Reload():
                 return asdict(self.reload())
-            case Attach() | Change() | Detach() | SetEnabled() | SetThreshold():
+            case Attach() | Change() | Detach() | SetEnabled() | SetThreshold() | SetTarget():
                 registry = self._registry.after(command)
                 phase = self._phase_if_enabled(command.name, workers)
                 if isinstance(command, SetEnabled) and command.enabled and phase == "finished":
@@ -274,6 +282,7 @@ _DONE: dict[type[RegistryCommand], str] = {
     Detach: "detached",
     SetEnabled: "enabled or disabled",
     SetThreshold: "threshold changed",
+    SetTarget: "target rate of false alarms changed",
 }
 
 
@@ -285,6 +294,7 @@ def _executor(command: Command) -> str | None:
         | ListScenes
         | Restore
         | GetPicture
+        | GetTargetScores
         | AcceptAsNormal
         | AcceptRecurring
         | RevokeNormal,

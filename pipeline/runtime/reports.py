@@ -10,6 +10,7 @@ from pipeline.runtime.restart_policy import WorkerState
 from pipeline.telemetry.health import WorkerStatus, arriving_cameras, camera_statuses
 from pipeline.telemetry.merging import MergedMetrics, snapshot
 from pipeline.telemetry.metrics import Metrics
+from pipeline.telemetry.stage_latencies import StageLatency, stage_latencies
 from pipeline.transport.messages import CameraState, Heartbeat
 from pipeline.worker import WorkerSpec
 
@@ -56,6 +57,10 @@ class Reports:
         """Note that the process of a worker has ended."""
         self._merged.worker_ended(worker)
         self._problems.pop(worker, None)
+
+    def stage_latencies(self) -> list[StageLatency]:
+        """The latency of each stage since the start."""
+        return stage_latencies(self._merged.collect())
 
     def restarted(self, worker: str) -> None:
         """Count another start of a worker."""

@@ -92,6 +92,8 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._reports = Reports(spec.name for spec in table)
+        if router is not None:
+            router.stage_latencies = self._reports.stage_latencies
         self._server = (
             MetricsServer(
                 *metrics_address,

@@ -59,6 +59,7 @@ class Adaptation:
         calibration: Calibration | None = None,
         reason: str = _FIRST_REASON,
         support: SupportClips | None = None,
+        kept: SupportClips | None = None,
     ) -> None:
         """Start a new scene, or continue with a stored one.
 
@@ -70,6 +71,8 @@ class Adaptation:
             reason: Why a scene is built, for people.
             support: Clips of a stored scene, to build a new one from: no candidates are collected
                 then.
+            kept: Clips that are part of the support; only the others are collected, without
+                spare candidates.
         """
         self.reason = reason
         self.from_stored_clips = support is not None
@@ -77,7 +80,7 @@ class Adaptation:
         self.abandoned = False
         """Set when the scene is no longer needed, or cannot be built."""
         self._settings = settings
-        self.candidates = CandidateCollector(settings, support)
+        self.candidates = CandidateCollector(settings, support, kept)
         """The clips to choose the support from."""
         self._state: SceneState = "collecting" if support is None else "fitting"
         self._scene: AdaptedScene | None = None
@@ -113,6 +116,10 @@ class Adaptation:
     def calibration_to_store(self) -> Calibration | None:
         """The calibration with all updates since, for a restart to continue from."""
         return None if self._calibrator is None else self._calibrator.snapshot
+
+    def score_at_rate(self, alarms_per_day: float) -> float | None:
+        """The present score that would be 1 at another target rate; None: not yet calibrated."""
+        return None if self._calibrator is None else self._calibrator.score_at_rate(alarms_per_day)
 
     @property
     def learning(self) -> LearningProgress:

@@ -19,12 +19,18 @@ _ROUNDING_SECONDS = 1e-6  # sums of frame times miss a whole second by less
 class CandidateCollector:
     """Takes clips at equal intervals until there are enough."""
 
-    def __init__(self, settings: AdaptationSettings, support: SupportClips | None = None) -> None:
+    def __init__(
+        self,
+        settings: AdaptationSettings,
+        support: SupportClips | None = None,
+        kept: SupportClips | None = None,
+    ) -> None:
         """Start without candidates, or with the stored clips of an earlier scene.
 
         Args:
             settings: Number of candidates, and the time between them.
             support: The candidates; no more are taken then.
+            kept: The first candidates; only the rest of the support is taken, without spare ones.
         """
         self.wanted = settings.candidates
         """Number of candidates that complete the collection."""
@@ -34,9 +40,11 @@ class CandidateCollector:
         self._seconds: list[float] = []
         self._last_seconds: float | None = None
         self._unusable_since_seconds: float | None = None
-        if support is not None:
-            self._clips, self._seconds = list(support.clips), list(support.seconds)
-            self._ages = list(support.ages or ())
+        if kept is not None:
+            self.wanted = max(settings.frames, len(kept.clips) + 1)
+        if (given := support or kept) is not None:
+            self._clips, self._seconds = list(given.clips), list(given.seconds)
+            self._ages = list(given.ages or ())
 
     @property
     def count(self) -> int:

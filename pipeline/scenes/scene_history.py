@@ -12,23 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.scenes.illumination import Illumination, is_other
+from pipeline.scenes.scene_paths import HEAD, SUPPORT
 from pipeline.scenes.scene_record import (
     ABOUT,
-    HEAD,
     LIGHT,
     SceneRecord,
     read_light,
     read_record,
     write_json,
 )
-from pipeline.scenes.support_clips import FILE
 from pipeline.telemetry.wall_clock import recency
 
 MAX_EARLIER_SCENES = 5
 """Earlier scenes stored per camera; each takes some ten megabytes."""
 BANK_SIZE = 4
 """Scenes in different illuminations, that in use included, that take precedence."""
-_SAME_VIEW = ("view.json", LIGHT, FILE)
+_SAME_VIEW = ("view.json", LIGHT, SUPPORT)
 _READY = "wanted.ready"
 """Folder of a complete scene that is being moved into place."""
 # In the order in which they are moved into place: the head last, since it completes the scene.

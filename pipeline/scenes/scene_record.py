@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.scenes.illumination import Illumination, light_from_json
+from pipeline.scenes.scene_paths import HEAD
 from pipeline.telemetry.atomic_write import write_atomic
 
 LOG = logging.getLogger(__name__)
 
-HEAD = "scene.json"
 ABOUT = "about.json"
 LIGHT = "light.json"
 

@@ -12,9 +12,10 @@ from models import AdaptedScene, CheckpointError, SceneScorer
 from models.calibration import Calibration, calibration_from_json
 from pipeline.scenes.illumination import Illumination, light_to_json
 from pipeline.scenes.scene_history import SceneHistory
+from pipeline.scenes.scene_paths import SUPPORT
 from pipeline.scenes.scene_record import LIGHT, SceneRecord, read_light, read_record, write_json
 from pipeline.scenes.scene_watch import REASONS, KnownView
-from pipeline.scenes.support_clips import FILE, SupportClips, SupportClipsError
+from pipeline.scenes.support_clips import SupportClips, SupportClipsError
 from pipeline.scenes.support_clips import load as load_support
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class SceneStore:
         config = self._scorer.config
         try:
             return load_support(
-                self._folder / camera / FILE,
+                self._folder / camera / SUPPORT,
                 config.clip_length,
                 config.clip_interval_seconds,
                 size_hw,
@@ -132,8 +133,9 @@ class SceneStore:
             if calibration is not None:
                 write_json(folder / "calibration.json", asdict(calibration))
             if support is not None:
-                (folder / FILE).unlink(missing_ok=True)  # it may be another name of an earlier one
-                (folder / FILE).write_bytes(support)
+                # It may be a hard link to the file of an earlier scene.
+                (folder / SUPPORT).unlink(missing_ok=True)
+                (folder / SUPPORT).write_bytes(support)
 
         self.history.put(camera, write, reason, same_view)
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +13,6 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-FILE = "support.safetensors"
 MOST_BYTES = 16 * 2**20
 """Of one scene; 10 clips of 5 frames at 240×320 take some 2 MiB. Beyond it clips are left out."""
 _FORMAT = "1"
@@ -35,6 +36,15 @@ class SupportClips:
     """Between two frames of a clip, nominally."""
     ages: tuple[tuple[float, ...], ...] | None = None
     """Age of each frame of a clip in seconds before its newest one, K × T; None: nominal."""
+
+    def selected(self, numbers: Sequence[int]) -> "SupportClips":
+        """Some of the clips; `numbers`: rising, at least one."""
+        return SupportClips(
+            self.clips[list(numbers)],
+            tuple(self.seconds[number] for number in numbers),
+            self.interval_seconds,
+            None if self.ages is None else tuple(self.ages[number] for number in numbers),
+        )
 
 
 def encode(support: SupportClips, most_bytes: int = MOST_BYTES) -> bytes:
@@ -82,31 +92,20 @@ def load(
         SupportClipsError: missing, damaged, or clips of another kind.
     """
     try:
-        if path.stat().st_size > 2 * MOST_BYTES:
-            raise ValueError(f"want at most {2 * MOST_BYTES} bytes, got {path.stat().st_size}")
-        with safe_open(path, framework="numpy") as file:
-            head = file.metadata() or {}
-            data, sizes = file.get_tensor("pictures"), file.get_tensor("sizes")
-        if (head.get("kind"), head.get("format")) != ("support", _FORMAT):
-            raise ValueError(f"want support clips of format {_FORMAT}")
-        text = head["about"].encode() + sizes.tobytes() + data.tobytes()
-        if hashlib.sha256(text).hexdigest() != head["fingerprint"]:
-            raise ValueError("the checksum of the pictures is wrong")
-        about = json.loads(head["about"])
+        about, coded = _read(path)
         got = int(about["clip_length"]), float(about["interval_seconds"]), tuple(about["size_hw"])
         seconds = tuple(float(one) for one in about["seconds"])
         ages = about["ages"] and tuple(tuple(map(float, one)) for one in about["ages"])
         if ages and [len(one) for one in ages] != [got[0]] * len(seconds):
             raise ValueError(f"ages: want {len(seconds)} times {got[0]} numbers")
-        if got[0] * len(seconds) != len(sizes):
-            raise ValueError(f"want {got[0] * len(seconds)} pictures, got {len(sizes)}")
+        if got[0] * len(seconds) != len(coded):
+            raise ValueError(f"want {got[0] * len(seconds)} pictures, got {len(coded)}")
         if got != (clip_length, interval_seconds, size_hw):
             raise ValueError(
                 f"want clips of {clip_length} frames, {interval_seconds:g} s apart, of size "
                 f"{size_hw} (H, W); got {got[0]}, {got[1]:g} s, {got[2]}"
             )
-        ends = np.cumsum(sizes)[:-1]
-        pictures = [_picture(one) for one in np.split(data, ends)]
+        pictures = [_picture(one) for one in coded]
         shape = len(seconds), clip_length, *size_hw, 3
         clips = np.stack(pictures).reshape(shape)
         return SupportClips(clips, seconds, interval_seconds, ages)
@@ -114,6 +113,39 @@ def load(
         raise SupportClipsError(f"{path}: no such file; want the clips of the scene") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, cv2.error) as error:
         raise SupportClipsError(f"{path}: cannot be read as support clips: {error}") from error
+
+
+def newest_frames(path: Path) -> list[bytes]:
+    """The newest frame of each stored clip as a JPEG file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SupportClipsError: missing or damaged.
+    """
+    try:
+        about, coded = _read(path)
+        length = int(about["clip_length"])
+        return [one.tobytes() for one in coded[length - 1 :: length]]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise SupportClipsError(f"{path}: cannot be read as support clips: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[npt.NDArray[np.uint8]]]:
+    """Description and JPEG files of stored clips."""
+    if path.stat().st_size > 2 * MOST_BYTES:
+        raise ValueError(f"want at most {2 * MOST_BYTES} bytes, got {path.stat().st_size}")
+    with safe_open(path, framework="numpy") as file:
+        head = file.metadata() or {}
+        data, sizes = file.get_tensor("pictures"), file.get_tensor("sizes")
+    if (head.get("kind"), head.get("format")) != ("support", _FORMAT):
+        raise ValueError(f"want support clips of format {_FORMAT}")
+    text = head["about"].encode() + sizes.tobytes() + data.tobytes()
+    if hashlib.sha256(text).hexdigest() != head["fingerprint"]:
+        raise ValueError("the checksum of the pictures is wrong")
+    about: dict[str, Any] = json.loads(head["about"])
+    return about, np.split(data, np.cumsum(sizes)[:-1])
 
 
 def _jpeg(picture: npt.NDArray[np.uint8]) -> bytes:

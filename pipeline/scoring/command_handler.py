@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from pipeline.scenes.scene_history import NoSceneError
+from pipeline.scenes.scene_paths import SUPPORT
 from pipeline.scoring.camera_set import CameraSet
 from pipeline.scoring.feedback import accept_as_normal, revoke_normal
 from pipeline.transport.commands import (
@@ -11,6 +12,7 @@ from pipeline.transport.commands import (
     AdaptCamera,
     CommandError,
     GetPicture,
+    GetTargetScores,
     ListScenes,
     Restore,
     RevokeNormal,
@@ -33,14 +35,23 @@ class CommandHandler:
             return Answer(request.id, "invalid", problem=str(error))
         match command:
             case AdaptCamera(name=name) if name in self._cameras:
-                self._cameras[name].stepper.adapt_again("asked for")
-                return Answer(request.id, "ok")
+                return self._adapt(request, name, set(command.replace))
             case GetPicture(name=name) if name in self._cameras:
                 return self._show(request, command)
             case ListScenes(name=name) if name in self._cameras:
                 history = self._cameras.shared.store.history
-                scenes = [asdict(scene) for scene in history.scenes(name)]
+                scenes = [
+                    {
+                        **asdict(scene),
+                        "has_support": (history.place(name, scene) / SUPPORT).is_file(),
+                    }
+                    for scene in history.scenes(name)
+                ]
                 return Answer(request.id, "ok", {"scenes": scenes})
+            case GetTargetScores(name=name) if name in self._cameras:
+                adaptation = self._cameras[name].adaptation
+                scores = [adaptation.score_at_rate(rate) for rate in command.rates]
+                return Answer(request.id, "ok", {"scores": None if None in scores else scores})
             case Restore(name=name, scene=scene) if name in self._cameras:
                 return self._restore(request, name, scene)
             case AcceptRecurring(name=name) if name in self._cameras:
@@ -53,6 +64,7 @@ class CommandHandler:
                 AdaptCamera(name=name)
                 | GetPicture(name=name)
                 | ListScenes(name=name)
+                | GetTargetScores(name=name)
                 | Restore(name=name)
                 | AcceptRecurring(name=name)
             ):
@@ -61,6 +73,25 @@ class CommandHandler:
             case _:
                 problem = f"{command.command}: the scorer has no such command"
                 return Answer(request.id, "invalid", problem=problem)
+
+    def _adapt(self, request: Request, name: str, replace: set[int]) -> Answer:
+        scorer = self._cameras[name]
+        if not replace:
+            scorer.stepper.adapt_again("asked for")
+            return Answer(request.id, "ok")
+        support = None
+        if scorer.is_stored:
+            size_hw = scorer.settings.detect.size_hw
+            support = self._cameras.shared.store.load_support(name, size_hw)
+        if support is None:
+            problem = f"camera {name}: the clips of its scene are not stored; adapt without them"
+            return Answer(request.id, "conflict", problem=problem)
+        kept = [number for number in range(len(support.clips)) if number not in replace]
+        if len(kept) + len(replace) != len(support.clips):
+            problem = f"replace: want numbers below {len(support.clips)}, got {max(replace)}"
+            return Answer(request.id, "invalid", problem=problem)
+        scorer.stepper.adapt_again("frames replaced", support.selected(kept) if kept else None)
+        return Answer(request.id, "ok")
 
     def _restore(self, request: Request, name: str, scene: str) -> Answer:
         try:

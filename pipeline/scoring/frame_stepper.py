@@ -12,6 +12,7 @@ from models.stillness import StillWatch
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scenes.illumination import Illumination, IlluminationMonitor
 from pipeline.scenes.scene_watch import STEADY, KnownView, SceneWatch, ViewState
+from pipeline.scenes.support_clips import SupportClips
 from pipeline.scoring.clips import ClipBuffer
 from pipeline.transport.messages import FrameMessage
 
@@ -229,13 +230,15 @@ class FrameStepper:
         unusual = self._unusual_seconds
         return unusual is None or pts_seconds - unusual >= USUAL_SECONDS
 
-    def adapt_again(self, reason: str) -> None:
+    def adapt_again(self, reason: str, kept: SupportClips | None = None) -> None:
         """Start another scene from the frames that follow, in a view that is not known.
 
         Args:
             reason: Why, for people.
+            kept: Clips that are part of its support; None: none.
         """
-        self.switch_scene(Adaptation(self.adaptation.settings, reason=reason), None)
+        settings = self.adaptation.settings
+        self.switch_scene(Adaptation(settings, reason=reason, kept=kept), None)
 
     def switch_scene(
         self, adaptation: Adaptation, known: KnownView | None, light: Illumination | None = None

@@ -1,5 +1,6 @@
 """Pictures of an event: the frame at its peak, and the same with the heatmap."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,13 @@ class Snapshots:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def names(self, camera: str, event_id: str) -> list[str]:
+        """Names of the files of an event."""
+        try:
+            return os.listdir(os.path.join(self._folder, camera, event_id))
+        except OSError:
+            return []
 
     def snapshot_path(self, camera: str, event_id: str) -> Path:
         """Path of the frame at the peak; it need not exist."""

@@ -28,6 +28,12 @@ class GetOverview(Section):
     command: Literal["overview"] = "overview"
 
 
+class GetLatencies(Section):
+    """Return the latency of each stage."""
+
+    command: Literal["latencies"] = "latencies"
+
+
 class Attach(Section):
     """Add a camera."""
 
@@ -67,6 +73,14 @@ class SetThreshold(Section):
     threshold: float = Field(ge=0.05, le=100)
 
 
+class SetTarget(Section):
+    """Set the target rate of false alarms of a camera, in place of its setting in `alert`."""
+
+    command: Literal["set_target"] = "set_target"
+    name: Name
+    false_alarms_per_day: float = Field(gt=0, le=1440)
+
+
 class Reload(Section):
     """Read the configuration file again."""
 
@@ -78,6 +92,8 @@ class AdaptCamera(Section):
 
     command: Literal["adapt"] = "adapt"
     name: Name
+    replace: list[Annotated[int, Field(ge=0, le=1000)]] = Field(default=[], max_length=1000)
+    """Numbers of the support clips to replace by new ones; empty: all."""
 
 
 class ListScenes(Section):
@@ -93,6 +109,15 @@ class Restore(Section):
     command: Literal["restore"] = "restore"
     name: Name
     scene: SceneId
+
+
+class GetTargetScores(Section):
+    """Return the present scores of a camera that would be the threshold at other target rates."""
+
+    command: Literal["target_scores"] = "target_scores"
+    name: Name
+    rates: list[Annotated[float, Field(gt=0, le=1440)]] = Field(max_length=64)
+    """False alarms a day."""
 
 
 class GetPicture(Section):
@@ -152,15 +177,18 @@ class Annotate(Section):
 
 Command: TypeAlias = (
     GetOverview
+    | GetLatencies
     | Attach
     | Change
     | Detach
     | SetEnabled
     | SetThreshold
+    | SetTarget
     | Reload
     | AdaptCamera
     | ListScenes
     | Restore
+    | GetTargetScores
     | GetPicture
     | AcceptAsNormal
     | AcceptRecurring

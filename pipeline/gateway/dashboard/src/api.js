@@ -1,7 +1,7 @@
-// Requests to the REST API, and who is logged in.
+// Requests to the REST API, and the session.
 import { signal } from "@preact/signals";
 
-// undefined: not known yet; null: a login is wanted; else what GET /session answered.
+// undefined: not known yet; null: a login is required; else the answer of GET /session.
 export const session = signal(undefined);
 
 export class Refusal extends Error {
@@ -25,14 +25,14 @@ export async function ask(method, path, body, signalToAbort) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, "The service does not answer. Is it running, and is the network there?");
+    throw new Refusal(0, "The service does not answer. Check that it runs and that the network works.");
   }
   const text = await answer.text();
   let found = null;
   try {
     found = text ? JSON.parse(text) : null;
   } catch {
-    throw new Refusal(answer.status, "Something else than Vedette answered.");
+    throw new Refusal(answer.status, "The answer does not come from Vedette.");
   }
   if (answer.ok) return found;
   if (answer.status === 401 && path !== "/session") session.value = null;
@@ -61,8 +61,8 @@ export async function logOut() {
 
 export const isAdmin = () => session.value?.role === "admin";
 
-// What a viewer is told in place of a button that changes something.
-export const ADMIN_ONLY = "Only an admin may change this.";
+// Shown to a viewer where an admin has a button.
+export const ADMIN_ONLY = "Only an admin can change this.";
 
 export function query(parameters) {
   const found = new URLSearchParams();

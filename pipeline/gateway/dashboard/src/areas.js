@@ -1,4 +1,4 @@
-// Zones and masks: drawn on the live picture by mouse, finger or keyboard, saved through the API.
+// Zones and masks: drawn on the live picture by mouse, touch or keyboard, saved through the API.
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { signal, useSignal } from "@preact/signals";
@@ -6,7 +6,7 @@ import { ADMIN_ONLY, ask, isAdmin } from "./api.js";
 import { loadCameras } from "./live.js";
 import { copy, say, useAction } from "./ui.js";
 
-const W = 1000; // the picture is 1000 × 1000 in here, whatever its shape
+const W = 1000; // coordinates of the overlay: 1000 × 1000, independent of the aspect ratio
 const SNAP = 0.015;
 const STEP = 0.01;
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
@@ -29,7 +29,7 @@ function fromCamera(camera) {
   return found;
 }
 
-// The areas of a camera while they are edited; every change can be taken back.
+// The areas of a camera while they are edited; every change can be undone.
 export function useAreas(camera) {
   const state = useRef(null);
   if (state.current === null) {
@@ -38,7 +38,7 @@ export function useAreas(camera) {
   const areas = state.current;
   const text = JSON.stringify(fromCamera(camera));
   useEffect(() => {
-    // What was saved elsewhere comes in, unless there are changes here.
+    // Take over what was saved elsewhere, unless there are changes here.
     if (JSON.stringify(areas.shapes.value) === areas.saved.value) areas.shapes.value = JSON.parse(text);
     areas.saved.value = text;
   }, [text]);
@@ -64,13 +64,13 @@ function undo(areas) {
 
 function finish(areas) {
   const drawing = areas.drawing.value;
-  if (drawing?.points.length < 3) return say("An area wants at least three corners.", "bad");
+  if (drawing?.points.length < 3) return say("An area needs at least three corners.", "bad");
   alter(areas, (shapes) => [...shapes, { kind: drawing.kind, name: drawing.name, points: drawing.points, rest: {} }]);
   areas.chosen.value = areas.shapes.value.length - 1;
   areas.drawing.value = null;
 }
 
-// Corners stick to the edges of the picture and to other corners.
+// Corners snap to the edges of the picture and to other corners.
 function snap([x, y], shapes) {
   const stick = (n) => (n < SNAP ? 0 : n > 1 - SNAP ? 1 : n);
   const other = shapes.flatMap((shape) => shape.points).find(([a, b]) => Math.hypot(a - x, b - y) < SNAP && (a !== x || b !== y));
@@ -87,7 +87,7 @@ export function AreaOverlay({ areas, editing }) {
   const shapes = areas.shapes.value;
   const drawing = areas.drawing.value;
 
-  // What the pointer is on: a corner or the middle of an edge of the chosen shape, or a shape.
+  // What is under the pointer: a corner or the middle of an edge of the selected shape, or a shape.
   const under = (event) => {
     const box = svg.current.getBoundingClientRect();
     const reach = event.pointerType === "touch" ? 22 : 11;
@@ -131,20 +131,20 @@ export function AreaOverlay({ areas, editing }) {
   };
 
   const move = (event) => {
-    const held = drag.current;
-    if (!held) return;
+    const dragged = drag.current;
+    if (!dragged) return;
     const at = place(event);
     const changed = structuredClone(areas.shapes.value);
-    const others = changed.filter((_, n) => n !== held.n);
-    if (held.corner !== null) changed[held.n].points[held.corner] = snap(at, others);
+    const others = changed.filter((_, n) => n !== dragged.n);
+    if (dragged.corner !== null) changed[dragged.n].points[dragged.corner] = snap(at, others);
     else {
-      const xs = held.points.map((point) => point[0]);
-      const ys = held.points.map((point) => point[1]);
-      const dx = Math.min(1 - Math.max(...xs), Math.max(-Math.min(...xs), at[0] - held.from[0]));
-      const dy = Math.min(1 - Math.max(...ys), Math.max(-Math.min(...ys), at[1] - held.from[1]));
-      changed[held.n].points = held.points.map(([x, y]) => [clamp(x + dx), clamp(y + dy)]);
+      const xs = dragged.points.map((point) => point[0]);
+      const ys = dragged.points.map((point) => point[1]);
+      const dx = Math.min(1 - Math.max(...xs), Math.max(-Math.min(...xs), at[0] - dragged.from[0]));
+      const dy = Math.min(1 - Math.max(...ys), Math.max(-Math.min(...ys), at[1] - dragged.from[1]));
+      changed[dragged.n].points = dragged.points.map(([x, y]) => [clamp(x + dx), clamp(y + dy)]);
     }
-    held.moved = true;
+    dragged.moved = true;
     areas.shapes.value = changed;
   };
 
@@ -163,7 +163,7 @@ export function AreaOverlay({ areas, editing }) {
     else if (event.key === "Tab" && chosen.value !== null && !drawing) {
       const many = shapes[chosen.value].points.length;
       const next = (corner.value ?? (event.shiftKey ? many : -1)) + (event.shiftKey ? -1 : 1);
-      if (next < 0 || next >= many) return; // on to the next control of the page
+      if (next < 0 || next >= many) return; // to the next control of the page
       corner.value = next;
     } else if ((event.key === "Delete" || event.key === "Backspace") && chosen.value !== null) {
       const n = chosen.value;
@@ -189,7 +189,7 @@ export function AreaOverlay({ areas, editing }) {
   const path = (points) => points.map(([x, y]) => `${x * W},${y * W}`).join(" ");
   const dot = (point, kind) => html`<line class="dot ${kind}" x1=${point[0] * W} y1=${point[1] * W} x2=${point[0] * W} y2=${point[1] * W} />`;
   return html`<svg ref=${svg} class="areas ${editing ? "editing" : ""} ${drawing ? "drawing" : ""}" viewBox="0 0 ${W} ${W}" preserveAspectRatio="none" tabindex=${editing ? 0 : -1}
-      role=${editing ? "application" : "img"} aria-label=${editing ? "Editor of zones and masks. Tab goes from corner to corner, arrows move, Delete removes, Control Z takes back." : `${shapes.length} zones and masks`}
+      role=${editing ? "application" : "img"} aria-label=${editing ? "Editor of zones and masks. Tab selects the next corner, arrow keys move it, Delete removes it, Control Z undoes." : `${shapes.length} zones and masks`}
       onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up} onKeyDown=${key}>
     ${shapes.map((shape, n) => html`<polygon key=${n} class="${shape.kind} ${areas.chosen.value === n ? "chosen" : ""}" points=${path(shape.points)} data-shape=${n}><title>${shape.name}</title></polygon>`)}
     ${editing && !drawing && shapes[areas.chosen.value] && html`${shapes[areas.chosen.value].points.map((point, n, all) => dot(middle(point, all[(n + 1) % all.length]), "between"))}${shapes[areas.chosen.value].points.map((point, n) => dot(point, areas.corner.value === n ? "corner held" : "corner"))}`}
@@ -208,36 +208,38 @@ export function AreaList({ areas, camera }) {
     areas.past.value = [];
     areas.saved.value = JSON.stringify(shapes);
     await loadCameras();
-    say("Saved. The camera looks anew within a few seconds.");
+    say("Saved. It takes effect within a few seconds.");
   });
   const begin = (kind) => {
     const base = kind === "zones" ? "zone" : "mask";
-    const given = name.value.trim() || `${base}_${shapes.filter((shape) => shape.kind === kind).length + 1}`;
-    if (!NAME.test(given)) return say('A name has letters, digits, "_" and "-".', "bad");
-    if (shapes.some((shape) => shape.kind === kind && shape.name === given)) return say("There is one of that name already.", "bad");
+    const chosen = name.value.trim() || `${base}_${shapes.filter((shape) => shape.kind === kind).length + 1}`;
+    if (!NAME.test(chosen)) return say('Use letters, digits, "_" and "-".', "bad");
+    if (shapes.some((shape) => shape.kind === kind && shape.name === chosen)) return say("This name is in use.", "bad");
     areas.chosen.value = areas.corner.value = null;
-    areas.drawing.value = { kind, name: given, points: [] };
+    areas.drawing.value = { kind, name: chosen, points: [] };
     name.value = "";
-    document.querySelector(".areas")?.focus();
+    const picture = document.querySelector(".areas");
+    picture?.focus({ preventScroll: true });
+    picture?.scrollIntoView({ block: "nearest" }); // not under the header
   };
   return html`<div class="area-list">
-    <p class="small muted">With zones, only what happens in one of them makes an event. What lies under a mask is painted over before anything looks at it.</p>
-    ${!shapes.length && html`<p>None yet: the whole picture counts.</p>`}
+    <p class="small muted">With zones, only anomalies in a zone raise events. A masked area is blacked out before frames are scored, stored or shown.</p>
+    ${!shapes.length && html`<p>None: the whole picture counts.</p>`}
     <ul>${shapes.map((shape, n) => html`<li key=${`${shape.kind} ${shape.name}`} class=${areas.chosen.value === n ? "chosen" : ""}>
       <button class="quiet grow" onClick=${() => { areas.chosen.value = n; areas.corner.value = null; }} aria-pressed=${areas.chosen.value === n}><i class="swatch ${shape.kind}" aria-hidden="true"></i>${shape.name} <small>${shape.kind === "zones" ? "zone" : "mask"}</small></button>
       ${admin && html`<button class="quiet" aria-label=${`Delete ${shape.name}`} onClick=${() => { alter(areas, (all) => all.filter((_, other) => other !== n)); areas.chosen.value = null; }}>Delete</button>`}
     </li>`)}</ul>
     ${!admin && html`<p class="muted">${ADMIN_ONLY}</p>`}
-    ${admin && areas.drawing.value && html`<p role="status">Click the corners on the picture. The first corner again, or Enter, closes it; Escape gives up.</p>
-      <p class="row"><button class="primary" disabled=${areas.drawing.value.points.length < 3} onClick=${() => finish(areas)}>Close the area</button><button onClick=${() => undo(areas)}>Undo</button><button onClick=${() => (areas.drawing.value = null)}>Give up</button></p>`}
+    ${admin && areas.drawing.value && html`<p role="status">Click the corners on the picture. The first corner again, or Enter, closes it; Escape cancels.</p>
+      <p class="row"><button class="primary" disabled=${areas.drawing.value.points.length < 3} onClick=${() => finish(areas)}>Close the area</button><button onClick=${() => undo(areas)}>Undo</button><button onClick=${() => (areas.drawing.value = null)}>Cancel</button></p>`}
     ${admin && !areas.drawing.value && html`<label>Name<input value=${name.value} onInput=${(event) => (name.value = event.target.value)} placeholder="such as porch or tree" maxlength="64" /></label>
       <p class="row"><button onClick=${() => begin("zones")}>Draw a zone</button><button onClick=${() => begin("masks")}>Draw a mask</button><button disabled=${!areas.past.value.length} onClick=${() => undo(areas)}>Undo</button></p>`}
     ${admin && changed && !fromFile && html`<p class="row"><button class="primary" disabled=${saving} onClick=${save}>Save</button><button onClick=${() => { areas.shapes.value = JSON.parse(areas.saved.value); areas.past.value = []; areas.chosen.value = null; }}>Discard</button></p>`}
-    ${admin && changed && fromFile && html`<p>This camera stands in the configuration file. Copy these lines into it, then reload.</p><pre>${yaml(shapes)}</pre><p class="row"><button onClick=${() => copy(yaml(shapes))}>Copy</button></p>`}
+    ${admin && changed && fromFile && html`<p>This camera is defined in the configuration file. Copy these lines into it, then reload it.</p><pre>${yaml(shapes)}</pre><p class="row"><button onClick=${() => copy(yaml(shapes))}>Copy</button></p>`}
   </div>`;
 }
 
-// A merge patch: what is gone becomes null.
+// A merge patch: removed areas become null.
 function patchOf(shapes, camera) {
   const patch = { zones: {}, masks: {} };
   for (const kind of ["zones", "masks"]) {

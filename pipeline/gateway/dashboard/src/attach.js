@@ -1,4 +1,4 @@
-// From an address to a camera that watches: address, look, name, adapt.
+// The wizard: address, probe, name, adaptation.
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ADMIN_ONLY, ask, isAdmin } from "./api.js";
@@ -10,12 +10,12 @@ import { clockLength, describe, SOURCE_PROBLEMS } from "./words.js";
 import { trySynthetic } from "./first_run.js";
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const STEPS = ["Address", "Look", "Adapt"];
+const STEPS = ["Address", "Check", "Adapt"];
 
 export function Attach() {
   const [step, setStep] = useState(0);
   const [source, setSource] = useState({ url: "", transport: "tcp" });
-  const [seen, setSeen] = useState(null);
+  const [probed, setProbed] = useState(null);
   const [name, setName] = useState("");
   useEffect(() => {
     document.title = "Add a camera · Vedette";
@@ -24,8 +24,8 @@ export function Attach() {
   return html`<main class="page narrow">
     <h1>Add a camera</h1>
     <ol class="steps">${STEPS.map((text, n) => html`<li aria-current=${step === n ? "step" : undefined} class=${n < step ? "done" : ""}>${text}</li>`)}</ol>
-    ${step === 0 && html`<${Address} source=${source} setSource=${setSource} found=${(answer) => { setSeen(answer); setName(suggest(source.url)); setStep(1); }} />`}
-    ${step === 1 && html`<${Look} seen=${seen} source=${source} name=${name} setName=${setName} back=${() => setStep(0)} done=${() => setStep(2)} />`}
+    ${step === 0 && html`<${Address} source=${source} setSource=${setSource} found=${(answer) => { setProbed(answer); setName(suggest(source.url)); setStep(1); }} />`}
+    ${step === 1 && html`<${Found} probed=${probed} source=${source} name=${name} setName=${setName} back=${() => setStep(0)} done=${() => setStep(2)} />`}
     ${step === 2 && html`<${Progress} name=${name} />`}
   </main>`;
 }
@@ -44,7 +44,7 @@ function suggest(url) {
 function Address({ source, setSource, found }) {
   const [problem, setProblem] = useState(null);
   const [devices, setDevices] = useState(null);
-  const [look, looking] = useAction(async () => {
+  const [probe, probing] = useAction(async () => {
     setProblem(null);
     const answer = await ask("POST", "/probe", source);
     if (answer.problem) setProblem(answer.problem);
@@ -53,36 +53,36 @@ function Address({ source, setSource, found }) {
   const [discover, discovering] = useAction(async () => {
     setDevices((await ask("POST", "/discover", {})).devices);
   });
-  const [synthetic, making] = useAction(trySynthetic);
-  return html`<form class="card" onSubmit=${(event) => { event.preventDefault(); look(); }}>
+  const [synthetic, attaching] = useAction(trySynthetic);
+  return html`<form class="card" onSubmit=${(event) => { event.preventDefault(); probe(); }}>
     <label>Address of its stream<input required type="text" inputmode="url" autocomplete="off" spellcheck=${false} value=${source.url} placeholder="rtsp://user:password@192.168.1.20/stream2" onInput=${(event) => setSource({ ...source, url: event.target.value.trim() })} /></label>
-    <p class="small muted">RTSP, HTTP or MJPEG; the smaller sub-stream is enough. Write <code>{VEDETTE_CAMERA_NAME}</code> for a password that the service finds in its environment.</p>
+    <p class="small muted">RTSP, HTTP or MJPEG; the smaller sub-stream is enough. For a password, write <code>{VEDETTE_CAMERA_NAME}</code>: the service reads it from this environment variable.</p>
     <label class="inline">Transport<select value=${source.transport} onChange=${(event) => setSource({ ...source, transport: event.target.value })}><option value="tcp">TCP</option><option value="udp">UDP</option></select></label>
-    <p class="row"><button class="primary" disabled=${looking || !source.url}>${looking ? "Looking …" : "Look"}</button>
-      <button type="button" disabled=${discovering} onClick=${discover}>${discovering ? "Asking the network …" : "Find cameras here"}</button>
-      <button type="button" disabled=${making || cameras.value?.some((one) => one.name === "street")} onClick=${synthetic}>Try a synthetic camera</button></p>
+    <p class="row"><button class="primary" disabled=${probing || !source.url}>${probing ? "Checking …" : "Check"}</button>
+      <button type="button" disabled=${discovering} onClick=${discover}>${discovering ? "Searching …" : "Find cameras"}</button>
+      <button type="button" disabled=${attaching || cameras.value?.some((one) => one.name === "street")} onClick=${synthetic}>Try a synthetic camera</button></p>
     ${problem && html`<${SourceProblem} problem=${problem} />`}
     ${devices && html`<${Devices} devices=${devices} pick=${(url) => setSource({ ...source, url })} />`}
   </form>`;
 }
 
 function SourceProblem({ problem }) {
-  const [what, todo] = SOURCE_PROBLEMS[problem.code] ?? ["It cannot be watched.", ""];
+  const [what, todo] = SOURCE_PROBLEMS[problem.code] ?? ["It cannot be used.", ""];
   return html`<div class="problem" role="alert"><p><b>${what}</b> ${todo}</p><p class="small muted" dir="auto">${problem.message}</p></div>`;
 }
 
 function Devices({ devices, pick }) {
-  if (!devices.length) return html`<p role="status">No camera answered. ONVIF must be switched on in it, and it must be in the same network.</p>`;
+  if (!devices.length) return html`<p role="status">No camera answered. ONVIF must be enabled in the camera, and it must be in the same network.</p>`;
   return html`<ul class="devices">${devices.map((device) => html`<li key=${device.service}>
     <b dir="auto">${device.name || device.maker || device.service}</b> <small class="muted" dir="auto">${device.maker}</small>
     ${device.problem && html`<p class="small muted" dir="auto">${device.problem}</p>`}
-    ${device.needs_login && html`<p class="small muted">It tells its streams only to those who log in: write user and password into the address.</p>`}
+    ${device.needs_login && html`<p class="small muted">It lists its streams only after a login: write user and password into the address.</p>`}
     ${device.streams.map((stream) => html`<button type="button" onClick=${() => pick(stream.url)}>${stream.name || "Stream"}${stream.size_hw ? ` ${stream.size_hw[1]}×${stream.size_hw[0]}` : ""}</button>`)}
   </li>`)}</ul>`;
 }
 
-function Look({ seen, source, name, setName, back, done }) {
-  const { report } = seen;
+function Found({ probed, source, name, setName, back, done }) {
+  const { report } = probed;
   const [height, width] = report.size_hw;
   const [attach, attaching] = useAction(async () => {
     const settings = { url: source.url };
@@ -94,39 +94,39 @@ function Look({ seen, source, name, setName, back, done }) {
   const good = NAME.test(name);
   const taken = cameras.value?.some((camera) => camera.name === name);
   return html`<form class="card" onSubmit=${(event) => { event.preventDefault(); attach(); }}>
-    ${seen.picture && html`<img class="preview" src=${`data:image/jpeg;base64,${seen.picture}`} alt="What the camera sees" />`}
+    ${probed.picture && html`<img class="preview" src=${`data:image/jpeg;base64,${probed.picture}`} alt="What the camera sees" />`}
     <dl class="facts-list">
-      <div><dt>It sends</dt><dd>${report.codec}, ${width}×${height}${report.measured_fps ? `, ${report.measured_fps.toFixed(1)} pictures a second` : ""}</dd></div>
+      <div><dt>Stream</dt><dd>${report.codec}, ${width}×${height}${report.measured_fps ? `, ${report.measured_fps.toFixed(1)} frames a second` : ""}</dd></div>
       ${report.bits_per_second && html`<div><dt>Bit rate</dt><dd>${(report.bits_per_second / 1e6).toFixed(1)} Mbit/s</dd></div>`}
       <div><dt>Cost</dt><dd>${cost(report)}</dd></div>
     </dl>
     ${remarks(report).map((remark) => html`<p class="remark">${remark}</p>`)}
     <label>Name<input required value=${name} maxlength="64" aria-invalid=${!good || taken} onInput=${(event) => setName(event.target.value)} /></label>
     ${!good && html`<p class="small warn-text">Letters, digits, "_" and "-".</p>`}
-    ${taken && html`<p class="small warn-text">There is a camera of that name already.</p>`}
+    ${taken && html`<p class="small warn-text">This name is in use.</p>`}
     <p class="row"><button class="primary" disabled=${!good || taken || attaching}>Watch it</button><button type="button" onClick=${back}>Back</button></p>
   </form>`;
 }
 
 function cost(report) {
   const share = ((report.decode_ms / 1000) * (report.measured_fps ?? 10) * 100).toFixed(0);
-  return `about ${share} % of a core to decode, ${report.decode_ms.toFixed(1)} ms a picture`;
+  return `about ${share} % of a core to decode, ${report.decode_ms.toFixed(1)} ms a frame`;
 }
 
 function remarks(report) {
   const found = [];
   const [height, width] = report.size_hw;
-  if (height * width > 1280 * 720) found.push("This is more than is needed: the camera's sub-stream costs less and finds the same.");
-  if (report.keyframe_interval_seconds > 4) found.push(`Key frames come every ${report.keyframe_interval_seconds.toFixed(0)} s: after a loss it is blind for so long. Set 1 or 2 s in the camera.`);
-  if (report.measured_fps && report.measured_fps < 9) found.push("Ten pictures a second are best; set the camera so if it can.");
-  if (report.decode_errors) found.push(`${report.decode_errors} pictures were damaged on the way.`);
+  if (height * width > 1280 * 720) found.push("This is larger than needed: the camera's sub-stream costs less and detects the same.");
+  if (report.keyframe_interval_seconds > 4) found.push(`Key frames arrive every ${report.keyframe_interval_seconds.toFixed(0)} s: after a loss there are no frames for as long. Set 1 or 2 s in the camera.`);
+  if (report.measured_fps && report.measured_fps < 9) found.push("Ten frames a second are best; set this in the camera if possible.");
+  if (report.decode_errors) found.push(`${report.decode_errors} frames arrived damaged.`);
   return found;
 }
 
 const PHASES = [
   ["starting", "Connecting"],
-  ["adapting", "Adapting: it looks at the normal scene"],
-  ["learning", "Learning: events are kept, nobody is notified"],
+  ["adapting", "Adapting to the normal scene"],
+  ["learning", "Calibrating: events are stored, no notifications are sent"],
   ["watching", "Watching"],
 ];
 
@@ -145,7 +145,7 @@ function Progress({ name }) {
     <p class="row"><b>${name}</b> <${Chip} tone=${about.tone}>${about.words}<//></p>
     <${LivePicture} camera=${name} />
     <ol class="phases">${PHASES.map(([key, text], n) => html`<li key=${key} class=${n < phase ? "done" : n === phase ? "current" : ""}>${text}${n === 1 && phase === 1 && all ? html` <progress max=${all} value=${done} aria-label="Adaptation"></progress> ${done}/${all}` : ""}${n === 2 && phase === 2 && learning?.trusted_in_seconds ? ` (${clockLength(learning.trusted_in_seconds)} left)` : ""}</li>`)}</ol>
-    ${broken && html`<${Problem} text=${`${about.words}. ${about.detail ?? ""}`} /><p class="row"><button onClick=${async () => { await ask("DELETE", `/cameras/${name}`).catch((error) => say(error.message, "bad")); await loadCameras(); go("#/attach"); location.reload(); }}>Remove it and begin again</button></p>`}
+    ${broken && html`<${Problem} text=${`${about.words}. ${about.detail ?? ""}`} /><p class="row"><button onClick=${async () => { await ask("DELETE", `/cameras/${name}`).catch((error) => say(error.message, "bad")); await loadCameras(); go("#/attach"); location.reload(); }}>Remove it and start again</button></p>`}
     <p class="row"><a class="button primary" href=${`#/cameras/${name}`}>Open the camera</a><a class="button" href=${`#/cameras/${name}?tab=areas`}>Draw a zone</a></p>
   </section>`;
 }

@@ -1,4 +1,4 @@
-// One camera: what it sees, its score over time and why, and everything that can be set.
+// One camera: live picture, score over time with its terms, and settings.
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
@@ -11,20 +11,21 @@ import { because, clockLength, scoreText, span, TERMS } from "./words.js";
 import { AreaList, AreaOverlay, useAreas } from "./areas.js";
 import { CameraChart } from "./camera_chart.js";
 import { Dial } from "./dial.js";
-import { Scenes } from "./scenes.js";
+import { AdaptDialog, Scenes } from "./scenes.js";
+import { Schedule } from "./schedule.js";
 import { Settings } from "./settings.js";
 import { describeLive } from "./wall.js";
 
-const TABS = { dial: "Sensitivity", areas: "Areas", scenes: "Scenes", settings: "Settings" };
+const TABS = { dial: "Sensitivity", areas: "Areas", scenes: "Scenes", schedule: "Schedule", settings: "Settings" };
 
 export function CameraPage({ name, query }) {
   useEffect(() => {
     document.title = `${name} · Vedette`;
   }, [name]);
   const camera = cameraNamed(name);
-  if (cameras.value === null) return html`<main class="page"><${Problem} text=${camerasProblem.value} again=${loadCameras} /><p class="muted loading">Asking for the camera …</p></main>`;
+  if (cameras.value === null) return html`<main class="page"><${Problem} text=${camerasProblem.value} again=${loadCameras} /><p class="muted loading">Loading the camera …</p></main>`;
   if (!camera) {
-    return html`<main class="page"><h1>${name}</h1><p>There is no such camera. It may have been removed; its <a href=${`#/events${queryText({ camera: name })}`}>events</a> are kept.</p></main>`;
+    return html`<main class="page"><h1>${name}</h1><p>There is no such camera. If it was removed, its <a href=${`#/events${queryText({ camera: name })}`}>events</a> are still stored.</p></main>`;
   }
   return html`<${Shown} camera=${camera} query=${query} />`;
 }
@@ -65,6 +66,7 @@ function Shown({ camera, query }) {
             ${tab === "dial" && html`<${Dial} camera=${camera} />`}
             ${tab === "areas" && html`<${AreaList} areas=${areas} camera=${camera} />`}
             ${tab === "scenes" && html`<${Scenes} camera=${camera} />`}
+            ${tab === "schedule" && html`<${Schedule} camera=${camera} />`}
             ${tab === "settings" && html`<${Settings} camera=${camera} />`}
           </div>
         </section>
@@ -85,7 +87,7 @@ function Now({ one, camera, threshold, cursor }) {
     <h2>Score ${when}</h2>
     <p class="big"><span class=${score >= threshold ? "over" : ""}>${scoreText(score)}</span> <small>${word}; events begin at ${threshold.toFixed(2)}</small></p>
     <h3>Why${because(terms) && score >= 0.5 ? `: ${because(terms).toLowerCase()}` : ""}</h3>
-    <${Terms} terms=${terms} names=${TERMS} empty=${at?.loading ? "Looking it up …" : at ? "Not kept for that moment." : "Comes with the first score."} />
+    <${Terms} terms=${terms} names=${TERMS} empty=${at?.loading ? "Loading …" : at ? "Not stored for that time." : "Available with the first score."} />
     ${learning && html`<${Learning} learning=${learning} />`}
     <${Flow} one=${one} />
   </section>`;
@@ -93,17 +95,17 @@ function Now({ one, camera, threshold, cursor }) {
 
 function Learning({ learning }) {
   if (!learning.trusted) {
-    return html`<p class="small">Still learning${learning.trusted_in_seconds ? `, ${clockLength(learning.trusted_in_seconds)} left` : ""}. Until then events are kept and nobody is notified.</p>`;
+    return html`<p class="small">Calibrating${learning.trusted_in_seconds ? `, ${clockLength(learning.trusted_in_seconds)} left` : ""}. Until then events are stored, but no notifications are sent.</p>`;
   }
-  if (learning.enough) return html`<p class="small muted">Its threshold rests on ${span(learning.normal_seconds)} of normal life.</p>`;
-  return html`<p class="small muted">Its threshold rests on ${span(learning.normal_seconds)} of normal life, and is sure after ${span(learning.wanted_seconds)}.</p>`;
+  if (learning.enough) return html`<p class="small muted">The threshold was estimated from ${span(learning.normal_seconds)} of normal time.</p>`;
+  return html`<p class="small muted">The threshold was estimated from ${span(learning.normal_seconds)} of normal time; it is extrapolated until ${span(learning.wanted_seconds)} have been observed.</p>`;
 }
 
 function Flow({ one }) {
   const score = one.score.value;
   now.value;
   if (!score) return null;
-  return html`<p class="small muted">${Math.round(1000 * Math.max(0, score.scored_at - score.captured_at))} ms from the picture to its score. ${score.dropped ? `${score.dropped} frames dropped in this connection.` : "No frame dropped in this connection."}</p>`;
+  return html`<p class="small muted">${Math.round(1000 * Math.max(0, score.scored_at - score.captured_at))} ms from frame to score. ${score.dropped ? `${score.dropped} frames dropped in this connection.` : "No frame dropped in this connection."}</p>`;
 }
 
 function Actions({ camera }) {
@@ -117,15 +119,12 @@ function Actions({ camera }) {
   const off = busy || !isAdmin();
   const title = isAdmin() ? undefined : ADMIN_ONLY;
   const close = () => setAsking(null);
-  return html`<button disabled=${off} title=${title} onClick=${() => setAsking("adapt")}>Adapt anew</button>
-    <button disabled=${off} title=${title} onClick=${() => run("POST", `/cameras/${name}/${camera.enabled ? "disable" : "enable"}`, camera.enabled ? "Switched off" : "Watched again")}>${camera.enabled ? "Switch off" : "Switch on"}</button>
+  return html`<button disabled=${off} title=${title} onClick=${() => setAsking("adapt")}>Adapt again</button>
+    <button disabled=${off} title=${title} onClick=${() => run("POST", `/cameras/${name}/${camera.enabled ? "disable" : "enable"}`, camera.enabled ? "Disabled" : "Enabled")}>${camera.enabled ? "Disable" : "Enable"}</button>
     ${camera.origin === "attached" && html`<button class="danger" disabled=${off} title=${title} onClick=${() => setAsking("remove")}>Remove</button>`}
-    ${asking === "adapt" && html`<${Dialog} title="Adapt anew?" close=${close}>
-      <p>${name} looks at its scene for about ${span((camera.settings?.adapt?.frames ?? 10) * (camera.settings?.adapt?.interval ?? 1) * 1.6)} and takes what it sees for normal, so the scene should look normal now. The scene in use is kept, and can be brought back.</p>
-      <p class="row"><button class="primary" onClick=${() => { close(); run("POST", `/cameras/${name}/adapt`, "Adapting anew"); }}>Adapt anew</button><button onClick=${close}>Leave it</button></p>
-    <//>`}
+    ${asking === "adapt" && html`<${AdaptDialog} camera=${camera} close=${close} />`}
     ${asking === "remove" && html`<${Dialog} title=${`Remove ${name}?`} close=${close}>
-      <p>It is not watched any more. Its events and scenes are kept.</p>
-      <p class="row"><button class="danger" onClick=${async () => { close(); await run("DELETE", `/cameras/${name}`, `${name} was removed`); go("#/"); }}>Remove</button><button onClick=${close}>Keep it</button></p>
+      <p>It is no longer watched. Its events and scenes stay stored.</p>
+      <p class="row"><button class="danger" onClick=${async () => { close(); await run("DELETE", `/cameras/${name}`, `${name} was removed`); go("#/"); }}>Remove</button><button onClick=${close}>Cancel</button></p>
     <//>`}`;
 }

@@ -1,4 +1,4 @@
-// The score of a camera over minutes, hours or days, with its events; the cursor says why.
+// The score of a camera over minutes, hours or days with its events; the cursor shows the terms.
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, query as queryText } from "./api.js";
@@ -9,7 +9,7 @@ import { useLoaded } from "./ui.js";
 import { exactTime, plural, whenever } from "./words.js";
 
 const RANGES = { "10 min": 600, "1 h": 3600, "6 h": 21600, "24 h": 86400, "7 d": 604800, "30 d": 2592000 };
-const SECONDS_UNTIL = 7200; // longer ranges are asked for by minutes
+const SECONDS_UNTIL = 7200; // longer ranges are requested by minutes
 const SETTLE_MS = 150;
 
 export function CameraChart({ camera, at, cursor }) {
@@ -30,7 +30,7 @@ export function CameraChart({ camera, at, cursor }) {
       get(`/events${queryText({ camera: camera.name, begin: begin - 3600, end, limit: 1000 })}`, abort),
     ]);
     const bands = page.events
-      .map((one) => ({ from: one.started_at, to: one.ended_at ?? end, id: one.id, tone: one.suppressed ? "quiet" : "told" }))
+      .map((one) => ({ from: one.started_at, to: one.ended_at ?? end, id: one.id, tone: one.suppressed ? "quiet" : "notified" }))
       .filter((band) => band.to >= begin);
     return { points: withGaps(course.scores, step), bands };
   }, `${camera.name} ${range} ${middle} ${tick}`);
@@ -54,14 +54,14 @@ export function CameraChart({ camera, at, cursor }) {
     </header>
     ${problem && html`<p class="muted">${problem}</p>`}
     <${ScoreChart} points=${shown.points} bands=${shown.bands} threshold=${camera.settings?.alert?.enter ?? 1} begin=${begin} end=${end}
-      onCursor=${(moment) => (cursor.value = moment === null ? null : { ...cursor.value, at: moment, words: `at ${seconds > 86400 ? whenever(moment) : exactTime(moment)}` })}
-      onPick=${(moment, band) => (band ? go(`#/events/${band.id}`) : (setMiddle(moment), setRange("10 min")))}
-      label=${`Score of ${camera.name} over ${range}; a table of its events stands under Events`} />
-    <p class="small muted">Dashed: the threshold. Shaded: events; click one to open it, or any other place to look closer.</p>
+      onCursor=${(at) => (cursor.value = at === null ? null : { ...cursor.value, at, words: `at ${seconds > 86400 ? whenever(at) : exactTime(at)}` })}
+      onPick=${(at, band) => (band ? go(`#/events/${band.id}`) : (setMiddle(at), setRange("10 min")))}
+      label=${`Score of ${camera.name} over ${range}; its events are listed under Events`} />
+    <p class="small muted">Dashed: the threshold. Shaded: events. Click an event to open it, or another place to zoom in.</p>
   </section>`;
 }
 
-// Fetches the terms for the moment under the cursor once it rests there.
+// Fetches the terms for the time under the cursor once it stops moving.
 function useCursor(camera, cursor, points, step) {
   const timer = useRef(0);
   const at = cursor.value?.at;

@@ -1,4 +1,4 @@
-// A score over time, by uPlot: threshold line, events as bands, a cursor that others follow.
+// A score over time (uPlot): threshold line, events as bands, cursor.
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
@@ -86,7 +86,7 @@ function drawBands(plot, bands, colour) {
   for (const band of bands) {
     const from = plot.valToPos(band.from, "x", true);
     const to = plot.valToPos(band.to, "x", true);
-    ctx.fillStyle = colour(band.tone === "told" ? "--band" : "--band-quiet");
+    ctx.fillStyle = colour(band.tone === "notified" ? "--band" : "--band-quiet");
     ctx.fillRect(from, bbox.top, Math.max(2 * devicePixelRatio, to - from), bbox.height);
   }
   ctx.restore();
@@ -115,7 +115,7 @@ function drawLines(plot, { threshold, marker }, colour) {
   ctx.restore();
 }
 
-// Seconds or minutes as the API gives them, with a gap where nothing came.
+// Seconds or minutes of the API as points, with a gap where there are none.
 export function withGaps(scores, step) {
   const points = [];
   let last = null;

@@ -1,4 +1,4 @@
-// One day on a line: where its events are; a click goes there.
+// Time-line of one day with its events; a click opens one.
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { get, query as queryText } from "./api.js";
@@ -20,14 +20,14 @@ export function DayLine({ query }) {
   const [back, setBack] = useState(0);
   const begin = midnight(back);
   const end = midnight(back - 1);
-  const asked = { ...parameters(query), begin, end };
-  const { value } = useLoaded((abort) => get(`/events${queryText({ ...asked, limit: 1000 })}`, abort), JSON.stringify(asked), 30);
+  const filter = { ...parameters(query), begin, end };
+  const { value } = useLoaded((abort) => get(`/events${queryText({ ...filter, limit: 1000 })}`, abort), JSON.stringify(filter), 30);
   const events = value?.events ?? [];
   const now = Date.now() / 1000;
   return html`<section class="day-line" aria-label="Time-line of a day">
-    <button class="quiet" aria-label="Day before" onClick=${() => setBack(back + 1)}>‹</button>
+    <button class="quiet" aria-label="Previous day" onClick=${() => setBack(back + 1)}>‹</button>
     <b>${dayOf(begin)}</b>
-    <button class="quiet" aria-label="Day after" disabled=${back === 0} onClick=${() => setBack(back - 1)}>›</button>
+    <button class="quiet" aria-label="Next day" disabled=${back === 0} onClick=${() => setBack(back - 1)}>›</button>
     <span class="muted">${plural(events.length, "event")}${value?.next_cursor ? " and more" : ""}</span>
     <div class="line-box">
       <svg viewBox="0 0 1440 40" preserveAspectRatio="none" aria-hidden="true">

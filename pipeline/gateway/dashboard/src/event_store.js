@@ -1,4 +1,4 @@
-// Pages of events as they are asked for, and the list that next and previous go by.
+// Pages of events, loaded on demand; next and previous follow this list.
 import { batch, signal } from "@preact/signals";
 import { ask, get, query } from "./api.js";
 
@@ -7,14 +7,14 @@ export const list = signal({ key: null, events: [], cursor: null, loading: false
 export const fresh = signal(0); // events since the list was loaded
 
 export function parameters(filters) {
-  const { camera, zone, label, told, seen, from, to } = filters;
+  const { camera, zone, label, notified, acknowledged, from, to } = filters;
   const at = (text) => (text ? new Date(text).getTime() / 1000 : undefined);
   return {
     camera,
     zone,
     label,
-    suppressed: told === "yes" ? false : told === "no" ? true : undefined,
-    acknowledged: seen === "yes" ? true : seen === "no" ? false : undefined,
+    suppressed: notified === "yes" ? false : notified === "no" ? true : undefined,
+    acknowledged: acknowledged === "yes" ? true : acknowledged === "no" ? false : undefined,
     begin: at(from),
     end: at(to),
   };
@@ -22,8 +22,8 @@ export function parameters(filters) {
 
 export async function loadFirst(filters) {
   const key = JSON.stringify(filters);
-  const keep = list.value.key === key ? list.value.events : [];
-  list.value = { key, events: keep, cursor: null, loading: true, problem: "", ended: false };
+  const before = list.value.key === key ? list.value.events : [];
+  list.value = { key, events: before, cursor: null, loading: true, problem: "", ended: false };
   await load(key, filters, null, []);
 }
 
@@ -37,7 +37,7 @@ export async function loadMore(filters) {
 async function load(key, filters, cursor, before) {
   try {
     const page = await get(`/events${query({ ...parameters(filters), limit: PAGE, cursor })}`);
-    if (list.value.key !== key) return; // others were asked for meanwhile
+    if (list.value.key !== key) return; // the filters have changed meanwhile
     batch(() => {
       if (cursor === null) fresh.value = 0;
       const events = [...before, ...page.events];
@@ -55,7 +55,7 @@ export async function change(id, patch) {
   return event;
 }
 
-// The newer and the older neighbour of an event; from the list where it is in it.
+// The newer and the older neighbour of an event, from the list if it contains them.
 export async function neighbours(event) {
   const events = list.value.events;
   const place = events.findIndex((one) => one.id === event.id);

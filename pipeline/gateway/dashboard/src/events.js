@@ -1,4 +1,4 @@
-// All events: a list or a grid, filtered, as far back as somebody scrolls.
+// All events as a list or a grid, with filters; older ones load while scrolling.
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
@@ -8,7 +8,7 @@ import { cameras, onEvents } from "./live.js";
 import { replace } from "./route.js";
 import { DayLine } from "./day_line.js";
 import { Empty, Problem } from "./ui.js";
-import { because, clockLength, dateKey, dayOf, exactTime, LABELS, plural, told } from "./words.js";
+import { because, clockLength, dateKey, dayOf, exactTime, LABELS, notice, plural } from "./words.js";
 
 const KEY = "vedette-events-view";
 const view = signal(localStorage.getItem(KEY) === "list" ? "list" : "grid");
@@ -22,8 +22,8 @@ export function Events({ query }) {
     loadFirst(query);
   }, [key]);
   useEffect(() => {
-    const off = onEvents((news) => {
-      const begun = news.filter((one) => one.change === "new" || one.change === "suppressed").length;
+    const off = onEvents((updates) => {
+      const begun = updates.filter((one) => one.change === "new" || one.change === "suppressed").length;
       if (begun && scrollY < 200) loadFirst(query);
       else fresh.value += begun;
     });
@@ -36,7 +36,7 @@ export function Events({ query }) {
   }, [key]);
   const { events, loading, problem, ended } = list.value;
   useEffect(() => {
-    // A page that does not fill the screen brings no scrolling.
+    // A page that does not fill the screen cannot be scrolled.
     if (!loading && !ended && !problem && end.current.getBoundingClientRect().top < innerHeight + 800) loadMore(query);
   }, [events.length, loading]);
 
@@ -52,12 +52,12 @@ export function Events({ query }) {
     <${DayLine} query=${query} />
     ${fresh.value > 0 && html`<button class="fresh" onClick=${() => { scrollTo(0, 0); loadFirst(query); }}>${plural(fresh.value, "new event")}, show</button>`}
     <${Problem} text=${problem} again=${() => loadFirst(query)} />
-    ${!events.length && !loading && !problem && html`<${Empty} title="No events"><p>${Object.keys(query).length ? "None that these filters let through." : "Nothing out of place so far."}</p><//>`}
+    ${!events.length && !loading && !problem && html`<${Empty} title="No events"><p>${Object.keys(query).length ? "No event matches these filters." : "No anomalies so far."}</p><//>`}
     ${days(events).map(([day, some]) => html`<section key=${day} aria-label=${day}>
       <h2 class="day">${day}</h2>
       <ul class=${view.value}>${some.map((event) => html`<${Card} key=${event.id} event=${event} />`)}</ul>
     </section>`)}
-    <p ref=${end} class="muted end">${loading ? "Loading …" : ended && events.length ? "That is all." : ""}</p>
+    <p ref=${end} class="muted end">${loading ? "Loading …" : ended && events.length ? "No older events." : ""}</p>
   </main>`;
 }
 
@@ -72,22 +72,22 @@ function days(events) {
 }
 
 function Card({ event }) {
-  const goesOn = event.ended_at === null;
+  const active = event.ended_at === null;
   const why = because(event.terms);
-  const tone = goesOn && !event.suppressed ? "alarm" : event.suppressed ? "quiet" : "told";
-  return html`<li class="event ${tone} ${event.acknowledged_at ? "seen" : ""}">
+  const tone = active && !event.suppressed ? "alarm" : event.suppressed ? "quiet" : "notified";
+  return html`<li class="event ${tone} ${event.acknowledged_at ? "acknowledged" : ""}">
     <a href=${`#/events/${event.id}`}>
       <span class="thumb">${event.heatmap || event.snapshot ? html`<img src=${(event.heatmap ?? event.snapshot).slice(1)} alt="" loading="lazy" decoding="async" />` : html`<span class="no-picture">no picture</span>`}
         ${event.clip && html`<span class="badge">▶ ${clockLength(event.duration_seconds)}</span>`}
       </span>
       <span class="facts">
         <span class="line"><b>${event.camera}</b><time datetime=${new Date(event.started_at * 1000).toISOString()}>${exactTime(event.started_at)}</time></span>
-        <span class="line muted">${[event.zones.join(", "), why, goesOn ? "goes on" : `${event.duration_seconds.toFixed(1)} s`].filter(Boolean).join(" · ")}</span>
+        <span class="line muted">${[event.zones.join(", "), why, active ? "active" : `${event.duration_seconds.toFixed(1)} s`].filter(Boolean).join(" · ")}</span>
         <span class="line tags">
           <span class="peak ${event.peak_score >= 1 ? "over" : ""}">${event.peak_score.toFixed(2)}</span>
-          ${event.suppressed && html`<span class="tag">${told(event)}</span>`}
+          ${event.suppressed && html`<span class="tag">${notice(event)}</span>`}
           ${event.label && html`<span class="tag ${event.label}">${LABELS[event.label]}</span>`}
-          ${event.acknowledged_at && html`<span class="tag">seen</span>`}
+          ${event.acknowledged_at && html`<span class="tag">acknowledged</span>`}
         </span>
       </span>
     </a>
@@ -95,9 +95,9 @@ function Card({ event }) {
 }
 
 const CHOICES = {
-  told: ["Told or not", { yes: "Told", no: "Not sent" }],
+  notified: ["Any notification", { yes: "Sent", no: "Not sent" }],
   label: ["Any label", { none: "No label", normal: "Normal", anomaly: "Real anomaly" }],
-  seen: ["Seen or not", { no: "Not seen", yes: "Seen" }],
+  acknowledged: ["Acknowledged or not", { no: "Not acknowledged", yes: "Acknowledged" }],
 };
 
 function Filters({ query }) {

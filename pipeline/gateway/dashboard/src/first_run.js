@@ -1,4 +1,4 @@
-// What a newcomer sees: the two ways to a first camera.
+// Without cameras: the two ways to a first camera.
 import { html } from "htm/preact";
 import { ask, isAdmin } from "./api.js";
 import { loadCameras } from "./live.js";
@@ -10,7 +10,7 @@ const SYNTHETIC = { source: { url: "synthetic:street?seed=7" } };
 export async function trySynthetic() {
   await ask("POST", "/cameras", { name: "street", camera: SYNTHETIC });
   await loadCameras();
-  say("A made street is on the air. It adapts within a quarter of a minute.");
+  say("A synthetic street was attached. It adapts within 15 seconds.");
   go("#/cameras/street");
 }
 
@@ -19,11 +19,11 @@ export function FirstRun() {
   return html`<main class="page">
     <section class="first-run">
       <h1>No camera yet</h1>
-      <p>Vedette learns what is normal in front of a camera within a minute, then tells you when something has no place there.</p>
+      <p>Vedette adapts to the scene of a camera within a minute, then reports anomalies in it.</p>
       ${isAdmin()
         ? html`<div class="choices">
-            <a class="choice" href="#/attach"><b>Attach your first camera</b><span>Paste its address, or pick one that the network offers. Under a minute.</span></a>
-            <button class="choice" disabled=${busy} onClick=${run}><b>Try a synthetic camera</b><span>A drawn street with people and cars. No hardware needed.</span></button>
+            <a class="choice" href="#/attach"><b>Attach your first camera</b><span>Paste its address, or select one that was found in the network. It takes less than a minute.</span></a>
+            <button class="choice" disabled=${busy} onClick=${run}><b>Try a synthetic camera</b><span>A rendered street with people and cars. No hardware needed.</span></button>
           </div>`
         : html`<p class="muted">Ask an admin to attach a camera.</p>`}
     </section>

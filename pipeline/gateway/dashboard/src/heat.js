@@ -1,12 +1,12 @@
-// The anomaly map as colours over the picture: nothing where all is normal, amber to white where not.
+// The anomaly map as an overlay: transparent where normal, red to white by score.
 import { signal } from "@preact/signals";
 
 const KEY = "vedette-heat";
 export const heat = signal(Number(localStorage.getItem(KEY) ?? 0.8));
 heat.subscribe((value) => localStorage.setItem(KEY, value));
 
-const FAINT = 0.5; // score from which a cell is coloured
-const GLARING = 2;
+const LOWEST = 0.5; // score from which a cell is coloured
+const HIGHEST = 2; // score of the brightest colour
 const STOPS = [
   [0, 190, 50, 120],
   [0.35, 239, 83, 60],
@@ -14,13 +14,13 @@ const STOPS = [
   [1, 255, 246, 190],
 ];
 
-// One RGBA for each of the 256 values that a cell may have.
+// Lookup table: one RGBA for each of the 256 values of a cell.
 const TABLE = new Map();
 function table(scale) {
   if (!TABLE.has(scale)) {
     const colours = new Uint8ClampedArray(256 * 4);
     for (let value = 0; value < 256; value++) {
-      const strength = Math.min(1, Math.max(0, (value / scale - FAINT) / (GLARING - FAINT)));
+      const strength = Math.min(1, Math.max(0, (value / scale - LOWEST) / (HIGHEST - LOWEST)));
       const next = STOPS.findIndex(([at]) => at >= strength) || 1;
       const [a, b] = [STOPS[next - 1], STOPS[next]];
       const share = (strength - a[0]) / (b[0] - a[0]);
@@ -34,7 +34,7 @@ function table(scale) {
   return TABLE.get(scale);
 }
 
-// Draws a map into a canvas of its own size; the browser makes it large, smoothly.
+// Draws a map into a canvas of the size of the map; the browser scales it smoothly.
 export function drawHeat(canvas, picture) {
   const context = canvas.getContext("2d");
   if (!picture?.cells || !picture.map) {

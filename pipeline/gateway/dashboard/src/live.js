@@ -16,7 +16,7 @@ let retrySeconds = 1;
 let retryTimer = 0;
 let sentView = "";
 
-// What is known of one camera; each part is a signal of its own, so that little is drawn anew.
+// Live state of one camera; each part is a separate signal, so that an update redraws little.
 export function live(name) {
   if (!known.has(name)) {
     known.set(name, {
@@ -53,7 +53,7 @@ export function cameraNamed(name) {
   return cameras.value?.find((camera) => camera.name === name);
 }
 
-// Events that go on now: news tell only what changes.
+// Active events: live updates contain only changes.
 async function loadActive() {
   try {
     const { events } = await get("/events?active=true&limit=100");
@@ -80,7 +80,7 @@ export function connect() {
     loadCameras();
     loadActive();
   };
-  socket.onmessage = ({ data }) => (typeof data === "string" ? takeNews(JSON.parse(data)) : takePicture(data));
+  socket.onmessage = ({ data }) => (typeof data === "string" ? takeUpdates(JSON.parse(data)) : takePicture(data));
   socket.onclose = ({ code }) => {
     socket = null;
     if (code === 4401) session.value = null;
@@ -95,13 +95,13 @@ export function disconnect() {
   socket?.close();
 }
 
-function takeNews({ scores, events, states }) {
+function takeUpdates({ scores, events, states }) {
   batch(() => {
     for (const [name, score] of Object.entries(scores)) takeScore(name, score);
     states.forEach(takeState);
     for (const event of events) {
-      const goesOn = event.change !== "end";
-      live(event.camera).event.value = goesOn ? event : null;
+      const active = event.change !== "end";
+      live(event.camera).event.value = active ? event : null;
     }
   });
   if (events.length) for (const listener of eventListeners) listener(events);
@@ -115,18 +115,28 @@ function takeScore(name, score) {
   camera.score.value = score;
 }
 
-function takeState(news) {
-  const camera = live(news.camera);
+function takeState(update) {
+  const camera = live(update.camera);
   const before = camera.state.value;
-  if (before?.state === news.state && before?.reason === news.reason) return;
-  if (news.state !== "offline") camera.lostAt.value = null;
+  if (before?.state === update.state && before?.reason === update.reason) return;
+  if (update.state !== "offline") camera.lostAt.value = null;
   else if (before && before.state !== "offline") camera.lostAt.value = Date.now() / 1000;
-  camera.state.value = { state: news.state, reason: news.reason };
-  const isKnown = cameras.value?.some((one) => one.name === news.camera);
-  if (cameras.value && (news.state === "removed") === Boolean(isKnown)) loadCameras();
+  camera.state.value = { state: update.state, reason: update.reason };
+  const isKnown = cameras.value?.some((one) => one.name === update.camera);
+  if (cameras.value && (update.state === "removed") === Boolean(isKnown)) loadCameras();
 }
 
+// Answers each picture once it is drawn: only then the service sends newer ones.
 async function takePicture(data) {
+  const from = socket;
+  try {
+    await drawPicture(data);
+  } finally {
+    if (from.readyState === WebSocket.OPEN) from.send("drawn");
+  }
+}
+
+async function drawPicture(data) {
   const length = new DataView(data).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   const begin = 4 + length;
@@ -136,21 +146,21 @@ async function takePicture(data) {
   try {
     bitmap = await createImageBitmap(blob);
   } catch {
-    return; // a damaged picture; the next one comes soon
+    return; // damaged; the next one follows
   }
   const cells = header.map && new Uint8Array(data, begin + header.jpeg);
   const camera = live(header.camera);
   const before = camera.picture.value;
   if (before && before.received > received + 1) {
     bitmap.close();
-    return; // overtaken by a newer one while it was decoded
+    return; // a newer one was decoded first
   }
   camera.picture.value = { ...header, bitmap, cells, received };
-  // Those that draw it do so at once; later nobody needs the old one.
+  // Views draw a picture at once; a second later the old bitmap is not needed any more.
   if (before) setTimeout(() => before.bitmap.close(), 1000);
 }
 
-// The course of the last minutes, once, for whoever looks at it before enough news came.
+// Loads the scores of the last two minutes once, before enough live updates have arrived.
 export async function preload(name) {
   const camera = live(name);
   if (camera.preloaded) return;
@@ -161,13 +171,13 @@ export async function preload(name) {
     const first = camera.history[0]?.[0] ?? Infinity;
     camera.history.unshift(...scores.filter((one) => one.begins_at < first).map((one) => [one.begins_at, one.highest]));
   } catch {
-    // It fills by itself.
+    // Live updates fill it.
   }
 }
 
 export const pictureAge = (picture) => (performance.now() - picture.received) / 1000;
 
-// A picture comes into view, or leaves it.
+// Register and remove a picture that is in view.
 export function show(key, camera, detail) {
   views.set(key, { camera, detail });
   queueMicrotask(sendView);
@@ -180,9 +190,9 @@ export function hide(key) {
 
 function sendView() {
   if (socket?.readyState !== WebSocket.OPEN) return;
-  const seen = document.hidden ? [] : [...views.values()];
-  const small = [...new Set(seen.filter((one) => one.detail === "small").map((one) => one.camera))];
-  const full = seen.find((one) => one.detail === "full")?.camera ?? null;
+  const visible = document.hidden ? [] : [...views.values()];
+  const small = [...new Set(visible.filter((one) => one.detail === "small").map((one) => one.camera))];
+  const full = visible.find((one) => one.detail === "full")?.camera ?? null;
   const text = JSON.stringify({ small, full });
   if (text !== sentView) socket.send((sentView = text));
 }

@@ -23,7 +23,7 @@ export function Login() {
       <h1>Vedette</h1>
       <label>Token<input ref=${field} type="password" name="token" autocomplete="current-password" required maxlength="256" placeholder="vedette_…" /></label>
       <button class="primary" disabled=${busy}>Log in</button>
-      <p class="muted">An admin makes one with <code>vedette token create NAME</code>.</p>
+      <p class="muted">An admin creates one with <code>vedette token create NAME</code>.</p>
     </form>
   </main>`;
 }

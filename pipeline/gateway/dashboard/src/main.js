@@ -1,4 +1,4 @@
-// The page: who is here, what is shown, and the frame around it.
+// The page: the session, the navigation, and the view that the address names.
 import { html } from "htm/preact";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
@@ -6,7 +6,7 @@ import { effect, signal } from "@preact/signals";
 import { isAdmin, logOut, session, whoAmI } from "./api.js";
 import { connect, connection, disconnect } from "./live.js";
 import { route } from "./route.js";
-import { nextTheme, theme } from "./theme.js";
+import { choice, nextTheme } from "./theme.js";
 import { Problem, Toasts, useAction } from "./ui.js";
 import { Attach } from "./attach.js";
 import { CameraPage } from "./camera.js";
@@ -68,7 +68,7 @@ function Frame() {
       </nav>
       <span class="grow"></span>
       <span class="link ${tone}" role="status"><i aria-hidden="true"></i><span>${words}</span></span>
-      <button class="quiet" onClick=${nextTheme} title="Light, dark, or as the system has it" ><span class="unseen">Colours: </span>${{ system: "Auto", light: "Light", dark: "Dark" }[theme.value]}</button>
+      <button class="quiet" onClick=${nextTheme} title="Light, dark, or as the system sets it"><span aria-hidden="true">◐</span><span class="unseen">Colours: </span>${{ system: "Auto", light: "Light", dark: "Dark" }[choice.value]}</button>
       ${!session.value.open && html`<button class="quiet" onClick=${out} title=${`${session.value.name}, ${session.value.role}`}>Log out</button>`}
     </header>
     ${connection.value === "waiting" && html`<p class="broken" role="alert">The connection to the service is lost. What you see is not live. Trying again …</p>`}

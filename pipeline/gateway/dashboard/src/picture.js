@@ -1,4 +1,4 @@
-// A live picture: fetched only while it is in view, and plainly marked once it is no longer live.
+// A live picture: fetched only while it is in view, and marked once it is no longer live.
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
@@ -6,7 +6,7 @@ import { drawHeat, heat } from "./heat.js";
 import { hide, live, now, pictureAge, show } from "./live.js";
 import { span, whenever } from "./words.js";
 
-const BLIND = { offline: "No picture: the camera is offline", disabled: "Switched off", error: "No picture", ended: "The recording has ended" };
+const NO_PICTURE = { offline: "No picture: the camera is offline", disabled: "Disabled", error: "No picture", ended: "The recording has ended" };
 const LATE_SECONDS = 3;
 const FROZEN_SECONDS = 10;
 
@@ -54,7 +54,7 @@ export function LivePicture({ camera, detail = "small", ratio, children, label }
 function Age({ one }) {
   now.value; // once a second
   const picture = one.picture.value;
-  if (!picture) return html`<span class="veil waiting">${BLIND[one.state.value?.state] ?? "Waiting for a picture"}</span>`;
+  if (!picture) return html`<span class="veil waiting">${NO_PICTURE[one.state.value?.state] ?? "Waiting for a picture"}</span>`;
   const age = pictureAge(picture);
   if (age > FROZEN_SECONDS) {
     return html`<span class="veil">Not live. Last picture ${age < 5400 ? `${span(age)} ago` : whenever(picture.captured_at)}</span>`;

@@ -1,4 +1,4 @@
-// Where the page is: #/events?camera=yard → {path: ["events"], query: {camera: "yard"}}.
+// The address: #/events?camera=yard → {path: ["events"], query: {camera: "yard"}}.
 import { signal } from "@preact/signals";
 
 function read() {
@@ -18,7 +18,7 @@ addEventListener("hashchange", () => (route.value = read()));
 
 export const go = (hash) => (location.hash = hash);
 
-// Changes the address without a new entry in the history, as filters do.
+// Changes the address without a new history entry, as filters do.
 export function replace(hash) {
   history.replaceState(null, "", hash);
   route.value = read();

@@ -1,4 +1,4 @@
-// The settings of a camera as a form made of the JSON schema of the configuration.
+// The settings of a camera as a form, from the JSON schema of the configuration.
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ADMIN_ONLY, ask, get, isAdmin } from "./api.js";
@@ -6,7 +6,7 @@ import { loadCameras } from "./live.js";
 import { Problem, say, useAction, useLoaded } from "./ui.js";
 
 const SECTIONS = { alert: "Alerts", adapt: "Adaptation", detect: "Pictures" };
-const HIDDEN = { alert: ["enter"] }; // it has a dial of its own
+const HIDDEN = { alert: ["enter", "target_false_alarms_per_day"] }; // on the tab Sensitivity
 
 let schemaAnswer = null;
 const schema = () => (schemaAnswer ??= get("/config/schema.json"));
@@ -28,7 +28,7 @@ export function Settings({ camera }) {
   const set = (section, key, next) => setEdits({ ...edits, [section]: { ...edits[section], [key]: next } });
   return html`<form class="settings" onSubmit=${(event) => { event.preventDefault(); save(); }}>
     <p class="small"><b>Source</b> <code class="address">${camera.settings.source?.url}</code></p>
-    ${fromFile && html`<p class="small muted">This camera stands in the configuration file: change it there, then reload. It can be switched off here, and its dial turned.</p>`}
+    ${fromFile && html`<p class="small muted">This camera is defined in the configuration file: change it there, then reload it. Here it can be disabled, and its sensitivity changed.</p>`}
     ${!fromFile && !isAdmin() && html`<p class="small muted">${ADMIN_ONLY}</p>`}
     ${Object.entries(SECTIONS).map(([section, title]) => html`<details key=${section}>
       <summary>${title}</summary>

@@ -1,4 +1,4 @@
-// The service itself: processes, cameras, storage, versions, log, tokens.
+// The service: processes, cameras, receivers, storage, versions, log, tokens.
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask, get, isAdmin, session } from "./api.js";
@@ -20,10 +20,12 @@ export function System() {
       <div class="main-column">
         <${Processes} processes=${value.processes} />
         <${CameraTable} cameras=${value.cameras} />
+        <${Stages} stages=${value.stages} />
         ${isAdmin() && html`<${Log} />`}
       </div>
       <aside class="side">
         <${Storage} storage=${value.storage} />
+        <${Receivers} />
         ${isAdmin() && html`<${Tokens} />`}
         <section class="card"><h2>Versions</h2><dl class="facts-list">${Object.entries(value.versions).map(([name, version]) => html`<div key=${name}><dt>${name}</dt><dd>${version}</dd></div>`)}</dl></section>
       </aside>
@@ -38,7 +40,7 @@ function Reload() {
     say(parts.join("; ") || "Nothing has changed in the file.");
     if (answer.needs_restart.length) say(`Restart the service for ${answer.needs_restart.join(", ")}.`, "warn");
   });
-  return html`<button disabled=${busy} onClick=${reload}>Read the configuration again</button>`;
+  return html`<button disabled=${busy} onClick=${reload}>Reload the configuration</button>`;
 }
 
 function Processes({ processes }) {
@@ -55,9 +57,41 @@ function Processes({ processes }) {
 
 function CameraTable({ cameras }) {
   const ms = (seconds) => `${Math.round(1000 * seconds)} ms`;
-  return html`<section class="card"><h2>Cameras</h2>${!cameras.length && html`<p class="muted">None sends pictures now.</p>`}${cameras.length > 0 && html`<div class="table-box"><table>
-    <thead><tr><th scope="col">Camera</th><th scope="col" class="number">Scores a second</th><th scope="col" class="number">Dropped</th><th scope="col" class="number">Picture to score</th><th scope="col" class="number">95 %</th></tr></thead>
+  return html`<section class="card"><h2>Cameras</h2>${!cameras.length && html`<p class="muted">No camera sends frames now.</p>`}${cameras.length > 0 && html`<div class="table-box"><table>
+    <thead><tr><th scope="col">Camera</th><th scope="col" class="number">Scores a second</th><th scope="col" class="number">Dropped</th><th scope="col" class="number">Frame to score</th><th scope="col" class="number">95 %</th></tr></thead>
     <tbody>${cameras.map((one) => html`<tr key=${one.camera}><th scope="row"><a href=${`#/cameras/${one.camera}`}>${one.camera}</a></th><td class="number">${one.frames_per_second.toFixed(1)}</td><td class="number">${one.dropped}</td><td class="number">${ms(one.latency_seconds)}</td><td class="number">${ms(one.latency_95_seconds)}</td></tr>`)}</tbody></table></div>`}</section>`;
+}
+
+const STAGES = {
+  prepare: "Resize a frame",
+  queue: "Wait for scoring",
+  score: "Score a batch",
+  sink: "Store a score",
+  adapt: "Build a scene",
+  refit: "Refit a scene",
+};
+
+function Stages({ stages }) {
+  const place = (one) => Object.keys(STAGES).indexOf(one.stage);
+  const order = [...stages].sort((a, b) => place(a) - place(b));
+  const ms = (seconds) => (seconds < 10 ? `${(1000 * seconds).toFixed(seconds < 0.1 ? 1 : 0)} ms` : `${seconds.toFixed(1)} s`);
+  return html`<section class="card"><h2>Latency per stage</h2>${!stages.length && html`<p class="muted">Nothing was measured yet.</p>`}${stages.length > 0 && html`<div class="table-box"><table>
+    <thead><tr><th scope="col">Stage</th><th scope="col" class="number">Median</th><th scope="col" class="number">95 %</th><th scope="col" class="number">Mean</th><th scope="col" class="number">Measurements</th></tr></thead>
+    <tbody>${order.map((one) => html`<tr key=${one.stage}><th scope="row">${STAGES[one.stage] ?? one.stage}</th><td class="number">${ms(one.median_seconds)}</td><td class="number">${ms(one.percentile_95_seconds)}</td><td class="number">${ms(one.mean_seconds)}</td><td class="number">${one.count}</td></tr>`)}</tbody></table></div><p class="small muted">Since the start of the service; median and 95 % are interpolated between the bounds of a histogram.</p>`}</section>`;
+}
+
+function Receivers() {
+  const { value, problem } = useLoaded((abort) => get("/outbox", abort), "outbox", 5);
+  const state = (sink) => {
+    if (!sink.waiting) return html`<${Chip} tone="ok">nothing waits<//>`;
+    return html`<${Chip} tone=${Date.now() / 1000 - sink.oldest_at > 60 ? "warn" : "busy"}>${plural(sink.waiting, "message")} (${size(sink.waiting_bytes)}), the oldest of ${whenever(sink.oldest_at)}<//>`;
+  };
+  return html`<section class="card"><h2>Receivers of notifications</h2>
+    ${!value && html`<p class="muted">${problem || "Loading …"}</p>`}
+    ${value && !value.sinks.length && html`<p class="muted">None is configured.</p>`}
+    <ul class="plain">${value?.sinks.map((sink) => html`<li key=${sink.sink}><b>${sink.sink}</b> ${state(sink)}
+      ${sink.refused > 0 && html`<p class="small warn-text">${plural(sink.refused, "message")} refused</p><ul class="plain small">${sink.refusals.map((one) => html`<li key=${one.event}><a href=${`#/events/${one.event}`}>${whenever(one.created_at)}</a> <span class="muted" dir="auto">${one.reason}</span></li>`)}</ul>`}
+    </li>`)}</ul></section>`;
 }
 
 function Storage({ storage }) {
@@ -70,11 +104,11 @@ function Storage({ storage }) {
   return html`<section class="card"><h2>Storage</h2>
     <p><b>${size(used)}</b> used, <b>${size(storage.free_bytes)}</b> free on that disk.</p>
     <dl class="bars">${kinds.map(([name, bytes]) => html`<div key=${name}><dt>${name}</dt><dd><meter min="0" max=${most} value=${bytes} aria-label=${name}></meter>${size(bytes)}</dd></div>`)}</dl>
-    <p class="small muted">${perDay ? `${size(perDay)} were written in the last day${days < 3650 ? `: at that rate the disk lasts ${span(days * 86400)} without deleting` : ""}.` : "Nothing was written in the last day."} ${retain.days ? `Events are kept ${plural(retain.days, "day")}${retain.max_size_gb ? `, ${retain.max_size_gb} GB at most` : ""}.` : ""}</p>
+    <p class="small muted">${perDay ? `${size(perDay)} were written in the last day${days < 3650 ? `: at that rate the disk lasts ${span(days * 86400)} without deleting` : ""}.` : "Nothing was written in the last day."} ${retain.days ? `Events are stored for ${plural(retain.days, "day")}${retain.max_size_gb ? `, ${retain.max_size_gb} GB at most` : ""}.` : ""}</p>
     <p class="small muted"><code class="address">${storage.folder}</code></p></section>`;
 }
 
-// By what people know: clips and pictures, the database …
+// Folders grouped for people.
 const KINDS = [["Clips, pictures", /^events$/], ["Database", /\.sqlite/], ["Scores", /^scores$/], ["Scenes", /^scenes$/], ["Logs", /^logs$/]];
 
 function grouped(folders) {
@@ -90,36 +124,36 @@ function Tokens() {
   const { value, problem, reload } = useLoaded((abort) => get("/tokens", abort), "tokens");
   const [name, setName] = useState("");
   const [role, setRole] = useState("viewer");
-  const [made, setMade] = useState(null);
+  const [created, setCreated] = useState(null);
   const [asking, setAsking] = useState(false);
-  const [make, making] = useAction(async () => {
+  const [create, creating] = useAction(async () => {
     setAsking(false);
-    setMade(await ask("POST", "/tokens", { name, role }));
+    setCreated(await ask("POST", "/tokens", { name, role }));
     setName("");
     if (!session.value.open) reload();
   });
   const [revoke] = useAction(async (token) => {
     await ask("DELETE", `/tokens/${token.name}`);
-    say(`${token.name} may not come in any more.`);
+    say(`${token.name} has no access any more.`);
     reload();
   });
   const first = value && !value.tokens.length;
   const submit = (event) => {
     event.preventDefault();
     if (first) setAsking(true);
-    else make();
+    else create();
   };
-  return html`<section class="card"><h2>Who may come in</h2>
+  return html`<section class="card"><h2>Tokens</h2>
     <${Problem} text=${problem} again=${reload} />
-    ${first && html`<p>Nobody is asked for a token: everybody on this machine is an admin.</p>`}
-    <ul class="plain">${value?.tokens.map((token) => html`<li class="row" key=${token.name}><b>${token.name}</b> <span class="tag">${token.role}</span><span class="grow"></span>${token.origin === "file" ? html`<small class="muted">in the configuration</small>` : html`<button class="quiet" onClick=${() => revoke(token)}>Revoke</button>`}</li>`)}</ul>
+    ${first && html`<p>There is no token: every user of this machine is an admin.</p>`}
+    <ul class="plain">${value?.tokens.map((token) => html`<li class="row" key=${token.name}><b>${token.name}</b> <span class="tag">${token.role}</span><span class="grow"></span>${token.origin === "file" ? html`<small class="muted">in the configuration file</small>` : html`<button class="quiet" onClick=${() => revoke(token)}>Revoke</button>`}</li>`)}</ul>
     <form class="row" onSubmit=${submit}>
       <input aria-label="Name of a new token" placeholder="Name" required pattern="[A-Za-z0-9_\\-]+" maxlength="64" value=${name} onInput=${(event) => setName(event.target.value)} />
-      <select aria-label="Role" value=${role} onChange=${(event) => setRole(event.target.value)}><option value="viewer">viewer: looks</option><option value="admin">admin: changes</option></select>
-      <button disabled=${making}>Make a token</button>
+      <select aria-label="Role" value=${role} onChange=${(event) => setRole(event.target.value)}><option value="viewer">viewer: reads</option><option value="admin">admin: changes</option></select>
+      <button disabled=${creating}>Create a token</button>
     </form>
-    ${asking && html`<${Dialog} title="Close the door?" close=${() => setAsking(false)}><p>With the first token everybody needs one, you too, and on this machine too.${role === "viewer" ? " A viewer cannot change anything: make an admin's token first." : ""}</p><p class="row"><button class="primary" disabled=${role === "viewer"} onClick=${make}>Make it</button><button onClick=${() => setAsking(false)}>Leave it open</button></p><//>`}
-    ${made && html`<${Dialog} title=${`Token of ${made.name}`} close=${() => { setMade(null); if (session.value?.open) location.reload(); }}><p>It is shown only now.</p><pre class="token">${made.token}</pre><p class="row"><button class="primary" onClick=${() => copy(made.token)}>Copy</button></p><//>`}
+    ${asking && html`<${Dialog} title="Require tokens?" close=${() => setAsking(false)}><p>With the first token every user needs one, including you, also on this machine.${role === "viewer" ? " A viewer cannot change anything: create an admin token first." : ""}</p><p class="row"><button class="primary" disabled=${role === "viewer"} onClick=${create}>Create</button><button onClick=${() => setAsking(false)}>Cancel</button></p><//>`}
+    ${created && html`<${Dialog} title=${`Token of ${created.name}`} close=${() => { setCreated(null); if (session.value?.open) location.reload(); }}><p>It is shown only once.</p><pre class="token">${created.token}</pre><p class="row"><button class="primary" onClick=${() => copy(created.token)}>Copy</button></p><//>`}
   </section>`;
 }
 

@@ -1,17 +1,22 @@
-// Light, dark, or as the system has it.
-import { signal } from "@preact/signals";
+// Light, dark, or as the system sets it; the resolved theme is an attribute of the document.
+import { computed, signal } from "@preact/signals";
 
 const KEY = "vedette-theme";
 const stored = localStorage.getItem(KEY);
-export const theme = signal(stored === "light" || stored === "dark" ? stored : "system");
+const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const systemTheme = signal(systemDark.matches ? "dark" : "light");
+systemDark.addEventListener("change", () => (systemTheme.value = systemDark.matches ? "dark" : "light"));
 
-theme.subscribe((value) => {
+export const choice = signal(stored === "light" || stored === "dark" ? stored : "system");
+export const theme = computed(() => (choice.value === "system" ? systemTheme.value : choice.value));
+
+choice.subscribe((value) => {
   if (value === "system") localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, value);
-  document.documentElement.dataset.theme = value;
 });
+theme.subscribe((value) => (document.documentElement.dataset.theme = value));
 
 export const nextTheme = () => {
   const order = ["system", "light", "dark"];
-  theme.value = order[(order.indexOf(theme.value) + 1) % 3];
+  choice.value = order[(order.indexOf(choice.value) + 1) % 3];
 };

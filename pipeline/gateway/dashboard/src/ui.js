@@ -1,4 +1,4 @@
-// Small parts that every page uses.
+// Components that all pages use.
 import { html } from "htm/preact";
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -16,7 +16,7 @@ export const Toasts = () => html`<div class="toasts" role="status" aria-live="po
   ${toasts.value.map((one) => html`<p key=${one.id} class="toast ${one.tone}">${one.text}</p>`)}
 </div>`;
 
-// Runs an action, says what went wrong, and keeps its button from being pressed twice.
+// Runs an action, reports its error, and disables its button meanwhile.
 export function useAction(action) {
   const [busy, setBusy] = useState(false);
   const mounted = useRef(true);
@@ -34,7 +34,7 @@ export function useAction(action) {
   return [run, busy];
 }
 
-// Loads something now, and again whenever the key changes; what comes late for an old key is lost.
+// Loads a value now and whenever the key changes; late answers for an old key are ignored.
 export function useLoaded(load, key, everySeconds) {
   const [found, setFound] = useState({ value: null, problem: "", loading: true });
   const again = useRef(() => {});
@@ -82,7 +82,7 @@ export function Dialog({ title, close, children }) {
   </dialog>`;
 }
 
-// Bars for the terms of a score: what of it comes from where.
+// Bars for the contributions of the terms to a score.
 export function Terms({ terms, names, empty }) {
   const entries = Object.entries(terms ?? {});
   if (!entries.length) return html`<p class="muted">${empty}</p>`;
@@ -111,7 +111,7 @@ export async function copy(text, what = "Copied") {
     await navigator.clipboard.writeText(text);
     say(what);
   } catch {
-    // Plain HTTP on a name of the network has no clipboard.
+    // The clipboard API requires HTTPS or localhost.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);

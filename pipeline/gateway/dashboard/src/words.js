@@ -1,4 +1,4 @@
-// What things are called: states, reasons and times, for people.
+// Texts for states, reasons and times.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
@@ -11,9 +11,9 @@ export const fullTime = (seconds) => full.format(seconds * 1000);
 export const dateKey = (seconds) => new Date(seconds * 1000).toDateString();
 
 export function dayOf(seconds) {
-  const that = dateKey(seconds);
-  if (that === new Date().toDateString()) return "Today";
-  if (that === new Date(Date.now() - 86400000).toDateString()) return "Yesterday";
+  const key = dateKey(seconds);
+  if (key === new Date().toDateString()) return "Today";
+  if (key === new Date(Date.now() - 86400000).toDateString()) return "Yesterday";
   return day.format(seconds * 1000);
 }
 
@@ -44,12 +44,15 @@ export function size(bytes) {
   return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-// A score for people; below 0 it is as normal as at 0.
+// A score as text; below 0 it is shown as 0.
 export const scoreText = (score) => (score == null ? "–" : Math.max(0, score).toFixed(2));
+
+// 4 a day, 1 in 10 days
+export const rateText = (perDay) => (perDay < 1 ? `1 in ${Math.round(1 / perDay)} days` : `${Number(perDay.toFixed(1))} a day`);
 
 export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
-// How a camera is: words, a tone (colour) and how much it needs eyes (0: most).
+// State of a camera: text, tone (colour) and rank (0: most urgent).
 export function describe(camera, state, score, event, lostAt) {
   const name = state?.state ?? camera.state;
   const reason = state?.reason ?? camera.reason ?? "";
@@ -69,7 +72,7 @@ export function describe(camera, state, score, event, lostAt) {
     case "ended":
       return { words: "Recording has ended", detail: reason, tone: "off", rank: 7 };
     case "adapting":
-      return { words: `Adapting ${/^\d+\/\d+$/.test(reason) ? reason : ""}`.trim(), detail: "learning what is normal here", tone: "busy", rank: 4 };
+      return { words: `Adapting ${/^\d+\/\d+$/.test(reason) ? reason : ""}`.trim(), detail: "collecting frames of the normal scene", tone: "busy", rank: 4 };
     case "starting":
       return { words: "Starting", detail: reason, tone: "busy", rank: 4 };
   }
@@ -79,29 +82,29 @@ export function describe(camera, state, score, event, lostAt) {
   const learning = score?.learning ?? camera.learning;
   if (score?.state === "calibrating" || (learning && !learning.trusted)) {
     const left = learning?.trusted_in_seconds;
-    return { words: left ? `Learning, ${clockLength(left)} left` : "Learning", detail: "events are kept, nobody is notified", tone: "busy", rank: 4 };
+    return { words: left ? `Learning, ${clockLength(left)} left` : "Learning", detail: "events are stored, no notifications are sent", tone: "busy", rank: 4 };
   }
   return { words: "Watching", tone: "ok", rank: 5 };
 }
 
 const REASONS = {
-  cooldown: "not sent: so soon after another one",
+  cooldown: "not sent: cool-down after another event",
   schedule: "not sent: outside of the schedule",
-  calibrating: "not sent: the camera was still learning",
+  calibrating: "not sent: during calibration",
 };
 
-export function told(event) {
-  if (!event.suppressed) return "told";
+export function notice(event) {
+  if (!event.suppressed) return "sent";
   return REASONS[event.suppressed_by] ?? "not sent";
 }
 
 export const LABELS = { normal: "Normal", anomaly: "Real anomaly" };
 
-// Why a score is high: the terms of the energy in plain words.
+// The terms of the energy: name and meaning.
 export const TERMS = {
-  motion: ["Motion", "more moves here, or faster, than is normal"],
-  residual: ["Appearance", "it looks unlike what this scene usually shows"],
-  still: ["Left behind", "something stands still that does not belong here"],
+  motion: ["Motion", "more or faster motion than normal at this place"],
+  residual: ["Appearance", "appearance unlike the normal scene"],
+  still: ["Left behind", "a static object that is not part of the scene"],
 };
 
 export function because(terms) {
@@ -110,13 +113,13 @@ export function because(terms) {
   return (TERMS[strongest[0]] ?? [strongest[0]])[0];
 }
 
-// A failure to open a source: one sentence, and what to do.
+// Why a source cannot be opened, and what to do.
 export const SOURCE_PROBLEMS = {
-  refused: ["Nobody listens at that address.", "Check the port, and that RTSP is switched on in the camera."],
+  refused: ["Nothing listens at that address.", "Check the port, and that RTSP is switched on in the camera."],
   unauthorised: ["The camera refuses this user or password.", "Check both. Write @ as %40, / as %2F and : as %3A in the address."],
-  not_found: ["The camera is there, but not this path; or the host name is unknown.", "Look up the path of the stream in the camera's manual."],
-  timeout: ["No picture arrived in time.", "Check that the camera is on and in reach, or try the other transport (UDP in place of TCP)."],
-  codec: ["It sends something that cannot be decoded.", "Set the camera to H.264, H.265 or Motion JPEG, and check that this is the address of a stream, not of a page."],
+  not_found: ["The camera answers, but not for this path; or the host name is unknown.", "Look up the path of the stream in the camera's manual."],
+  timeout: ["No picture arrived in time.", "Check that the camera is on and reachable, or try the other transport (UDP instead of TCP)."],
+  codec: ["Its stream cannot be decoded.", "Set the camera to H.264, H.265 or Motion JPEG, and check that this is the address of a stream, not of a page."],
   corrupt: ["Too many of its pictures are damaged.", "Use TCP, and check the network between here and the camera."],
   ended: ["The camera closed the connection.", "Check how many viewers it allows."],
   malformed: ["This address cannot be used.", ""],
