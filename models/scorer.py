@@ -1,4 +1,7 @@
-"""Public interface of the method: adapt once, score many times."""
+"""Public interface of the method: adapt once, score many times.
+
+Longer than other files, as most of it documents what a user of the library calls.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipeline.config.base import Name, Section
 from pipeline.gateway.dependencies import Admin, TheService, Viewer
-from pipeline.gateway.schemas import (
+from pipeline.gateway.machine_schemas import (
     LogShown,
     NewTokenShown,
     OutboxShown,

@@ -15,7 +15,7 @@ from cameras.onvif import Device, OnvifError, OnvifLogin
 from pipeline.config.base import Section
 from pipeline.config.runtime_camera import RuntimeCameraError, read_camera
 from pipeline.gateway.dependencies import Admin, TheService
-from pipeline.gateway.schemas import DevicesShown, ProbeShown
+from pipeline.gateway.machine_schemas import DevicesShown, ProbeShown
 from pipeline.gateway.service import ServiceError
 
 router = APIRouter(tags=["cameras"], dependencies=[Admin])
