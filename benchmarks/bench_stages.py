@@ -70,8 +70,8 @@ def main() -> None:
     def film(clips: list[np.ndarray]) -> None:
         watch = StillWatch(length)
         ages = tuple(back / 10 for back in range(length - 1, -1, -1))
-        for number, clip in enumerate(clips):
-            score_clips(scorer, [BatchItem(clip, scene, watch, ages, (number, number / 10))])
+        for clip in clips:
+            score_clips(scorer, [BatchItem(clip, scene, watch, ages)])
 
     rows: dict[str, tuple[int, Callable[[], object]]] = {
         "before: difference, network, code": (1, before),

@@ -83,20 +83,13 @@ class SceneModel(nn.Module):
         self.register_buffer("prior_mean", torch.zeros(terms))
         self.register_buffer("prior_spread", torch.ones(terms))
 
-    def observe(
-        self,
-        clips: Tensor,
-        ages: Tensor | None = None,
-        known: Sequence[Tensor | None] | None = None,
-    ) -> Observation:
+    def observe(self, clips: Tensor, ages: Tensor | None = None) -> Observation:
         """Compute features and motion of clips.
 
         Args:
             clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
             ages: Age of each frame relative to the newest in seconds, (B, T); None: frames are
                 `config.clip_interval_seconds` apart.
-            known: Features of each clip, (d, h, w), where the network is not to run; None: it runs
-                for all.
 
         Raises:
             ValueError: another shape or type, another clip length, or not an age for each frame.
@@ -112,12 +105,7 @@ class SceneModel(nn.Module):
                 raise ValueError(f"ages: want {tuple(clips.shape[:2])}, got {tuple(ages.shape)}")
             ages = ages / self.config.clip_interval_seconds
         pixels = colour_clips(clips) if self.config.colour else grey_clips(clips)
-        if known is None or all(one is None for one in known):
-            return self.observe_input(pixels, ages=ages)
-        wanted = [place for place, one in enumerate(known) if one is None]
-        computed = iter(self.features(pixels[wanted]) if wanted else ())
-        features = [next(computed) if one is None else one for one in known]
-        return Observation(torch.stack(features), self._motion(pixels, ages))
+        return self.observe_input(pixels, ages=ages)
 
     def observe_input(
         self, pixels: Tensor, autocast: bool = False, ages: Tensor | None = None
@@ -129,7 +117,10 @@ class SceneModel(nn.Module):
             autocast: Run the network in bfloat16; all later steps stay in float32.
             ages: See `models.motion.observe_motion`.
         """
-        return Observation(self.features(pixels, autocast), self._motion(pixels, ages))
+        motion = None
+        if self.config.motion_weight > 0:
+            motion = observe_motion(pixels, self.config.stride, self.config.motion, ages)
+        return Observation(self.features(pixels, autocast), motion)
 
     def features(self, pixels: Tensor, autocast: bool = False) -> Tensor:
         """Feature maps z (B, d, h, w), float32, of the input of `observe_input`."""
@@ -174,11 +165,6 @@ class SceneModel(nn.Module):
         ]
         crowd = torch.log(moving.flatten(1).mean(1) + _CROWD_OFFSET)
         return EnergyTerms((residual, motion, still), torch.stack(frames, dim=1), crowd)
-
-    def _motion(self, pixels: Tensor, ages: Tensor | None) -> Tensor | None:
-        if self.config.motion_weight == 0:
-            return None
-        return observe_motion(pixels, self.config.stride, self.config.motion, ages)
 
     def _residual(
         self, observation: Observation, dictionary: Dictionary, exemplars: SceneExemplars | None

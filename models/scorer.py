@@ -160,11 +160,7 @@ class SceneScorer:
 
     @torch.no_grad()
     def score(
-        self,
-        clips: Tensor,
-        scenes: Sequence[AdaptedScene],
-        ages: Tensor | None = None,
-        features: Sequence[Tensor | None] | None = None,
+        self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None = None
     ) -> Scores:
         """Score clips, each in its own scene.
 
@@ -173,8 +169,6 @@ class SceneScorer:
             scenes: One for each clip; the same scene may occur more than once.
             ages: Age of each frame relative to the newest of its clip in seconds, (B, T): speed is
                 displacement over this time. None: the model's clip interval.
-            features: Of each clip, (d, h, w), in place of those of the network, such as those of
-                the frame before; None: not known.
 
         Raises:
             ValueError: another shape or type, sizes that differ from the scene's, a scene of
@@ -186,27 +180,19 @@ class SceneScorer:
             )
         for scene in scenes:
             self._check(scene, (clips.shape[2], clips.shape[3]))
-        known = features or [None] * len(scenes)
         if self._pool is None or len(scenes) < 2:
-            return self._score(clips, scenes, ages, known)
+            return self._score(clips, scenes, ages)
 
         def of_clip(place: int) -> Scores:
             one = slice(place, place + 1)
-            of_frames = None if ages is None else ages[one]
-            return self._score(clips[one], [scenes[place]], of_frames, known[one])
+            return self._score(clips[one], [scenes[place]], None if ages is None else ages[one])
 
         one_by_one = self._pool.map(of_clip, range(len(scenes)))
         return Scores.joined(list(one_by_one))
 
     @torch.no_grad()
-    def _score(
-        self,
-        clips: Tensor,
-        scenes: Sequence[AdaptedScene],
-        ages: Tensor | None,
-        features: Sequence[Tensor | None],
-    ) -> Scores:
-        observation = self.model.observe(clips.to(self.device), ages, features)
+    def _score(self, clips: Tensor, scenes: Sequence[AdaptedScene], ages: Tensor | None) -> Scores:
+        observation = self.model.observe(clips.to(self.device), ages)
         energies = torch.empty(len(scenes))
         parts = torch.empty(len(scenes), self.model.prior_mean.numel())
         maps: Tensor | None = None

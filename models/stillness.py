@@ -1,9 +1,7 @@
-"""Reuse of the scores of an unchanged frame, and of the features of the frame before (ours).
+"""Reuse of the scores of an unchanged frame (ours).
 
 Most frames of most cameras show the same as the frame before. Flow is zero there by itself; this
-saves the network and the sparse code as well. Where something moves, the network runs for every
-second frame: its terms count little beside the flow, and what it sees stays for longer than a tenth
-of a second. One `StillWatch` belongs to one camera and one scene.
+saves the network and the sparse code as well. One `StillWatch` belongs to one camera and one scene.
 """
 
 from dataclasses import dataclass
@@ -22,8 +20,6 @@ sensor noise is averaged away, and motion changes the mean by more."""
 _MAX_USES = 10
 """Most frames for which scores are reused, one second at 10 frames a second: smaller changes are
 found then."""
-_FEATURES_SECONDS = 0.15
-"""Oldest features that a frame uses, stream time."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -34,8 +30,6 @@ class Slot:
 
     scores: Scores | None = None
     """A batch of one."""
-    source: "Slot | None" = None
-    """Holds the scores of the frame before, whose features this frame uses; None: its own."""
 
 
 class StillWatch:
@@ -59,35 +53,17 @@ class StillWatch:
         self._kept: Slot | None = None
         self._scene: AdaptedScene | None = None
         self._uses = 0
-        self._before: Slot | None = None
-        self._before_seconds = 0.0
 
-    def slot(
-        self, newest: Pixels, scene: AdaptedScene, place: tuple[int, float]
-    ) -> tuple[Slot, bool]:
+    def slot(self, newest: Pixels, scene: AdaptedScene) -> tuple[Slot, bool]:
         """Take the next frame to be scored.
 
         Args:
             newest: uint8 (H, W, 3), RGB.
             scene: Scene of the frame.
-            place: Its number and its time in the stream, in seconds. Frames of odd numbers use the
-                features of the one before, so that a restart changes none but its first frame.
 
         Returns:
             Slot of its scores, and whether the caller must compute them and put them there.
         """
-        slot, is_empty = self._of_unchanged(newest, scene)
-        before, self._before = self._before, None
-        index, seconds = place
-        if is_empty:
-            age = seconds - self._before_seconds
-            if index % 2 and before is not None and 0.0 < age <= _FEATURES_SECONDS:
-                slot.source = before
-            else:
-                self._before, self._before_seconds = slot, seconds
-        return slot, is_empty
-
-    def _of_unchanged(self, newest: Pixels, scene: AdaptedScene) -> tuple[Slot, bool]:
         grey = cv2.cvtColor(newest, cv2.COLOR_RGB2GRAY)
         blurred = np.asarray(cv2.blur(grey.astype(np.float32), (_BLUR, _BLUR)), dtype=np.float32)
         reference = self._reference

@@ -59,7 +59,7 @@ def watched(adaptation: Adaptation, times: Sequence[float]) -> list[Scores]:
     for time in times:
         clip = buffer.push(time, picture(time))
         if buffer.full:
-            wanted = BatchItem(clip, adaptation.scene, StillWatch(5), buffer.ages, (0, time))
+            wanted = BatchItem(clip, adaptation.scene, StillWatch(5), buffer.ages)
             found += score_clips(scorer(), [wanted])
     return found
 

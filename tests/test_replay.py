@@ -93,18 +93,12 @@ def test_scores_are_those_of_the_model_frame_by_frame(recording: Path, scorer: S
     clips = [buffer.push(frame.pts_seconds, frame.pixels) for frame in one_by_one]
     support = np.stack([clips[4], clips[9], clips[14]])  # half a second apart, the first one whole
     scene = scorer.adapt(torch.from_numpy(support))
-    features = None
-    for frame, clip in zip(one_by_one[15:], clips[15:], strict=True):
+    expected = scorer.score(torch.from_numpy(np.stack(clips[15:])), [scene] * len(clips[15:]))
+    for frame, energy in zip(one_by_one[15:], expected.energies.tolist(), strict=True):
         if frame.index == DOUBTFUL:
             assert frame.judgement.energy is None
-            features = None
-            continue
-        features = features if frame.index % 2 else None
-        scores = scorer.score(torch.from_numpy(clip)[None], [scene], None, [features])
-        assert frame.judgement.energy == pytest.approx(float(scores.energies[0]), abs=1e-5)
-        # Frames of odd numbers have the features of the one before.
-        seen = scores.observation
-        features = None if seen is None or frame.index % 2 else seen.features[0]
+        else:
+            assert frame.judgement.energy == pytest.approx(energy, abs=1e-5)
 
 
 def test_record_of_a_frame() -> None:

@@ -46,7 +46,7 @@ def scene() -> AdaptedScene:
 def decisions(pictures: list[np.ndarray], other: AdaptedScene | None = None) -> list[bool]:
     """For each picture whether it is computed."""
     watch = StillWatch(5)
-    return [watch.slot(shown, other or scene(), (n, n / 10))[1] for n, shown in enumerate(pictures)]
+    return [watch.slot(shown, other or scene())[1] for shown in pictures]
 
 
 def test_a_still_clip_is_computed_once_a_second() -> None:
@@ -73,9 +73,9 @@ def test_another_scene_is_scored_again() -> None:
     watch, pictures = StillWatch(5), [picture(seed) for seed in range(8)]
     other = scorer().with_exemplars(scene(), [])
     assert other is not scene()
-    taken = [watch.slot(shown, scene(), (n, n / 10))[1] for n, shown in enumerate(pictures[:7])]
+    taken = [watch.slot(shown, scene())[1] for shown in pictures[:7]]
     assert taken[-2:] == [False, False]
-    assert watch.slot(pictures[7], other, (7, 0.7))[1]
+    assert watch.slot(pictures[7], other)[1]
 
 
 def scored(pictures: list[np.ndarray], batch: int) -> list[float]:
@@ -83,8 +83,7 @@ def scored(pictures: list[np.ndarray], batch: int) -> list[float]:
     all_clips = clips(pictures)
     for first in range(0, len(all_clips), batch):
         wanted = [
-            BatchItem(clip, scene(), watch, AGES, (first + place, (first + place) / 10))
-            for place, clip in enumerate(all_clips[first : first + batch])
+            BatchItem(clip, scene(), watch, AGES) for clip in all_clips[first : first + batch]
         ]
         energies += [float(one.energies[0]) for one in score_clips(scorer(), wanted)]
     return energies
@@ -104,33 +103,3 @@ def test_what_it_changes_is_the_noise_of_the_pixels() -> None:
     own = scorer().score(wanted, [scene()] * len(pictures)).energies.numpy()
     assert not np.array_equal(used, own)
     assert np.abs(used - own)[4:].max() < 0.25
-
-
-def sources(places: list[tuple[int, float]]) -> list[bool]:
-    """For each of some moving pictures whether it uses the features of the frame before."""
-    watch = StillWatch(5)
-    shown = [picture(50 + n, left=10 + 3 * n) for n in range(len(places))]
-    slots = [watch.slot(one, scene(), place)[0] for one, place in zip(shown, places, strict=True)]
-    return [slot.source is not None for slot in slots]
-
-
-def test_every_second_frame_uses_the_features_of_the_one_before() -> None:
-    assert sources([(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]) == [False, True, False, True]
-    assert sources([(1, 0.1), (2, 0.2), (3, 0.3)]) == [False, False, True], "after a restart"
-    assert sources([(0, 0.0), (2, 0.2), (5, 0.5), (6, 0.6)]) == [False] * 4, "lost frames"
-    assert sources([(8, 7.0), (1, 0.1)]) == [False, False], "another connection"
-
-
-def test_motion_is_that_of_the_frame_itself() -> None:
-    pictures = [picture(50 + n, left=10 + 3 * n) for n in range(12)]
-    watch, found = StillWatch(5), []
-    for number, clip in enumerate(clips(pictures)):
-        found += score_clips(
-            scorer(), [BatchItem(clip, scene(), watch, AGES, (number, number / 10))]
-        )
-    wanted = torch.from_numpy(np.stack(clips(pictures)))
-    own = scorer().score(wanted, [scene()] * len(pictures), torch.tensor([AGES] * len(pictures)))
-    for place, scores in enumerate(found):
-        assert scores.explain(0)["motion"] == pytest.approx(own.explain(place)["motion"], abs=1e-4)
-        if place % 2 == 0:
-            assert float(scores.energies[0]) == pytest.approx(float(own.energies[place]), abs=1e-3)

@@ -125,11 +125,7 @@ class _Replay:
                     stepper.stillness = still
                     for earlier in judged_places:
                         assert scene is not None
-                        known = pending[earlier].clipped
-                        position = known.frame.index, known.frame.pts_seconds
-                        slot, is_empty = still.slot(known.clip[-1], scene, position)
-                        if is_empty:
-                            slot.scores = scores[earlier]
+                        still.slot(pending[earlier].clipped.clip[-1], scene)
                     scene, still, judged_places = camera.scene(), copy(still), []
                     full = [n for n in range(place, len(pending)) if pending[n].clipped.full]
                     items = [camera.item(pending[n].clipped) for n in full]

@@ -146,9 +146,7 @@ class CameraScorer:
 
     def item(self, clipped: ClippedFrame | ReadyFrame) -> BatchItem:
         """The clip of a frame for a batch of `score_clips`."""
-        frame, stillness = clipped.frame, self._stepper.stillness
-        place = frame.index, frame.pts_seconds
-        return BatchItem(clipped.clip, self.scene(), stillness, clipped.ages, place)
+        return BatchItem(clipped.clip, self.scene(), self._stepper.stillness, clipped.ages)
 
     def judge(self, work: ReadyFrame, scores: Scores | None = None) -> JudgedFrame:
         """The result of a frame; all that learn from it do so.
