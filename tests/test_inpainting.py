@@ -29,9 +29,16 @@ def test_area_and_aspect_are_those_of_the_paper() -> None:
     # Whole pixels: a strip that should be 1.5 pixels wide is 1 or 2.
     assert all(0.0025 / 1.5 <= area <= 0.025 * 1.35 for area in areas)
     assert sum(areas) / len(areas) == pytest.approx((0.0025 + 0.025) / 2, abs=0.002)
-    aspects = [patch.height / patch.width for patch in flat]
-    assert max(aspects) > 40
-    assert min(aspects) < 2
+
+
+def test_aspects_reach_both_ends() -> None:
+    random = torch.Generator().manual_seed(0)
+    # A square of 3,000 pixels leaves room for strips of 1:100, so that none is drawn again.
+    flat = [patch for _ in range(1500) for patch in draw_patches((3000, 3000), random)]
+    aspects = torch.tensor([patch.height / patch.width for patch in flat])
+    assert 90 < float(aspects.max()) < 101
+    assert 1 / 101 < float(aspects.min()) < 1 / 90
+    assert float((aspects < 1).float().mean()) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("shape", [(5, 40, 60), (1, 3, 40, 60)])

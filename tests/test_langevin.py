@@ -1,10 +1,12 @@
 """Langevin sampling on energies whose valley is known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.training.langevin import LangevinOptions, sample
+from models.training.langevin import LangevinOptions, Steps, sample
 
 QUIET = LangevinOptions(noise=0.0)
 
@@ -47,6 +49,45 @@ def test_the_median_pixel_moves_as_far_as_told_and_none_beyond_the_bound() -> No
     ).abs()
     assert moved.flatten(1).median(1).values == pytest.approx([2 / 255] * 2, rel=1e-4)
     assert float(moved.max()) == pytest.approx(8 / 255, rel=1e-4)
+
+
+def steep(clips: Tensor) -> Tensor:
+    """A valley whose gradient does not depend on the number of pixels."""
+    return (clips - 0.5).square().flatten(1).sum(1)
+
+
+def test_a_literal_step_is_half_of_beta_times_the_gradient() -> None:
+    start, literal = patched(), LangevinOptions(steps=1, kind="literal", beta=0.5)
+    final = sample(steep, start, literal, noise()).final
+    noisy = final - (start - 0.25 * 2 * (start - 0.5))
+    assert float(noisy.std()) == pytest.approx(0.5**0.5 / 255, rel=0.1)
+    assert abs(float(noisy.mean())) < 0.001
+
+
+def test_a_literal_step_paints_over_a_patch_that_a_bounded_one_cannot() -> None:
+    literal = sample(steep, patched(), LangevinOptions(kind="literal"), noise()).final
+    bounded = sample(steep, patched(), LangevinOptions(), noise()).final
+    assert float((literal - 0.5).abs().max()) < 0.03
+    assert float((bounded - 0.5).abs().max()) > 0.2
+
+
+@pytest.mark.parametrize("kind", ["bounded", "literal"])
+def test_noise_is_added_to_every_step(kind: Steps) -> None:
+    def flat(clips: Tensor) -> Tensor:
+        return 0.0 * clips.flatten(1).sum(1)
+
+    options = LangevinOptions(kind=kind)
+    start = torch.full((1, 1, 64, 64), 0.5)
+    changes = [a - b for a, b in pairwise((start, *sample(flat, start, options, noise()).states))]
+    for change in changes:
+        assert float(change.std()) == pytest.approx(options.noise_deviation, rel=0.05)
+    assert not torch.allclose(changes[0], changes[1])
+
+
+def test_the_energies_before_each_step_are_returned() -> None:
+    samples = sample(Valley(), patched(), LangevinOptions(), noise())
+    seen = [Valley()(clips) for clips in (patched(), *samples.states[:-1])]
+    torch.testing.assert_close(torch.stack(samples.energies), torch.stack(seen).detach())
 
 
 def test_samples_stay_in_the_range_of_pixels_and_leave_the_start_alone() -> None:

@@ -153,6 +153,7 @@ def test_mixtures_train_every_preset(config: SceneModelConfig) -> None:
         "contrast",
         "magnitude",
         "energy_positive",
+        "energy_corrupted",
         "energy_negative",
     ]
     assert np.isfinite([done.loss, *done.measures.values()]).all()

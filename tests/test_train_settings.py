@@ -20,6 +20,7 @@ from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage
 from pipeline.training.scenes import load_scenes
+from pipeline.training.views import random_part
 
 
 def test_what_is_not_said_follows_the_objective() -> None:
@@ -47,6 +48,33 @@ def test_episodes_hold_only_what_is_asked_for() -> None:
     episodes = TrainSettings(preset="paper", augment=False, queries=10).episodes(paper)
     assert (episodes.queries, episodes.patched, episodes.gap) == (0, 10, 10)
     assert (episodes.clip_length, episodes.stride, episodes.crop_hw) == (1, 32, (240, 320))
+
+
+def test_size_crop_and_shots_are_what_is_said() -> None:
+    options = training_options("contrastive", None, None, 10, 2, False, 0, "literal")
+    assert options.contrastive.langevin.kind == "literal"
+    settings = TrainSettings(
+        preset="paper", augment=False, size_hw=(120, 160), crop_hw=(64, 96), shots=(1, 5)
+    )
+    assert settings.config.size_hw == (120, 160)
+    episodes = settings.episodes(options)
+    assert (episodes.picture_hw, episodes.crop_hw) == ((120, 160), (64, 96))
+    assert episodes.shots == (1, 5)
+
+
+def test_a_part_of_the_frame_has_the_scale_of_the_whole() -> None:
+    random = np.random.default_rng(0)
+    column = np.arange(480, dtype=np.uint8)
+    frames = np.broadcast_to(column, (1, 240, 480))
+    for _ in range(20):
+        view = random_part((240, 480), (120, 160), (60, 40), random)
+        assert (view.height, view.width) == (120, 120)
+        assert 0 <= view.top <= 120
+        assert 0 <= view.left <= 360
+        part = view.apply(frames)
+        assert part.shape == (1, 60, 40)
+        assert not view.mirrored
+        assert float(part[0, 0, 0] * 255) == pytest.approx(column[view.left + 1], abs=0.6)
 
 
 def test_widths_and_crowds_are_what_is_said() -> None:
@@ -82,6 +110,8 @@ def test_weights_to_begin_with_are_grown_where_wider_ones_are_wanted(tmp_path: P
         (["--objective", "both", "--contrastive-weight", "0"], "want more than 0, got 0"),
         (["--learning-rate", "-1"], "--learning-rate: want more than 0, got -1"),
         (["--blend", "0.5"], "want --init to blend with, got --blend 0.5 alone"),
+        (["--crop", "64", "64"], "--crop: want --no-augment"),
+        (["--preset", "paper", "--crop", "64", "400"], "want a part of 240 320 pixels"),
         (["--device", "tpu"], "want auto, cpu, cuda or cuda:N, got 'tpu'"),
     ],
 )

@@ -20,7 +20,8 @@ MOST_PATCHES = 3
 AREA = (0.0025, 0.025)
 """Bounds of a patch's area relative to the frame's (paper, Algorithm 1)."""
 ASPECT = (0.01, 100.0)
-"""Bounds of a patch's height over its width (paper, Algorithm 1)."""
+"""Bounds of a patch's height over its width (paper, Algorithm 1). It is drawn log-uniformly:
+uniform in the ratio itself, 99 of 100 patches would be upright strips."""
 _BLUR_SIGMA = (1.5, 5.0)  # pixels; the paper does not say
 _TRIES = 50
 
@@ -69,7 +70,8 @@ def _draw_patch(size_hw: tuple[int, int], random: torch.Generator) -> InpaintedP
     area = uniform(*AREA, random) * height * width
     patch_h = patch_w = max(1, round(math.sqrt(area)))
     for _ in range(_TRIES):  # a strip may be longer than the frame; then another one is drawn
-        tall = round(math.sqrt(area * uniform(*ASPECT, random)))
+        aspect = math.exp(uniform(math.log(ASPECT[0]), math.log(ASPECT[1]), random))
+        tall = round(math.sqrt(area * aspect))
         wide = round(area / max(1, tall))
         if 1 <= tall <= height and 1 <= wide <= width:
             patch_h, patch_w = tall, wide

@@ -1,17 +1,27 @@
-"""Langevin sampling of clips from the energy (paper, Eq. 4), with stabilisation.
+"""Langevin sampling of clips from the energy (paper, Eq. 4), bounded or literal.
 
 Eq. 4 as printed takes steps of (β/2)·∇ₓE with β = 1 and noise of variance β. The size of ∇ₓE
 depends on the network, the dictionary and how E is averaged, and noise of one full pixel range
-hides the content of every frame. Ours: the gradient is scaled so that the median pixel of every
-clip moves by a set amount, no pixel moves farther than a bound, the noise is small and fixed, and
-pixels stay in [0, 1].
+hides the content of every frame. In both kinds of step the noise is small and pixels stay in
+[0, 1].
+
+*Bounded* (ours): the gradient is scaled so that the median pixel of every clip moves by a set
+amount, and no pixel moves farther than a bound. Clips of the smallest gradient move as far as
+those of the largest, and no patch can be painted over.
+
+*Literal*: (β/2)·∇ₓE, where E is that of the loss, the mean over all cells, and pixels are in
+[0, 1]; the noise has variance β in grey levels of 255. What has a small gradient stays as it is.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Steps = Literal["bounded", "literal"]
 
 _NO_GRADIENT = 1e-12
 
@@ -21,14 +31,22 @@ class LangevinOptions:
     """Settings of the sampling; step sizes in pixel values of [0, 1]."""
 
     steps: int = 5
+    kind: Steps = "bounded"
+    beta: float = 1.0
+    """β of a literal step."""
     move: float = 2.0 / 255.0
-    """Change of the median pixel of a clip in one step."""
+    """Change of the median pixel of a clip in one bounded step."""
     largest_move: float = 8.0 / 255.0
-    """Largest change of any pixel in one step, without noise."""
+    """Largest change of any pixel in one bounded step, without noise."""
     noise: float = 0.002
-    """Standard deviation of ω."""
+    """Standard deviation of ω in a bounded step."""
     energy_bound: float = 10.0
     """Beyond this energy sampling has diverged."""
+
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of ω in pixel values of [0, 1]."""
+        return self.noise if self.kind == "bounded" else math.sqrt(self.beta) / 255.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +57,8 @@ class Samples:
     """Same shape as the start, in [0, 1]; with a graph if `keep_graph`."""
     states: tuple[Tensor, ...]
     """The clips after each step, without graph; the last one equals `final`."""
+    energies: tuple[Tensor, ...]
+    """Energies (B,) before each step, so that the first are those of the start."""
 
 
 def sample(
@@ -70,14 +90,15 @@ def sample(
             value.
     """
     clips = start.detach()
-    states = []
+    states, energies = [], []
     for step in range(options.steps):
         last = keep_graph and step == options.steps - 1
-        clips = _step(energy, clips, options, random, step, last)
+        clips, before = _step(energy, clips, options, random, step, last)
         states.append(clips.detach())
+        energies.append(before)
         if not last:
             clips = states[-1]
-    return Samples(clips, tuple(states))
+    return Samples(clips, tuple(states), tuple(energies))
 
 
 def _step(
@@ -87,18 +108,26 @@ def _step(
     random: torch.Generator,
     number: int,
     keep_graph: bool,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """The clips after a step, and their energies (B,) before it."""
     clips = clips.clone().requires_grad_(True)
     with torch.enable_grad():
         energies = energy(clips)
         _check(energies.detach(), options.energy_bound, number)
         (gradient,) = torch.autograd.grad(energies.sum(), clips, create_graph=keep_graph)
-        median = gradient.detach().abs().flatten(1).median(dim=1).values
-        scale = options.move / median.clamp_min(_NO_GRADIENT)
-        move = gradient * scale.view(-1, *[1] * (clips.ndim - 1))
-        move = move.clamp(-options.largest_move, options.largest_move)
-        noise = torch.randn(clips.shape, generator=random).to(clips.device) * options.noise
-        return (clips.detach() - move + noise).clamp(0.0, 1.0)
+        move = _move(gradient, options)
+        noise = torch.randn(clips.shape, generator=random).to(clips.device)
+        moved = clips.detach() - move + options.noise_deviation * noise
+        return moved.clamp(0.0, 1.0), energies.detach()
+
+
+def _move(gradient: Tensor, options: LangevinOptions) -> Tensor:
+    if options.kind == "literal":
+        return options.beta / 2.0 * gradient
+    median = gradient.detach().abs().flatten(1).median(dim=1).values
+    scale = options.move / median.clamp_min(_NO_GRADIENT)
+    move = gradient * scale.view(-1, *[1] * (gradient.ndim - 1))
+    return move.clamp(-options.largest_move, options.largest_move)
 
 
 def _check(energies: Tensor, bound: float, step: int) -> None:

@@ -77,9 +77,9 @@ class ContrastiveOptions:
     """η₀, weight of the mean squared error of restored against normal clips."""
     contrast: float = 0.25
     """η₁, weight of the energy of normal less that of sampled clips."""
-    magnitude: float = 0.1
-    """Weight of the squares of both energies (ours): otherwise only their difference would be
-    bounded."""
+    magnitude: float = 0.0
+    """Weight of the squares of both energies (ours). Only for a model whose vectors do not have
+    unit length, which bounds the energies: with it the energies of all clips fall together."""
     langevin: LangevinOptions = field(default_factory=LangevinOptions)
 
 
@@ -167,7 +167,8 @@ def contrastive(
     """
     dictionary = model.dictionary(model.observe_input(episode.support, autocast))
     energy = mean_energy(model, dictionary, autocast)
-    restored = sample(energy, episode.corrupted, options.langevin, random, keep_graph=True).final
+    sampled = sample(energy, episode.corrupted, options.langevin, random, keep_graph=True)
+    restored = sampled.final
     seen = model.observe_input(torch.cat([episode.normal, restored.detach()]), autocast)
     judged = residual_energy(seen.features, dictionary, model.config)
     pooled = pool_top(judged, model.config.top_cells)
@@ -187,6 +188,7 @@ def contrastive(
             "contrast": float(contrast.detach()),
             "magnitude": float(magnitude.detach()),
             "energy_positive": float(positive.detach().mean()),
+            "energy_corrupted": float(sampled.energies[0].mean()),
             "energy_negative": float(negative.detach().mean()),
         },
     )

@@ -32,6 +32,7 @@ app.add_typer(token.app, name="token")
 Preset = Literal["paper", "paper-5", "vedette"]
 Objective = Literal["discriminative", "contrastive", "both"]
 Shrinkage = Literal["soft", "sigshrink", "nonnegative", "none"]
+Langevin = Literal["bounded", "literal"]
 Dataset = Literal["ucsd-ped1", "ucsd-ped2", "avenue", "shanghaitech", "mvtec"]
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
@@ -237,6 +238,22 @@ def train(
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="Queries of an episode.")] = 4,
     augment: Annotated[
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Height and width that the model takes.  [default: the preset's]"),
+    ] = None,
+    crop: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Height and width of the part of the frame that an episode shows."),
+    ] = None,
+    shots: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Support clips of an episode; may be repeated.  [default: 3 5 7]"),
+    ] = None,
+    langevin: Annotated[
+        Langevin,
+        typer.Option(help="Steps of the paper's objective: scaled and bounded (ours), or Eq. 4."),
+    ] = "bounded",
         bool | None,
         typer.Option(help="Zoom, crop, mirror, brighten.  [default: only the preset vedette]"),
     ] = None,
@@ -273,7 +290,8 @@ def train(
 ) -> None:
     """Meta-train a model on normal video of many scenes.
 
-    The paper's own training is --preset paper --objective contrastive --episodes 4 --queries 10.
+    The paper's own training is --preset paper --objective contrastive --episodes 4 --queries 10
+    --langevin literal.
     """
     from rich.console import Console
 
@@ -295,8 +313,11 @@ def train(
         images=images,
         images_every=images_every,
     )
+        size_hw=size,
+        crop_hw=crop,
+        shots=tuple(shots) if shots else TrainSettings().shots,
     options = training_options(
-        objective, contrastive_weight, learning_rate, iterations, episodes, bfloat16, seed
+        objective, contrastive_weight, learning_rate, iterations, episodes, bfloat16, seed, langevin
     )
     results = run_train(scenes, out, options, hold_out or [], resume, console, settings)
     print_results(results, console)

@@ -34,6 +34,8 @@ from pipeline.training.scenes import SceneClip, load_scenes, scene_files
 from pipeline.training.validation import SceneResult, leave_scenes_out, measure_priors
 
 _SAVE_EVERY = 100
+_SAVE_SECONDS = 60.0
+"""The state is also saved after so long, since an iteration may take many seconds."""
 _SHOWN = 4
 
 
@@ -120,6 +122,8 @@ def run_train(
         "init": settings.init and Path(settings.init).name,
         "blend": settings.blend,
         "queries": settings.queries,
+        "shots": settings.shots,
+        "crop_hw": settings.crop_hw,
         "augmented": settings.augment,
         "crowd_share": settings.crowd_share,
         "truncated_share": settings.truncated_share,
@@ -138,7 +142,11 @@ def _initial(
 ) -> tuple[SceneModelConfig, dict[str, torch.Tensor]]:
     """The model to train, from initial weights; grown if it is wider than they are."""
     model, _ = load_checkpoint(weights, torch.device("cpu"))
-    config = replace(settings.config, widths=settings.widths or model.config.widths)
+    config = replace(
+        settings.config,
+        widths=settings.widths or model.config.widths,
+        size_hw=settings.size_hw or model.config.size_hw,
+    )
     if model.config.preset != config.preset:
         raise ValueError(
             f"--init: want weights of preset {config.preset}, got {model.config.preset}"
@@ -184,6 +192,7 @@ def _train(
         log = csv.writer(log_file)
         empty = log_file.tell() == 0
         task = bar.add_task("", total=options.iterations, completed=trainer.iteration, measures="")
+        saved_at = time.monotonic()
         while trainer.iteration < options.iterations:
             done = trainer.step(sampler.draw)
             bar.update(task, advance=1, measures=_told(done))
@@ -193,7 +202,10 @@ def _train(
             log.writerow([done.iteration, done.loss, done.learning_rate, *done.measures.values()])
             if viewer is not None:
                 viewer.draw(trainer)
-            if done.iteration % _SAVE_EVERY == 0 or done.iteration == options.iterations:
+            is_due = time.monotonic() - saved_at > _SAVE_SECONDS
+            is_last = done.iteration == options.iterations
+            if is_due or is_last or done.iteration % _SAVE_EVERY == 0:
+                saved_at = time.monotonic()
                 log_file.flush()
                 with atomic_path(state_path) as partial:
                     torch.save({**trainer.state(), "sampler": sampler.state()}, partial)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from models.config import PRESETS, SceneModelConfig, Shrinkage
+from models.training.langevin import LangevinOptions, Steps
 from models.training.meta_training import TrainingOptions
+from models.training.objectives import ContrastiveOptions
 from pipeline.training.scene_sampler import EpisodeOptions
 
 Objective = Literal["discriminative", "contrastive", "both"]
@@ -30,6 +32,13 @@ class TrainSettings:
     """Share of the augmented episodes whose clips lack frames before the newest."""
     widths: tuple[int, int, int, int] | None = None
     """Channels of the network's stages; None: the preset's."""
+    size_hw: tuple[int, int] | None = None
+    """Size in pixels that the model takes; None: the preset's."""
+    crop_hw: tuple[int, int] | None = None
+    """Size of a random part of the frame that an episode shows, in place of whole frames; only
+    without augmentation."""
+    shots: tuple[int, ...] = EpisodeOptions().shots
+    """Sizes K of the support of an episode, drawn at random."""
     shrinkage: Shrinkage | None = None
     """Used in training in place of that of the preset; the checkpoint has that of the preset."""
     init: str | None = None
@@ -45,11 +54,20 @@ class TrainSettings:
     """Iterations from one sheet to the next."""
 
     def __post_init__(self) -> None:
-        """Refuse a blend without initial weights.
+        """Refuse a blend without initial weights, and a part of an augmented or smaller frame.
 
         Raises:
             ValueError: says what is wanted.
         """
+        if self.crop_hw is not None:
+            if self.augment:
+                raise ValueError("--crop: want --no-augment, which has crops of its own")
+            whole = self.config.size_hw
+            if not all(1 <= part <= size for part, size in zip(self.crop_hw, whole, strict=True)):
+                raise ValueError(
+                    f"--crop: want a part of {whole[0]} {whole[1]} pixels (height, width), "
+                    f"got {self.crop_hw[0]} {self.crop_hw[1]}"
+                )
         if self.blend != 1 and self.init is None:
             raise ValueError(
                 f"--blend: want --init to blend with, got --blend {self.blend:g} alone"
@@ -59,7 +77,9 @@ class TrainSettings:
     def config(self) -> SceneModelConfig:
         """Configuration of the model in the checkpoint."""
         config = PRESETS[self.preset]
-        return config if self.widths is None else replace(config, widths=self.widths)
+        return replace(
+            config, widths=self.widths or config.widths, size_hw=self.size_hw or config.size_hw
+        )
 
     @property
     def frames_per_second(self) -> float:
@@ -72,7 +92,9 @@ class TrainSettings:
         return EpisodeOptions(
             clip_length=self.config.clip_length,
             stride=self.config.stride,
-            crop_hw=defaults.crop_hw if self.augment else self.config.size_hw,
+            crop_hw=defaults.crop_hw if self.augment else self.crop_hw or self.config.size_hw,
+            picture_hw=self.config.size_hw if self.crop_hw is not None else None,
+            shots=self.shots,
             queries=self.queries if options.discriminative_weight > 0 else 0,
             patched=self.queries if options.contrastive_weight > 0 else 0,
             gap=round(_GAP_SECONDS * self.frames_per_second),
@@ -114,6 +136,7 @@ def training_options(
     episodes: int,
     bfloat16: bool,
     seed: int,
+    langevin: Steps = "bounded",
 ) -> TrainingOptions:
     """Options of a run; unset ones follow the objective.
 
@@ -134,6 +157,7 @@ def training_options(
         weight_decay=0.0 if ours == 0 else 1e-4,
         discriminative_weight=ours,
         contrastive_weight=paper,
+        contrastive=ContrastiveOptions(langevin=LangevinOptions(kind=langevin)),
         autocast=bfloat16,
         seed=seed,
     )

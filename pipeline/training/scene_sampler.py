@@ -14,7 +14,7 @@ from models.training.negatives import Material, Planted, plant
 from models.training.overlay import MovingCutOut
 from pipeline.training.cutouts import cut_out
 from pipeline.training.scenes import SceneClip, median_background
-from pipeline.training.views import EpisodeView, random_view
+from pipeline.training.views import EpisodeView, random_part, random_view
 
 _FAST = 3
 """Factor by which sped-up regions are played too fast."""
@@ -31,6 +31,7 @@ class EpisodeOptions:
     stride: int = 8
     """Side of a cell of the target in pixels."""
     crop_hw: tuple[int, int] = (192, 256)
+    """Size of the clips of an episode, the largest one where they are augmented."""
     shots: tuple[int, ...] = (3, 5, 7)
     """Sizes K of the support, drawn at random."""
     queries: int = 4
@@ -50,6 +51,9 @@ class EpisodeOptions:
     truncated_share: float = 0.2
     """Share of the augmented episodes whose clips all lack some or all of the frames before the
     newest, like the first frames of a recording."""
+    picture_hw: tuple[int, int] | None = None
+    """Without augmentation: size that whole frames are scaled to, of which an episode shows a
+    random part of `crop_hw`; None: whole frames, scaled to `crop_hw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,12 @@ class SceneSampler:
         self.torch_random = torch.Generator().manual_seed(seed)
 
     def view(self, scene: str) -> EpisodeView:
-        """Draw a view of a scene; without augmentation it is always the whole frame."""
+        """Draw a view of a scene; without augmentation the whole frame, or a part of it."""
         options, size_hw = self.options, self.clips[scene][0].size_hw
         if not options.augment:
-            return EpisodeView(0, 0, *size_hw, options.crop_hw)
+            if options.picture_hw is None:
+                return EpisodeView(0, 0, *size_hw, options.crop_hw)
+            return random_part(size_hw, options.picture_hw, options.crop_hw, self.random)
         return random_view(size_hw, options.crop_hw, options.scale, options.stride, self.random)
 
     def time(self, scene: str, view: EpisodeView, apart_from: Sequence[ClipTime] = ()) -> ClipTime:

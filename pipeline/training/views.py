@@ -94,6 +94,33 @@ def random_view(
     )
 
 
+def random_part(
+    size_hw: tuple[int, int],
+    picture_hw: tuple[int, int],
+    part_hw: tuple[int, int],
+    random: np.random.Generator,
+) -> EpisodeView:
+    """Draw a random part of whole frames, without any other change.
+
+    Args:
+        size_hw: Size of the frames.
+        picture_hw: Size that whole frames would be scaled to.
+        part_hw: Size of the output, at most `picture_hw`.
+        random: Source of all random choices.
+    """
+    height, width = (
+        round(size * part / whole)
+        for size, part, whole in zip(size_hw, part_hw, picture_hw, strict=True)
+    )
+    return EpisodeView(
+        top=int(random.integers(0, size_hw[0] - height + 1)),
+        left=int(random.integers(0, size_hw[1] - width + 1)),
+        height=height,
+        width=width,
+        out_hw=part_hw,
+    )
+
+
 def in_other_light(pixels: Tensor, gain: float) -> Tensor:
     """Scale the contrast of pixels in [0, 1] about middle grey."""
     return ((pixels - 0.5) * gain + 0.5).clamp(0, 1)
