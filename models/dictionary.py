@@ -125,7 +125,8 @@ def build_dictionary(features: Tensor, config: SceneModelConfig) -> Dictionary:
     """
     height, width = features.shape[-2:]
     vectors = feature_vectors(features, config.receptive_field)
-    mean = vectors.mean(dim=1)
+    # The mean of a single clip is the clip itself, which would leave no atom.
+    mean = vectors.mean(dim=1) if vectors.shape[1] > 1 else torch.zeros_like(vectors[:, 0])
     atoms = prepare(vectors, mean, config)
     cells, clips, channels = atoms.shape
     own = atoms.new_zeros(cells, 0, channels)

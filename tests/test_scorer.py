@@ -108,6 +108,16 @@ def test_life_of_a_scene_known_by_one_clip_is_about_normal() -> None:
     assert -3 < float(energies.median()) < 3
 
 
+def test_one_shot_of_the_papers_model_tells_clips_apart() -> None:
+    """The mean of a single clip is the clip itself: centred by it, no atom would be left."""
+    scorer = SceneScorer.untrained("paper", seed=0)
+    scene = scorer.adapt(make_clips(1, 1, seed=1))
+    normal = scorer.score(make_clips(3, 1, seed=2), [scene] * 3).energies
+    foreign = scorer.score(make_clips(3, 1, seed=3, intruder=True), [scene] * 3).energies
+    assert float(scene.dictionary.shared.norm(dim=-1).min()) == pytest.approx(1.0, abs=1e-3)
+    assert float(foreign.min()) > float(normal.max())
+
+
 def test_one_support_energy_a_shot(scorer: SceneScorer) -> None:
     assert len(scorer.adapt(make_clips(5, length_of(scorer), seed=1)).support_energies) == 5
 
