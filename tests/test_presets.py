@@ -2,12 +2,13 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from makers import CLIP_HW, small_scorer, walking_box, write_images, write_video
+from makers import CLIP_HW, make_clips, small_scorer, walking_box, write_images, write_video
 from rich.console import Console
 from stage_parts import CollectingSink, noise_frames, send_all, small_config, worker_context
 from typer.testing import CliRunner
@@ -15,6 +16,9 @@ from typer.testing import CliRunner
 from models import PRESETS, SceneScorer
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.scene_model import SceneModel
+from models.training.langevin import Steps
+from models.training.meta_training import Trainer
+from models.training.objectives import Episode
 from pipeline.cli.main import app
 from pipeline.cli.train import run_train
 from pipeline.cli.train_settings import TrainSettings, training_options
@@ -48,6 +52,40 @@ def invoke(*arguments: object) -> str:
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+@pytest.mark.parametrize("preset", ["paper", "paper-5"])
+@pytest.mark.parametrize("langevin", ["bounded", "literal"])
+def test_the_presets_of_the_paper_take_a_step_of_its_objective(
+    preset: str, langevin: Steps
+) -> None:
+    torch.manual_seed(0)
+    config = replace(PRESETS[preset], shrinkage="sigshrink", steps=3)
+    model = SceneModel(config)
+    shape = (2, config.clip_length, 3, 32, 32)
+    support, normal, corrupted = (torch.rand(shape) for _ in range(3))
+    episode = Episode(support, torch.empty(0), torch.empty(0), normal, corrupted)
+    options = training_options("contrastive", None, None, 1, 1, False, 0, langevin)
+    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    Trainer(model, options).step(lambda: episode)
+    assert all(
+        not torch.equal(value, before[name]) for name, value in model.backbone.state_dict().items()
+    )
+
+
+def test_the_five_frame_network_uses_time() -> None:
+    scorer = SceneScorer.untrained("paper-5", seed=0)
+    scene = scorer.adapt(make_clips(3, 5, seed=1))
+    random = torch.Generator().manual_seed(0)
+    moving = make_clips(1, 5, seed=3, intruder=True)
+    newest = moving[:, -1:].expand_as(moving).contiguous()
+    order = torch.randperm(4, generator=random).tolist()
+    shuffled = moving[:, [*order, 4]]
+    seen = [scorer.compute_features(clips).features for clips in (moving, newest, shuffled)]
+    for other in seen[1:]:
+        assert float((seen[0] - other).norm()) > 0.1 * float(seen[0].norm())
+    energies = [float(scorer.score(clips, [scene]).energies) for clips in (moving, newest)]
+    assert abs(energies[0] - energies[1]) > 0.001
 
 
 def test_is_loaded_in_the_layout_of_2d_convolutions(weights: Path) -> None:
