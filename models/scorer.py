@@ -15,7 +15,7 @@ from models.checkpoint import identity, load_checkpoint, load_scene, save_scene
 from models.config import PRESETS, SceneModelConfig
 from models.device import resolve_device
 from models.feedback import FeedbackExemplar, exemplar_of, with_exemplars
-from models.heatmap import gradient_heatmap
+from models.heatmap import gradient_heatmaps, pooled
 from models.scene_model import Observation, SceneModel
 from models.scores import Scores
 from models.standardise import standardised_energy, standardised_parts
@@ -276,7 +276,7 @@ class SceneScorer:
         return with_exemplars(scene, exemplars, self.config)
 
     def pixel_heatmap(self, clip: Tensor, scene: AdaptedScene) -> Tensor:
-        """|∇ₓE| of the newest frame (paper, section 3.3).
+        """|∇ₓE| of the newest frame (paper, section 3.1).
 
         Args:
             clip: uint8 (T, H, W, 3).
@@ -284,9 +284,32 @@ class SceneScorer:
 
         Returns:
             (H, W), >= 0, float32 on the CPU.
+
+        Raises:
+            ValueError: as `score`.
         """
         self._check(scene, (clip.shape[1], clip.shape[2]))
-        return gradient_heatmap(self.model, clip.to(self.device), scene).float().cpu()
+        clips = clip[None].to(self.device)
+        return gradient_heatmaps(self.model, clips, [scene])[0][0].float().cpu()
+
+    def gradient_maps(self, clips: Tensor, scenes: Sequence[AdaptedScene]) -> list[Tensor]:
+        """Pooled |∇ₓE| of the newest frames of clips, in each of several scenes.
+
+        Args:
+            clips: uint8 (B, T, H, W, 3), RGB, oldest frame first.
+            scenes: Any number.
+
+        Returns:
+            For each scene (B, h, w), >= 0, float32 on the CPU: means of boxes of
+            `models.heatmap.POOLED_PIXELS` pixels.
+
+        Raises:
+            ValueError: as `score`.
+        """
+        for scene in scenes:
+            self._check(scene, (clips.shape[2], clips.shape[3]))
+        heatmaps = gradient_heatmaps(self.model, clips.to(self.device), scenes)
+        return [pooled(one).float().cpu() for one in heatmaps]
 
     def save_scene(self, scene: AdaptedScene, path: Path) -> None:
         """Write a scene: PATH.safetensors and PATH.json."""

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from cameras.shown_picture import display_pixels
 from pipeline.alerts.camera_watch import SnapshotFrame
+from pipeline.events.drawing import in_scale_of
 from pipeline.events.event import Event
 from pipeline.storage.snapshots import Snapshots
+from pipeline.transport.messages import ScoreMessage
 
 
 class EventPictures:
@@ -36,7 +41,7 @@ class EventPictures:
             event.camera,
             event.id,
             display_pixels(message.pixels, message.picture, message.source_hw),
-            message.anomaly_map,
+            _shown(message),
             message.score,
             message.captured_at,
             picture.zones,
@@ -47,3 +52,10 @@ class EventPictures:
         snapshot = self._snapshots.snapshot_path(event.camera, event.id)
         heatmap = self._snapshots.heatmap_path(event.camera, event.id)
         return snapshot if snapshot.exists() else None, heatmap if heatmap.exists() else None
+
+
+def _shown(message: ScoreMessage) -> npt.NDArray[np.float32] | None:
+    """The heatmap to draw, in units of the score."""
+    if message.anomaly_map is None or message.gradient is None:
+        return message.anomaly_map
+    return in_scale_of(message.gradient, message.anomaly_map)

@@ -38,6 +38,10 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", help="Configuration file.", show_default=True)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Heatmap = Literal["cells", "gradient"]
+HeatmapOption = Annotated[
+    Heatmap, typer.Option(help="Anomaly map of the cells, or the gradient of the energy.")
+]
 Weights = Annotated[str, typer.Option(help="Name of shipped weights, or path of a checkpoint.")]
 
 
@@ -165,13 +169,14 @@ def replay(
     seed: Annotated[int, typer.Option(help="Of the draw of clips from --support.")] = 0,
     fps: Annotated[float, typer.Option(min=0.1, help="Frames scored a second of video.")] = 10.0,
     weights: Weights = "vedette",
+    heatmap: HeatmapOption = "cells",
     device: Device = "auto",
 ) -> None:
     """Score a recording as the live pipeline would, and write it as an annotated video."""
     from pipeline.cli.replay import ReplayOptions
     from pipeline.cli.replay import replay as implementation
 
-    settings = ReplayOptions(support, shots, seed, fps, weights, device)
+    settings = ReplayOptions(support, shots, seed, fps, weights, device, heatmap)
     implementation(source, settings, video_path=out, scores_path=json)
 
 
@@ -194,6 +199,7 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Result to write.")] = None,
+    heatmap: HeatmapOption = "cells",
     plots: Annotated[Path | None, typer.Option(help="Folder for curves and heatmaps.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
 ) -> None:
@@ -205,7 +211,7 @@ def evaluate(
     rates = tuple(false_alarms or ())
     alarms = AlarmOptions(false_alarms_per_day=rates[0] if rates else None)
     settings = EvaluationOptions(
-        shots, draws, seed, batch_size, alarms=alarms, further_rates=rates[1:]
+        shots, draws, seed, batch_size, alarms=alarms, further_rates=rates[1:], heatmap=heatmap
     )
     implementation(dataset, root, settings, weights, device, json, plots, report)
 
@@ -232,12 +238,6 @@ def train(
         tuple[int, int, int, int] | None,
         typer.Option(help="Channels of the network's four stages.  [default: the preset's]"),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="Highest rate.  [default: 0.002; of the paper's objective alone 0.0001]"),
-    ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="Queries of an episode.")] = 4,
-    augment: Annotated[
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(help="Height and width that the model takes.  [default: the preset's]"),
@@ -254,6 +254,12 @@ def train(
         Langevin,
         typer.Option(help="Steps of the paper's objective: scaled and bounded (ours), or Eq. 4."),
     ] = "bounded",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Highest rate.  [default: 0.002; of the paper's objective alone 0.0001]"),
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="Queries of an episode.")] = 4,
+    augment: Annotated[
         bool | None,
         typer.Option(help="Zoom, crop, mirror, brighten.  [default: only the preset vedette]"),
     ] = None,
@@ -307,15 +313,15 @@ def train(
         truncated_share=truncated_share,
         shrinkage=shrinkage or training_shrinkage(preset, objective),
         widths=widths,
+        size_hw=size,
+        crop_hw=crop,
+        shots=tuple(shots) if shots else TrainSettings().shots,
         init=init,
         blend=blend,
         device=device,
         images=images,
         images_every=images_every,
     )
-        size_hw=size,
-        crop_hw=crop,
-        shots=tuple(shots) if shots else TrainSettings().shots,
     options = training_options(
         objective, contrastive_weight, learning_rate, iterations, episodes, bfloat16, seed, langevin
     )

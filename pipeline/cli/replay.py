@@ -24,6 +24,7 @@ from cameras.packet_decoder import DamageSource
 from cameras.sampling import Sampler
 from models import SceneScorer
 from pipeline.config import AdaptSection
+from pipeline.config.model import Heatmap
 from pipeline.evaluation.annotate import AnnotatedVideo
 from pipeline.evaluation.replay import ReplayedFrame, score_record
 from pipeline.evaluation.replay import replay as replay_pictures
@@ -49,6 +50,8 @@ class ReplayOptions:
     """Rate of the sampling, and of folders of images."""
     weights: str = "vedette"
     device: str = "auto"
+    heatmap: Heatmap = "cells"
+    """What the annotated video shows over its frames."""
 
 
 def replay(
@@ -93,7 +96,15 @@ def replay(
             takers.append(stack.enter_context(video).write)
         task = progress.add_task("replaying", total=source.info.frame_count)
         pictures = _counted(source, progress, task)
-        for frame in replay_pictures(pictures, scorer, adaptation, options.frames_per_second):
+        with_gradients = video_path is not None and options.heatmap == "gradient"
+        replayed = replay_pictures(
+            pictures,
+            scorer,
+            adaptation,
+            options.frames_per_second,
+            with_gradients=with_gradients,
+        )
+        for frame in replayed:
             has_scene |= frame.judgement.state != "collecting"
             for take in takers:
                 take(frame)

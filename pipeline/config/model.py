@@ -26,6 +26,10 @@ INHERITED = ("detect", "adapt", "alert")
 """Sections that a camera may override."""
 
 
+Heatmap = Literal["cells", "gradient"]
+"""Anomaly map of the cells, or the gradient of the energy to the pixels."""
+
+
 class Detect(Section):
     """Which frames are scored."""
 
@@ -121,6 +125,8 @@ class Scoring(Section):
     """Clips that are computed at the same time on the CPU; null: the number of cores."""
     max_batch: Count = Field(default=8, ge=1, le=256)
     """Maximum number of cameras whose clips are scored in one batch."""
+    heatmap: Heatmap = "cells"
+    """Heatmap of events: anomaly map of the cells, or gradient of the energy to the pixels."""
 
 
 class MetricsSection(Section):

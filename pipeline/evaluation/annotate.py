@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from cameras.sampling import resize
 from pipeline.evaluation.replay import ReplayedFrame
-from pipeline.events.drawing import Pixels, draw_heatmap, draw_score_strip
+from pipeline.events.drawing import Pixels, draw_heatmap, draw_score_strip, in_scale_of
 
 _TIME_BASE = Fraction(1, 90_000)
 _STRIP_SECONDS = 20.0
@@ -88,7 +88,10 @@ class AnnotatedVideo:
         self._scores.append(score)
         picture = resize(frame.pixels, self._size_hw)
         if frame.anomaly_map is not None:
-            picture = draw_heatmap(picture, frame.anomaly_map, score)
+            heat = frame.anomaly_map
+            if frame.gradient is not None:
+                heat = in_scale_of(frame.gradient, heat)
+            picture = draw_heatmap(picture, heat, score)
         picture = draw_score_strip(picture, list(self._scores), self._capacity)
         height, width = picture.shape[:2]
         even = picture[: height - height % 2, : width - width % 2]  # as yuv420p wants

@@ -18,7 +18,8 @@ from pipeline.evaluation.sheets import Sheet, SheetRow, number, sheets, title
 _CAPTIONS = {
     "roc": "ROC curves of all frames pooled: every draw, and the trivial detectors.",
     "scores": "Energy of the first draw; anomalous frames are shaded.",
-    "heatmaps": "The frame with the highest energy of the first draw, under its anomaly map.",
+    "heatmaps": "The frame with the highest energy of the first draw, under its anomaly map; with "
+    "gradient heatmaps, under |∇ₓE| beside it.",
     "alarms": "Events found over false alarms a camera-day; the line is the target.",
 }
 
@@ -112,6 +113,8 @@ def _moments(evaluation: Evaluation, alarms: Alarms) -> list[str]:
         f"normal frames their mean is {_values(normal)}. The frames of a false alarm may enclose "
         "an event, before and after which it was raised."
     )
+    if evaluation.options.heatmap == "gradient":
+        note += " To the right |∇ₓE|, drawn as strong as the anomaly map."
     heading = title(evaluation)
     return [
         _gallery(

@@ -9,7 +9,7 @@ from cameras.sampling import resize
 from pipeline.datasets.layout import DatasetClip, Mask, read_frames
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.results import Alarms, Evaluation
-from pipeline.events.drawing import Pixels, draw_heatmap
+from pipeline.events.drawing import Pixels, draw_heatmap, in_scale_of
 
 _JPEG_QUALITY = 85
 _OUTLINE = (0, 230, 120)
@@ -20,7 +20,8 @@ def draw_moments(evaluation: Evaluation, alarms: Alarms, moments: Sequence[Momen
     """Draw the peak frame of each moment.
 
     The heatmap is drawn as for a live camera: faint from half way between the median of the normal
-    frames and the threshold. Anomalous pixels are outlined where the clip has masks.
+    frames and the threshold. Where there is a gradient heatmap, the frame is drawn under it too, to
+    the right, as strong as the anomaly map. Anomalous pixels are outlined where the clip has masks.
 
     Args:
         evaluation: The evaluation.
@@ -42,9 +43,15 @@ def draw_moments(evaluation: Evaluation, alarms: Alarms, moments: Sequence[Momen
     for number in sorted({moment.clip for moment in moments}):
         of_clip = {moment.peak: moment for moment in moments if moment.clip == number}
         for peak, pixels, mask in _frames(evaluation.dataset.test[number], set(of_clip)):
+            small = resize(pixels, evaluation.config.size_hw)
             heat = (of_clip[peak].anomaly_map.astype(np.float32) - usual) / scale
-            picture = draw_heatmap(resize(pixels, evaluation.config.size_hw), heat)
-            drawn[number, peak] = _jpeg(picture if mask is None else _outlined(picture, mask))
+            pictures = [draw_heatmap(small, heat)]
+            gradient = of_clip[peak].gradient
+            if gradient is not None:
+                pictures.append(draw_heatmap(small, in_scale_of(gradient, heat)))
+            if mask is not None:
+                pictures = [_outlined(picture, mask) for picture in pictures]
+            drawn[number, peak] = _jpeg(np.hstack(pictures))
     return [drawn[moment.clip, moment.peak] for moment in moments]
 
 

@@ -36,6 +36,8 @@ class Moment:
     """Contribution of each term to the energy, (terms,)."""
     anomaly_map: Maps
     """(h, w), in the unit of the energy."""
+    gradient: Maps | None = None
+    """Pooled gradient heatmap, (h, w); None where it is not wanted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +68,8 @@ class ClipCourse:
     """(frames, terms)."""
     maps: Maps
     """(frames, h, w)."""
+    gradients: Maps | None = None
+    """Pooled gradient heatmaps, (frames, h, w); None where they are not wanted."""
 
 
 def find_moments(
@@ -107,4 +111,5 @@ def _moment(number: int, clip: ClipCourse, first: int, last: int, counted: Label
         energy=float(clip.values[peak]),
         parts=clip.parts[peak],
         anomaly_map=clip.maps[peak].copy(),  # a view would keep all maps of the clip in memory
+        gradient=None if clip.gradients is None else clip.gradients[peak].copy(),
     )

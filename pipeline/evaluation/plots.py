@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -155,15 +156,25 @@ def scores_figure(evaluation: Evaluation) -> Figure:
 
 
 def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
-    """The frame with the highest energy of every clip with its anomaly map."""
-    figure, panels = _panels(len(highlights), height=3.0)
-    high = max(float(highlight.anomaly_map.max()) for highlight in highlights)
-    low = min(float(np.median(highlight.anomaly_map)) for highlight in highlights)
-    for axes, highlight in zip(panels, highlights, strict=True):
+    """The frame with the highest energy of every clip with its anomaly map.
+
+    Where there are gradient heatmaps, the frame is shown under each, side by side.
+    """
+    shown = [
+        (highlight, heat, name)
+        for highlight in highlights
+        for heat, name in ((highlight.anomaly_map, ""), (highlight.gradient, ", |∇ₓE|"))
+        if heat is not None
+    ]
+    columns = 4 if len(shown) > len(highlights) else _COLUMNS
+    figure, panels = _panels(len(shown), height=3.0, columns=columns)
+    ranges = {name: _range([heat for _, heat, of in shown if of == name]) for *_, name in shown}
+    for axes, (highlight, heat, name) in zip(panels, shown, strict=True):
+        low, high = ranges[name]
         height, width = highlight.pixels.shape[:2]
         axes.imshow(highlight.pixels)
         axes.imshow(
-            highlight.anomaly_map,
+            heat,
             cmap=matplotlib.colormaps["inferno"],
             vmin=low,
             vmax=high,
@@ -172,8 +183,13 @@ def heatmaps_figure(highlights: Sequence[Highlight]) -> Figure:
             extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         )
         axes.set_axis_off()
-        axes.set_title(f"{highlight.clip}, frame {highlight.index}", fontsize="small")
+        axes.set_title(f"{highlight.clip}, frame {highlight.index}{name}", fontsize="small")
     return figure
+
+
+def _range(maps: Sequence[npt.NDArray[np.float32]]) -> tuple[float, float]:
+    """The range of colours: from the lowest median to the highest value."""
+    return min(float(np.median(heat)) for heat in maps), max(float(heat.max()) for heat in maps)
 
 
 def _strips(evaluation: Evaluation) -> list[_Strip]:
@@ -191,8 +207,8 @@ def _strips(evaluation: Evaluation) -> list[_Strip]:
     ]
 
 
-def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(_COLUMNS, count)
+def _panels(count: int, height: float, columns: int = _COLUMNS) -> tuple[Figure, list[Axes]]:
+    columns = min(columns, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(4 * columns, height * rows), layout="constrained")
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]

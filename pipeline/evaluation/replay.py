@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from prometheus_client import CollectorRegistry
 
 from cameras import Picture
 from cameras.sampling import Sampler, resize
-from models import SceneScorer
+from models import AdaptedScene, SceneScorer
 from pipeline.config import AdaptSection, Camera
 from pipeline.scenes.adaptation import Adaptation, ScoredFrame
 from pipeline.scoring.camera_scorer import CameraScorer
@@ -41,6 +42,8 @@ class ReplayedFrame:
     judgement: ScoredFrame
     anomaly_map: npt.NDArray[np.float32] | None
     """(h, w) in units of the score; None as long as there is no scene."""
+    gradient: npt.NDArray[np.float32] | None = None
+    """Pooled gradient heatmap (h, w); None where it is not wanted, or without scene."""
 
 
 def replay(
@@ -50,6 +53,7 @@ def replay(
     frames_per_second: float,
     batch_size: int = 8,
     adapt: AdaptSection | None = None,
+    with_gradients: bool = False,
 ) -> Iterator[ReplayedFrame]:
     """Score every sampled frame of a recording, in order.
 
@@ -64,6 +68,7 @@ def replay(
         batch_size: Frames scored at once; the scores do not depend on it.
         adapt: Settings for what `adaptation` does not decide, such as `on_light_change`; None:
             the default ones.
+        with_gradients: Compute the gradient heatmap of every frame too.
 
     Raises:
         SourceError: the recording cannot be decoded.
@@ -71,7 +76,7 @@ def replay(
     sampler = Sampler(frames_per_second)
     sampled = (picture for picture in pictures if sampler.accept(picture.pts_seconds))
     with TemporaryDirectory() as folder:
-        run = _Replay(Path(folder), scorer, adaptation, adapt or AdaptSection())
+        run = _Replay(Path(folder), scorer, adaptation, adapt or AdaptSection(), with_gradients)
         pending: list[_Pending] = []
         for index, picture in enumerate(sampled):
             pending.append(run.take(index, picture))
@@ -93,8 +98,14 @@ class _Replay:
     """One camera scorer and its builder, in one thread."""
 
     def __init__(
-        self, folder: Path, scorer: SceneScorer, adaptation: Adaptation, adapt: AdaptSection
+        self,
+        folder: Path,
+        scorer: SceneScorer,
+        adaptation: Adaptation,
+        adapt: AdaptSection,
+        with_gradients: bool,
     ) -> None:
+        self._with_gradients = with_gradients
         metrics = Metrics(CollectorRegistry())
         self._scorer = scorer
         self._shared = SharedParts.in_folder(folder, scorer, metrics, PROCESS_CLOCK, threaded=False)
@@ -139,6 +150,7 @@ class _Replay:
                 picture.pixels,
                 judged.judgement,
                 judged.anomaly_map,
+                self._gradient(one, scene) if judged.anomaly_map is not None else None,
             )
             camera.follow_up(work)
             stepper.finish(_CONNECTION, work.frame.index)
@@ -146,6 +158,14 @@ class _Replay:
             builder.build_pending()
             builder.apply_results()
             camera.apply_results()
+
+    def _gradient(
+        self, one: _Pending, scene: AdaptedScene | None
+    ) -> npt.NDArray[np.float32] | None:
+        if not self._with_gradients or scene is None:
+            return None
+        (heatmaps,) = self._scorer.gradient_maps(torch.from_numpy(one.clipped.clip[None]), [scene])
+        return heatmaps[0].numpy()
 
 
 def score_record(camera: str, frame: ReplayedFrame) -> dict[str, object]:

@@ -147,6 +147,7 @@ def _localisation(evaluation: Evaluation) -> dict[str, Any] | None:
     return {
         "clips": found.clips,
         **_summary(found.draws),
+        "gradient": None if found.gradient is None else asdict(found.gradient),
         "baselines": {"frame_difference": asdict(found.difference)},
     }
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from models import SceneModelConfig
 from models.scene_model import TERMS
+from pipeline.config.model import Heatmap
 from pipeline.datasets.layout import Dataset
 from pipeline.evaluation.alarms import AlarmMetrics, AlarmOptions
 from pipeline.evaluation.localisation import LocalisationMetrics
@@ -34,6 +35,8 @@ class EvaluationOptions:
     """Options of the alarm measures."""
     further_rates: tuple[float, ...] = ()
     """Further rates of false alarms a camera-day, >= 0, for the alarm measures."""
+    heatmap: Heatmap = "cells"
+    """With "gradient" the gradient heatmaps of the first draw are measured and shown as well."""
 
     @property
     def seeds(self) -> range:
@@ -52,6 +55,8 @@ class Highlight:
     """uint8 (H, W, 3), RGB, at the model's size."""
     anomaly_map: npt.NDArray[np.float32]
     """(h, w), in the unit of the energy."""
+    gradient: npt.NDArray[np.float32] | None = None
+    """Pooled gradient heatmap, (h, w), >= 0; None where it is not wanted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +89,8 @@ class Localisation:
     """In the order of the seeds."""
     difference: LocalisationMetrics
     """Of the differencing baseline."""
+    gradient: LocalisationMetrics | None = None
+    """Of the gradient heatmaps of the first draw; None where they are not wanted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,12 @@ def _scored(
 ) -> list[ClipScores]:
     return [
         score_clip(
-            clip, scorer, adapted, options.batch_size, lambda count: progress.advance(task, count)
+            clip,
+            scorer,
+            adapted,
+            options.batch_size,
+            lambda count: progress.advance(task, count),
+            with_gradients=options.heatmap == "gradient",
         )
         for clip in clips
     ]
@@ -185,7 +190,11 @@ def _localisation(
             [maps for _, _, maps in pairs],
         ],
     )
-    return Localisation(len(pairs), of_draws, of_difference)
+    gradients = [scores.gradients for _, scores, _ in pairs if scores.gradients is not None]
+    of_gradient = None
+    if gradients:  # of another size than the maps of the cells
+        (of_gradient,) = localise([clip for clip, _, _ in pairs], [gradients])
+    return Localisation(len(pairs), of_draws, of_difference, of_gradient)
 
 
 def _alarms(
@@ -208,7 +217,14 @@ def _alarms(
     if not measured:
         return None
     courses = [
-        ClipCourse(scores.energies[0], truth, scores.pts_seconds, scores.parts, scores.maps[0])
+        ClipCourse(
+            scores.energies[0],
+            truth,
+            scores.pts_seconds,
+            scores.parts,
+            scores.maps[0],
+            scores.gradients,
+        )
         for scores, truth in zip(scored, labels, strict=True)
     ]
     return Alarms(

@@ -21,7 +21,11 @@ from pipeline.evaluation.baselines import FrameDifference
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
-from pipeline.evaluation.truncated_history import TruncatedHistoryScene, score_truncated
+from pipeline.evaluation.truncated_history import (
+    TruncatedHistoryScene,
+    score_truncated,
+    truncated_gradients,
+)
 from pipeline.scoring.clips import ClipBuffer
 
 
@@ -42,6 +46,8 @@ class ClipScores:
     """For each scene, (frames, h, w); only of the first scene where the clip has no masks."""
     difference_maps: Maps | None
     """Maps of the differencing baseline."""
+    gradients: Maps | None = None
+    """Pooled gradient heatmaps in the first scene, (frames, h, w); None where not wanted."""
 
 
 @dataclass(slots=True)
@@ -54,6 +60,7 @@ class _Gathered:
     differences: list[float]
     difference_maps: list[Maps]
     times: list[float]
+    gradients: list[Maps]
     highlight: Highlight | None = None
 
 
@@ -63,6 +70,7 @@ def score_clip(
     scenes: Sequence[TruncatedHistoryScene],
     batch_size: int,
     on_scored: Callable[[int], None],
+    with_gradients: bool = False,
 ) -> ClipScores:
     """Score every frame of a clip in every scene, decoding it once.
 
@@ -72,6 +80,7 @@ def score_clip(
         scenes: One a draw, at least one.
         batch_size: Clips scored at once.
         on_scored: Called with the number of frames after each batch.
+        with_gradients: Compute the gradient heatmaps in the first scene too.
 
     Raises:
         DatasetError: frames and labels do not fit.
@@ -80,7 +89,7 @@ def score_clip(
     config = scorer.config
     buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
     difference = FrameDifference()
-    seen = _Gathered([[] for _ in scenes], [], [[] for _ in scenes], [], [], [])
+    seen = _Gathered([[] for _ in scenes], [], [[] for _ in scenes], [], [], [], [])
     for frames in batched(read_frames(clip), batch_size):
         pushed, pasts = [], []
         for frame in frames:
@@ -90,6 +99,10 @@ def score_clip(
         changes = [difference.push_for_map(frame.pts_seconds, frame.pixels) for frame in frames]
         scored = score_truncated(scorer, torch.from_numpy(clips), pasts, scenes)
         seen.parts.append(scored[0].parts.numpy().astype(np.float64))
+        gradients = None
+        if with_gradients:
+            gradients = truncated_gradients(scorer, torch.from_numpy(clips), pasts, scenes[0])
+            seen.gradients.append(in_half_precision(gradients))
         for number, scores in enumerate(scored):
             energies, maps = scores.energies, scores.maps.numpy()
             seen.energies[number].append(energies.numpy().astype(np.float64))
@@ -100,7 +113,12 @@ def score_clip(
             if number == 0 and (seen.highlight is None or energy > seen.highlight.energy):
                 index = len(seen.times) + highest
                 seen.highlight = Highlight(
-                    clip.name, index, energy, clips[highest, -1], maps[highest].copy()
+                    clip.name,
+                    index,
+                    energy,
+                    clips[highest, -1],
+                    maps[highest].copy(),
+                    None if gradients is None else gradients[highest],
                 )
         if clip.masks is not None:
             seen.difference_maps.append(_shrunk(changes, maps.shape[1:]))
@@ -117,6 +135,7 @@ def score_clip(
         np.concatenate(seen.parts),
         [np.concatenate(parts) for parts in seen.maps if parts],
         np.concatenate(seen.difference_maps) if seen.difference_maps else None,
+        np.concatenate(seen.gradients) if seen.gradients else None,
     )
 
 

@@ -103,6 +103,9 @@ def localisation_sheet(evaluation: Evaluation, found: Localisation) -> Sheet:
         ("detector", *LOCALISATION_HEADINGS.values()),
         (
             (_averaged(_model(evaluation), found.draws, LOCALISATION_HEADINGS, "headline"),),
+            (_single("gradient heatmap, first draw", found.gradient, LOCALISATION_HEADINGS),)
+            if found.gradient is not None
+            else (),
             (_single("frame difference", found.difference, LOCALISATION_HEADINGS),),
         ),
         f"{found.clips} of {len(evaluation.labels)} test clips have masks; raw, causal maps. RBDC "

@@ -76,6 +76,30 @@ def score_truncated(
     return [_in_order(part) for part in parts]
 
 
+def truncated_gradients(
+    scorer: SceneScorer, clips: Tensor, pasts: Sequence[int], scene: TruncatedHistoryScene
+) -> npt.NDArray[np.float32]:
+    """Pooled gradient heatmaps of clips, each with its length of history.
+
+    Args:
+        scorer: The model.
+        clips: uint8 (B, T, H, W, 3), RGB.
+        pasts: Of each clip, 0 … T - 1.
+        scene: The scene.
+
+    Returns:
+        (B, h, w), see `SceneScorer.gradient_maps`.
+    """
+    clips = truncate_history(clips, pasts)
+    kinds = np.array(pasts)
+    found: dict[int, Tensor] = {}
+    for past in sorted(set(pasts)):
+        places = np.flatnonzero(kinds == past)
+        (maps,) = scorer.gradient_maps(clips[places], [scene.by_past[past]])
+        found |= zip(places.tolist(), maps, strict=True)
+    return np.stack([found[place].numpy() for place in range(len(pasts))])
+
+
 def _in_order(parts: list[tuple[npt.NDArray[np.intp], Scores]]) -> Scores:
     order = np.argsort(np.concatenate([places for places, _ in parts]))
     energies = torch.cat([scores.energies for _, scores in parts])[order]

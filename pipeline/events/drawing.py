@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ Pixels = npt.NDArray[np.uint8]
 Polygon = Sequence[tuple[float, float]]
 """Corners (x, y), both 0 … 1 from the upper left corner of the frame."""
 
+_LEAST_GRADIENT = 1e-12
 _FAINT_SCORE = 0.5
 _GLARING_SCORE = 2.0
 _MAX_OPACITY = 0.75
@@ -58,6 +60,23 @@ def draw_heatmap(
     drawn = np.rint(pixels * (1.0 - opacity) + colours * opacity).astype(np.uint8)
     drawn = _outline(drawn, zones)
     return drawn if score is None else _label(drawn, score)
+
+
+def in_scale_of(
+    gradient: npt.NDArray[np.floating[Any]], anomaly_map: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """A gradient heatmap for `draw_heatmap`: as strong as the anomaly map of the same frame.
+
+    Args:
+        gradient: (h, w), >= 0, in any unit.
+        anomaly_map: Of any size, in units of the score.
+
+    Returns:
+        (h, w): 0 where the gradient is 0; its highest value is that of the anomaly map, at least 0.
+    """
+    highest = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=_GLARING_SCORE).max()
+    largest = max(float(gradient.max()), _LEAST_GRADIENT)
+    return (gradient * (max(0.0, float(highest)) / largest)).astype(np.float32)
 
 
 def draw_score_strip(

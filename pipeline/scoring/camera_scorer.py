@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from models import AdaptedScene, Scores
 from models.scene_model import Observation
@@ -19,12 +20,14 @@ from pipeline.scoring.clips import ClipBuffer
 from pipeline.scoring.discontinuities import DiscontinuityDetector
 from pipeline.scoring.feedback import Feedback
 from pipeline.scoring.frame_stepper import ClippedFrame, FrameStepper, ReadyFrame
+from pipeline.scoring.gradient_frames import GradientFrames
 from pipeline.scoring.scene_bank import SceneBank, illumination_settings, open_monitor
 from pipeline.scoring.scene_in_use import SceneInUse
 from pipeline.scoring.scheduled_refresh import ScheduledRefresh
 from pipeline.scoring.score_message import (
     PICTURE_RATIO,
     in_units_of_score,
+    is_shown,
     score_message,
     terms_of_score,
 )
@@ -51,6 +54,8 @@ class JudgedFrame:
     """float32 (h, w) in units of the score; None without energy."""
     terms: Mapping[str, float] | None = None
     """What each term adds to the score; None without energy."""
+    gradient: npt.NDArray[np.float32] | None = None
+    """Pooled gradient heatmap, float32 (h, w); None where it is not wanted."""
 
 
 class CameraScorer:
@@ -86,6 +91,7 @@ class CameraScorer:
         self._shared = shared
         self._scene = SceneInUse(name, shared, lambda failed: self._stepper.collect_again(failed))
         self._pictures_until = 0.0
+        self._gradient_frames = GradientFrames()
         self._open(adaptation)
 
     @property
@@ -161,7 +167,7 @@ class CameraScorer:
                 self._scene.fit(adaptation)
             return JudgedFrame(work.frame, work.waiting)
         assert scores is not None  # the frame does not wait
-        frame, calibration = work.frame, adaptation.calibration
+        frame, calibration, scene = work.frame, adaptation.calibration, self.scene()
         assert calibration is not None  # comes with the scene
 
         def cached_features() -> Observation:
@@ -178,7 +184,8 @@ class CameraScorer:
         self._refresh.take(work, cached_features, self.settings.adapt.refresh * 3600.0)
         anomaly_map = in_units_of_score(scores.maps[0].numpy(), calibration)
         terms = terms_of_score(scores.explain(0), calibration)
-        return JudgedFrame(frame, judgement, anomaly_map, terms)
+        gradient = self._gradient(work, scene, judgement)
+        return JudgedFrame(frame, judgement, anomaly_map, terms, gradient)
 
     def follow_up(self, work: ReadyFrame) -> None:
         """Act on the view and the illumination of a frame, after `judge`."""
@@ -198,7 +205,14 @@ class CameraScorer:
         if judgement.score is not None and judgement.score >= PICTURE_RATIO * enter:
             self.request_pictures()
         return score_message(
-            judged.frame, judgement, judged.anomaly_map, enter, clock.unix(), learning, judged.terms
+            judged.frame,
+            judgement,
+            judged.anomaly_map,
+            enter,
+            clock.unix(),
+            learning,
+            judged.terms,
+            judged.gradient,
         )
 
     def abandon_outdated(self) -> None:
@@ -246,6 +260,21 @@ class CameraScorer:
         self._feedback.close()
         self._abandon()
         self._shared.store.history.forget(self.name)
+
+    def _gradient(
+        self, work: ReadyFrame, scene: AdaptedScene, judgement: ScoredFrame
+    ) -> npt.NDArray[np.float32] | None:
+        """The gradient heatmap of a frame that may become the picture of an event."""
+        if self._shared.heatmap != "gradient":
+            return None
+        enter = self.settings.lowest_enter
+        score = judgement.score if is_shown(judgement, enter) else None
+        has_picture = work.frame.picture is not None
+        if not self._gradient_frames.take(score, has_picture, self.settings.lowest_exit):
+            return None
+        clip = torch.from_numpy(work.clip[None])
+        (heatmaps,) = self._shared.scorer.gradient_maps(clip, [scene])
+        return heatmaps[0].numpy()
 
     def _abandon(self) -> None:
         self._stepper.abandon()

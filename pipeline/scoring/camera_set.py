@@ -29,7 +29,14 @@ class CameraSet(Mapping[str, CameraScorer]):
             clock: For times of use and of writing.
         """
         folder = context.spec.run.data_folder / "scenes"
-        self.shared = SharedParts.in_folder(folder, scorer, context.metrics, clock, threaded=True)
+        self.shared = SharedParts.in_folder(
+            folder,
+            scorer,
+            context.metrics,
+            clock,
+            threaded=True,
+            heatmap=context.spec.config.scoring.heatmap,
+        )
         self._scorers = {name: CameraScorer(name, cameras[name], self.shared) for name in cameras}
 
     def __getitem__(self, camera: str) -> CameraScorer:

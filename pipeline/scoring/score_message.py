@@ -25,6 +25,7 @@ def score_message(
     scored_at: float,
     learning: LearningProgress | None = None,
     terms: Mapping[str, float] | None = None,
+    gradient: npt.NDArray[np.float32] | None = None,
 ) -> ScoreMessage:
     """The message for a frame.
 
@@ -36,9 +37,9 @@ def score_message(
         scored_at: Now, Unix seconds.
         learning: How far the calibration of the scene is.
         terms: What each term adds to the score; None without energy.
+        gradient: Pooled gradient heatmap (h, w); None where it is not wanted.
     """
-    score = None if judgement.state in UNJUDGED else judgement.score
-    shown = score is not None and score >= SNAPSHOT_RATIO * enter
+    shown = is_shown(judgement, enter)
     return ScoreMessage(
         camera=frame.camera,
         connection=frame.connection,
@@ -53,12 +54,19 @@ def score_message(
         score=judgement.score,
         threshold=judgement.threshold,
         anomaly_map=anomaly_map,
+        gradient=gradient if shown else None,
         pixels=frame.pixels if shown else None,
         source_hw=frame.source_hw,
         picture=frame.picture if shown else None,
         learning=None if learning is None else learning.as_json(),
         terms=dict(terms or {}),
     )
+
+
+def is_shown(judgement: ScoredFrame, enter: float) -> bool:
+    """Whether a frame may become the picture of an event, so that its pixels are sent."""
+    score = None if judgement.state in UNJUDGED else judgement.score
+    return score is not None and score >= SNAPSHOT_RATIO * enter
 
 
 def in_units_of_score(

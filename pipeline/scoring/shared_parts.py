@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from models import SceneScorer
+from pipeline.config.model import Heatmap
 from pipeline.scenes.exemplar_store import ExemplarStore
 from pipeline.scenes.scene_store import SceneStore
 from pipeline.scoring.scene_builder import SceneBuilder
@@ -24,10 +25,18 @@ class SharedParts:
     builder: SceneBuilder
     metrics: Metrics
     clock: Clock = PROCESS_CLOCK
+    heatmap: Heatmap = "cells"
+    """What is sent with the frames that may become the picture of an event."""
 
     @classmethod
     def in_folder(
-        cls, folder: Path, scorer: SceneScorer, metrics: Metrics, clock: Clock, threaded: bool
+        cls,
+        folder: Path,
+        scorer: SceneScorer,
+        metrics: Metrics,
+        clock: Clock,
+        threaded: bool,
+        heatmap: Heatmap = "cells",
     ) -> Self:
         """Open the parts.
 
@@ -37,9 +46,10 @@ class SharedParts:
             metrics: Of the worker.
             clock: For the times of use and of writing.
             threaded: Whether scenes are built in a thread; else by `SceneBuilder.build_pending`.
+            heatmap: See `SharedParts.heatmap`.
         """
         builder = SceneBuilder(scorer, clock.monotonic)
         if threaded:
             builder.start()
         store, exemplars = SceneStore(folder, scorer), ExemplarStore(folder)
-        return cls(scorer, store, exemplars, builder, metrics, clock)
+        return cls(scorer, store, exemplars, builder, metrics, clock, heatmap)

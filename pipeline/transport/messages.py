@@ -104,6 +104,8 @@ class ScoreMessage:
     """Energy at which the score is 1."""
     anomaly_map: npt.NDArray[np.float32] | None = field(default=None)
     """float32 (h, w) in units of the score, coarse; None without energy."""
+    gradient: npt.NDArray[np.float32] | None = field(default=None)
+    """float32 (h, w), pooled |∇ₓE|, >= 0; only together with pixels, where it is configured."""
     pixels: npt.NDArray[np.uint8] | None = field(default=None)
     """uint8 (H, W, 3), RGB; only if the score justifies a snapshot."""
     source_hw: list[int] | None = None

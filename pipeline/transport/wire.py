@@ -80,6 +80,7 @@ class ArrayRule:
 ARRAYS = {
     "pixels": ArrayRule("|u1", (None, None, 3)),
     "anomaly_map": ArrayRule("<f4", (None, None)),
+    "gradient": ArrayRule("<f4", (None, None)),
     "picture": ArrayRule("|u1", (None,)),
 }
 
