@@ -1,4 +1,4 @@
-"""The paper's negatives: a normal clip with up to three still patches (its section 3.3).
+"""The paper's negatives: a normal clip with up to three still patches (its appendix A.4).
 
 Langevin sampling inpaints the patches; the sampled clips are the negatives of the contrastive
 objective.

@@ -1,6 +1,6 @@
 """Synthetic anomalies for training, planted into normal clips.
 
-The paper plants still patches of four kinds (its section 3.3): noise, a constant, a copy from the
+The paper plants still patches of four kinds (its appendix A.4): noise, a constant, a copy from the
 same image, blur (`models.training.inpainting`). Ours add motion: objects cut out of other scenes,
 patches of other scenes and copies, all with a random velocity, people of the same scene that move
 too fast, and regions that are played several times too fast.
