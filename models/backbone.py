@@ -66,7 +66,10 @@ class SpaceTimeStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, T, H, W) to (B, widths[1], H/8, W/8)."""
-        x = functional.elu(self.stem_norm(self.stem(x)), inplace=True)
+        # In bfloat16 on a CPU the gradient of this weight is not a number (PyTorch 2.13).
+        with torch.autocast("cpu", enabled=False):
+            x = self.stem(x)
+        x = functional.elu(self.stem_norm(x), inplace=True)
         x = functional.avg_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
         y = functional.elu(self.norm1(self.conv1(x)), inplace=True)
         x = functional.elu(self.norm2(self.conv2(y)) + self.skip_norm(self.skip(x)))

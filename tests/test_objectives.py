@@ -133,6 +133,32 @@ def test_bfloat16_judges_nearly_the_same() -> None:
     assert rounded != exact
 
 
+def test_the_first_convolution_over_time_is_not_rounded() -> None:
+    """In bfloat16 on a CPU the gradient of its weight is not a number."""
+    torch.manual_seed(0)
+    model = SceneModel(PAPER_5)
+    stem = model.backbone.get_submodule("space_time")
+    seen: dict[str, torch.dtype] = {}
+    for name in ("stem", "conv1"):
+        stem.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: seen.update({name: out.dtype})
+        )
+    model.features(torch.rand(1, 5, 3, 32, 32), autocast=True)
+    assert seen == {"stem": torch.float32, "conv1": torch.bfloat16}
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight() -> None:
+    trainer, episode = make_trainer(2), make_sampler(1).draw()
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    head = trainer.model.backbone.get_submodule("head")
+    (weight,) = head.parameters()
+    weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(FloatingPointError, match=r"at iteration 0: gradient of norm nan"):
+        trainer.step(lambda: episode)
+    for name, value in trainer.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 @pytest.mark.parametrize("config", [PAPER_5, VEDETTE], ids=lambda config: config.preset)
 def test_mixtures_train_every_preset(config: SceneModelConfig) -> None:
     small = replace(config, feature_channels=16, receptive_field=1, size_hw=(64, 96), steps=3)

@@ -96,7 +96,8 @@ class Trainer:
         """One optimiser step over `options.episodes` episodes.
 
         Raises:
-            FloatingPointError: the loss is no longer finite, or Langevin sampling diverged.
+            FloatingPointError: the loss or its gradient is no longer finite, or Langevin sampling
+                diverged. No weight has changed by this step.
         """
         rate = self._learning_rate()
         for group in self.optimiser.param_groups:
@@ -116,7 +117,12 @@ class Trainer:
                 f"training diverged at iteration {self.iteration}: loss {losses}; "
                 "want a lower learning rate"
             )
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if not bool(norm.isfinite()):
+            raise FloatingPointError(
+                f"training diverged at iteration {self.iteration}: gradient of norm {float(norm)}; "
+                "want a lower learning rate, or to go on without --bfloat16"
+            )
         self.optimiser.step()
         self.iteration += 1
         self._average()
