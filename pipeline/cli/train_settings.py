@@ -140,7 +140,8 @@ def training_options(
 ) -> TrainingOptions:
     """Options of a run; unset ones follow the objective.
 
-    The paper trains with Adam at 1e-4 and no weight decay (its appendix A.1); ours with AdamW at 2e-3.
+    The paper trains with Adam at 1e-4 and no weight decay (its appendix A.1), ours with AdamW at
+    2e-3.
 
     Raises:
         ValueError: as `objective_weights`, or a learning rate that is not above 0.
