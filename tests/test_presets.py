@@ -99,10 +99,12 @@ def test_replays_a_recording(weights: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "yard.mp4", frames_per_second=10, pictures=walking_box(30))
     scores = tmp_path / "scores.jsonl"
     invoke("replay", tmp_path / "yard.mp4", "--support", tmp_path / "yard.mp4", "--shots", 3,
-           "--weights", weights, "--json", scores, "--device", "cpu")  # fmt: skip
+           "--weights", weights, "--json", scores, "--device", "cpu",
+           "--out", tmp_path / "annotated.mp4", "--heatmap", "gradient")  # fmt: skip
     energies = [json.loads(line)["energy"] for line in scores.read_text().splitlines()]
     assert len(energies) == 30
     assert energies[-1] is not None
+    assert (tmp_path / "annotated.mp4").stat().st_size > 1000
 
 
 def test_is_measured_on_a_benchmark(weights: Path, tmp_path: Path) -> None:
@@ -113,8 +115,9 @@ def test_is_measured_on_a_benchmark(weights: Path, tmp_path: Path) -> None:
     write_images(place / "Test" / "Test001_gt", masks)
     (place / "Test" / "UCSDped2.m").write_text("x.gt_frame = [9:16];\n")
     said = invoke("evaluate", "ucsd-ped2", "--root", place, "--shots", 2, "--draws", 1,
-                  "--weights", weights, "--device", "cpu")  # fmt: skip
+                  "--weights", weights, "--device", "cpu", "--heatmap", "gradient")  # fmt: skip
     assert "16 frames, 8 anomalous" in said
+    assert "gradient heatmap" in said
 
 
 def test_watches_in_a_scoring_worker(weights: Path, run: RunInfo) -> None:
