@@ -79,7 +79,8 @@ class ContrastiveOptions:
     """η₁, weight of the energy of normal less that of sampled clips."""
     magnitude: float = 0.0
     """Weight of the squares of both energies (ours). Only for a model whose vectors do not have
-    unit length, which bounds the energies: with it the energies of all clips fall together."""
+    unit length, which bounds the energies: at 0.1 it outweighs the contrast of an untrained model
+    by far, and the energies of all clips fall together."""
     langevin: LangevinOptions = field(default_factory=LangevinOptions)
 
 
