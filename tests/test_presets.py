@@ -40,7 +40,9 @@ def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pictures = [np.roll(ground, shift, axis=1) for shift in range(40)]
         write_video(place / "01.mp4", frames_per_second=10, pictures=pictures)
     options = training_options("discriminative", None, None, 1, 1, False, 0)
-    settings = TrainSettings(preset=request.param, queries=1, augment=False, device="cpu")
+    settings = TrainSettings(
+        preset=request.param, queries=1, augment=False, device="cpu", size_hw=(64, 96)
+    )
     out = folder / "weights"
     run_train(folder / "scenes", out, options, [], False, Console(quiet=True), settings)
     return out
