@@ -61,14 +61,13 @@ def save_checkpoint(model: SceneModel, path: Path, provenance: dict[str, object]
         provenance: Plain data for people: when, trained on what, by which command.
     """
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    head = {
-        "format": FORMAT,
+    head: dict[str, object] = {
         "kind": "model",
         "fingerprint": fingerprint(tensors),
         "config": model.config.to_json(),
         "provenance": provenance,
     }
-    _write(path, tensors, head)
+    write_pair(path, tensors, head)
 
 
 def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneModel, str]:
@@ -86,7 +85,7 @@ def load_checkpoint(weights: str | Path, device: torch.device) -> tuple[SceneMod
             random weights.
     """
     path = _locate(weights)
-    head, tensors = _read(path, "model")
+    head, tensors = read_pair(path, "model")
     try:
         config = SceneModelConfig.from_json(_dictionary(head, "config", path))
         model = SceneModel(config)
@@ -114,7 +113,7 @@ def read_provenance(weights: str | Path) -> dict[str, object]:
         CheckpointError: missing, damaged, or of another kind.
     """
     path = _locate(weights)
-    head, _ = _read(path, "model")
+    head, _ = read_pair(path, "model")
     return _dictionary(head, "provenance", path)
 
 
@@ -132,8 +131,7 @@ def save_scene(scene: AdaptedScene, path: Path) -> None:
     }
     if scene.row_normal is not None:
         tensors["row_normal"] = scene.row_normal.contiguous()
-    head = {
-        "format": FORMAT,
+    head: dict[str, object] = {
         "kind": "scene",
         "model": scene.model_id,
         "fingerprint": fingerprint(tensors),
@@ -141,7 +139,7 @@ def save_scene(scene: AdaptedScene, path: Path) -> None:
         "shots": scene.shots,
         "support_energies": scene.support_energies,
     }
-    _write(path, tensors, head)
+    write_pair(path, tensors, head)
 
 
 def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
@@ -150,7 +148,7 @@ def load_scene(path: Path, model_id: str, device: torch.device) -> AdaptedScene:
     Raises:
         CheckpointError: missing, damaged, or a scene of another model.
     """
-    head, tensors = _read(path, "scene")
+    head, tensors = read_pair(path, "scene")
     if head.get("model") != model_id:
         raise CheckpointError(
             f"{path}.json: want a scene of model {model_id}, got one of model {head.get('model')}"
@@ -252,7 +250,9 @@ def _locate(weights: str | Path) -> Path:
     return path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
 
 
-def _write(path: Path, tensors: dict[str, Tensor], head: dict[str, object]) -> None:
+def write_pair(path: Path, tensors: dict[str, Tensor], head: dict[str, object]) -> None:
+    """Write PATH.safetensors and PATH.json with this format's number, each atomically."""
+    head = {"format": FORMAT, **head}
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = ((".safetensors", save(tensors)), (".json", json.dumps(head, indent=1).encode()))
     for suffix, data in parts:
@@ -266,7 +266,12 @@ def _write_atomic(path: Path, partial: Path, data: bytes) -> None:
     os.replace(partial, path)
 
 
-def _read(path: Path, kind: str) -> tuple[dict[str, object], dict[str, Tensor]]:
+def read_pair(path: Path, kind: str) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Read what `write_pair` wrote: the JSON object and the tensors.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another kind.
+    """
     try:
         head = json.loads((path.parent / (path.name + ".json")).read_bytes())
         tensors = load((path.parent / (path.name + ".safetensors")).read_bytes())

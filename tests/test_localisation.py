@@ -191,11 +191,13 @@ class TestLocalise:
 
     def test_all_found_first(self) -> None:
         box = (2, 2, 5, 5)
-        assert measured([level((*box, 9.0))] * 3, [mask(box)] * 3) == LocalisationMetrics(1, 1, 1)
+        assert measured([level((*box, 9.0))] * 3, [mask(box)] * 3) == LocalisationMetrics(
+            1, 1, 1, 1
+        )
 
     def test_no_region(self) -> None:
         nothing = measured([level((0, 0, 2, 2, 1.0))], [mask()])
-        assert nothing == LocalisationMetrics(None, None, None)
+        assert nothing == LocalisationMetrics(None, None, None, None)
 
     def test_one_track_half_found(self) -> None:
         # Of ten frames of one track the first five are found, and nothing false is ever raised.

@@ -122,6 +122,7 @@ def test_json_holds_what_scripts_rely_on(evaluation: Evaluation) -> None:
         "smoothed",
         "field_post_processing",
         "localisation",
+        "inspection",
         "alarms",
         "scenes",
         "clips",
@@ -223,7 +224,7 @@ def test_localisation_of_the_flicker(evaluation: Evaluation) -> None:
     assert found["mean"]["pixel_auroc"] > 0.9
     assert found["mean"]["rbdc"] > 0.2
     assert found["mean"]["tbdc"] >= found["mean"]["rbdc"]
-    assert list(found["baselines"]["frame_difference"]) == ["pixel_auroc", "rbdc", "tbdc"]
+    assert list(found["baselines"]["frame_difference"]) == ["pixel_auroc", "rbdc", "tbdc", "iou"]
     assert found["std"]["rbdc"] is not None
     assert "2 of 3 test clips have masks" in sheets(evaluation)[2].note
 

@@ -14,13 +14,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.cli.methods import MethodOptions
 from pipeline.datasets.benchmarks import load_benchmark
+from pipeline.datasets.layout import Dataset, only_scenes
 from pipeline.evaluation.clip_sheets import short_clip_sheet
+from pipeline.evaluation.method_sheet import method_sheet
 from pipeline.evaluation.report import to_json
-from pipeline.evaluation.results import EvaluationOptions
+from pipeline.evaluation.results import Evaluation, EvaluationOptions
 from pipeline.evaluation.runner import evaluate as run_evaluation
 from pipeline.evaluation.sheets import as_table, sheets
-from pipeline.scoring.loading import load_scorer
 from pipeline.telemetry.atomic_write import atomic_path
 
 
@@ -33,25 +35,32 @@ def evaluate(
     json_path: Path | None,
     plots_folder: Path | None,
     report_path: Path | None,
+    methods: MethodOptions | None = None,
 ) -> None:
     """Run an evaluation, print its tables, and write the requested files.
 
     Raises:
-        DatasetError: the folder is not the data set.
+        DatasetError: the folder is not the data set, or has no such scene.
         CheckpointError: the weights cannot be used.
         ValueError: there is no such device, or more shots than the Train split has.
         SourceError: a clip cannot be decoded.
         OSError: what was asked for cannot be written; known before the work begins.
     """
     console = Console()
-    dataset = load_benchmark(name, root)
-    scorer = load_scorer(weights, device)
+    methods = methods or MethodOptions()
+    dataset = only_scenes(load_benchmark(name, root), methods.scenes)
+    if len(methods.names) > 1:
+        if plots_folder is not None or report_path is not None:
+            raise ValueError("--plots, --report: want a single method, got several")
+        compare(dataset, options, methods, weights, device, json_path, console)
+        return
+    (scorer,) = methods.scorers(weights, device).values()
     with ExitStack() as stack:
         result = None if json_path is None else stack.enter_context(atomic_path(json_path))
         report = None if report_path is None else stack.enter_context(atomic_path(report_path))
         if plots_folder is not None:
             plots_folder.mkdir(parents=True, exist_ok=True)
-        with _progress(console) as progress:
+        with progress_bars(console) as progress:
             evaluation = run_evaluation(dataset, scorer, options, progress)
         if result is not None:
             result.write_text(json.dumps(to_json(evaluation), indent=1) + "\n")
@@ -80,7 +89,42 @@ def evaluate(
             console.print(f"wrote {path}", highlight=False)
 
 
-def _progress(console: Console) -> Progress:
+def compare(
+    dataset: Dataset,
+    options: EvaluationOptions,
+    methods: MethodOptions,
+    weights: str,
+    device: str,
+    json_path: Path | None,
+    console: Console,
+) -> None:
+    """Evaluate several methods one after the other, and print one table of all.
+
+    Raises:
+        CheckpointError: the weights of a method cannot be used.
+        ValueError: an unknown method, or as `evaluate`.
+        OSError: the result cannot be written.
+    """
+    scorers = methods.scorers(weights, device)
+    found: dict[str, Evaluation] = {}
+    with ExitStack() as stack:
+        result = None if json_path is None else stack.enter_context(atomic_path(json_path))
+        for label, scorer in scorers.items():
+            console.print(label)
+            with progress_bars(console) as progress:
+                found[label] = run_evaluation(dataset, scorer, options, progress)
+        if result is not None:
+            data = {label: to_json(one) for label, one in found.items()}
+            result.write_text(json.dumps({"methods": data}, indent=1) + "\n")
+    sheet = method_sheet(found)
+    console.print(as_table(sheet))
+    console.print(sheet.note, highlight=False, markup=False)
+    if json_path is not None:
+        console.print(f"wrote {json_path}", highlight=False)
+
+
+def progress_bars(console: Console) -> Progress:
+    """Progress bars that count."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

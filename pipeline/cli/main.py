@@ -188,6 +188,23 @@ def evaluate(
     draws: Annotated[int, typer.Option(min=1, help="How many supports are drawn.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the first draw; the next has one more.")] = 0,
     weights: Weights = "vedette",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME or NAME=CHECKPOINT; several give one table. model is that of --weights; "
+            "docs/evaluation.md lists the others.  [default: model]"
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Height and width that frames are scaled to.  [default: the method's]"),
+    ] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Add flips and quarter turns of the support.")
+    ] = False,
+    scene: Annotated[
+        list[str] | None, typer.Option(help="Only this scene or category; may be repeated.")
+    ] = None,
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips scored at once.")] = 16,
     false_alarms: Annotated[
@@ -205,15 +222,24 @@ def evaluate(
 ) -> None:
     """Measure the detector on a public benchmark, beside trivial baselines."""
     from pipeline.cli.evaluate import evaluate as implementation
+    from pipeline.cli.methods import MethodOptions
     from pipeline.evaluation.alarms import AlarmOptions
     from pipeline.evaluation.results import EvaluationOptions
 
     rates = tuple(false_alarms or ())
     alarms = AlarmOptions(false_alarms_per_day=rates[0] if rates else None)
     settings = EvaluationOptions(
-        shots, draws, seed, batch_size, alarms=alarms, further_rates=rates[1:], heatmap=heatmap
+        shots,
+        draws,
+        seed,
+        batch_size,
+        turned=turns,
+        alarms=alarms,
+        further_rates=rates[1:],
+        heatmap=heatmap,
     )
-    implementation(dataset, root, settings, weights, device, json, plots, report)
+    methods = MethodOptions(tuple(method or ("model",)), size, tuple(scene or ()))
+    implementation(dataset, root, settings, weights, device, json, plots, report, methods)
 
 
 @app.command()
@@ -293,6 +319,14 @@ def train(
         list[str] | None, typer.Option(help="Scene to measure on instead; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Train a baseline instead, such as ae-mse (docs/evaluation.md); of the other "
+            "options it takes --iterations, --queries, --learning-rate, --size, --seed, "
+            "--hold-out and --resume."
+        ),
+    ] = None,
 ) -> None:
     """Meta-train a model on normal video of many scenes.
 
@@ -300,6 +334,13 @@ def train(
     --langevin literal.
     """
     from rich.console import Console
+
+    if method is not None:
+        from pipeline.cli.train_baseline import BaselineRun, train_baseline
+
+        run = BaselineRun(method, iterations, learning_rate or 1e-3, queries, seed, size_hw=size)
+        train_baseline(scenes, out, run, hold_out or [], resume, Console())
+        return
 
     from pipeline.cli.train import print_results, run_train
     from pipeline.cli.train_settings import TrainSettings, training_options, training_shrinkage

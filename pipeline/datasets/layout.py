@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -200,3 +200,24 @@ def read_frames(clip: DatasetClip) -> Iterator[Picture]:
         raise DatasetError(
             f"{clip.path}: want {clip.labels.size} frames, as many as labels, got {count}"
         )
+
+
+def only_scenes(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The part of a data set with the scenes of these names; all of it for none.
+
+    Raises:
+        DatasetError: it has no such scene.
+    """
+    if not names:
+        return dataset
+    known = [scene.name for scene in dataset.scenes]
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise DatasetError(
+            f"{dataset.title}: want scenes among {', '.join(known)}, got {', '.join(missing)}"
+        )
+    return replace(
+        dataset,
+        train=tuple(clip for clip in dataset.train if clip.scene in names),
+        test=tuple(clip for clip in dataset.test if clip.scene in names),
+    )

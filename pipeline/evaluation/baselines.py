@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.baselines.baseline import INTERVAL_SECONDS
+from models.baselines.difference import SIZE_HW, box_difference
 from pipeline.scoring.clips import ClipBuffer
 
 Pixels = npt.NDArray[np.uint8]
-
-BOX_PIXELS = 24
-INTERVAL_SECONDS = 0.1
-SIZE_HW = (240, 320)
 
 
 def constant(frame_count: int) -> npt.NDArray[np.float64]:
@@ -59,5 +57,4 @@ class FrameDifference:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         small = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
         earlier, newest = self._past.push(pts_seconds, small.astype(np.uint8))
-        change = cv2.absdiff(newest, earlier).astype(np.float32)
-        return np.asarray(cv2.blur(change, (BOX_PIXELS, BOX_PIXELS)), dtype=np.float32)
+        return box_difference(earlier, newest)

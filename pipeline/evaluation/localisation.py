@@ -25,6 +25,9 @@ class LocalisationMetrics:
     """Region-based detection criterion."""
     tbdc: float | None
     """Track-based detection criterion."""
+    iou: float | None
+    """Intersection over union of the anomalous pixels of all frames pooled, at the best threshold;
+    the threshold is chosen with the masks."""
 
 
 def in_half_precision(maps: npt.NDArray[np.float32]) -> Maps:
@@ -78,9 +81,10 @@ def _metrics(
     pictures: list[list[AnomalyMap]] = [list(clip) for clip in maps]
     curve = detection_curve(pictures, truth)
     if curve is None:
-        return LocalisationMetrics(pixels.area, None, None)
+        return LocalisationMetrics(pixels.area, None, None, pixels.best_iou)
     return LocalisationMetrics(
         pixels.area,
         area(curve.false_per_frame, curve.region_rate),
         area(curve.false_per_frame, curve.track_rate),
+        pixels.best_iou,
     )

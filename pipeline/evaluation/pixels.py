@@ -58,6 +58,18 @@ class PixelAuroc:
         # Shares before the product: numbers of pixels squared do not fit into 64 bits.
         return float(np.sum(ranks / normal.sum() * (anomalous / anomalous.sum())))
 
+    @property
+    def best_iou(self) -> float | None:
+        """Intersection over union of the anomalous pixels at the best threshold, in [0, 1].
+
+        None where all pixels so far are of one class.
+        """
+        normal, anomalous = _in_order(self._normal), _in_order(self._anomalous)
+        if not normal.any() or not anomalous.any():
+            return None
+        hits, false = np.cumsum(anomalous[::-1]), np.cumsum(normal[::-1])
+        return float(np.max(hits / (anomalous.sum() + false)))
+
 
 def _in_order(counts: Counts) -> Counts:
     """Counts by the bits of a value put in the order of the values, -0 and 0 as one."""

@@ -14,7 +14,13 @@ from pipeline.evaluation.per_clip import (
 )
 from pipeline.evaluation.results import DetectorResult, Evaluation
 from pipeline.evaluation.roc import has_both_classes
-from pipeline.evaluation.summary import Metrics, means, scene_aurocs, spreads
+from pipeline.evaluation.summary import (
+    Metrics,
+    inspection_means,
+    means,
+    scene_aurocs,
+    spreads,
+)
 
 _BASELINES_KEPT = ("frame_index", "frame_difference")  # the result of a constant is known
 
@@ -29,6 +35,8 @@ def protocol(evaluation: Evaluation) -> str:
     else:
         draws = f"{options.draws} draws ({seeds}), mean and sample standard deviation over them"
     scenes = "" if len(dataset.scenes) == 1 else " of the same scene"
+    if options.turned:
+        scenes += ", with their flips and turns"
     length, interval = evaluation.config.clip_length, evaluation.config.clip_interval_seconds
     spacing = "" if length == 1 else f" {interval:g} s apart"
     repeated = ""
@@ -83,6 +91,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         },
         "field_post_processing": _field(evaluation),
         "localisation": _localisation(evaluation),
+        "inspection": _inspection(evaluation),
         "alarms": _alarms(evaluation),
         "scenes": {
             name: {
@@ -149,6 +158,15 @@ def _localisation(evaluation: Evaluation) -> dict[str, Any] | None:
         **_summary(found.draws),
         "gradient": None if found.gradient is None else asdict(found.gradient),
         "baselines": {"frame_difference": asdict(found.difference)},
+    }
+
+
+def _inspection(evaluation: Evaluation) -> dict[str, Any] | None:
+    if not evaluation.inspection:
+        return None
+    return {
+        "mean": inspection_means(evaluation),
+        "categories": {name: _summary(draws) for name, draws in evaluation.inspection.items()},
     }
 
 

@@ -1,15 +1,17 @@
 """Options and results of an evaluation: plain data, from the runner to the reports."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from models import SceneModelConfig
 from models.scene_model import TERMS
 from pipeline.config.model import Heatmap
 from pipeline.datasets.layout import Dataset
 from pipeline.evaluation.alarms import AlarmMetrics, AlarmOptions
+from pipeline.evaluation.clip_scorer import InputFormat
+from pipeline.evaluation.inspection import InspectionMetrics
 from pipeline.evaluation.localisation import LocalisationMetrics
 from pipeline.evaluation.moments import FailureMoments
 from pipeline.evaluation.roc import FrameMetrics, Labels, Values
@@ -31,6 +33,9 @@ class EvaluationOptions:
     """Time constant of the additional rows with causal smoothing."""
     field_sigma_frames: float = 3.0
     """Standard deviation of the centred Gaussian of field post-processing."""
+    turned: bool = False
+    """Add the flips and quarter turns of every support clip, of frames that are not square the
+    flips and the half turn: a support of 8 or 4 times as many clips."""
     alarms: AlarmOptions = field(default_factory=AlarmOptions)
     """Options of the alarm measures."""
     further_rates: tuple[float, ...] = ()
@@ -127,7 +132,7 @@ class Evaluation:
     """All results of an evaluation."""
 
     dataset: Dataset
-    config: SceneModelConfig
+    config: InputFormat
     model_id: str
     options: EvaluationOptions
     draws: list[DetectorResult]
@@ -155,11 +160,13 @@ class Evaluation:
     """Wall time from the first support frame to the last score."""
     frames_per_second: float
     """Test frames times draws, over the wall time of decoding and scoring them."""
+    inspection: Mapping[str, Sequence[InspectionMetrics]] = field(default_factory=dict)
+    """For each category of single images with masks, one a draw; empty for video."""
 
     @property
     def model(self) -> str:
         """Preset and identity of the model."""
-        return f"{self.config.preset}@{self.model_id}"
+        return f"{self.config.preset}@{self.model_id}" if self.model_id else self.config.preset
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from rich.progress import Progress, TaskID
 
 from cameras import Picture
-from models import SceneScorer
 from pipeline.datasets.layout import Dataset, DatasetClip, Scene, read_frames
 from pipeline.evaluation.alarms import (
     AlarmMetrics,
@@ -18,6 +18,8 @@ from pipeline.evaluation.alarms import (
     normal_seconds,
 )
 from pipeline.evaluation.baselines import constant, frame_index
+from pipeline.evaluation.clip_scorer import AdaptedT, ClipScorer, InputFormat
+from pipeline.evaluation.inspection import InspectionMetrics, inspect
 from pipeline.evaluation.localisation import localise
 from pipeline.evaluation.moments import ClipCourse, find_moments
 from pipeline.evaluation.results import (
@@ -34,12 +36,15 @@ from pipeline.evaluation.results import (
 from pipeline.evaluation.roc import Values, frame_metrics
 from pipeline.evaluation.scoring import ClipScores, score_clip
 from pipeline.evaluation.smoothing import exponential, field_post_processing
-from pipeline.evaluation.supports import Clip, draw_supports
+from pipeline.evaluation.supports import Clip, draw_supports, with_turns
 from pipeline.evaluation.truncated_history import TruncatedHistoryScene, adapt_truncated
 
 
 def evaluate(
-    dataset: Dataset, scorer: SceneScorer, options: EvaluationOptions, progress: Progress
+    dataset: Dataset,
+    scorer: ClipScorer[AdaptedT],
+    options: EvaluationOptions,
+    progress: Progress,
 ) -> Evaluation:
     """Measure a model; for each draw every scene of the data set has its own support.
 
@@ -66,7 +71,7 @@ def evaluate(
     scoring_seconds = 0.0
     for scene in scenes:
         adapted = []
-        for support in _supports(dataset, scene, scorer, options, progress, reading):
+        for support in _supports(dataset, scene, scorer.config, options, progress, reading):
             adapted.append(adapt_truncated(scorer, torch.from_numpy(support)))
             progress.advance(adapting)
         scoring_started = time.monotonic()
@@ -121,25 +126,27 @@ def evaluate(
         highlights=_highlights(dataset, scored),
         seconds=seconds,
         frames_per_second=dataset.labels.size * options.draws / scoring_seconds,
+        inspection=_inspection(dataset, scored),
     )
 
 
 def _supports(
     dataset: Dataset,
     scene: Scene,
-    scorer: SceneScorer,
+    config: InputFormat,
     options: EvaluationOptions,
     progress: Progress,
     task: TaskID,
 ) -> Sequence[Clip]:
     where = f"{dataset.title}, Train" + (f", scene {scene.name}" if scene.name else "")
-    return draw_supports(
+    drawn = draw_supports(
         _announced(scene.train, progress, task),
-        scorer.config,
+        config,
         options.shots,
         options.seeds,
         where,
     )
+    return [with_turns(support) for support in drawn] if options.turned else drawn
 
 
 def _announced(
@@ -152,8 +159,8 @@ def _announced(
 
 def _scored(
     clips: Sequence[DatasetClip],
-    scorer: SceneScorer,
-    adapted: Sequence[TruncatedHistoryScene],
+    scorer: ClipScorer[AdaptedT],
+    adapted: Sequence[TruncatedHistoryScene[AdaptedT]],
     options: EvaluationOptions,
     progress: Progress,
     task: TaskID,
@@ -195,6 +202,23 @@ def _localisation(
     if gradients:  # of another size than the maps of the cells
         (of_gradient,) = localise([clip for clip, _, _ in pairs], [gradients])
     return Localisation(len(pairs), of_draws, of_difference, of_gradient)
+
+
+def _inspection(
+    dataset: Dataset, scored: Sequence[ClipScores]
+) -> dict[str, list[InspectionMetrics]]:
+    """Of each category, one a draw; empty unless all test clips are single images with masks."""
+    if not all(clip.still and clip.masks is not None for clip in dataset.test):
+        return {}
+    found = {}
+    for scene in dataset.scenes:
+        places = [n for n, clip in enumerate(dataset.test) if clip.scene == scene.name]
+        masks = [next(clip.read_masks()) for clip in scene.test]
+        found[scene.name] = [
+            inspect(np.concatenate(maps), masks)
+            for maps in zip(*(scored[place].maps for place in places), strict=True)
+        ]
+    return found
 
 
 def _alarms(

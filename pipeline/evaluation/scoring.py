@@ -15,9 +15,9 @@ import torch
 
 from cameras import Picture
 from cameras.sampling import resize
-from models import SceneScorer
 from pipeline.datasets.layout import DatasetClip, DatasetError, read_frames
 from pipeline.evaluation.baselines import FrameDifference
+from pipeline.evaluation.clip_scorer import AdaptedT, ClipScorer
 from pipeline.evaluation.localisation import Maps, in_half_precision
 from pipeline.evaluation.results import Highlight
 from pipeline.evaluation.roc import Values
@@ -66,8 +66,8 @@ class _Gathered:
 
 def score_clip(
     clip: DatasetClip,
-    scorer: SceneScorer,
-    scenes: Sequence[TruncatedHistoryScene],
+    scorer: ClipScorer[AdaptedT],
+    scenes: Sequence[TruncatedHistoryScene[AdaptedT]],
     batch_size: int,
     on_scored: Callable[[int], None],
     with_gradients: bool = False,

@@ -7,11 +7,12 @@ from statistics import mean, stdev
 import numpy as np
 
 from pipeline.evaluation.alarms import AlarmMetrics
+from pipeline.evaluation.inspection import InspectionMetrics
 from pipeline.evaluation.localisation import LocalisationMetrics
 from pipeline.evaluation.results import Evaluation
 from pipeline.evaluation.roc import FrameMetrics, frame_metrics, has_both_classes
 
-Metrics = FrameMetrics | LocalisationMetrics | AlarmMetrics
+Metrics = FrameMetrics | LocalisationMetrics | AlarmMetrics | InspectionMetrics
 Figures = Mapping[str, float | None]
 
 
@@ -55,6 +56,16 @@ def scene_aurocs(evaluation: Evaluation) -> dict[str, SceneAurocs]:
             )
             result[name] = SceneAurocs(tuple(draws), difference)
     return result
+
+
+def inspection_means(evaluation: Evaluation) -> dict[str, float | None]:
+    """Mean over the categories of the mean over the draws; None where no category has a value."""
+    categories = [means(draws) for draws in evaluation.inspection.values()]
+    found: dict[str, float | None] = {}
+    for key in categories[0] if categories else ():
+        values = [one for category in categories if (one := category[key]) is not None]
+        found[key] = mean(values) if values else None
+    return found
 
 
 def _over(

@@ -1,4 +1,8 @@
-"""Random support clips from normal video of unknown length, in one pass."""
+"""Random support clips from normal video of unknown length, in one pass.
+
+A support clip ends at a frame that has at least 0.4 s of video before it, whatever the length of
+the method's clips: methods of one frame and of five get the same draws.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,10 +12,13 @@ import numpy.typing as npt
 
 from cameras import Picture
 from cameras.sampling import resize
-from models import SceneModelConfig
+from pipeline.evaluation.clip_scorer import InputFormat
 from pipeline.scoring.clips import ClipBuffer
 
 Clip = npt.NDArray[np.uint8]
+
+LEAST_FRAMES = 5
+"""Frames of a method's interval that a support clip has behind it, its own included."""
 
 
 class SupportError(ValueError):
@@ -42,7 +49,7 @@ class _Draw:
 
 def draw_supports(
     videos: Iterable[Iterable[Picture]],
-    config: SceneModelConfig,
+    config: InputFormat,
     shots: int,
     seeds: Sequence[int],
     where: str,
@@ -73,23 +80,42 @@ def draw_supports(
             seen += 1
     if seen < shots:
         raise SupportError(
-            f"{where}: want {shots} support clips, that is, frames with {config.clip_seconds:g} s "
-            f"of video before them; got {seen}"
+            f"{where}: want {shots} support clips, that is, frames with "
+            f"{(_history(config) - 1) * config.clip_interval_seconds:g} s of video before them; "
+            f"got {seen}"
         )
     return [np.stack(draw.clips) for draw in draws]
 
 
-def whole_clips(frames: Iterable[Picture], config: SceneModelConfig) -> Iterator[Clip]:
-    """The clip that ends at each frame, at the model's size, without repeated first frames.
+def whole_clips(frames: Iterable[Picture], config: InputFormat) -> Iterator[Clip]:
+    """The clip that ends at each frame with enough history, at the model's size.
 
     A video of a single frame, a still image, gives one clip that repeats it.
     """
-    buffer = ClipBuffer(config.clip_length, config.clip_interval_seconds)
+    buffer = ClipBuffer(_history(config), config.clip_interval_seconds)
     still: Clip | None = None
     for number, frame in enumerate(frames):
         clip = buffer.push(frame.pts_seconds, resize(frame.pixels, config.size_hw))
-        still = clip if number == 0 and not buffer.full else None
+        still = clip[-config.clip_length :] if number == 0 and not buffer.full else None
         if buffer.full:
-            yield clip
+            yield clip[-config.clip_length :]
     if still is not None:
         yield still
+
+
+def with_turns(support: Clip) -> Clip:
+    """Add flips and quarter turns; of frames that are not square, flips and the half turn.
+
+    Args:
+        support: uint8 (K, T, H, W, 3).
+
+    Returns:
+        (8K, T, H, W, 3), or (4K, T, H, W, 3); the given clips first.
+    """
+    quarters = range(4) if support.shape[2] == support.shape[3] else (0, 2)
+    turned = [np.rot90(support, quarter, axes=(2, 3)) for quarter in quarters]
+    return np.concatenate([*turned, *(one[:, :, :, ::-1] for one in turned)])
+
+
+def _history(config: InputFormat) -> int:
+    return max(LEAST_FRAMES, config.clip_length)

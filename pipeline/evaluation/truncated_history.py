@@ -10,27 +10,31 @@ newest.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Generic
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models import AdaptedScene, SceneScorer, Scores
+from models import Scores
 from models.inputs import truncate_history
+from pipeline.evaluation.clip_scorer import AdaptedT, ClipScorer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TruncatedHistoryScene:
+class TruncatedHistoryScene(Generic[AdaptedT]):
     """One scene, adapted once for every length of history."""
 
-    by_past: tuple[AdaptedScene, ...]
+    by_past: tuple[AdaptedT, ...]
     """Adapted to clips truncated to 0, 1 … T - 1 frames before the newest."""
     offsets: tuple[float, ...]
     """Added to the energies of each, so that the typical energy is the same for all."""
 
 
-def adapt_truncated(scorer: SceneScorer, support: Tensor) -> TruncatedHistoryScene:
+def adapt_truncated(
+    scorer: ClipScorer[AdaptedT], support: Tensor
+) -> TruncatedHistoryScene[AdaptedT]:
     """Build a scene for every length of history.
 
     Args:
@@ -49,10 +53,10 @@ def adapt_truncated(scorer: SceneScorer, support: Tensor) -> TruncatedHistorySce
 
 
 def score_truncated(
-    scorer: SceneScorer,
+    scorer: ClipScorer[AdaptedT],
     clips: Tensor,
     pasts: Sequence[int],
-    scenes: Sequence[TruncatedHistoryScene],
+    scenes: Sequence[TruncatedHistoryScene[AdaptedT]],
 ) -> list[Scores]:
     """Score clips in every scene, each with its length of history.
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from models.adaptation import AdaptedScene, adapt_observation
+from models.baselines.baseline import INTERVAL_SECONDS
 from models.inputs import grey_pixels
 from models.scene_model import TERMS, Observation, SceneModel
 from models.standardise import standardised_energy
-from pipeline.evaluation.baselines import INTERVAL_SECONDS, FrameDifference
+from pipeline.evaluation.baselines import FrameDifference
 from pipeline.evaluation.roc import Values
 from pipeline.evaluation.separation import DrawScores, Recording
 from pipeline.training.measuring_sampler import IndependentClips

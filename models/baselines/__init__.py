@@ -1,0 +1,1 @@
+"""Detectors to compare with, each behind the interface of `models.baselines.baseline`."""

@@ -1,0 +1,161 @@
+"""`vedette train --method`: train a baseline on a folder of normal scenes."""
+
+import csv
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from models.baselines.methods import new_baseline, save_baseline
+from models.baselines.training import BaselineTrainer
+from pipeline.telemetry.atomic_write import atomic_path
+from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.scenes import load_scenes, scene_files
+
+_SAVE_EVERY = 100
+_FRAMES_PER_SECOND = 10.0
+_GAP_FRAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRun:
+    """Settings of one run."""
+
+    method: str
+    """One of `models.baselines.methods.LEARNED`."""
+    iterations: int
+    """Episodes, each one optimiser step."""
+    learning_rate: float = 1e-3
+    queries: int = 4
+    seed: int = 0
+    shots: int = 5
+    size_hw: tuple[int, int] | None = None
+    """Size of frames; None: the method's."""
+
+
+def train_baseline(
+    folder: Path,
+    out: Path,
+    run: BaselineRun,
+    hold_out: list[str],
+    resume: bool,
+    console: Console,
+) -> None:
+    """Train, and write OUT.safetensors and OUT.json; OUT.train.pt is kept to resume from.
+
+    Args:
+        folder: Scenes, or categories in MVTec layout (see `pipeline.training.scenes`).
+        out: Checkpoint path without suffix; OUT.train.csv has the losses.
+        run: What is trained.
+        hold_out: Scenes that are left out.
+        resume: Go on from OUT.train.pt.
+        console: Where progress is shown.
+
+    Raises:
+        DatasetError: the folder is no folder of scenes.
+        FloatingPointError: training diverged.
+        ValueError: an unknown method, a held-out scene that does not exist, or nothing to resume.
+    """
+    baseline = new_baseline(run.method, run.seed, run.size_hw)
+    trainer = BaselineTrainer(baseline, run.iterations, run.learning_rate, run.seed)
+    state_path = out.parent / (out.name + ".train.pt")
+    state: dict[str, Any] = {"cpu_seconds": 0.0}
+    if resume:
+        if not state_path.is_file():
+            raise ValueError(f"--resume: want {state_path}, which is not there")
+        state = torch.load(state_path, weights_only=True)
+        trainer.resume(state)
+    files = scene_files(folder)
+    unknown = sorted(set(hold_out) - set(files))
+    if unknown:
+        raise ValueError(f"--hold-out: no scene {', '.join(unknown)} in {folder}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Progress(console=console) as bar:
+        task = bar.add_task("decoding scenes", total=sum(map(len, files.values())))
+        scenes = load_scenes(
+            folder,
+            baseline.size_hw[0],
+            _FRAMES_PER_SECOND,
+            colour=True,
+            on_file=lambda _: bar.advance(task),
+        )
+    training = {name: clips for name, clips in scenes.items() if name not in hold_out}
+    sampler = EpisodeSampler(
+        training,
+        EpisodeOptions(
+            clip_length=baseline.clip_length,
+            crop_hw=baseline.size_hw,
+            shots=(run.shots,),
+            queries=0,
+            patched=run.queries,
+            gap=_GAP_FRAMES,
+            augment=False,
+        ),
+        run.seed,
+    )
+    if "sampler" in state:
+        sampler.resume(state["sampler"])
+    used = _train(trainer, sampler, out, state_path, state["cpu_seconds"], console)
+    provenance: dict[str, object] = {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "training": asdict(run),
+        "cpu_minutes": round(used / 60, 1),
+        "scenes": sorted(training),
+        "held_out": sorted(hold_out),
+    }
+    save_baseline(baseline, run.method, out, provenance)
+    console.print(f"wrote {out}.safetensors and {out}.json", highlight=False)
+
+
+def _train(
+    trainer: BaselineTrainer,
+    sampler: EpisodeSampler,
+    out: Path,
+    state_path: Path,
+    used_before: float,
+    console: Console,
+) -> float:
+    """Take all steps; CPU seconds used, those of earlier parts of the run included."""
+    started = time.process_time()
+    bar = Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        console=console,
+    )
+
+    def used() -> float:
+        return used_before + time.process_time() - started
+
+    log_path = out.parent / (out.name + ".train.csv")
+    with log_path.open("a", newline="") as log_file, bar:
+        log = csv.writer(log_file)
+        if log_file.tell() == 0:
+            log.writerow(["iteration", "loss"])
+        task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration, loss=0.0)
+        while trainer.iteration < trainer.iterations:
+            episode = sampler.draw()
+            loss = trainer.step(episode.support, episode.normal)
+            bar.update(task, advance=1, loss=loss)
+            log.writerow([trainer.iteration, loss])
+            if trainer.iteration % _SAVE_EVERY == 0 or trainer.iteration == trainer.iterations:
+                log_file.flush()
+                state = {**trainer.state(), "sampler": sampler.state(), "cpu_seconds": used()}
+                with atomic_path(state_path) as partial:
+                    torch.save(state, partial)
+    return used()
