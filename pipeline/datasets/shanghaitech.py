@@ -9,6 +9,9 @@
 Each camera is a scene: the support of a test clip comes from the training videos of its own camera.
 Camera 13 has training videos and no test clip. Some tools number the frames without zeros, or
 from 1: the order is numeric.
+
+Few-shot papers train on all thirteen cameras and test on other data sets, or train on six and test
+on the other seven. Which six is published nowhere: here those with the lowest numbers.
 """
 
 from collections.abc import Iterable
@@ -31,6 +34,10 @@ from pipeline.datasets.masks import mask_volume, numpy_file
 
 FRAMES_PER_SECOND = 24.0
 TEST_CLIPS = 107
+TRAINING_CAMERAS = tuple(f"{number:02d}" for number in range(1, 7))
+"""Of the split of six and seven cameras."""
+TEST_CAMERAS = tuple(f"{number:02d}" for number in range(7, 14))
+_VIDEOS = "training/videos"
 
 
 def load_shanghaitech(root: Path) -> Dataset:
@@ -45,14 +52,15 @@ def load_shanghaitech(root: Path) -> Dataset:
     """
     place = first_with(
         (root, root / "shanghaitech", root / "ShanghaiTech"),
-        ("training/videos", "testing/frames", "testing/test_frame_mask"),
+        (_VIDEOS, "testing/frames", "testing/test_frame_mask"),
         root,
         "ShanghaiTech Campus",
     )
-    videos = place / "training" / "videos"
+    videos = place / _VIDEOS
     train = [
-        DatasetClip(path.stem, path, None, scene=_scene(path.stem))
-        for path in _by_scene(path for path in entries(videos) if path.suffix.lower() == ".avi")
+        DatasetClip(path.stem, path, None, scene=camera)
+        for camera, paths in training_videos(place).items()
+        for path in paths
     ]
     test = [_test_clip(path) for path in _clip_folders(place / "testing" / "frames")]
     known = {clip.scene for clip in train}
@@ -63,6 +71,24 @@ def load_shanghaitech(root: Path) -> Dataset:
                 f"found {listing(videos)}"
             )
     return Dataset("shanghaitech", "ShanghaiTech", tuple(train), tuple(test), TEST_CLIPS)
+
+
+def is_shanghaitech(folder: Path) -> bool:
+    """Whether a folder has the training videos of this layout."""
+    return (folder / _VIDEOS).is_dir()
+
+
+def training_videos(folder: Path) -> dict[str, list[Path]]:
+    """Camera → its training videos, both in numeric order.
+
+    Args:
+        folder: With `training/videos`.
+    """
+    found: dict[str, list[Path]] = {}
+    videos = (path for path in entries(folder / _VIDEOS) if path.suffix.lower() == ".avi")
+    for path in _by_scene(videos):
+        found.setdefault(_scene(path.stem), []).append(path)
+    return found
 
 
 def _test_clip(folder: Path) -> DatasetClip:

@@ -1,8 +1,12 @@
 """Normal video of many fixed cameras, one folder a scene: the training scenes.
 
-FOLDER/ <scene>/01.mp4, 02.mp4 …     or any other video files <scene>/0001.jpg, … or
-<scene>/<clip>/0001.jpg, …    or images at the sampling rate scenes.csv                   optional
-description; not read
+FOLDER/
+  <scene>/01.mp4, 02.mp4 …       or any other video files
+  <scene>/0001.jpg, …            or images at the sampling rate
+  <scene>/<clip>/0001.jpg, …
+  <category>/train/good/000.png  or categories in MVTec layout
+  training/videos/SS_VVV.avi     or ShanghaiTech: every camera SS is a scene
+  scenes.csv                     optional description; not read
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +21,7 @@ from cameras import SourceOptions, open_source
 from cameras.folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folders_in, images_in, videos_in
 from cameras.sampling import Sampler
 from pipeline.datasets.layout import DatasetError
+from pipeline.datasets.shanghaitech import is_shanghaitech, training_videos
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +63,8 @@ def scene_files(folder: Path) -> dict[str, list[Path]]:
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: want a folder with one subfolder a scene, got no folder")
-    scenes = {}
-    for place in folders_in(folder):
+    scenes = training_videos(folder) if is_shanghaitech(folder) else {}
+    for place in [] if scenes else folders_in(folder):
         if clips := clips_in(place):
             scenes[place.name] = clips
     if not scenes:
@@ -72,9 +77,15 @@ def scene_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def clips_in(folder: Path) -> list[Path]:
-    """Recordings of one camera: the folder itself if it holds images; video files; such folders."""
+    """Recordings of one camera: the folder itself if it holds images; video files; such folders.
+
+    Of a category in MVTec layout, the good images of its training split.
+    """
     if images_in(folder):
         return [folder]
+    good = folder / "train" / "good"
+    if good.is_dir() and images_in(good):
+        return [good]
     return videos_in(folder) or [place for place in folders_in(folder) if images_in(place)]
 
 
