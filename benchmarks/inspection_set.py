@@ -41,6 +41,10 @@ class SetOptions:
     defective: int = 5
     """Test images of each defect."""
     seed: int = 0
+    pose: float = 0.0
+    """Every image is turned by a random angle of up to so many degrees, either way."""
+    contaminated: float = 0.0
+    """Share of the training images that have a defect all the same."""
 
 
 def write_inspection_set(
@@ -62,25 +66,45 @@ def write_inspection_set(
         for split, count, key in (("train", options.train, 0), ("test", options.good, 1)):
             for index in range(count):
                 random = np.random.default_rng([options.seed, number, key, index])
-                image, _ = CATEGORIES[name](options.size, random)
+                image, part = _posed(name, options, random)
+                if split == "train" and random.random() < options.contaminated:
+                    defect = str(random.choice(list(DEFECTS)))
+                    image = np.clip(DEFECTS[defect](image, part, random), 0, 1)
                 _write(place / split / "good" / f"{index:03d}.png", _noisy(image, random))
         for kind, defect in enumerate(DEFECTS):
             for index in range(options.defective):
                 random = np.random.default_rng([options.seed, number, 2 + kind, index])
-                image, mask = defective(name, defect, options.size, random)
+                image, mask = defective(name, defect, options, random)
                 _write(place / "test" / defect / f"{index:03d}.png", image)
                 truth = place / "ground_truth" / defect / f"{index:03d}_mask.png"
                 _write(truth, np.repeat(mask[..., None], 3, 2).astype(np.float32))
 
 
-def defective(name: str, defect: str, size: int, random: Random) -> tuple[Image, Mask]:
+def defective(name: str, defect: str, options: SetOptions, random: Random) -> tuple[Image, Mask]:
     """One image with a defect, and the pixels that it changed."""
-    image, part = CATEGORIES[name](size, random)
+    image, part = _posed(name, options, random)
     while True:
         changed = np.clip(DEFECTS[defect](image, part, random), 0, 1).astype(np.float32)
         mask = (np.abs(changed - image) > _CHANGED).any(2)
         if mask.sum() >= _FEWEST_PIXELS:
             return _noisy(changed, random), mask
+
+
+def _posed(name: str, options: SetOptions, random: Random) -> tuple[Image, Mask]:
+    """A good image without noise, turned as the options say, and the pixels of its object."""
+    image, part = CATEGORIES[name](options.size, random)
+    if not options.pose:
+        return image, part
+    middle = (options.size - 1) / 2
+    turn = cv2.getRotationMatrix2D(
+        (middle, middle), random.uniform(-options.pose, options.pose), 1.0
+    )
+    size = (options.size, options.size)
+    turned = [
+        cv2.warpAffine(one.astype(np.float32), turn, size, borderMode=cv2.BORDER_REFLECT)
+        for one in (image, part)
+    ]
+    return turned[0], turned[1] > 0.5
 
 
 def _fabric(size: int, random: Random) -> tuple[Image, Mask]:
@@ -298,9 +322,11 @@ def main() -> None:
     parser.add_argument("--good", type=int, default=10)
     parser.add_argument("--defective", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pose", type=float, default=0.0, help="turn images, degrees")
+    parser.add_argument("--contaminated", type=float, default=0.0, help="share of train")
     chosen = parser.parse_args()
-    options = SetOptions(chosen.size, chosen.train, chosen.good, chosen.defective, chosen.seed)
-    write_inspection_set(chosen.folder, options)
+    options = vars(chosen)
+    write_inspection_set(options.pop("folder"), SetOptions(**options))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Industrial inspection: the procedural set, its measures, and training on its layout."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -63,9 +64,23 @@ def test_a_mask_is_where_a_defect_changed_the_image(name: str) -> None:
     for defect in DEFECTS:
         seed = [1, len(name)]
         good, _ = CATEGORIES[name](64, np.random.default_rng(seed))
-        image, mask = defective(name, defect, 64, np.random.default_rng(seed))
+        image, mask = defective(name, defect, SMALL, np.random.default_rng(seed))
         change = np.abs(image - good).max(2)
         assert change[mask].mean() > 2 * change[~mask].mean()
+
+
+def test_images_can_be_turned_and_training_images_be_contaminated(
+    made: Path, tmp_path: Path
+) -> None:
+    write_inspection_set(tmp_path / "turned", replace(SMALL, pose=90.0), ("pill",))
+    write_inspection_set(tmp_path / "dirty", replace(SMALL, contaminated=1.0), ("pill",))
+    for folder in ("turned", "dirty"):
+        for index in range(SMALL.train):
+            file = Path("pill") / "train" / "good" / f"{index:03d}.png"
+            one, other = (cv2.imread(str(place / file)) for place in (made, tmp_path / folder))
+            assert (cv2.absdiff(one, other) > 25).any()
+    masks = [next(clip.read_masks()) for clip in load_mvtec(tmp_path / "turned" / "pill").test]
+    assert sum(mask.any() for mask in masks) == len(DEFECTS)
 
 
 def test_overlap_of_regions_is_that_of_the_definition() -> None:

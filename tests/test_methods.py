@@ -10,6 +10,7 @@ from makers import walking_box, write_flickers, write_video
 from torch import Tensor
 from typer.testing import CliRunner
 
+from benchmarks.inspection_set import SetOptions, write_inspection_set
 from models import CheckpointError, SceneScorer
 from models.baselines import imagenet
 from models.baselines.background import Background
@@ -226,6 +227,27 @@ def test_the_command_trains_a_baseline_and_goes_on(scenes: Path, tmp_path: Path)
     assert again.exit_code == 0, again.output
     after = json.loads(out.with_suffix(".json").read_text())
     assert after["fingerprint"] == head["fingerprint"]  # nothing was left to do
+
+
+def test_weights_that_left_a_scene_out_score_that_scene(tmp_path: Path) -> None:
+    root, out = tmp_path / "made", tmp_path / "runs" / "sparse"
+    write_inspection_set(root, SetOptions(64, 4, 2, 1), ("bolt", "pill", "wood"))
+    arguments = ["train", str(root), "--out", str(out), "--method", "sparse-ae", "--size", "32"]
+    arguments += ["32", "--iterations", "1", "--queries", "1", "--leave-one-out"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    heads = {path.stem: json.loads(path.read_text()) for path in out.parent.glob("*.json")}
+    assert heads["sparse-pill"]["provenance"]["scenes"] == ["bolt", "wood"]
+    method = f"sparse-ae={out}-{{scene}}"
+    arguments = ["evaluate", "mvtec", "--root", str(root), "--shots", "2", "--draws", "1"]
+    arguments += ["--method", method, "--method", "background"]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    for part in ("mean of categories", "AUPRO", "mIoU"):
+        assert part in result.output
+    (out.parent / "sparse-wood.json").unlink()
+    missing = CliRunner().invoke(app, arguments)
+    assert "sparse-wood" in str(missing.exception)
 
 
 def test_training_names_what_is_wrong(scenes: Path, tmp_path: Path) -> None:

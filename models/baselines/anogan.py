@@ -65,7 +65,8 @@ class AnoGan(LearnedBaseline):
         frames = support[:, -1]
         known = fine_tuned(
             _Known(self.generator, len(frames)),
-            lambda one: (one.generator(one.codes) - frames).abs().mean(),
+            lambda one, some: (one.generator(one.codes[some]) - frames[some]).abs().mean(),
+            len(frames),
             _SUPPORT_STEPS,
             _SUPPORT_RATE,
         )

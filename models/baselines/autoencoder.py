@@ -47,7 +47,13 @@ class AutoEncoder(LearnedBaseline):
     def adapt(self, support: Tensor) -> Maps:
         """Fine-tune a copy on the support by 20 steps of Adam."""
         frames = support[:, -1]
-        tuned = fine_tuned(self, lambda one: one.error(frames).mean(), _TUNING_STEPS, _TUNING_RATE)
+        tuned = fine_tuned(
+            self,
+            lambda one, some: one.error(frames[some]).mean(),
+            len(frames),
+            _TUNING_STEPS,
+            _TUNING_RATE,
+        )
         return lambda clips: in_cells(tuned.error(clips[:, -1]))
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 WIDTHS = (16, 32, 48, 64)
 _GROUPS = 8
 _MAP_STRIDE = 4
+_MOST_TUNED = 16
 _SSIM_WINDOW = 7
 _SSIM_CONSTANTS = (0.01**2, 0.03**2)
 
@@ -74,15 +75,28 @@ def in_cells(error: Tensor) -> Tensor:
 
 
 def fine_tuned(
-    module: AnyModule, loss: Callable[[AnyModule], Tensor], steps: int, rate: float
+    module: AnyModule,
+    loss: Callable[[AnyModule, slice], Tensor],
+    count: int,
+    steps: int,
+    rate: float,
 ) -> AnyModule:
-    """A copy of the module after some steps of Adam on a loss; the module is not changed."""
+    """A copy of the module after some steps of Adam; the module is not changed.
+
+    Args:
+        module: To copy.
+        loss: Of the module on some of the support clips.
+        count: Number of support clips; at most 16 are used in a step, in turn.
+        steps: Number of steps.
+        rate: Of Adam.
+    """
     tuned = copy.deepcopy(module).train().requires_grad_(True)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=rate)
     with torch.enable_grad():
-        for _ in range(steps):
+        for step in range(steps):
             optimiser.zero_grad(set_to_none=True)
-            loss(tuned).backward()  # type: ignore[no-untyped-call]
+            first = step * _MOST_TUNED % count
+            loss(tuned, slice(first, first + _MOST_TUNED)).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return tuned.eval().requires_grad_(False)
 

@@ -107,7 +107,8 @@ class RGan(LearnedBaseline):
         elif self.tuned:
             predictor = fine_tuned(
                 predictor,
-                lambda one: _loss(one(support[:, :-1]), support[:, -1]),
+                lambda one, some: _loss(one(support[some, :-1]), support[some, -1]),
+                len(support),
                 _TUNING_STEPS,
                 _TUNING_RATE,
             )

@@ -54,14 +54,16 @@ def evaluate(
             raise ValueError("--plots, --report: want a single method, got several")
         compare(dataset, options, methods, weights, device, json_path, console)
         return
-    (scorer,) = methods.scorers(weights, device).values()
+    names = [scene.name for scene in dataset.scenes]
+    (scorer_of,) = methods.scorers(weights, device, names).values()
+    scorer = scorer_of(names[0])
     with ExitStack() as stack:
         result = None if json_path is None else stack.enter_context(atomic_path(json_path))
         report = None if report_path is None else stack.enter_context(atomic_path(report_path))
         if plots_folder is not None:
             plots_folder.mkdir(parents=True, exist_ok=True)
         with progress_bars(console) as progress:
-            evaluation = run_evaluation(dataset, scorer, options, progress)
+            evaluation = run_evaluation(dataset, scorer, options, progress, scorer_of)
         if result is not None:
             result.write_text(json.dumps(to_json(evaluation), indent=1) + "\n")
         if report is not None:
@@ -105,14 +107,17 @@ def compare(
         ValueError: an unknown method, or as `evaluate`.
         OSError: the result cannot be written.
     """
-    scorers = methods.scorers(weights, device)
+    names = [scene.name for scene in dataset.scenes]
+    scorers = methods.scorers(weights, device, names)
     found: dict[str, Evaluation] = {}
     with ExitStack() as stack:
         result = None if json_path is None else stack.enter_context(atomic_path(json_path))
-        for label, scorer in scorers.items():
+        for label, scorer_of in scorers.items():
             console.print(label)
             with progress_bars(console) as progress:
-                found[label] = run_evaluation(dataset, scorer, options, progress)
+                found[label] = run_evaluation(
+                    dataset, scorer_of(names[0]), options, progress, scorer_of
+                )
         if result is not None:
             data = {label: to_json(one) for label, one in found.items()}
             result.write_text(json.dumps({"methods": data}, indent=1) + "\n")

@@ -327,6 +327,13 @@ def train(
             "--hold-out and --resume."
         ),
     ] = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="With --method: train OUT-SCENE once for each scene, without that scene.",
+        ),
+    ] = False,
 ) -> None:
     """Meta-train a model on normal video of many scenes.
 
@@ -336,10 +343,12 @@ def train(
     from rich.console import Console
 
     if method is not None:
-        from pipeline.cli.train_baseline import BaselineRun, train_baseline
+        from pipeline.cli.train_baseline import BaselineRun, leave_one_out_runs, train_baseline
 
         run = BaselineRun(method, iterations, learning_rate or 1e-3, queries, seed, size_hw=size)
-        train_baseline(scenes, out, run, hold_out or [], resume, Console())
+        runs = leave_one_out_runs(scenes, out) if leave_one_out else [(out, [])]
+        for path, left_out in runs:
+            train_baseline(scenes, path, run, [*(hold_out or []), *left_out], resume, Console())
         return
 
     from pipeline.cli.train import print_results, run_train

@@ -45,6 +45,15 @@ class BaselineRun:
     """Size of frames; None: the method's."""
 
 
+def leave_one_out_runs(folder: Path, out: Path) -> list[tuple[Path, list[str]]]:
+    """For each scene the checkpoint OUT-SCENE, and the scene that it is trained without.
+
+    Raises:
+        DatasetError: the folder is no folder of scenes.
+    """
+    return [(out.parent / f"{out.name}-{name}", [name]) for name in scene_files(folder)]
+
+
 def train_baseline(
     folder: Path,
     out: Path,

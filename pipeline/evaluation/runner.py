@@ -1,7 +1,7 @@
 """Measuring a model on a benchmark: adapt on drawn supports, score every test frame causally."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +45,7 @@ def evaluate(
     scorer: ClipScorer[AdaptedT],
     options: EvaluationOptions,
     progress: Progress,
+    scorer_of: Callable[[str], ClipScorer[AdaptedT]] | None = None,
 ) -> Evaluation:
     """Measure a model; for each draw every scene of the data set has its own support.
 
@@ -53,6 +54,8 @@ def evaluate(
         scorer: The model.
         options: Options of the evaluation.
         progress: Progress display.
+        scorer_of: The model for the scene of that name, in a leave-one-out evaluation; None: the
+            same for all.
 
     Raises:
         SupportError: the Train split of a scene is too small for that many shots.
@@ -70,12 +73,13 @@ def evaluate(
     scored: list[ClipScores] = []
     scoring_seconds = 0.0
     for scene in scenes:
+        one = scorer if scorer_of is None else scorer_of(scene.name)
         adapted = []
-        for support in _supports(dataset, scene, scorer.config, options, progress, reading):
-            adapted.append(adapt_truncated(scorer, torch.from_numpy(support)))
+        for support in _supports(dataset, scene, one.config, options, progress, reading):
+            adapted.append(adapt_truncated(one, torch.from_numpy(support)))
             progress.advance(adapting)
         scoring_started = time.monotonic()
-        scored += _scored(scene.test, scorer, adapted, options, progress, scoring)
+        scored += _scored(scene.test, one, adapted, options, progress, scoring)
         scoring_seconds += time.monotonic() - scoring_started
     seconds = time.monotonic() - started
     labels = labels_of(dataset)
