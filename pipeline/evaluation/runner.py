@@ -74,9 +74,10 @@ def evaluate(
     scoring_seconds = 0.0
     for scene in scenes:
         one = scorer if scorer_of is None else scorer_of(scene.name)
+        still = all(clip.still for clip in scene.test)
         adapted = []
         for support in _supports(dataset, scene, one.config, options, progress, reading):
-            adapted.append(adapt_truncated(one, torch.from_numpy(support)))
+            adapted.append(adapt_truncated(one, torch.from_numpy(support), still))
             progress.advance(adapting)
         scoring_started = time.monotonic()
         scored += _scored(scene.test, one, adapted, options, progress, scoring)

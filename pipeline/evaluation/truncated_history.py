@@ -33,18 +33,19 @@ class TruncatedHistoryScene(Generic[AdaptedT]):
 
 
 def adapt_truncated(
-    scorer: ClipScorer[AdaptedT], support: Tensor
+    scorer: ClipScorer[AdaptedT], support: Tensor, still: bool = False
 ) -> TruncatedHistoryScene[AdaptedT]:
     """Build a scene for every length of history.
 
     Args:
         scorer: The model.
         support: uint8 (K, T, H, W, 3), RGB.
+        still: Only single images are scored, which have no history.
 
     Raises:
         ValueError: as `SceneScorer.adapt`.
     """
-    length = support.shape[1]
+    length = 1 if still else support.shape[1]
     scenes = [
         scorer.adapt(truncate_history(support, [past] * len(support))) for past in range(length)
     ]

@@ -1,0 +1,86 @@
+"""The page of the paper's tables, on a made inspection set and without any other data."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.inspection_set import SetOptions, write_inspection_set
+from benchmarks.paper import CONFIG, cells, page, run
+from benchmarks.paper_cells import PaperError, read_paper
+
+SMALL = """
+draws: 1
+tables:
+  - title: Made
+    note: A note.
+    columns:
+      - {title: AUROC, data: inspection, measure: category_auroc, shots: 2}
+      - {title: pixels, data: inspection, measure: pixel_auroc, shots: 2}
+      - {title: Ped2, data: ped2}
+    rows:
+      - {title: background, method: background, paper: [90.5, null, 70]}
+      - {title: learned, method: ae-mse}
+      - {title: theirs, paper: [1, 2, 3], not_measured: no weights}
+"""
+
+
+def options(tmp_path: Path, made: Path | None) -> argparse.Namespace:
+    names = ("ped1", "ped2", "avenue", "scenes", "turned", "contaminated", "only")
+    return argparse.Namespace(
+        **dict.fromkeys(names),
+        inspection=made,
+        checkpoints=tmp_path / "none",
+        results=tmp_path / "results.json",
+    )
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "paper.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_page_has_what_was_measured_beside_the_paper(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    write_inspection_set(made, SetOptions(32, 3, 2, 1), ("pill", "board"))
+    paper = read_paper(written(tmp_path, SMALL))
+    console = Console(quiet=True)
+    results = run(paper, options(tmp_path, made), console)
+    (key,) = results  # ped2 has no data and ae-mse no weights
+    assert key == "inspection: background, 2 shots, 1 draws"
+    text = page(paper, results)
+    auroc = results[key]["category_auroc"]["mean"]
+    assert f"| background | {auroc:.1f} (90.5) | " in text
+    assert "| learned | – | – | – |" in text
+    assert "| theirs | – (1) | – (2) | – (3) |" in text
+    assert "- *theirs*: no weights" in text
+    # A second run measures nothing again, and needs no data for what it has.
+    results[key]["category_auroc"]["mean"] = 12.3
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert run(paper, options(tmp_path, None), console) == results
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[90.5, null, 70]", "[90.5]"), "background: want 3 figures of the paper, got 1"),
+        (("method: ae-mse", "method: pca"), "want model, nearest"),
+        ((", not_measured: no weights", ""), "want either a method or not_measured"),
+        (("data: ped2", "data: yard"), "tables.0.columns.2.data"),
+    ],
+)
+def test_a_wrong_configuration_is_named(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(PaperError, match=message):
+        read_paper(written(tmp_path, SMALL.replace(*change)))
+
+
+def test_the_configuration_that_is_shipped_can_be_read() -> None:
+    paper = read_paper(CONFIG)
+    assert "nothing" not in page(paper, {})
+    assert len(cells(paper, None)) == len({cell.key for cell in cells(paper, None)})
+    assert {cell.data for cell in cells(paper, "Table B")} == {"turned"}
