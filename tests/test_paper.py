@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+from makers import walking_box, write_video
 from rich.console import Console
 
+from benchmarks import paper_cells
 from benchmarks.inspection_set import SetOptions, write_inspection_set
 from benchmarks.paper import CONFIG, cells, page, run
-from benchmarks.paper_cells import PaperError, read_paper
+from benchmarks.paper_cells import Cell, PaperError, Places, measured, read_paper
 
 SMALL = """
 draws: 1
@@ -61,6 +63,26 @@ def test_the_page_has_what_was_measured_beside_the_paper(tmp_path: Path) -> None
     results[key]["category_auroc"]["mean"] = 12.3
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert run(paper, options(tmp_path, None), console) == results
+
+
+def test_held_out_scenes_are_the_same_for_every_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        place = tmp_path / "scenes" / f"scene{number}"
+        place.mkdir(parents=True)
+        pictures = [frame // (number + 1) for frame in walking_box(60)]
+        write_video(place / "01.avi", pictures=pictures, frames_per_second=10)
+    monkeypatch.setattr(paper_cells, "HELD_OUT", ("scene0", "scene1"))
+    monkeypatch.setattr(paper_cells, "_QUERIES", 3)
+    places = Places({"held-out": tmp_path / "scenes"}, tmp_path)
+    found = [
+        measured(Cell("held-out", method, None, 2, False, 2), places, Console(quiet=True))
+        for method in ("background", "background", "difference")
+    ]
+    assert found[0]["frame_auroc_micro"] == found[1]["frame_auroc_micro"]
+    assert found[0]["frame_auroc_micro"]["std"] is not None
+    assert 0 <= found[2]["frame_auroc_micro"]["mean"] <= 100
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,6 @@ class VariationalAutoEncoder(AutoEncoder):
         mean, log_variance = self.encoder(frames).split(LATENT, dim=1)
         noise = torch.randn(mean.shape, generator=random)
         found = self.decoder(mean + noise * (0.5 * log_variance).exp())
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        divergence: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         error: Tensor = (found - frames).square().mean()
         return error + _DIVERGENCE * divergence
