@@ -25,9 +25,11 @@ from benchmarks.paper_cells import (
     PaperRow,
     PaperTable,
     Places,
+    drawn_figure,
     measured,
     read_paper,
 )
+from benchmarks.paper_figures import as_rows
 from cameras.source import SourceError
 from models import CheckpointError
 from models.baselines.imagenet import MissingWeightsError
@@ -74,9 +76,25 @@ def run(paper: Paper, options: argparse.Namespace, console: Console) -> dict[str
         except (CheckpointError, MissingWeightsError) as error:
             console.print(f"left out: {error}")
             continue
-        with atomic_path(options.results) as partial:
-            partial.write_text(json.dumps(results, indent=1) + "\n")
+        _store(results, options.results)
+    for figure in paper.figures:
+        wanted = options.only is None or options.only in figure.title
+        if figure.key in results or not wanted or "held-out" not in places.data:
+            continue
+        console.print(figure.title)
+        picture = options.images / "figure-e.png" if options.images is not None else None
+        try:
+            results[figure.key] = drawn_figure(figure, places, picture, console)
+        except (CheckpointError, FloatingPointError) as error:
+            console.print(f"left out: {error}")
+            continue
+        _store(results, options.results)
     return results
+
+
+def _store(results: Mapping[str, Any], path: Path) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def cells(paper: Paper, only: str | None) -> list[Cell]:
@@ -101,6 +119,10 @@ def page(paper: Paper, results: Mapping[str, Any]) -> str:
     """The page, in Markdown."""
     parts = [_HEAD.format(draws=paper.draws)]
     parts += [_table(table, results, paper.draws) for table in paper.tables]
+    for figure in paper.figures:
+        curves = results.get(figure.key)
+        rows = ["Not measured yet."] if curves is None else as_rows(curves)
+        parts.append("\n".join([f"## {figure.title}", "", figure.note.strip(), "", *rows, ""]))
     return "\n".join(parts)
 
 
@@ -164,6 +186,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--contaminated", type=Path, help="the same with --contaminated 0.1")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/baselines"))
     parser.add_argument("--results", type=Path, default=PAGE.with_suffix(".json"))
+    parser.add_argument("--images", type=Path, help="folder for the picture of Figure E")
     parser.add_argument("--only", help="part of the title of the tables to measure")
     parser.add_argument("--out", type=Path, default=PAGE)
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """Cells of the paper's tables: what each is measured on, and the measuring itself."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from benchmarks.paper_figures import energies_over_steps, episodes, loss_curves, untrained
 from cameras.sampling import resize
 from models.baselines.methods import METHODS, SAME_WEIGHTS, UNLEARNED
+from models.checkpoint import load_checkpoint
 from pipeline.cli.methods import MethodOptions
 from pipeline.datasets.avenue import load_avenue
 from pipeline.datasets.layout import Dataset
@@ -30,7 +32,7 @@ from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate
 from pipeline.evaluation.separation import ranks
 from pipeline.training.episodes import EpisodeSampler
-from pipeline.training.scenes import load_scenes
+from pipeline.training.scenes import SceneClip, load_scenes
 from pipeline.training.validation import HeldOutScene, measuring_options
 
 Data = Literal["ped1", "ped2", "avenue", "held-out", "inspection", "turned", "contaminated"]
@@ -119,11 +121,33 @@ class PaperTable(_Section):
         return self
 
 
+class PaperFigure(_Section):
+    """One figure of the paper, as curves."""
+
+    title: str
+    note: str
+    kind: Literal["losses", "samples"]
+    weights: str | None = None
+    """Checkpoint of the paper's model that samples; None: random weights."""
+    iterations: int = Field(default=60, ge=6)
+    """Training steps of each loss curve."""
+    steps: int = Field(default=5, ge=1)
+    """Langevin steps."""
+    size_hw: tuple[int, int] = (64, 64)
+    queries: int = Field(default=4, ge=1)
+
+    @property
+    def key(self) -> str:
+        """Name in the file of results."""
+        return f"figure: {self.model_dump_json(exclude={'title', 'note'})}"
+
+
 class Paper(_Section):
-    """All tables."""
+    """All tables and figures."""
 
     draws: int = Field(default=2, ge=1)
     tables: tuple[PaperTable, ...] = Field(min_length=1)
+    figures: tuple[PaperFigure, ...] = ()
 
 
 def read_paper(path: Path) -> Paper:
@@ -176,10 +200,14 @@ class Places:
     _draws: dict[tuple[int, int], "list[_HeldOutDraw]"] = field(default_factory=dict)
 
     @cached_property
+    def scenes(self) -> dict[str, list[SceneClip]]:
+        """The scenes in colour, decoded once."""
+        return load_scenes(self.data["held-out"], colour=True)
+
+    @cached_property
     def sampler(self) -> EpisodeSampler:
-        """Of the scenes, decoded once."""
-        scenes = load_scenes(self.data["held-out"], colour=True)
-        return EpisodeSampler(scenes, measuring_options(_SIZE_HW), 0)
+        """Of clips to measure on."""
+        return EpisodeSampler(self.scenes, measuring_options(_SIZE_HW), 0)
 
     def held_out(self, shots: int, draws: int) -> "list[_HeldOutDraw]":
         """Clips of the held-out scenes; the same for every method."""
@@ -245,6 +273,25 @@ def measured(cell: Cell, places: Places, console: Console) -> dict[str, Any]:
     else:
         found = _on_dataset(cell, _dataset(cell.data, places), method, size_hw, console)
     return {**found, "cpu_seconds": round(time.process_time() - started, 1)}
+
+
+def drawn_figure(
+    figure: PaperFigure, places: Places, picture: Path | None, console: Console
+) -> dict[str, list[float]]:
+    """Compute a figure; `picture` is a PNG to write where it has one.
+
+    Raises:
+        CheckpointError: the weights are missing.
+        FloatingPointError: training or sampling diverged.
+    """
+    training = {name: clips for name, clips in places.scenes.items() if name not in HELD_OUT}
+    if figure.kind == "losses":
+        return loss_curves(training, figure.iterations, figure.size_hw, figure.queries, console)
+    model = untrained(figure.size_hw, "soft")
+    if figure.weights is not None:
+        model, _ = load_checkpoint(places.checkpoints / figure.weights, torch.device("cpu"))
+    episode = episodes(training, figure.size_hw, figure.queries).draw()
+    return energies_over_steps(model.eval(), episode, figure.steps, picture)
 
 
 def _dataset(data: Data, places: Places) -> Dataset:
@@ -314,6 +361,3 @@ def _percent(values: Sequence[float]) -> dict[str, float | None]:
 
 def _summary(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
-
-
-Measured = Callable[[Cell], dict[str, Any]]

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 from makers import walking_box, write_video
 from rich.console import Console
@@ -11,7 +12,16 @@ from rich.console import Console
 from benchmarks import paper_cells
 from benchmarks.inspection_set import SetOptions, write_inspection_set
 from benchmarks.paper import CONFIG, cells, page, run
-from benchmarks.paper_cells import Cell, PaperError, Places, measured, read_paper
+from benchmarks.paper_cells import (
+    Cell,
+    PaperError,
+    PaperFigure,
+    Places,
+    drawn_figure,
+    measured,
+    read_paper,
+)
+from benchmarks.paper_figures import as_rows
 
 SMALL = """
 draws: 1
@@ -30,7 +40,7 @@ tables:
 
 
 def options(tmp_path: Path, made: Path | None) -> argparse.Namespace:
-    names = ("ped1", "ped2", "avenue", "scenes", "turned", "contaminated", "only")
+    names = ("images", "ped1", "ped2", "avenue", "scenes", "turned", "contaminated", "only")
     return argparse.Namespace(
         **dict.fromkeys(names),
         inspection=made,
@@ -65,17 +75,41 @@ def test_the_page_has_what_was_measured_beside_the_paper(tmp_path: Path) -> None
     assert run(paper, options(tmp_path, None), console) == results
 
 
-def test_held_out_scenes_are_the_same_for_every_method(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def made_scenes(tmp_path: Path) -> Path:
     for number in range(2):
         place = tmp_path / "scenes" / f"scene{number}"
         place.mkdir(parents=True)
         pictures = [frame // (number + 1) for frame in walking_box(60)]
         write_video(place / "01.avi", pictures=pictures, frames_per_second=10)
+    return tmp_path / "scenes"
+
+
+def test_figures_are_curves(tmp_path: Path) -> None:
+    places = Places({"held-out": made_scenes(tmp_path)}, tmp_path)
+    console = Console(quiet=True)
+    small = {"title": "x", "note": "", "iterations": 6, "queries": 2, "steps": 3}
+    losses = drawn_figure(PaperFigure(kind="losses", **small), places, None, console)
+    assert {name: len(curve) for name, curve in losses.items()} == {"soft": 6, "sigshrink": 6}
+    assert losses["soft"] != losses["sigshrink"]
+    picture = tmp_path / "e.png"
+    samples = drawn_figure(PaperFigure(kind="samples", **small), places, picture, console)
+    assert {name: len(curve) for name, curve in samples.items()} == {
+        "normal": 4,
+        "patches": 4,
+        "noise": 4,
+    }
+    assert samples["noise"][-1] < samples["noise"][0]  # sampling goes down the energy
+    assert cv2.imread(str(picture)).shape == (4 * 64, 4 * 64, 3)
+    assert as_rows(samples)[2].startswith("| normal | 0.")
+
+
+def test_held_out_scenes_are_the_same_for_every_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made_scenes(tmp_path)
     monkeypatch.setattr(paper_cells, "HELD_OUT", ("scene0", "scene1"))
     monkeypatch.setattr(paper_cells, "_QUERIES", 3)
-    places = Places({"held-out": tmp_path / "scenes"}, tmp_path)
+    places = Places({"held-out": folder}, tmp_path)
     found = [
         measured(Cell("held-out", method, None, 2, False, 2), places, Console(quiet=True))
         for method in ("background", "background", "difference")
