@@ -28,6 +28,7 @@ from benchmarks.paper_cells import (
     drawn_figure,
     measured,
     read_paper,
+    training_runs,
 )
 from benchmarks.paper_figures import as_rows
 from cameras.source import SourceError
@@ -64,6 +65,7 @@ def run(paper: Paper, options: argparse.Namespace, console: Console) -> dict[str
     results: dict[str, Any] = {}
     if options.results.is_file():
         results = json.loads(options.results.read_text())
+    results["runs"] = {**results.get("runs", {}), **training_runs(options.checkpoints)}
     for cell in cells(paper, options.only):
         if cell.key in results:
             continue
@@ -119,11 +121,22 @@ def page(paper: Paper, results: Mapping[str, Any]) -> str:
     """The page, in Markdown."""
     parts = [_HEAD.format(draws=paper.draws)]
     parts += [_table(table, results, paper.draws) for table in paper.tables]
+    parts.append(_runs(results.get("runs", {})))
     for figure in paper.figures:
         curves = results.get(figure.key)
         rows = ["Not measured yet."] if curves is None else as_rows(curves)
         parts.append("\n".join([f"## {figure.title}", "", figure.note.strip(), "", *rows, ""]))
     return "\n".join(parts)
+
+
+def _runs(runs: Mapping[str, Any]) -> str:
+    lines = ["## Training runs of the baselines", "", "One episode a step, on one core.", ""]
+    lines += ["| weights | pixels | scenes | iterations | CPU minutes |", "|---|---|---|---|---|"]
+    for name, run in runs.items():
+        height, width = run["size_hw"]
+        figures = f"{run['scenes']} | {run['iterations']} | {run['cpu_minutes']:g}"
+        lines.append(f"| {name} | {height} × {width} | {figures} |")
+    return "\n".join([*lines, ""])
 
 
 def _table(table: PaperTable, results: Mapping[str, Any], draws: int) -> str:

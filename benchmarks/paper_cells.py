@@ -1,5 +1,6 @@
 """Cells of the paper's tables: what each is measured on, and the measuring itself."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -250,6 +251,23 @@ class _HeldOutDraw:
             return np.ascontiguousarray(whole.permute(0, 1, 3, 4, 2).numpy())
 
         return _HeldOutDraw(pixels(drawn.support), pixels(drawn.normal), pixels(drawn.planted))
+
+
+def training_runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the checkpoints of baselines say of their training, by name."""
+    found = {}
+    for path in sorted(folder.glob("**/*.json")):
+        head = json.loads(path.read_text())
+        if head.get("kind") == "baseline":
+            name = str(path.relative_to(folder).with_suffix(""))
+            provenance = head["provenance"]
+            found[name] = {
+                "size_hw": head["size_hw"],
+                "iterations": provenance["training"]["iterations"],
+                "cpu_minutes": provenance["cpu_minutes"],
+                "scenes": len(provenance["scenes"]),
+            }
+    return found
 
 
 def measured(cell: Cell, places: Places, console: Console) -> dict[str, Any]:

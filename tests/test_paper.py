@@ -20,8 +20,10 @@ from benchmarks.paper_cells import (
     drawn_figure,
     measured,
     read_paper,
+    training_runs,
 )
 from benchmarks.paper_figures import as_rows
+from models.baselines.methods import new_baseline, save_baseline
 
 SMALL = """
 draws: 1
@@ -61,6 +63,7 @@ def test_the_page_has_what_was_measured_beside_the_paper(tmp_path: Path) -> None
     paper = read_paper(written(tmp_path, SMALL))
     console = Console(quiet=True)
     results = run(paper, options(tmp_path, made), console)
+    assert results.pop("runs") == {}
     (key,) = results  # ped2 has no data and ae-mse no weights
     assert key == "inspection: background, 2 shots, 1 draws"
     text = page(paper, results)
@@ -72,7 +75,16 @@ def test_the_page_has_what_was_measured_beside_the_paper(tmp_path: Path) -> None
     # A second run measures nothing again, and needs no data for what it has.
     results[key]["category_auroc"]["mean"] = 12.3
     (tmp_path / "results.json").write_text(json.dumps(results))
-    assert run(paper, options(tmp_path, None), console) == results
+    assert run(paper, options(tmp_path, None), console) == {**results, "runs": {}}
+
+
+def test_the_page_lists_the_training_runs(tmp_path: Path) -> None:
+    provenance = {"training": {"iterations": 7}, "cpu_minutes": 1.5, "scenes": ["a", "b"]}
+    save_baseline(new_baseline("vae", 0, (32, 48)), "vae", tmp_path / "in" / "vae", provenance)
+    (runs,) = training_runs(tmp_path).values()
+    paper = read_paper(written(tmp_path, SMALL))
+    text = page(paper, {"runs": {"in/vae": runs}})
+    assert "| in/vae | 32 × 48 | 2 | 7 | 1.5 |" in text
 
 
 def made_scenes(tmp_path: Path) -> Path:
