@@ -284,6 +284,15 @@ def test_methods_stand_in_one_table_with_the_same_draws(trained: Path, tmp_path:
     assert "want a single method" in str(refused.exception)
 
 
+def test_a_single_method_has_a_report_of_its_own(tmp_path: Path) -> None:
+    root, report = write_flickers(tmp_path), tmp_path / "report.html"
+    arguments = ["evaluate", "ucsd-ped2", "--root", str(root), "--shots", "2", "--draws", "1"]
+    arguments += ["--method", "background", "--size", "48", "64", "--report", str(report)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "background, 2-shot" in report.read_text(encoding="utf-8")
+
+
 def test_supports_of_one_frame_and_of_five_end_at_the_same_times(tmp_path: Path) -> None:
     from pipeline.datasets.layout import read_frames
     from pipeline.datasets.ucsd import load_ucsd
