@@ -42,9 +42,8 @@ _HEAD = """# The tables of the paper
 
 Figures of ours beside those of Wang et al., *Few-Shot Fast-Adaptive Anomaly Detection* (NeurIPS
 2022). Written by `python -m benchmarks.paper`; each cell is "ours (paper)", a dash where there is
-none. Frame AUROC in percent unless the column says otherwise; mean ± standard deviation over
-{draws} draws of the support, the same draws for every method. The paper's figures are those that
-this project's documents quote; where they quote none, none is given.
+none. Frame AUROC in percent unless the column says otherwise; {draws}. The paper's
+figures are those of its text that are known to this project; where none is known, none is given.
 """
 
 
@@ -119,7 +118,13 @@ def cells(paper: Paper, only: str | None) -> list[Cell]:
 
 def page(paper: Paper, results: Mapping[str, Any]) -> str:
     """The page, in Markdown."""
-    parts = [_HEAD.format(draws=paper.draws)]
+    draws = "one draw of the support, the same for every method"
+    if paper.draws > 1:
+        draws = (
+            f"mean ± standard deviation over {paper.draws} draws of the support, the same draws "
+            "for every method"
+        )
+    parts = [_HEAD.format(draws=draws)]
     parts += [_table(table, results, paper.draws) for table in paper.tables]
     parts.append(_runs(results.get("runs", {})))
     for figure in paper.figures:
