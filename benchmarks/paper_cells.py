@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.paper_figures import energies_over_steps, episodes, loss_curves, untrained
 from cameras.sampling import resize
-from models.baselines.methods import METHODS, SAME_WEIGHTS, UNLEARNED
+from models.baselines.methods import LEARNED, METHODS, SAME_WEIGHTS, UNLEARNED
 from models.checkpoint import load_checkpoint
 from pipeline.cli.methods import MethodOptions
 from pipeline.datasets.avenue import load_avenue
@@ -285,6 +285,8 @@ def measured(cell: Cell, places: Places, console: Console) -> dict[str, Any]:
     weights = places.weights(cell)
     method = cell.method if weights is None else f"{cell.method}={weights}"
     size_hw = _INSPECTION_SIZE_HW if cell.data in INSPECTION else None
+    if cell.method in LEARNED and not LEARNED[cell.method].any_size:
+        size_hw = None
     if cell.data == "held-out":
         (scorer_of,) = MethodOptions((method,), size_hw).scorers("vedette", "cpu", ()).values()
         found = _on_held_out(scorer_of(""), places.held_out(cell.shots, cell.draws), cell.draws)

@@ -189,6 +189,8 @@ def test_wrong_weights_are_named(trained: Path) -> None:
         load_method("vae", trained / "ae-mse")
     with pytest.raises(CheckpointError, match="want a baseline of format 1"):
         load_method("vae", "models/weights/vedette")
+    with pytest.raises(CheckpointError, match=r"want \(64, 64\) .* got \(32, 32\)"):
+        load_method("anogan", trained / "anogan", size_hw=(32, 32))
     with pytest.raises(ValueError, match="method difference: has no weights"):
         load_method("difference", trained / "ae-mse")
     with pytest.raises(ValueError, match=r"method: want model, nearest, .* got 'pca'"):

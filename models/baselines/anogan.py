@@ -1,5 +1,7 @@
 """AnoGAN (Schlegl et al., IPMI 2017): the frame that a generator can make, found by search."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +48,8 @@ class AnoGan(LearnedBaseline):
     The original trains a generator for each scene. Here one is trained on all scenes and tuned on
     the support, and the search starts from the mean code of the support.
     """
+
+    any_size: ClassVar[bool] = False
 
     def __init__(self, size_hw: tuple[int, int] = (64, 64)) -> None:
         super().__init__(size_hw)

@@ -59,6 +59,9 @@ class Baseline(ABC):
 class LearnedBaseline(Baseline, nn.Module):
     """A baseline with weights, which `BaselineTrainer` trains on many scenes."""
 
+    any_size: ClassVar[bool] = True
+    """Whether the weights take frames of another size than that of the training."""
+
     @abstractmethod
     def loss(self, support: Tensor, query: Tensor, random: torch.Generator) -> Tensor:
         """Loss of one episode: normal clips of one scene.

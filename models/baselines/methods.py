@@ -141,8 +141,14 @@ def load_baseline(
     size = head.get("size_hw")
     if not (isinstance(size, list) and len(size) == 2):
         raise CheckpointError(f"{path}.json: want size_hw as [height, width], got {size!r}")
+    trained_hw = (int(size[0]), int(size[1]))
     kind = SAME_WEIGHTS[name][1] if name in SAME_WEIGHTS else LEARNED[name]
-    baseline = kind(size_hw or (int(size[0]), int(size[1])))
+    if not kind.any_size and size_hw not in (None, trained_hw):
+        raise CheckpointError(
+            f"{path}.json: {name} takes frames of the size of its training, want {trained_hw} "
+            f"(height, width), got {size_hw}"
+        )
+    baseline = kind(size_hw or trained_hw)
     try:
         baseline.load_state_dict(tensors)
     except RuntimeError as error:
