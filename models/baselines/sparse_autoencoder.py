@@ -23,6 +23,8 @@ from models.sparse_coding import sparse_code
 
 _WIDTHS = (16, 32, 48)
 _LATENT = 32
+_MOST_ATOMS = 2560
+"""Ten frames of 128 × 128 pixels; of more a random part is kept."""
 _CODER = replace(PAPER, feature_channels=_LATENT, receptive_field=1, centre=False)
 
 
@@ -36,19 +38,27 @@ class SparseAutoEncoder(LearnedBaseline):
 
     def loss(self, support: Tensor, query: Tensor, random: torch.Generator) -> Tensor:
         """Error of the queries over the dictionary of the support."""
-        dictionary = build_dictionary(self.encoder(support[:, -1]), _CODER)
+        dictionary = self._dictionary(support[:, -1])
         return self._error(query[:, -1], dictionary).mean()
 
     @torch.no_grad()
     def adapt(self, support: Tensor) -> Maps:
         """Build the dictionary."""
-        dictionary = build_dictionary(self.encoder(support[:, -1]), _CODER)
+        dictionary = self._dictionary(support[:, -1])
 
         def maps(clips: Tensor) -> Tensor:
             with torch.no_grad():
                 return in_cells(self._error(clips[:, -1], dictionary))
 
         return maps
+
+    def _dictionary(self, frames: Tensor) -> Dictionary:
+        """Dictionary of all vectors of the frames, wherever they are."""
+        vectors = self.encoder(frames).movedim(1, 0).flatten(1)
+        if vectors.shape[1] > _MOST_ATOMS:
+            random = torch.Generator().manual_seed(0)
+            vectors = vectors[:, torch.randperm(vectors.shape[1], generator=random)[:_MOST_ATOMS]]
+        return build_dictionary(vectors[None, :, None], _CODER)
 
     def _error(self, frames: Tensor, dictionary: Dictionary) -> Tensor:
         features = self.encoder(frames)
