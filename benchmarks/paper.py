@@ -41,9 +41,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "experiments" / "paper-tables.md"
 _HEAD = """# The tables of the paper
 
 Figures of ours beside those of Wang et al., *Few-Shot Fast-Adaptive Anomaly Detection* (NeurIPS
-2022). Written by `python -m benchmarks.paper`; each cell is "ours (paper)", a dash where there is
-none. Frame AUROC in percent unless the column says otherwise; {draws}. The paper's
-figures are those of its text that are known to this project; where none is known, none is given.
+2022). Written by `python -m benchmarks.paper`; each cell is "ours (paper)". A dash: not measured, so
+far or for want of data or weights. Frame AUROC in percent unless the column says otherwise;
+{draws}.
+Where no figure of the paper is known to this project, none is given.
 """
 
 
@@ -90,6 +91,7 @@ def run(paper: Paper, options: argparse.Namespace, console: Console) -> dict[str
             console.print(f"left out: {error}")
             continue
         _store(results, options.results)
+    _store(results, options.results)
     return results
 
 
