@@ -41,8 +41,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "experiments" / "paper-tables.md"
 _HEAD = """# The tables of the paper
 
 Figures of ours beside those of Wang et al., *Few-Shot Fast-Adaptive Anomaly Detection* (NeurIPS
-2022). Written by `python -m benchmarks.paper`; each cell is "ours (paper)". A dash: not measured, so
-far or for want of data or weights. Frame AUROC in percent unless the column says otherwise;
+2022). Written by `python -m benchmarks.paper`; each cell is "ours (paper)". A dash: not measured,
+so far or for want of data or weights. Frame AUROC in percent unless the column says otherwise;
 {draws}.
 Where no figure of the paper is known to this project, none is given.
 """

@@ -77,10 +77,7 @@ def load_method(
     if name not in METHODS:
         raise ValueError(f"method: want {', '.join(METHODS)}, got {name!r}")
     if name in SCENE_MODELS:
-        scorer = SceneScorer.load(weights or "vedette", device)
-        if size_hw is not None:
-            scorer = changed(scorer, size_hw=size_hw)
-        return nearest_neighbour(scorer) if name == "nearest" else scorer
+        return scene_method(name, SceneScorer.load(weights or "vedette", device), size_hw)
     if name in UNLEARNED:
         if weights is not None:
             raise ValueError(f"method {name}: has no weights, got {weights}")
@@ -93,6 +90,15 @@ def load_method(
         )
     baseline, model_id = load_baseline(name, Path(weights), size_hw)
     return BaselineScorer(baseline, name, model_id)
+
+
+def scene_method(
+    name: str, scorer: SceneScorer, size_hw: tuple[int, int] | None = None
+) -> SceneScorer:
+    """A method of `SCENE_MODELS` with a loaded model; arguments as `load_method`."""
+    if size_hw is not None:
+        scorer = changed(scorer, size_hw=size_hw)
+    return nearest_neighbour(scorer) if name == "nearest" else scorer
 
 
 def save_baseline(

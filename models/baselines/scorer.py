@@ -10,7 +10,7 @@ from torch import Tensor
 from models.baselines.baseline import Baseline, ClipFormat, Maps
 from models.energy import pool_top
 from models.inputs import check_clips, colour_clips
-from models.scorer import Scores
+from models.scores import Scores
 
 _BATCH = 16
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.baselines.methods import SCENE_MODELS, load_method
+from models.baselines.methods import SCENE_MODELS, load_method, scene_method
 from pipeline.evaluation.clip_scorer import ClipScorer
+from pipeline.scoring.loading import load_scorer
 
 _SCENE = "{scene}"
 
@@ -49,10 +50,14 @@ class MethodOptions:
         self, name: str, weights: str | None, device: str, scenes: Sequence[str]
     ) -> Callable[[str], ClipScorer[Any]]:
         if weights is None or _SCENE not in weights:
-            scorer = load_method(name, weights, device, self.size_hw)
+            scorer = self._loaded(name, weights, device)
             return lambda _: scorer
         of_scene = {
-            scene: load_method(name, weights.replace(_SCENE, scene), device, self.size_hw)
-            for scene in scenes
+            scene: self._loaded(name, weights.replace(_SCENE, scene), device) for scene in scenes
         }
         return lambda scene: of_scene[scene]
+
+    def _loaded(self, name: str, weights: str | None, device: str) -> ClipScorer[Any]:
+        if name in SCENE_MODELS:
+            return scene_method(name, load_scorer(weights or "vedette", device), self.size_hw)
+        return load_method(name, weights, device, self.size_hw)

@@ -21,7 +21,8 @@ from rich.progress import (
 from models.baselines.methods import new_baseline, save_baseline
 from models.baselines.training import BaselineTrainer
 from pipeline.telemetry.atomic_write import atomic_path
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import load_scenes, scene_files
 
 _SAVE_EVERY = 100

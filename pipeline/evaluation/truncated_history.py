@@ -10,14 +10,14 @@ newest.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Generic
+from typing import Generic, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models import Scores
+from models import AdaptedScene, SceneScorer, Scores
 from models.inputs import truncate_history
 from pipeline.evaluation.clip_scorer import AdaptedT, ClipScorer
 
@@ -82,25 +82,34 @@ def score_truncated(
 
 
 def truncated_gradients(
-    scorer: SceneScorer, clips: Tensor, pasts: Sequence[int], scene: TruncatedHistoryScene
+    scorer: SceneScorer,
+    clips: Tensor,
+    pasts: Sequence[int],
+    scene: TruncatedHistoryScene[AdaptedScene],
 ) -> npt.NDArray[np.float32]:
     """Pooled gradient heatmaps of clips, each with its length of history.
 
     Args:
-        scorer: The model.
+        scorer: The model, not a baseline.
         clips: uint8 (B, T, H, W, 3), RGB.
         pasts: Of each clip, 0 … T - 1.
         scene: The scene.
 
     Returns:
         (B, h, w), see `SceneScorer.gradient_maps`.
+
+    Raises:
+        ValueError: a baseline, whose energy has no gradient here.
     """
+    if not isinstance(scorer, SceneScorer):
+        raise ValueError(f"heatmap gradient: want the model, got method {scorer.config.preset}")
+    by_past = cast("tuple[AdaptedScene, ...]", scene.by_past)
     clips = truncate_history(clips, pasts)
     kinds = np.array(pasts)
     found: dict[int, Tensor] = {}
     for past in sorted(set(pasts)):
         places = np.flatnonzero(kinds == past)
-        (maps,) = scorer.gradient_maps(clips[places], [scene.by_past[past]])
+        (maps,) = scorer.gradient_maps(clips[places], [by_past[past]])
         found |= zip(places.tolist(), maps, strict=True)
     return np.stack([found[place].numpy() for place in range(len(pasts))])
 
