@@ -32,7 +32,7 @@ from pipeline.evaluation.report import to_json
 from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate
 from pipeline.evaluation.separation import ranks
-from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.measuring_sampler import MeasuringSampler
 from pipeline.training.scenes import SceneClip, load_scenes
 from pipeline.training.validation import HeldOutScene, measuring_options
 
@@ -64,11 +64,11 @@ class PaperError(ValueError):
     """A configuration of tables that cannot be run: where, what was got, and what is wanted."""
 
 
-class _Section(BaseModel):
+class _PaperSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Column(_Section):
+class Column(_PaperSection):
     """One column of a table."""
 
     title: str
@@ -79,7 +79,7 @@ class Column(_Section):
     """Add flips and quarter turns of the support."""
 
 
-class PaperRow(_Section):
+class PaperRow(_PaperSection):
     """One row of a table."""
 
     title: str
@@ -102,7 +102,7 @@ class PaperRow(_Section):
         return self
 
 
-class PaperTable(_Section):
+class PaperTable(_PaperSection):
     """One table of the paper."""
 
     title: str
@@ -122,7 +122,7 @@ class PaperTable(_Section):
         return self
 
 
-class PaperFigure(_Section):
+class PaperFigure(_PaperSection):
     """One figure of the paper, as curves."""
 
     title: str
@@ -143,7 +143,7 @@ class PaperFigure(_Section):
         return f"figure: {self.model_dump_json(exclude={'title', 'note'})}"
 
 
-class Paper(_Section):
+class Paper(_PaperSection):
     """All tables and figures."""
 
     draws: int = Field(default=2, ge=1)
@@ -206,9 +206,9 @@ class Places:
         return load_scenes(self.data["held-out"], colour=True)
 
     @cached_property
-    def sampler(self) -> EpisodeSampler:
+    def sampler(self) -> MeasuringSampler:
         """Of clips to measure on."""
-        return EpisodeSampler(self.scenes, measuring_options(_SIZE_HW), 0)
+        return MeasuringSampler(self.scenes, measuring_options(_SIZE_HW), 0)
 
     def held_out(self, shots: int, draws: int) -> "list[_HeldOutDraw]":
         """Clips of the held-out scenes; the same for every method."""

@@ -87,7 +87,7 @@ def test_the_page_lists_the_training_runs(tmp_path: Path) -> None:
     assert "| in/vae | 32 × 48 | 2 | 7 | 1.5 |" in text
 
 
-def made_scenes(tmp_path: Path) -> Path:
+def synthetic_scenes(tmp_path: Path) -> Path:
     for number in range(2):
         place = tmp_path / "scenes" / f"scene{number}"
         place.mkdir(parents=True)
@@ -97,7 +97,7 @@ def made_scenes(tmp_path: Path) -> Path:
 
 
 def test_figures_are_curves(tmp_path: Path) -> None:
-    places = Places({"held-out": made_scenes(tmp_path)}, tmp_path)
+    places = Places({"held-out": synthetic_scenes(tmp_path)}, tmp_path)
     console = Console(quiet=True)
     small = {"title": "x", "note": "", "iterations": 6, "queries": 2, "steps": 3}
     losses = drawn_figure(PaperFigure(kind="losses", **small), places, None, console)
@@ -118,7 +118,7 @@ def test_figures_are_curves(tmp_path: Path) -> None:
 def test_held_out_scenes_are_the_same_for_every_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = made_scenes(tmp_path)
+    folder = synthetic_scenes(tmp_path)
     monkeypatch.setattr(paper_cells, "HELD_OUT", ("scene0", "scene1"))
     monkeypatch.setattr(paper_cells, "_QUERIES", 3)
     places = Places({"held-out": folder}, tmp_path)

@@ -82,10 +82,10 @@ def score_truncated(
 
 
 def truncated_gradients(
-    scorer: SceneScorer,
+    scorer: ClipScorer[AdaptedT],
     clips: Tensor,
     pasts: Sequence[int],
-    scene: TruncatedHistoryScene[AdaptedScene],
+    scene: TruncatedHistoryScene[AdaptedT],
 ) -> npt.NDArray[np.float32]:
     """Pooled gradient heatmaps of clips, each with its length of history.
 
@@ -101,7 +101,8 @@ def truncated_gradients(
     Raises:
         ValueError: a baseline, whose energy has no gradient here.
     """
-    if not isinstance(scorer, SceneScorer):
+    model: object = scorer
+    if not isinstance(model, SceneScorer):
         raise ValueError(f"heatmap gradient: want the model, got method {scorer.config.preset}")
     by_past = cast("tuple[AdaptedScene, ...]", scene.by_past)
     clips = truncate_history(clips, pasts)
@@ -109,7 +110,7 @@ def truncated_gradients(
     found: dict[int, Tensor] = {}
     for past in sorted(set(pasts)):
         places = np.flatnonzero(kinds == past)
-        (maps,) = scorer.gradient_maps(clips[places], [by_past[past]])
+        (maps,) = model.gradient_maps(clips[places], [by_past[past]])
         found |= zip(places.tolist(), maps, strict=True)
     return np.stack([found[place].numpy() for place in range(len(pasts))])
 
