@@ -88,7 +88,7 @@ def _running(name: str, arguments: tuple[str, ...], port: int) -> Iterator[None]
         [tool(name), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # it synchronises files to a disk that may be busy
         while not _is_ready(port):
             assert process.poll() is None, f"{name} ended"
             assert time.monotonic() < deadline, f"{name} does not answer"
