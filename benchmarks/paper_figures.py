@@ -17,7 +17,8 @@ from models.scene_model import SceneModel
 from models.training.langevin import LangevinOptions, sample
 from models.training.meta_training import Trainer, TrainingOptions
 from models.training.objectives import Episode, mean_energy
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import SceneClip
 
 _PARTS = 6

@@ -27,7 +27,8 @@ from pipeline.evaluation.results import EvaluationOptions
 from pipeline.evaluation.runner import evaluate
 from pipeline.evaluation.sheets import sheets
 from pipeline.evaluation.supports import with_turns
-from pipeline.training.episodes import EpisodeOptions, EpisodeSampler
+from pipeline.training.episodes import EpisodeSampler
+from pipeline.training.scene_sampler import EpisodeOptions
 from pipeline.training.scenes import load_scenes, scene_files
 
 SMALL = SetOptions(size=64, train=4, good=2, defective=1)

@@ -27,7 +27,7 @@ from models.baselines.methods import (
 )
 from models.baselines.networks import dissimilarity, inner_steps
 from models.baselines.training import BaselineTrainer
-from models.scorer import Scores
+from models.scores import Scores
 from pipeline.cli.main import app
 from pipeline.cli.train_baseline import BaselineRun, train_baseline
 
