@@ -186,7 +186,7 @@ def test_pictures_are_live_only_in_view(person: Browser) -> None:
             .observe(canvas, {attributes: true, attributeFilter: ['data-captured-at']});
         })"""
     )
-    assert age < 3
+    assert age < 6
     page.evaluate(
         """() => {
           Object.defineProperty(document, 'hidden', {value: true, configurable: true});
