@@ -35,6 +35,7 @@ class Reports:
         self._own = Metrics(CollectorRegistry())
         self._own.build_info.labels(_version()).set(1)
         self.registry.register(self._merged)
+        self._restarts = 0
         self._published: tuple[dict[str, str], set[str], int] | None = None
 
     def receive(self, beat: Heartbeat) -> None:
@@ -65,6 +66,7 @@ class Reports:
     def restarted(self, worker: str) -> None:
         """Count another start of a worker."""
         self._own.worker_restarts.labels(worker).inc()
+        self._restarts += 1
 
     def update(
         self,
@@ -93,8 +95,7 @@ class Reports:
         else:
             shown = camera_states(self.statuses)
         states = {name: one.partition(":")[0] for name, one in shown.items()}
-        restarts = sum(one.restarts for one in self.statuses)
-        current = states, arriving_cameras(self.statuses), restarts
+        current = states, arriving_cameras(self.statuses), self._restarts
         if current != self._published:
             self._published = current
             self._own.show_cameras(*current[:2], get_args(CameraState))
