@@ -54,7 +54,8 @@ def highest_residuals(
     """
     height, width = features.shape[-2:]
     vectors = feature_vectors(features, config.receptive_field)
-    residual = _of_best_atom(prepare(vectors, dictionary.mean, config), dictionary).T
+    z = prepare(vectors, dictionary.mean, config)
+    residual = _of_best_atom(z, correlate(dictionary, z)).T
     pools = [(torch.zeros_like(residual), min(config.top_cells, residual.shape[1]))]
     if moving is not None and config.still_cells:
         hidden = torch.where(moving.flatten(1) <= _STILL, 0.0, torch.inf)
@@ -101,13 +102,15 @@ def _coded(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> Tenso
     A code that starts from its best atom, and leaves more than this atom alone, is not used (ours):
     thresholds shrink a code that needs no second atom.
     """
-    left = (z - reconstruct(dictionary, sparse_code(z, dictionary, config))).square().sum(-1)
-    return torch.minimum(left, _of_best_atom(z, dictionary)) if config.warm_start else left
+    correlation = correlate(dictionary, z)
+    code = sparse_code(z, dictionary, config, correlation)
+    left = (z - reconstruct(dictionary, code)).square().sum(-1)
+    return torch.minimum(left, _of_best_atom(z, correlation)) if config.warm_start else left
 
 
-def _of_best_atom(z: Tensor, dictionary: Dictionary) -> Tensor:
-    """Residual of z (cells, B, d) under its best single atom: (cells, B)."""
-    best = correlate(dictionary, z).amax(-1).clamp_min(0.0)
+def _of_best_atom(z: Tensor, correlation: Tensor) -> Tensor:
+    """Residual of z (cells, B, d) under its best single atom, given Dᵀz: (cells, B)."""
+    best = correlation.amax(-1).clamp_min(0.0)
     return (z.square().sum(-1) - best.square()).clamp_min(0.0)
 
 

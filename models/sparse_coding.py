@@ -44,18 +44,25 @@ def shrink(x: Tensor, threshold: Tensor, kind: Shrinkage, tau: Tensor | float) -
     return x * torch.sigmoid(tau * (x.abs() - threshold))
 
 
-def sparse_code(z: Tensor, dictionary: Dictionary, config: SceneModelConfig) -> Tensor:
+def sparse_code(
+    z: Tensor,
+    dictionary: Dictionary,
+    config: SceneModelConfig,
+    correlation: Tensor | None = None,
+) -> Tensor:
     """Code z over the dictionary, N unrolled steps (Eq. 6) from α₀ = 0, or from the best atom.
 
     Args:
         z: Vectors to code, (cells, B, d).
         dictionary: Atoms of the scene; its `step` is 0.9/L for each cell.
         config: Coder, shrinkage, steps and thresholds.
+        correlation: Dᵀz where it is known; None: it is computed.
 
     Returns:
         Sparse codes (cells, B, own + shared atoms).
     """
-    correlation = correlate(dictionary, z)
+    if correlation is None:
+        correlation = correlate(dictionary, z)
     if config.coder == "nearest":
         return _nearest(correlation)
     step = dictionary.step.view(-1, 1, 1)
