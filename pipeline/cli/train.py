@@ -10,14 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from models.backbone import to_channels_last
 from models.checkpoint import load_checkpoint, save_checkpoint
@@ -27,10 +19,14 @@ from models.scene_model import SceneModel
 from models.training.growing import grow
 from models.training.meta_training import StepResult, Trainer, TrainingOptions
 from pipeline.cli.train_settings import TrainSettings
-from pipeline.telemetry.atomic_write import atomic_path
+from pipeline.cli.training_run import (
+    TrainingFiles,
+    check_held_out,
+    load_showing_progress,
+    training_progress,
+)
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.langevin_sheet import LangevinViewer
-from pipeline.training.scenes import SceneClip, load_scenes, scene_files
 from pipeline.training.validation import SceneResult, leave_scenes_out, measure_priors
 
 _SAVE_EVERY = 100
@@ -78,23 +74,18 @@ def run_train(
     if initial is not None:
         model.load_state_dict(initial)
     trainer = Trainer(model.to(device), options)
-    state_path = out.parent / (out.name + ".train.pt")
+    files = TrainingFiles(out)
     resumed: dict[str, Any] = {}
     if resume:
-        if not state_path.is_file():
-            raise ValueError(f"--resume: want {state_path}, which is not there")
-        try:
-            resumed = torch.load(state_path, weights_only=True, map_location=device)
-            trainer.resume(resumed)
-        except ValueError:
-            raise
-        except Exception as error:  # torch raises any exception for a damaged file
-            raise ValueError(f"--resume: {state_path} is not a state of this training") from error
+        resumed = files.resume(trainer, device)
     out.parent.mkdir(parents=True, exist_ok=True)
-    scenes = _load(scenes_folder, settings, console)
-    unknown = sorted(set(hold_out) - set(scenes))
-    if unknown:
-        raise ValueError(f"--hold-out: no scene {', '.join(unknown)} in {scenes_folder}")
+    scenes = load_showing_progress(
+        scenes_folder,
+        console,
+        frames_per_second=settings.frames_per_second,
+        colour=settings.config.colour,
+    )
+    check_held_out(hold_out, scenes, scenes_folder)
     training = {name: clips for name, clips in scenes.items() if name not in hold_out}
     started = time.monotonic()
     episodes = settings.episodes(options)
@@ -106,7 +97,7 @@ def run_train(
     if settings.images is not None:
         shown = EpisodeSampler(training, replace(episodes, queries=0, patched=_SHOWN), options.seed)
         viewer = LangevinViewer(settings.images, settings.images_every, shown.draw().to(device))
-    _train(trainer, sampler, viewer, out, state_path, console)
+    _train(trainer, sampler, viewer, files, console)
     model = _model(config).eval()
     model.load_state_dict(trainer.averaged)
     if initial is not None:
@@ -173,29 +164,19 @@ def _train(
     trainer: Trainer,
     sampler: EpisodeSampler,
     viewer: LangevinViewer | None,
-    out: Path,
-    state_path: Path,
+    files: TrainingFiles,
     console: Console,
 ) -> None:
     options = trainer.options
-    bar = Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[measures]}"),
-        console=console,
-    )
-    log_path = out.parent / (out.name + ".train.csv")
-    with log_path.open("a", newline="") as log_file, bar:
+    bar = training_progress(console)
+    with files.log.open("a", newline="") as log_file, bar:
         log = csv.writer(log_file)
         empty = log_file.tell() == 0
         task = bar.add_task("", total=options.iterations, completed=trainer.iteration, measures="")
         saved_at = time.monotonic()
         while trainer.iteration < options.iterations:
             done = trainer.step(sampler.draw)
-            bar.update(task, advance=1, measures=_told(done))
+            bar.update(task, advance=1, measures=_as_text(done))
             if empty:
                 log.writerow(["iteration", "loss", "learning_rate", *done.measures])
                 empty = False
@@ -207,28 +188,15 @@ def _train(
             if is_due or is_last or done.iteration % _SAVE_EVERY == 0:
                 saved_at = time.monotonic()
                 log_file.flush()
-                with atomic_path(state_path) as partial:
-                    torch.save({**trainer.state(), "sampler": sampler.state()}, partial)
+                files.save_state({**trainer.state(), "sampler": sampler.state()})
 
 
-def _told(step: StepResult) -> str:
+def _as_text(step: StepResult) -> str:
     """Text of a step for the progress bar."""
     return " ".join(
         f"{name.replace('_', ' ')} {value:.3f}"
         for name, value in {"loss": step.loss, **step.measures}.items()
     )
-
-
-def _load(folder: Path, settings: TrainSettings, console: Console) -> dict[str, list[SceneClip]]:
-    count = sum(len(files) for files in scene_files(folder).values())
-    with Progress(console=console) as bar:
-        task = bar.add_task("decoding scenes", total=count)
-        return load_scenes(
-            folder,
-            frames_per_second=settings.frames_per_second,
-            colour=settings.config.colour,
-            on_file=lambda _: bar.advance(task),
-        )
 
 
 def print_results(results: list[SceneResult], console: Console) -> None:

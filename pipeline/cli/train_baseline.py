@@ -9,21 +9,18 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from models.baselines.methods import new_baseline, save_baseline
 from models.baselines.training import BaselineTrainer
-from pipeline.telemetry.atomic_write import atomic_path
+from pipeline.cli.training_run import (
+    TrainingFiles,
+    check_held_out,
+    load_showing_progress,
+    training_progress,
+)
 from pipeline.training.episodes import EpisodeSampler
 from pipeline.training.scene_sampler import EpisodeOptions
-from pipeline.training.scenes import load_scenes, scene_files
+from pipeline.training.scenes import scene_files
 
 _SAVE_EVERY = 100
 _FRAMES_PER_SECOND = 10.0
@@ -80,27 +77,19 @@ def train_baseline(
     """
     baseline = new_baseline(run.method, run.seed, run.size_hw)
     trainer = BaselineTrainer(baseline, run.iterations, run.learning_rate, run.seed)
-    state_path = out.parent / (out.name + ".train.pt")
+    files = TrainingFiles(out)
     state: dict[str, Any] = {"cpu_seconds": 0.0}
     if resume:
-        if not state_path.is_file():
-            raise ValueError(f"--resume: want {state_path}, which is not there")
-        state = torch.load(state_path, weights_only=True)
-        trainer.resume(state)
-    files = scene_files(folder)
-    unknown = sorted(set(hold_out) - set(files))
-    if unknown:
-        raise ValueError(f"--hold-out: no scene {', '.join(unknown)} in {folder}")
+        state = files.resume(trainer, torch.device("cpu"))
+    check_held_out(hold_out, scene_files(folder), folder)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with Progress(console=console) as bar:
-        task = bar.add_task("decoding scenes", total=sum(map(len, files.values())))
-        scenes = load_scenes(
-            folder,
-            baseline.size_hw[0],
-            _FRAMES_PER_SECOND,
-            colour=True,
-            on_file=lambda _: bar.advance(task),
-        )
+    scenes = load_showing_progress(
+        folder,
+        console,
+        height=baseline.size_hw[0],
+        frames_per_second=_FRAMES_PER_SECOND,
+        colour=True,
+    )
     training = {name: clips for name, clips in scenes.items() if name not in hold_out}
     sampler = EpisodeSampler(
         training,
@@ -117,7 +106,7 @@ def train_baseline(
     )
     if "sampler" in state:
         sampler.resume(state["sampler"])
-    used = _train(trainer, sampler, out, state_path, state["cpu_seconds"], console)
+    used = _train(trainer, sampler, files, state["cpu_seconds"], console)
     provenance: dict[str, object] = {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "training": asdict(run),
@@ -132,40 +121,29 @@ def train_baseline(
 def _train(
     trainer: BaselineTrainer,
     sampler: EpisodeSampler,
-    out: Path,
-    state_path: Path,
+    files: TrainingFiles,
     used_before: float,
     console: Console,
 ) -> float:
     """Take all steps; CPU seconds used, those of earlier parts of the run included."""
     started = time.process_time()
-    bar = Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        console=console,
-    )
+    bar = training_progress(console)
 
     def used() -> float:
         return used_before + time.process_time() - started
 
-    log_path = out.parent / (out.name + ".train.csv")
-    with log_path.open("a", newline="") as log_file, bar:
+    with files.log.open("a", newline="") as log_file, bar:
         log = csv.writer(log_file)
         if log_file.tell() == 0:
             log.writerow(["iteration", "loss"])
-        task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration, loss=0.0)
+        task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration, measures="")
         while trainer.iteration < trainer.iterations:
             episode = sampler.draw()
             loss = trainer.step(episode.support, episode.normal)
-            bar.update(task, advance=1, loss=loss)
+            bar.update(task, advance=1, measures=f"loss {loss:.4f}")
             log.writerow([trainer.iteration, loss])
             if trainer.iteration % _SAVE_EVERY == 0 or trainer.iteration == trainer.iterations:
                 log_file.flush()
                 state = {**trainer.state(), "sampler": sampler.state(), "cpu_seconds": used()}
-                with atomic_path(state_path) as partial:
-                    torch.save(state, partial)
+                files.save_state(state)
     return used()
