@@ -32,6 +32,7 @@ from rich.table import Table
 from benchmarks.synthetic_service import SyntheticService, synthetic_service
 from pipeline.events.event import Event
 from pipeline.gateway.pages import STATIC
+from pipeline.gateway.usage import read_process
 from pipeline.storage.database import SQLITE_NAME
 from pipeline.storage.store import EventStore
 from pipeline.transport.listening import listen
@@ -39,7 +40,6 @@ from pipeline.transport.listening import listen
 FPS = 5.0
 CAMERAS = 9
 EVENTS = 100_000
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PIXELS = """() => {
   window.shown = [];
   new MutationObserver((changes) => {
@@ -87,11 +87,6 @@ def _private(pid: int) -> int:
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
@@ -128,12 +123,12 @@ def measure_viewers(tabs: Tabs, service: SyntheticService, table: Table, given: 
     for viewers in (0, 1, 5):
         pages = [tabs.wall() for _ in range(viewers)]
         time.sleep(2)
-        begin = time.monotonic(), _cpu_seconds(service.pid), tabs.cpu_seconds()
+        begin = time.monotonic(), read_process(service.pid)[0], tabs.cpu_seconds()
         (pages[0].wait_for_timeout if pages else lambda ms: time.sleep(ms / 1000))(
             1000 * given.seconds
         )
         wall = time.monotonic() - begin[0]
-        gateway, browser = _cpu_seconds(service.pid) - begin[1], tabs.cpu_seconds() - begin[2]
+        gateway, browser = read_process(service.pid)[0] - begin[1], tabs.cpu_seconds() - begin[2]
         table.add_row(f"gateway, {viewers} viewers", f"{100 * gateway / wall:.0f} % of a core")
         table.add_row(f"browser, {viewers} viewers", f"{100 * browser / wall:.0f} % of a core")
         for page in pages:
@@ -250,13 +245,13 @@ def measure_cameras(tabs: Tabs, service: SyntheticService, table: Table, given: 
     table.add_row("tiles", str(page.locator(".tile").count()))
     table.add_row("tiles that are live", str(page.locator(".tile .age", has_text="Live").count()))
     page.evaluate(_PIXELS)
-    before = time.monotonic(), _cpu_seconds(service.pid), tabs.cpu_seconds()
+    before = time.monotonic(), read_process(service.pid)[0], tabs.cpu_seconds()
     page.wait_for_timeout(1000 * given.seconds)
     wall = time.monotonic() - before[0]
     shown = page.evaluate("window.shown")
     table.add_row("pictures a second", f"{len(shown) / wall:.1f}")
     table.add_row("score to pixel, median", _ms(median(shown)))
-    gateway, browser = _cpu_seconds(service.pid) - before[1], tabs.cpu_seconds() - before[2]
+    gateway, browser = read_process(service.pid)[0] - before[1], tabs.cpu_seconds() - before[2]
     table.add_row("gateway", f"{100 * gateway / wall:.0f} % of a core")
     table.add_row("browser", f"{100 * browser / wall:.0f} % of a core")
     if given.picture is not None:

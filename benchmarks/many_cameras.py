@@ -34,10 +34,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.recordings import write_video
+from benchmarks.three_cameras import table
 from cameras.simulation import SyntheticStreet
 from cameras.simulation.rtsp_server import Mount, RtspServer
 from cameras.video_file import VideoFile
 from pipeline.config import Config
+from pipeline.gateway.usage import read_process
 from pipeline.runtime.local_engine import local_service
 from pipeline.runtime.supervisor import Supervisor
 from pipeline.telemetry.logs import Redactor, set_up_logging
@@ -49,7 +51,6 @@ SIZE_HW = (360, 640)
 _VIDEO_SECONDS = 40
 _POLL_SECONDS = 0.2
 _WIDTH = 140
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ def main() -> None:
             for count in options.cameras:
                 one = measure(count, options, addresses, folder / f"{count}")
                 found.append(one)
-                console.print(table([one]))
-    console.print(table(found))
+                console.print(runs_table([one]))
+    console.print(runs_table(found))
     if options.json:
         options.json.write_text(json.dumps([asdict(one) for one in found], indent=1))
 
@@ -258,8 +259,7 @@ def cpu_seconds(supervisor: Supervisor) -> dict[str, float]:
     """CPU time of the workers so far, by kind; the parent is left out, as it runs this program."""
     found: dict[str, float] = defaultdict(float)
     for kind, pid in _processes(supervisor):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        found[kind] += (int(fields[11]) + int(fields[12])) / _TICKS
+        found[kind] += read_process(pid)[0]
     return dict(found)
 
 
@@ -273,16 +273,13 @@ def memory_mb(supervisor: Supervisor) -> dict[str, float]:
     return dict(found)
 
 
-def table(found: list[Measured]) -> Table:
+def runs_table(found: list[Measured]) -> Table:
     """One row a run."""
     kinds = list(found[0].cpu_ms)
-    drawn = Table(box=None, pad_edge=False)
     heads = ["cameras", "busy", "frames/s", "slowest", "dropped", "median", "p99", "CPU"]
     heads += [f"{kind} ms" for kind in kinds] + [f"{kind} MB" for kind in kinds]
-    for head in heads:
-        drawn.add_column(head, justify="right")
-    for one in found:
-        drawn.add_row(
+    rows = [
+        (
             str(one.cameras),
             str(one.busy),
             f"{one.frames_per_second:.1f}",
@@ -294,7 +291,9 @@ def table(found: list[Measured]) -> Table:
             *(f"{one.cpu_ms.get(kind, 0.0):.2f}" for kind in kinds),
             *(f"{one.memory_mb.get(kind, 0.0):.0f}" for kind in kinds),
         )
-    return drawn
+        for one in found
+    ]
+    return table(heads, rows)
 
 
 if __name__ == "__main__":

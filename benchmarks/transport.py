@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline.config import TransportSection
+from pipeline.gateway.usage import read_process
 from pipeline.transport.frames import FrameReceiver, FrameSender
 from pipeline.transport.messages import Done, FrameMessage, Hello, Welcome
 from pipeline.transport.topics import Endpoints, run_endpoints
@@ -103,10 +104,7 @@ class Way:
 
     def _cpu_seconds(self) -> float:
         """Of both processes so far."""
-        with open(f"/proc/{self._peer.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+        return time.process_time() + read_process(self._peer.pid)[0]
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class ProcessMeter:
             now = self._clock()
             for pid in pids:
                 try:
-                    cpu_seconds, memory = _read(pid)
+                    cpu_seconds, memory = read_process(pid)
                 except (OSError, ValueError, IndexError):
                     continue
                 self._last[pid] = now, cpu_seconds
@@ -58,7 +58,12 @@ class ProcessMeter:
         return found
 
 
-def _read(pid: int) -> tuple[float, int]:
+def read_process(pid: int) -> tuple[float, int]:
+    """CPU time in seconds so far, and resident memory in bytes, of a process.
+
+    Raises:
+        OSError: there is no such process.
+    """
     # The name in brackets may contain any character.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_seconds = (int(fields[11]) + int(fields[12])) / _TICKS
